@@ -1,0 +1,1 @@
+"""NExT-GPT: any mix of text, images, audio and video in, any mix of text, images, audio and video out."""

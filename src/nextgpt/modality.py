@@ -1,0 +1,40 @@
+"""The table of modalities: everything that differs between image, audio and video by name or number.
+
+A new modality is one row here, one preprocessor, one synthesizer and one metric; no code branches on a name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ModalityName = Literal["text", "image", "audio", "video"]
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One kind of medium that travels through the system."""
+
+    name: ModalityName
+    signal_prefix: str
+    """Signal tokens are written ``[<prefix>0]`` ... as in the paper's code."""
+    signal_count: int
+    """How many signal tokens one generated medium takes (paper code: 4, 8, 24)."""
+    suffix: str
+    """File suffix of what is written."""
+
+    @property
+    def signal_tokens(self) -> tuple[str, ...]:
+        """The signal tokens in order, e.g. ``("[IMG0]", "[IMG1]", "[IMG2]", "[IMG3]")``."""
+        return tuple(f"[{self.signal_prefix}{i}]" for i in range(self.signal_count))
+
+
+IMAGE = Modality("image", signal_prefix="IMG", signal_count=4, suffix=".png")
+AUDIO = Modality("audio", signal_prefix="AUD", signal_count=8, suffix=".wav")
+VIDEO = Modality("video", signal_prefix="VID", signal_count=24, suffix=".mp4")
+
+MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (IMAGE, AUDIO, VIDEO)}
+"""The media modalities, always in this order."""
+
+EDIT_TOKEN = "[EDIT]"
+"""Stands directly before a run of signal tokens: synthesis starts from the latents of the last given medium."""
