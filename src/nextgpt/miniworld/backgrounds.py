@@ -1,0 +1,85 @@
+"""What stands behind the objects: plain colours and four calm landscapes, drawn by formula."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from nextgpt.errors import ConfigError, unknown
+from nextgpt.miniworld.scene import BACKGROUNDS
+
+SIDE_PX = 64
+_PLAIN = {
+    "white": (255, 255, 255),
+    "gray": (160, 160, 160),
+    "blue": (160, 200, 255),
+    "green": (165, 228, 165),
+    "yellow": (255, 242, 150),
+    "pink": (255, 195, 215),
+}
+_SKY = (205, 230, 250)
+
+
+@cache
+def background(name: str) -> np.ndarray:
+    """float32 (64, 64, 3), 0 to 255. Raises :class:`~nextgpt.errors.ConfigError` for an unknown name."""
+    if name not in BACKGROUNDS:
+        raise ConfigError(unknown("Background", name, BACKGROUNDS))
+    if name in _PLAIN:
+        picture = np.broadcast_to(np.array(_PLAIN[name], np.float32), (SIDE_PX, SIDE_PX, 3)).copy()
+    else:
+        picture = _LANDSCAPES[name]()
+    picture.flags.writeable = False
+    return picture
+
+
+def _grass() -> np.ndarray:
+    y, x = _grid()
+    hill = 0.36 + 0.05 * np.sin(2.2 * np.pi * x + 0.6)
+    meadow = _gradient((y - hill) / 0.64, (120, 200, 80), (55, 140, 45)) + 7 * np.sin(9 * x + 14 * y)[..., None]
+    return _above(y, hill, meadow)
+
+
+def _sea() -> np.ndarray:
+    y, x = _grid()
+    waves = 9 * np.sin(34 * y + 1.6 * np.sin(5 * x))[..., None]
+    water = _gradient((y - 0.36) / 0.64, (60, 165, 205), (15, 80, 150)) + waves
+    return _above(y, np.full_like(y, 0.36), water)
+
+
+def _night() -> np.ndarray:
+    y, x = _grid()
+    glow = np.exp(-((x - 0.8) ** 2 + (y - 0.15) ** 2) / 0.08)[..., None]
+    return _gradient(y, (12, 14, 48), (40, 40, 92)) + glow * np.array((45, 45, 40), np.float32)
+
+
+def _sunset() -> np.ndarray:
+    y, _ = _grid()
+    upper = _gradient(y / 0.6, (110, 60, 140), (255, 130, 70))
+    lower = _gradient((y - 0.6) / 0.4, (255, 130, 70), (255, 205, 110))
+    return np.where(y[..., None] < 0.6, upper, lower)
+
+
+_LANDSCAPES = {"grass": _grass, "sea": _sea, "night": _night, "sunset": _sunset}
+
+
+def _grid() -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of each pixel's centre, 0 to 1."""
+    centres = (np.arange(SIDE_PX, dtype=np.float32) + 0.5) / SIDE_PX
+    return np.meshgrid(centres, centres, indexing="ij")
+
+
+def _gradient(
+    share: np.ndarray, first: tuple[int, int, int], last: tuple[int, int, int]
+) -> np.ndarray:
+    """From ``first`` where ``share`` (H, W) is 0 to ``last`` where it is 1."""
+    share = np.clip(share, 0, 1)[..., None]
+    return (1 - share) * np.array(first, np.float32) + share * np.array(last, np.float32)
+
+
+def _above(y: np.ndarray, horizon: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """A pale sky above ``horizon`` (H, W), ``ground`` below, with an edge two pixels wide."""
+    share = np.clip((y - horizon) * SIDE_PX / 2 + 0.5, 0, 1)[..., None]
+    sky = np.array(_SKY, np.float32)
+    return (sky * (1 - share) + ground * share).astype(np.float32)

@@ -1,0 +1,80 @@
+"""The drawings of objects, tinted where asked: what a picture or a clip puts on its background.
+
+Sprites are held premultiplied, so that placing one is ``background * transparency + light``. The sheets in
+``assets/`` were made by ``scripts/make_miniworld_sprites.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+
+from nextgpt.errors import ConfigError, unknown
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.scene import TINTS
+
+SIZES_PX = {"small": 32, "large": 48}
+SHEET_COLUMNS = 16
+TINT_COLORS = {
+    "red": (225, 25, 30),
+    "orange": (255, 130, 0),
+    "yellow": (255, 222, 0),
+    "green": (30, 160, 55),
+    "blue": (30, 85, 230),
+    "purple": (130, 40, 185),
+    "pink": (255, 95, 175),
+}
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Sprite:
+    """An object as it is laid over a background."""
+
+    light: np.ndarray
+    """float32 (H, W, 3), 0 to 255: colour times coverage."""
+    transparency: np.ndarray
+    """float32 (H, W, 1), 0 to 1: how much of the background shines through."""
+
+
+@cache
+def sprite(name: str, tint: str = "natural", size: str = "large") -> Sprite:
+    """The object ``name`` in ``tint``. Raises :class:`~nextgpt.errors.ConfigError` for what the world has not."""
+    for kind, value, known in (("Object", name, OBJECTS), ("Tint", tint, TINTS), ("Size", size, SIZES_PX)):
+        if value not in known:
+            raise ConfigError(unknown(kind, value, known))
+    pixels = _sheet(size)[list(OBJECTS).index(name)]
+    color, coverage = pixels[..., :3], pixels[..., 3:] / 255
+    if tint != "natural":
+        color = _tinted(color, coverage, TINT_COLORS[tint])
+    return Sprite(light=color * coverage, transparency=1 - coverage)
+
+
+def _tinted(color: np.ndarray, coverage: np.ndarray, tint: tuple[int, int, int]) -> np.ndarray:
+    """Keep the drawing's light and shade, and say all of it in shades of ``tint``.
+
+    The mean brightness is moved to the middle first, so that a white ghost and a black hat both become clearly red.
+    """
+    shade = np.clip(color @ _LUMINANCE / 255, 0.02, 0.98)[..., None]
+    mean = float((shade * coverage).sum() / coverage.sum())
+    shade = shade ** (np.log(0.5) / np.log(mean))
+    pure = np.array(tint, np.float32)
+    dark, bright = 0.2 * pure, 0.55 * pure + 0.45 * 255
+    return np.where(shade < 0.5, dark + (pure - dark) * 2 * shade, pure + (bright - pure) * (2 * shade - 1))
+
+
+@cache
+def _sheet(size: str) -> np.ndarray:
+    """All natural sprites of one size, float32 (objects, H, W, 4), in the order of the table."""
+    from PIL import Image
+
+    side = SIZES_PX[size]
+    with (resources.files("nextgpt.miniworld") / "assets" / f"sprites-{size}.png").open("rb") as file:
+        image = Image.open(file)
+        image.load()
+    assert image.info["names"] == ", ".join(OBJECTS), "the sheets are older than the table: make them again"
+    cells = np.asarray(image, np.float32).reshape(-1, side, SHEET_COLUMNS, side, 4).swapaxes(1, 2)
+    return cells.reshape(-1, side, side, 4)[: len(OBJECTS)]
