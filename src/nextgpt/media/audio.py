@@ -1,0 +1,100 @@
+"""Read and write sound: soundfile for the plain formats, FFmpeg (PyAV) for whatever lies in a film's container."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from nextgpt.errors import MediaError
+from nextgpt.media.image import with_suffix
+from nextgpt.media.limits import Deadline, MediaLimits, refusal
+from nextgpt.media.source import OpenSource, open_source
+from nextgpt.message import Audio, Source
+
+_PLAIN_FORMATS = {"wav", "flac", "ogg", "mp3", "aiff", "au", "caf"}
+_WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
+_BLOCK = 1 << 18
+_RATES_HZ = (1_000, 768_000)
+
+
+def read_audio(source: Source, *, limits: MediaLimits = MediaLimits()) -> Audio:
+    """Read a sound, or the sound of a film, at its own rate and with its own channels, in [-1, 1].
+
+    Raises:
+        MediaError: the file holds no sound, is damaged, cut off before its first sample, or larger than ``limits``.
+    """
+    with open_source(source, limits, "audio") as opened:
+        if opened.type.name in _PLAIN_FORMATS:
+            audio = _read_plain(opened, limits)
+        else:
+            from nextgpt.media.container import read_container
+
+            audio = read_container(opened, limits, wants="audio").audio
+        if audio is None or audio.samples.shape[-1] == 0:
+            raise refusal(opened.name, "holds no sound", "at least one sample", "Check that it was copied whole.")
+        return audio
+
+
+def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
+    deadline = Deadline(opened.name, limits)
+    try:
+        with soundfile.SoundFile(opened.stream) as file:
+            check_audio_size(opened.name, file.frames, file.channels, file.samplerate, limits)
+            blocks: list[np.ndarray] = []
+            count = 0
+            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+                blocks.append(block)
+                count += len(block)
+                check_audio_size(opened.name, count, file.channels, file.samplerate, limits)
+                deadline.check()
+            samples = np.concatenate(blocks).T if blocks else np.zeros((file.channels, 0), np.float32)
+            return Audio(clean_samples(samples), file.samplerate)
+    except MediaError:
+        raise
+    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise refusal(
+            opened.name,
+            f"is {opened.type.label} that cannot be decoded ({error})",
+            "a whole sound",
+            "Check that it was copied whole, or convert it to WAV.",
+        ) from error
+
+
+def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits: MediaLimits) -> None:
+    """Refuse a sound of ``frames`` samples a channel that is longer than ``limits``, or of an impossible rate."""
+    low, high = _RATES_HZ
+    if not low <= rate_hz <= high:
+        raise refusal(name, f"has {rate_hz} samples a second", f"{low:,} to {high:,}", "Resample it, e.g. to 16,000.")
+    if frames > limits.duration_s * rate_hz or frames * channels > limits.samples:
+        raise refusal(
+            name,
+            f"lasts {frames / rate_hz:,.0f} s or more with {channels} channel(s)",
+            f"at most {limits.duration_s:,.0f} s and {limits.samples:,} samples",
+            "Cut it, or raise MediaLimits.duration_s and MediaLimits.samples.",
+        )
+
+
+def clean_samples(samples: np.ndarray) -> np.ndarray:
+    """Contiguous float32 in [-1, 1]: floating-point files may hold anything, not-a-number included."""
+    return np.nan_to_num(np.ascontiguousarray(samples, dtype=np.float32), posinf=1.0, neginf=-1.0).clip(-1.0, 1.0)
+
+
+def write_audio(audio: Audio, path: str | Path) -> Path:
+    """Write ``audio`` in the format of the suffix, 16-bit WAV where there is none; return the path written.
+
+    Raises:
+        MediaError: the suffix is no sound format that can be written, or the format refuses rate or channels.
+    """
+    path = with_suffix(path, _WRITE_FORMATS, default=".wav")
+    try:
+        with soundfile.SoundFile(path, "w", audio.sample_rate_hz, len(audio.samples),
+                                 format=_WRITE_FORMATS[path.suffix.lower()]) as file:
+            if path.suffix.lower() != ".mp3":
+                file.software = "NExT-GPT"
+            file.write(clean_samples(audio.samples).T)
+    except soundfile.SoundFileError as error:
+        raise refusal(path.name, f"cannot hold this sound ({error})", "a format that takes its rate and channels",
+                      "Write WAV, or resample the sound.") from error
+    return path

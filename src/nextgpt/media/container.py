@@ -1,0 +1,134 @@
+"""Decode films, and sound in a film's container, with FFmpeg through PyAV, counting as it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import av
+import numpy as np
+
+from nextgpt.errors import MediaError
+from nextgpt.media.audio import check_audio_size, clean_samples
+from nextgpt.media.limits import Deadline, MediaLimits, refusal
+from nextgpt.media.source import OpenSource
+from nextgpt.message import Audio
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_DEFAULT_FPS = 25.0
+_SAMPLE_FORMAT = "fltp"
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a container held."""
+
+    frames: list[np.ndarray]
+    """uint8 (H, W, 3) each."""
+    fps: float
+    audio: Audio | None
+
+
+def read_container(opened: OpenSource, limits: MediaLimits, *, wants: Literal["audio", "video"]) -> Decoded:
+    """Decode the first film stream (where ``wants`` is video) and the first sound stream.
+
+    A file that breaks off is read up to there. Raises :class:`MediaError` on what is damaged, too large or too slow.
+    """
+    try:
+        with av.open(opened.stream, format=opened.type.demuxer, metadata_errors="ignore") as container:
+            return _Decoder(container, opened.name, limits, wants).run()
+    except MediaError:
+        raise
+    except (av.error.FFmpegError, OSError, ValueError, MemoryError, OverflowError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise refusal(
+            opened.name,
+            f"is {opened.type.label} that cannot be decoded ({reason})",
+            f"a whole {'film' if wants == 'video' else 'sound'}",
+            "Check that it was copied whole, or convert it to MP4 (H.264, AAC).",
+        ) from error
+
+
+@dataclass
+class _Decoder:
+    container: InputContainer
+    name: str
+    limits: MediaLimits
+    wants: str
+    frames: list[np.ndarray] = field(default_factory=list)
+    blocks: list[np.ndarray] = field(default_factory=list)
+    sample_count: int = 0
+
+    def run(self) -> Decoded:
+        video = next(iter(self.container.streams.video), None) if self.wants == "video" else None
+        audio = next(iter(self.container.streams.audio), None)
+        streams = [stream for stream in (video, audio) if stream is not None]
+        if not streams or (self.wants == "video" and video is None):
+            raise refusal(self.name, f"holds no {self.wants} stream", f"one of {self.wants}", "Choose another file.")
+        self._check_headers(video, audio)
+        self._decode(streams)
+        fps = float((video.average_rate or video.guessed_rate or 0) if video else 0) or _DEFAULT_FPS
+        sound = None
+        if audio is not None and self.blocks:
+            sound = Audio(clean_samples(np.concatenate(self.blocks, axis=1)), audio.rate)
+        return Decoded(self.frames, fps, sound)
+
+    def _check_headers(self, video: av.VideoStream | None, audio: av.AudioStream | None) -> None:
+        duration_s = (self.container.duration or 0) / av.time_base
+        if duration_s > self.limits.duration_s:
+            raise refusal(self.name, f"lasts {duration_s:,.0f} s", f"at most {self.limits.duration_s:,.0f} s",
+                          "Cut it, or raise MediaLimits.duration_s.")
+        if video is not None:
+            self._check_frame_size(video.codec_context.width, video.codec_context.height)
+            self._check_frame_count(video.frames)
+        if audio is not None:
+            check_audio_size(self.name, 0, audio.channels, audio.rate, self.limits)
+
+    def _decode(self, streams: list) -> None:
+        deadline = Deadline(self.name, self.limits)
+        try:
+            for packet in self.container.demux(streams):
+                deadline.check()
+                for frame in packet.decode():
+                    self._take(frame)
+                    deadline.check()
+        except (av.error.InvalidDataError, av.error.EOFError):
+            # Broken off or damaged further on: what was read so far is kept, nothing at all is an error.
+            if not self.frames and not self.blocks:
+                raise
+
+    def _take(self, frame: av.VideoFrame | av.AudioFrame) -> None:
+        if isinstance(frame, av.VideoFrame):
+            self._check_frame_size(frame.width, frame.height)
+            self._check_frame_count(len(self.frames) + 1)
+            self.frames.append(_rgb(frame, self.limits.frame_side_px))
+            return
+        if not hasattr(self, "_resampler"):
+            # Planar float at the stream's own rate; more than two channels are mixed down to two.
+            layout = "mono" if len(frame.layout.channels) == 1 else "stereo"
+            self._resampler = av.AudioResampler(_SAMPLE_FORMAT, layout, frame.sample_rate)
+        for piece in self._resampler.resample(frame):
+            block = piece.to_ndarray()  # (channels, samples)
+            self.blocks.append(block)
+            self.sample_count += block.shape[1]
+            check_audio_size(self.name, self.sample_count, len(block), piece.sample_rate, self.limits)
+
+    def _check_frame_size(self, width: int, height: int) -> None:
+        if width * height > self.limits.pixels:
+            raise refusal(self.name, f"has frames of {width} x {height} pixels",
+                          f"at most {self.limits.pixels:,} pixels a frame", "Scale it down.")
+
+    def _check_frame_count(self, count: int) -> None:
+        if count > self.limits.frames:
+            raise refusal(self.name, f"has {count:,} frames or more", f"at most {self.limits.frames:,}",
+                          "Cut it or lower its frame rate, or raise MediaLimits.frames.")
+
+
+def _rgb(frame: av.VideoFrame, side_px: int) -> np.ndarray:
+    scale = min(1.0, side_px / max(frame.width, frame.height))
+    if scale == 1.0:
+        return frame.to_ndarray(format="rgb24")
+    width, height = (max(1, round(side * scale)) for side in (frame.width, frame.height))
+    return frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()

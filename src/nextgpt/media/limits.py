@@ -1,0 +1,52 @@
+"""How much one medium may cost. Headers are checked against it before anything is decoded, and the count goes on
+while decoding, because headers lie."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from nextgpt.errors import MediaError
+
+
+@dataclass(frozen=True)
+class MediaLimits:
+    """The most that reading one file may take. Raise a limit by passing your own to the reading function."""
+
+    size_bytes: int = 256 * 1024**2
+    """Size of the file itself."""
+    pixels: int = 50_000_000
+    """Width times height of a picture, or of one frame of a film."""
+    duration_s: float = 600.0
+    """Length of a sound or film."""
+    samples: int = 60_000_000
+    """Audio samples, all channels together: 240 MB as float32, ten minutes in stereo at 48 kHz."""
+    frames: int = 1_200
+    """Frames of a film: 40 s at 30 frames a second."""
+    frame_side_px: int = 384
+    """Films with longer sides are scaled down to it while they are read, so that they fit in memory."""
+    time_s: float = 20.0
+    """Wall-clock time that decoding may take."""
+
+
+class Deadline:
+    """A clock that stops a decoder which takes too long."""
+
+    def __init__(self, name: str, limits: MediaLimits) -> None:
+        self._name, self._time_s = name, limits.time_s
+        self._end = time.monotonic() + limits.time_s
+
+    def check(self) -> None:
+        """Raise :class:`MediaError` when the time is up."""
+        if time.monotonic() > self._end:
+            raise refusal(
+                self._name,
+                f"was still being decoded after {self._time_s:g} s",
+                "a file that decodes faster",
+                "Send a shorter or smaller file, or raise MediaLimits.time_s.",
+            )
+
+
+def refusal(name: str, came: str, expected: str, advice: str) -> MediaError:
+    """An error in three parts: ``refusal("a.png", "is empty", "a picture", "Check the file.")``."""
+    return MediaError(f"{name} {came}; expected {expected}. {advice}")

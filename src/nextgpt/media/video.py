@@ -1,0 +1,113 @@
+"""Read and write films with FFmpeg through PyAV."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from nextgpt.media.image import with_suffix
+from nextgpt.media.limits import MediaLimits, refusal
+from nextgpt.media.resample import resample
+from nextgpt.media.source import open_source
+from nextgpt.message import Audio, Source, Video
+
+_H264, _VP9 = "libx264", "libvpx-vp9"
+_WRITE_CODECS = {".mp4": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
+_CODEC_OPTIONS = {
+    # Near-lossless: films of 64x64 pixels are small anyway, and every pixel of theirs shows.
+    _H264: {"crf": "10", "preset": "medium"},
+    _VP9: {"crf": "12", "b": "0", "deadline": "good", "cpu-used": "4"},
+}
+_AUDIO_CODECS = {_H264: "aac", _VP9: "libopus"}
+_AUDIO_RATES_HZ = {
+    "aac": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
+    "libopus": (8000, 12000, 16000, 24000, 48000),
+}
+_BEST_RATE_HZ = 48_000
+# AAC adds up to two blocks of silence at the end.
+_PADDING_SAMPLES = 2048
+
+
+def read_video(source: Source, *, limits: MediaLimits = MediaLimits()) -> Video:
+    """Read a film with its sound; frames whose longer side exceeds ``limits.frame_side_px`` are scaled down.
+
+    Raises:
+        MediaError: the file holds no film, is damaged before its first frame, or larger than ``limits``.
+    """
+    from nextgpt.media.container import read_container
+
+    with open_source(source, limits, "video") as opened:
+        decoded = read_container(opened, limits, wants="video")
+        if not decoded.frames:
+            raise refusal(opened.name, "holds no frame", "at least one", "Check that it was copied whole.")
+        first = decoded.frames[0].shape
+        frames = np.stack([frame for frame in decoded.frames if frame.shape == first])
+        return Video(frames, decoded.fps, _fit(decoded.audio, len(frames) / decoded.fps))
+
+
+def _fit(audio: Audio | None, duration_s: float) -> Audio | None:
+    """Cut off the silence that the audio codec added."""
+    if audio is None:
+        return None
+    wanted = round(duration_s * audio.sample_rate_hz)
+    if not wanted < audio.samples.shape[-1] <= wanted + _PADDING_SAMPLES:
+        return audio
+    return Audio(audio.samples[:, :wanted], audio.sample_rate_hz)
+
+
+def write_video(video: Video, path: str | Path) -> Path:
+    """Write ``video`` with its sound in the container of the suffix, MP4 (H.264, AAC) where there is none.
+
+    Browsers play what is written: 4:2:0 colours, the index at the front of the file.
+
+    Raises:
+        MediaError: the suffix is no container that can be written.
+    """
+    import av
+
+    path = with_suffix(path, _WRITE_CODECS, default=".mp4")
+    codec = _WRITE_CODECS[path.suffix.lower()]
+    options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov") else {}
+    frames = _even(video.frames)
+    with av.open(str(path), "w", options=options) as container:
+        container.metadata["comment"] = "written by NExT-GPT"
+        stream = container.add_stream(codec, rate=Fraction(video.fps).limit_denominator(1001))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.options = dict(_CODEC_OPTIONS[codec])
+        sound = None if video.audio is None else _AudioTrack(container, video.audio, _AUDIO_CODECS[codec])
+        for array in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
+        container.mux(stream.encode(None))
+        if sound is not None:
+            sound.write()
+    return path
+
+
+class _AudioTrack:
+    """The sound stream of a film that is being written."""
+
+    def __init__(self, container, audio: Audio, codec: str) -> None:
+        rate_hz = audio.sample_rate_hz if audio.sample_rate_hz in _AUDIO_RATES_HZ[codec] else _BEST_RATE_HZ
+        self._audio = resample(audio, rate_hz)
+        self._container = container
+        self._layout = "mono" if len(audio.samples) == 1 else "stereo"
+        self._stream = container.add_stream(codec, rate=rate_hz, layout=self._layout)
+
+    def write(self) -> None:
+        import av
+
+        samples = self._audio.samples[:2].clip(-1.0, 1.0)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
+        frame.sample_rate = self._audio.sample_rate_hz
+        frame.pts = 0
+        self._container.mux(self._stream.encode(frame))
+        self._container.mux(self._stream.encode(None))
+
+
+def _even(frames: np.ndarray) -> np.ndarray:
+    """4:2:0 colours need even sides: repeat the last row or column where one is odd."""
+    height, width = frames.shape[1:3]
+    return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
