@@ -7,9 +7,9 @@ pitch and pattern, object with motion. Each value alone is seen in training; wha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
+from hashlib import blake2b
 from typing import Literal
-from zlib import crc32
 
 from nextgpt.miniworld.scene import Content, Scene, Sound
 
@@ -37,7 +37,8 @@ def combinations(content: Content) -> Iterator[tuple[str, ...]]:
             yield from combinations(content.sound)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _is_kept_for_tests(key: str) -> bool:
-    # crc32 is the same on every machine and Python; hash() of a str changes with each process.
-    return crc32(f"nextgpt miniworld/{key}".encode()) < HELD_OUT_SHARE * 2**32
+    # hash() of a str changes with each process; this is the same on every machine.
+    digest = blake2b(key.encode(), digest_size=4, person=b"miniworld").digest()
+    return int.from_bytes(digest, "big") < HELD_OUT_SHARE * 2**32
