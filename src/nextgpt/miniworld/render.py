@@ -10,7 +10,8 @@ import numpy as np
 
 from nextgpt.errors import ConfigError, unknown
 from nextgpt.miniworld.backgrounds import SIDE_PX, background
-from nextgpt.miniworld.scene import PLACES, Scene
+from nextgpt.miniworld.motions import layers
+from nextgpt.miniworld.scene import PLACES, Clip, Scene
 from nextgpt.miniworld.sprites import SIZES_PX, sprite
 
 
@@ -34,6 +35,12 @@ def render_scene(scene: Scene) -> np.ndarray:
         window *= drawing.transparency
         window += drawing.light
     return to_bytes(picture)
+
+
+def render_clip(clip: Clip) -> np.ndarray:
+    """The frames of ``clip``, uint8 (16, 64, 64, 3)."""
+    light, transparency = layers(clip.object, clip.tint, clip.motion)
+    return to_bytes(background(clip.background) * transparency + light)
 
 
 def to_bytes(pixels: np.ndarray) -> np.ndarray:
