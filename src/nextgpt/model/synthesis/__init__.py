@@ -1,0 +1,1 @@
+"""The last step: conditions become media, by denoising latents."""

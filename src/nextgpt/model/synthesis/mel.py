@@ -1,0 +1,131 @@
+"""Sound as a picture and back: samples to a normalised log-mel spectrogram, and Griffin-Lim for the way back.
+
+The audio synthesizers paint the log-mel picture. What nano paints becomes sound by Griffin-Lim, which has no weights;
+AudioLDM brings a vocoder of its own. The module knows nothing about diffusion.
+
+Sizes: ``M`` mel bins, ``W`` frames of the spectrogram, ``L`` samples, ``R`` frequency bins of the Fourier transform.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Complex, Float
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+
+class MelConfig(BaseModel):
+    """A log-mel front end. The defaults are nano's: 2 s of sound become a picture of 64 x 128."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sample_rate_hz: int = 16_000
+    n_fft: int = 1024
+    """Samples of one window, a Hann window."""
+    hop_length: int = 256
+    """Samples from one frame to the next."""
+    mel_bins: int = 64
+    frames: int = 128
+    """Frames of one picture; shorter sound is filled with silence, longer sound is cut."""
+    samples: int = 32_000
+    """Samples that come back from one picture; the rest of the last frames is silence."""
+    min_hz: float = 0.0
+    max_hz: float = 8000.0
+    floor: float = 1e-3
+    """Mel magnitudes below count as silence. 1e-3 lies 60 dB under a sine of amplitude 0.5."""
+    mean: float = -3.0
+    """The natural logarithm of a magnitude is stored as ``(log - mean) / std``, here about [-1, 1]."""
+    std: float = 4.0
+
+
+def log_mel(samples: Float[Tensor, "B L"], config: MelConfig = MelConfig()) -> Float[Tensor, "B M W"]:
+    """Turn mono sound at ``config.sample_rate_hz`` into normalised log-mel pictures, about [-1, 1]."""
+    magnitudes = _stft(_fit_length(samples.float(), config), config).abs()
+    mel = mel_filters(config).to(samples.device).T @ magnitudes
+    return (mel.clamp(min=config.floor).log() - config.mean) / config.std
+
+
+def griffin_lim(
+    mel: Float[Tensor, "B M W"], config: MelConfig = MelConfig(), *, iterations: int = 32, momentum: float = 0.99
+) -> Float[Tensor, "B L"]:
+    """Find sound in [-1, 1] whose log-mel picture is near ``mel``; the same picture always gives the same sound.
+
+    Fast Griffin-Lim (Perraudin, Balazs, Sondergaard 2013): each round makes the spectrogram consistent, keeps the new
+    phases, and goes ``momentum`` of the last change beyond them.
+    """
+    magnitudes = magnitudes_of(mel, config)
+    length = config.frames * config.hop_length
+    spectrum = magnitudes * _first_phases(magnitudes)
+    previous = torch.zeros_like(spectrum)
+    for _ in range(iterations):
+        consistent = _stft(_istft(spectrum, length, config), config)
+        ahead = consistent + momentum * (consistent - previous)
+        spectrum = magnitudes * ahead / ahead.abs().clamp(min=1e-9)
+        previous = consistent
+    samples = _istft(spectrum, length, config)[:, : config.samples]
+    return samples / samples.abs().amax(dim=-1, keepdim=True).clamp(min=1.0)
+
+
+def magnitudes_of(
+    mel: Float[Tensor, "B M W"], config: MelConfig, *, iterations: int = 40
+) -> Float[Tensor, "B R W"]:
+    """Estimate the magnitudes of the Fourier transform from a normalised log-mel picture.
+
+    Non-negative least squares by multiplicative updates (Lee, Seung 2001). A pseudo-inverse would give negative
+    magnitudes, and cutting those off leaves noise between the harmonics.
+    """
+    filters = mel_filters(config).to(mel.device)  # (R, M)
+    target = (mel.float() * config.std + config.mean).exp()
+    target = torch.where(target > config.floor * 1.05, target, torch.zeros_like(target))
+    wanted = filters @ target
+    magnitudes = wanted
+    for _ in range(iterations):
+        magnitudes = magnitudes * wanted / (filters @ (filters.T @ magnitudes)).clamp(min=1e-9)
+    return magnitudes
+
+
+@lru_cache(maxsize=8)
+def mel_filters(config: MelConfig) -> Float[Tensor, "R M"]:
+    """Triangles of equal area on Slaney's mel scale, as in librosa and AudioLDM."""
+    from transformers.audio_utils import mel_filter_bank
+
+    filters = mel_filter_bank(
+        num_frequency_bins=config.n_fft // 2 + 1,
+        num_mel_filters=config.mel_bins,
+        min_frequency=config.min_hz,
+        max_frequency=config.max_hz,
+        sampling_rate=config.sample_rate_hz,
+        norm="slaney",
+        mel_scale="slaney",
+    )
+    return torch.from_numpy(filters).float()
+
+
+def _fit_length(samples: Float[Tensor, "B L"], config: MelConfig) -> Float[Tensor, "B frames_times_hop"]:
+    length = config.frames * config.hop_length
+    samples = samples[:, :length]
+    return torch.nn.functional.pad(samples, (0, length - samples.shape[1]))
+
+
+def _stft(samples: Float[Tensor, "B L"], config: MelConfig) -> Complex[Tensor, "B R W"]:
+    """Frame ``t`` is centred on sample ``t * hop_length``; the frame behind the last sample is left out."""
+    window = torch.hann_window(config.n_fft, device=samples.device)
+    spectrum = torch.stft(samples, config.n_fft, config.hop_length, window=window, return_complex=True)
+    return spectrum[:, :, : config.frames]
+
+
+def _istft(spectrum: Complex[Tensor, "B R W"], length: int, config: MelConfig) -> Float[Tensor, "B L"]:
+    window = torch.hann_window(config.n_fft, device=spectrum.device)
+    whole = torch.nn.functional.pad(torch.view_as_real(spectrum), (0, 0, 0, 1))
+    return torch.istft(
+        torch.view_as_complex(whole), config.n_fft, config.hop_length, window=window, length=length
+    )
+
+
+def _first_phases(magnitudes: Float[Tensor, "B R W"]) -> Complex[Tensor, "#B R W"]:
+    """Random phases from a fixed seed: all-zero phases would pile every frame up into clicks."""
+    generator = torch.Generator().manual_seed(0)
+    angles = torch.rand(1, *magnitudes.shape[1:], generator=generator) * 2 * torch.pi
+    return torch.polar(torch.ones_like(angles), angles).to(magnitudes.device)
