@@ -1,0 +1,101 @@
+"""Save and load an encoder: ``config.json``, ``model.safetensors`` and, where it reads texts, ``tokenizer.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from nextgpt.errors import ConfigError, ModelError, WeightsError
+from nextgpt.model.encoding.config import EncoderConfig
+from nextgpt.model.encoding.imagebind import ImageBind
+
+CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "config.json", "model.safetensors", "tokenizer.json"
+
+
+def save_encoder(encoder: ImageBind, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
+    """Write ``encoder`` into ``folder``, which is made; ``dtype`` is that of the weights on disk, unchanged if None."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG_FILE).write_text(encoder.config.model_dump_json(indent=2) + "\n")
+    tensors = {name: tensor.to("cpu", dtype).contiguous() for name, tensor in encoder.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    if encoder.tokenizer is not None:
+        encoder.tokenizer.save(str(folder / TOKENIZER_FILE))
+
+
+def load_encoder(folder: str | Path, *, dtype: torch.dtype = torch.float32) -> ImageBind:
+    """Read an encoder, ready to answer with.
+
+    Raises:
+        ModelError: a file of the folder is missing or cannot be read.
+        WeightsError: the weights are damaged or do not fit the config; every key that does not fit is named.
+        ConfigError: the config has unknown or impossible settings.
+    """
+    folder = Path(folder)
+    config = _read_config(_existing(folder / CONFIG_FILE))
+    with torch.device("meta"):  # No time is spent on weights that are replaced at once.
+        encoder = ImageBind(config, _read_tokenizer(folder / TOKENIZER_FILE))
+    path = _existing(folder / WEIGHTS_FILE)
+    tensors = _read_weights(path)
+    check_weights(path, tensors, encoder.state_dict())
+    encoder.load_state_dict({name: tensor.to(dtype) for name, tensor in tensors.items()}, assign=True)
+    return encoder.eval()
+
+
+def check_weights(path: Path, found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Raise :class:`WeightsError` that names every missing and unexpected key, and every shape that differs."""
+    faults = {
+        "missing": sorted(expected.keys() - found.keys()),
+        "unexpected": sorted(found.keys() - expected.keys()),
+        "of another shape": [
+            f"{name} {tuple(found[name].shape)} instead of {tuple(expected[name].shape)}"
+            for name in sorted(expected.keys() & found.keys())
+            if found[name].shape != expected[name].shape
+        ],
+    }
+    listed = "; ".join(f"{len(names)} {fault}: {', '.join(names)}" for fault, names in faults.items() if names)
+    if listed:
+        raise WeightsError(
+            f"{path} does not fit its {CONFIG_FILE} ({listed}); expected exactly the {len(expected)} tensors of the "
+            "config. Take both files from the same model."
+        )
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ModelError(f"{path} is missing; an encoder's folder holds {CONFIG_FILE} and {WEIGHTS_FILE}. "
+                         "Check the folder's name, or fetch the model again.")
+    return path
+
+
+def _read_config(path: Path) -> EncoderConfig:
+    try:
+        return EncoderConfig.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{path} has impossible settings ({faults}); expected those of EncoderConfig. "
+                          "Correct them, or fetch the model again.") from error
+
+
+def _read_tokenizer(path: Path) -> Tokenizer | None:
+    if not path.is_file():
+        return None
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # The library raises bare Exception.
+        raise ModelError(f"{path} is damaged ({error}); expected a tokenizer of the tokenizers library. "
+                         "Fetch the model again.") from error
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path} is damaged ({error}); expected a whole safetensors file. "
+                           "Fetch the model again.") from error

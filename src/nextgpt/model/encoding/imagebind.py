@@ -1,0 +1,149 @@
+"""ImageBind: one transformer a modality, all projecting into one space (Girdhar et al. 2023, arXiv:2305.05665).
+
+Our own code; the state dict has the names and shapes of the published weights. Sizes come from
+:class:`~nextgpt.model.encoding.config.EncoderConfig`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Shaped
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nextgpt.errors import ModelError
+from nextgpt.message import Medium
+from nextgpt.model.encoding.base import Features
+from nextgpt.model.encoding.config import EncoderConfig
+from nextgpt.model.encoding.heads import create_head, create_postprocessor
+from nextgpt.model.encoding.preprocessing import PREPROCESSORS, tokenize
+from nextgpt.model.encoding.stems import create_stem
+from nextgpt.model.encoding.transformer import Trunk
+
+# Clips that go through a tower at once: bounds the memory of long conversations.
+_CLIPS_AT_ONCE = 32
+
+
+class ImageBind(nn.Module):
+    """An :class:`~nextgpt.model.encoding.base.Encoder` for whichever towers its config names."""
+
+    def __init__(self, config: EncoderConfig, tokenizer: Tokenizer | None = None) -> None:
+        """``tokenizer`` is needed for texts alone."""
+        super().__init__()
+        self.config = config
+        self.tokenizer = tokenizer
+        towers = config.towers
+        self.modality_preprocessors = nn.ModuleDict({name: create_stem(name, t) for name, t in towers.items()})
+        self.modality_trunks = nn.ModuleDict(
+            {
+                name: Trunk(
+                    t.width,
+                    t.blocks,
+                    t.heads,
+                    has_input_norm=t.has_input_norm,
+                    has_bias_kv=t.has_bias_kv,
+                    drop_path=t.drop_path,
+                )
+                for name, t in towers.items()
+            }
+        )
+        self.modality_heads = nn.ModuleDict({name: create_head(name, t, config.width) for name, t in towers.items()})
+        self.modality_postprocessors = nn.ModuleDict({name: create_postprocessor(t) for name, t in towers.items()})
+
+    @property
+    def width(self) -> int:
+        """Length E of every vector."""
+        return self.config.width
+
+    @torch.no_grad()
+    def encode(self, media: Sequence[Medium]) -> list[Features]:
+        """Features of every medium, in order; clips of the same shape go through their tower together."""
+        groups: dict[tuple, list[tuple[int, Tensor]]] = defaultdict(list)
+        for index, medium in enumerate(media):
+            clips = self.preprocess(medium)
+            groups[PREPROCESSORS[medium.modality].tower, clips.shape[1:]].append((index, clips))
+        features: dict[int, Features] = {}
+        for (tower, _), members in groups.items():
+            vectors = self._clip_features(tower, torch.cat([clips for _, clips in members]))  # (clips, P, E)
+            sizes = [len(clips) for _, clips in members]
+            for (index, _), of_item in zip(members, vectors.split(sizes), strict=True):
+                features[index] = Features(self._over_clips(of_item))
+        return [features[index] for index in range(len(media))]
+
+    @torch.no_grad()
+    def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
+        """One vector a text, as long as the learned scale; what exceeds the positions is cut off."""
+        return self.forward_modality("text", self.tokenize(texts))
+
+    def preprocess(self, medium: Medium) -> Float[Tensor, "clips *item"]:
+        """The clips of a medium as its tower takes them, unequal ones only.
+
+        Pictures: (1, 3, 1, H, W). Films: (clips x crops, 3, F, H, W). Sounds: (clips, 1, mel bins, F).
+        """
+        row = PREPROCESSORS[medium.modality]
+        self._check_tower(row.tower)
+        return row.preprocess(medium, getattr(self.config, row.tower))
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """Token ids (B, T), with start and end, filled up with 0."""
+        self._check_tower("text")
+        if self.tokenizer is None:
+            raise ModelError(
+                "The encoder has no tokenizer; texts need one. Put its tokenizer.json into the encoder's folder."
+            )
+        return tokenize(self.tokenizer, texts, self.config.text)
+
+    def forward_modality(self, name: str, batch: Shaped[Tensor, "B *item"]) -> Float[Tensor, "B E"]:
+        """Pooled vectors of one tower, scaled as published, with gradients.
+
+        Args:
+            name: a tower: ``vision``, ``text``, ``audio``, ``depth``, ``thermal``, ``imu``.
+            batch: one clip each, (B, 3, F, H, W), (B, T), (B, 1, mel bins, F), ...; or several each, (B, clips, ...),
+                whose vectors are averaged after they got their length.
+        """
+        self._check_tower(name)
+        has_clips = batch.ndim > _ITEM_DIMENSIONS[name] + 1
+        clips = batch.flatten(0, 1) if has_clips else batch
+        states, pooled_at = self._states(name, clips)
+        pooled = states[torch.arange(len(states), device=states.device), pooled_at]  # (B * clips, D)
+        vectors = self.modality_postprocessors[name](self.modality_heads[name](pooled))
+        return vectors.unflatten(0, batch.shape[:2]).mean(dim=1) if has_clips else vectors
+
+    def forward_patches(self, name: str, batch: Shaped[Tensor, "B *clip"]) -> Float[Tensor, "B P E"]:
+        """Vectors of length 1 for each patch of one tower, one clip each, with gradients."""
+        self._check_tower(name)
+        states, _ = self._states(name, batch)
+        return functional.normalize(self.modality_heads[name](states[:, 1:]), dim=-1)
+
+    def _states(self, name: str, batch: Tensor) -> tuple[Tensor, Tensor]:
+        stem = self.modality_preprocessors[name]
+        parameter = next(self.modality_trunks[name].parameters())
+        batch = batch.to(parameter.device, parameter.dtype if batch.is_floating_point() else None)
+        tokens = stem(batch)
+        return self.modality_trunks[name](tokens.states, tokens.mask), tokens.pooled_at
+
+    def _clip_features(self, tower: str, clips: Tensor) -> Tensor:
+        if self.config.features == "patches":
+            parts = [self.forward_patches(tower, part) for part in clips.split(_CLIPS_AT_ONCE)]
+        else:
+            parts = [self.forward_modality(tower, part)[:, None] for part in clips.split(_CLIPS_AT_ONCE)]
+        return torch.cat(parts)
+
+    def _over_clips(self, vectors: Tensor) -> Tensor:
+        """(clips, P, E) to (P, E): pooled vectors are averaged, patches stand one after another."""
+        return vectors.flatten(0, 1) if self.config.features == "patches" else vectors.mean(dim=0)
+
+    def _check_tower(self, name: str) -> None:
+        if name not in self.modality_trunks:
+            raise ModelError(
+                f"The encoder was asked for its {name} tower; it has {', '.join(self.modality_trunks)}. "
+                "Add the tower to the encoder's config, or send other media."
+            )
+
+
+_ITEM_DIMENSIONS = {"vision": 4, "text": 1, "audio": 3, "depth": 3, "thermal": 3, "imu": 2}
+"""Dimensions of one clip of a tower."""

@@ -1,0 +1,30 @@
+"""From media and texts to the tensors that the towers take. One row a kind of medium."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from nextgpt.model.encoding.preprocessing.audio import preprocess_audio
+from nextgpt.model.encoding.preprocessing.text import tokenize
+from nextgpt.model.encoding.preprocessing.vision import preprocess_image, preprocess_video
+
+__all__ = ["PREPROCESSORS", "Preprocessor", "preprocess_audio", "preprocess_image", "preprocess_video", "tokenize"]
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """Which tower takes a kind of medium, and what makes its clips."""
+
+    tower: str
+    preprocess: Callable[..., Tensor]
+    """``preprocess(medium, tower_config) -> (clips, ...)``."""
+
+
+PREPROCESSORS: dict[str, Preprocessor] = {
+    "image": Preprocessor("vision", preprocess_image),
+    "audio": Preprocessor("audio", preprocess_audio),
+    "video": Preprocessor("vision", preprocess_video),
+}

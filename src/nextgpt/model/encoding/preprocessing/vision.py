@@ -1,0 +1,68 @@
+"""Pictures and films to normalised squares (facebookresearch/ImageBind, ``imagebind/data.py``)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import PIL.Image
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from nextgpt.media import center_crop, resize_short_side, uniform_indices
+from nextgpt.message import Image, Video
+from nextgpt.model.encoding.config import VisionTower
+from nextgpt.model.encoding.preprocessing.clips import clip_starts_s
+
+
+def preprocess_image(image: Image, tower: VisionTower) -> Float[Tensor, "1 3 1 H W"]:
+    """Short side scaled (bicubic), middle cut out, one clip of one frame."""
+    picture = center_crop(resize_short_side(image.image.convert("RGB"), tower.size_px), tower.size_px)
+    return normalize_frames(np.asarray(picture)[None], tower)[None]
+
+
+def preprocess_video(video: Video, tower: VisionTower) -> Float[Tensor, "clips 3 F H W"]:
+    """Clips evenly placed, frames evenly chosen in each, short side scaled (bilinear), squares cut out.
+
+    Clips come before crops: clip 0 left, middle, right, clip 1 left, ...; crops of a square film are one.
+    """
+    views = [
+        normalize_frames(square, tower)
+        for indices in _clip_indices(len(video.frames), video.fps, tower)
+        for square in _squares(_scaled(video.frames[indices], tower.size_px), tower)
+    ]
+    return torch.stack(views)
+
+
+def normalize_frames(frames: UInt8[np.ndarray, "F H W 3"], tower: VisionTower) -> Float[Tensor, "3 F H W"]:
+    """Bytes to numbers around 0, by CLIP's mean and deviation of each colour."""
+    mean, std = (torch.tensor(values).view(3, 1, 1, 1) for values in (tower.mean, tower.std))
+    return (torch.from_numpy(frames.copy()).permute(3, 0, 1, 2).float() / 255 - mean) / std
+
+
+def _clip_indices(count: int, fps: float, tower: VisionTower) -> list[np.ndarray]:
+    chosen = []
+    for start_s in clip_starts_s(count / fps, tower.clip_s, tower.clips):
+        first = min(math.ceil(start_s * fps), count - 1)
+        end = min(math.ceil((start_s + tower.clip_s) * fps), count)
+        chosen.append(first + uniform_indices(max(end - first, 1), tower.frames))
+    return chosen
+
+
+def _scaled(frames: np.ndarray, side_px: int) -> np.ndarray:
+    if min(frames.shape[1:3]) == side_px:
+        return frames
+    bilinear = PIL.Image.Resampling.BILINEAR
+    return np.stack([resize_short_side(PIL.Image.fromarray(frame), side_px, bilinear) for frame in frames])
+
+
+def _squares(frames: np.ndarray, tower: VisionTower) -> list[np.ndarray]:
+    """Cut squares out along the longer side: the middle, or both ends and the middle."""
+    height, width = frames.shape[1:3]
+    room = max(height, width) - tower.size_px
+    middle = math.ceil(room / 2)
+    offsets = [middle] if tower.crops == 1 else list(dict.fromkeys((0, middle, room)))
+    side = slice(0, tower.size_px)
+    cuts = [slice(offset, offset + tower.size_px) for offset in offsets]
+    return [frames[:, cut, side] if height > width else frames[:, side, cut] for cut in cuts]
