@@ -1,0 +1,177 @@
+"""What a model folder's ``config.json`` says: which parts, from where, and how they are joined.
+
+Defaults live here and nowhere else. The classes of the model never see a config; factories read it and call them with
+plain arguments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nextgpt.errors import ConfigError, ModelError, unknown
+from nextgpt.modality import MODALITIES
+from nextgpt.model.llm.template import PromptTemplate
+
+CONFIG_FILE = "config.json"
+
+
+class Config(BaseModel):
+    """Base of every config: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PartSource(Config):
+    """Where a frozen part comes from: a folder inside the model's folder, or a repository of the Hub."""
+
+    path: str | None = None
+    """Relative to the model's folder (or absolute)."""
+    hub: str | None = None
+    """Repository id, e.g. ``lmsys/vicuna-7b-v1.5``."""
+    revision: str | None = None
+    """Commit, tag or branch of the Hub repository."""
+
+    @model_validator(mode="after")
+    def _names_one_place(self) -> PartSource:
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("a part needs either 'path' or 'hub', and not both")
+        return self
+
+
+class LoraConfig(Config):
+    """Low-rank adapters of the LLM's linear layers."""
+
+    rank: int = 32
+    alpha: float = 32
+    """The adapters' product is scaled by ``alpha / rank``."""
+    dropout: float = 0.1
+    """While training only."""
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    """Last names of the adapted layers."""
+
+
+class LanguageModelConfig(Config):
+    """The language model and how it is spoken to."""
+
+    source: PartSource
+    template: str | PromptTemplate = "chat_template"
+    """A name in :data:`~nextgpt.model.llm.template.TEMPLATES`, ``chat_template`` for the tokenizer's own, or fields."""
+    context_length: int | None = None
+    """Positions a conversation may take, answer included; ``None``: what the LLM's own config says."""
+    lora: LoraConfig | None = None
+
+
+class InputProjectionConfig(Config):
+    """From encoder features to soft tokens."""
+
+    kind: Literal["linear"] = "linear"
+    encoder_width: int
+    """E, the width of the encoder's vectors."""
+    soft_tokens: int = 1
+    """K, the soft tokens an item becomes."""
+    is_shared: bool = True
+    """One layer for all modalities as published, or one a modality."""
+
+
+class OutputProjectionConfig(Config):
+    """From hidden states at signal tokens to the condition of a synthesizer."""
+
+    kind: Literal["query_transformer"] = "query_transformer"
+    queries: int
+    """Q, the length of the condition."""
+    condition_width: int
+    """C, the width of the condition."""
+    width: int = 512
+    layers: int = 4
+    """Of the encoder, and again of the decoder."""
+    heads: int = 4
+    feedforward_width: int = 2048
+
+
+class SynthesizerConfig(Config):
+    """One modality that can be answered."""
+
+    source: PartSource
+    output_projection: OutputProjectionConfig
+    steps: int = 12
+    """Denoising steps where :class:`~nextgpt.message.Sampling` says nothing."""
+    guidance: float = 1.5
+    """Classifier-free guidance scale where :class:`~nextgpt.message.Sampling` says nothing."""
+    edit_strength: float = Field(default=0.6, gt=0, le=1)
+    """How far an edit goes back into noise: 1 keeps nothing of the source."""
+
+
+class ModelConfig(Config):
+    """A whole model."""
+
+    name: str = "nextgpt"
+    encoder: PartSource
+    llm: LanguageModelConfig
+    input_projection: InputProjectionConfig
+    synthesizers: dict[str, SynthesizerConfig]
+    """By modality."""
+
+    @model_validator(mode="after")
+    def _knows_its_modalities(self) -> ModelConfig:
+        for modality in self.synthesizers:
+            if modality not in MODALITIES:
+                raise ValueError(unknown("modality", modality, MODALITIES))
+        return self
+
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+def parse(kind: type[Parsed], values: Mapping[str, Any], *, where: str) -> Parsed:
+    """Build a config from plain values. Raises :class:`ConfigError` that says which key of ``where`` is wrong."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: " + "; ".join(_explain(kind, problem) for problem in error.errors())) from None
+
+
+def _explain(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:
+    key = ".".join(str(step) for step in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return unknown("key", key, _siblings(kind, problem["loc"]))
+    return f"{key}: {problem['msg']} (got {problem['input']!r})" if key else problem["msg"]
+
+
+def _siblings(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Full names of the keys that are known where ``location`` stands."""
+    prefix: tuple[str, ...] = ()
+    for step in map(str, location[:-1]):
+        prefix = (*prefix, step)
+        field = kind.model_fields.get(step)
+        nested = [] if field is None else [item for item in _inner(field.annotation) if issubclass(item, BaseModel)]
+        kind = nested[0] if nested else kind
+    return [".".join((*prefix, name)) for name in kind.model_fields]
+
+
+def _inner(annotation: Any) -> list[type]:
+    arguments = getattr(annotation, "__args__", ())
+    if isinstance(annotation, type) and not arguments:
+        return [annotation]
+    return [found for argument in arguments for found in _inner(argument)]
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Read the ``config.json`` of a model folder. Raises :class:`ModelError` or :class:`ConfigError`."""
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise ModelError(f"{folder} has no {CONFIG_FILE}; expected a model folder. Name a folder written by save_pretrained.")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path} is no JSON ({error}); expected a model's settings. Fetch the folder again.") from None
+    return parse(ModelConfig, values, where=str(path))
+
+
+def write_config(config: ModelConfig, folder: Path) -> None:
+    """Write ``config.json`` into ``folder``."""
+    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")

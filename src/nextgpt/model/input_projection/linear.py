@@ -1,0 +1,37 @@
+"""The published input projection: one linear layer on the mean of an item's vectors (paper, version 1; K = 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nextgpt.modality import MODALITIES
+from nextgpt.model.encoding.base import Features
+
+SHARED = "shared"
+
+
+class LinearProjection(nn.Module):
+    """E to K x D, by one layer for all modalities or by one a modality."""
+
+    def __init__(self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, is_shared: bool = True) -> None:
+        super().__init__()
+        self.soft_tokens = soft_tokens
+        self.llm_width = llm_width
+        self.is_shared = is_shared
+        names = [SHARED] if is_shared else list(MODALITIES)
+        self.layers = nn.ModuleDict({name: nn.Linear(encoder_width, soft_tokens * llm_width) for name in names})
+
+    def forward(self, features: Sequence[Features], modalities: Sequence[str]) -> Float[Tensor, "N K D"]:
+        """Pool each item's vectors and turn the result into K soft tokens."""
+        if not features:
+            return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
+        pooled = [item.vectors.mean(dim=0) for item in features]  # each (E,)
+        if self.is_shared:
+            rows = self.layers[SHARED](torch.stack(pooled))  # (N, K * D)
+        else:
+            rows = torch.stack([self.layers[name](row) for name, row in zip(modalities, pooled, strict=True)])
+        return rows.unflatten(1, (self.soft_tokens, self.llm_width))

@@ -1,0 +1,194 @@
+"""Third step: the language model answers, several conversations side by side.
+
+Every step feeds each conversation's queue of positions: its prompt at first, then one chosen token, or a whole run of
+signal tokens at once, as nothing is left to choose in it. So prefill, decoding and forced runs are one code, and 24
+signal tokens of a video cost one step. Knows nothing of encoders and synthesizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from nextgpt.message import Sampling, TextPiece
+from nextgpt.model.llm.grammar import Grammar
+from nextgpt.model.llm.key_values import KeyValues
+from nextgpt.model.llm.language_model import LanguageModel
+from nextgpt.model.llm.sampling import choose
+from nextgpt.model.llm.text_stream import TextStream
+from nextgpt.model.llm.thought import MediumSegment, Segment, TextSegment, Thought
+from nextgpt.model.llm.weaving import Prompt
+
+Spoken = TextPiece | MediumSegment | Thought
+"""What generation yields: words and media as they come, the whole thought at the end."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One conversation to answer."""
+
+    prompt: Prompt
+    sampling: Sampling
+    modalities: tuple[str, ...]
+    """What may be answered, ``text`` included."""
+    sources: tuple[str, ...] = ()
+    """Modalities of which the conversation holds a medium that could be edited."""
+
+
+def generate(
+    llm: LanguageModel, requests: Sequence[Request], soft: Float[Tensor, "N K D"]
+) -> Iterator[tuple[int, Spoken]]:
+    """Answer all requests side by side; yield what each says, with its index, as it is said.
+
+    Args:
+        llm: The language model.
+        requests: Conversations, each with its own sampling: an answer does not depend on its neighbours.
+        soft: The soft tokens of all their media, in order.
+    """
+    remaining = iter(soft)
+    rows = [_Row(llm, index, request, remaining) for index, request in enumerate(requests)]
+    batch = KeyValues([row.known for row in rows], soft.device)
+    while rows:
+        for row, hidden in zip(rows, _feed(llm, rows, batch), strict=True):
+            for spoken in row.hear(hidden):
+                yield row.index, spoken
+        done = [place for place, row in enumerate(rows) if row.is_done]
+        for place in done:
+            llm.prefixes.remember(rows[place].fed, batch.row(place))
+        if done:
+            left = [place for place, row in enumerate(rows) if not row.is_done]
+            rows = [rows[place] for place in left]
+            if rows:
+                batch.select(left)
+
+
+def _feed(llm: LanguageModel, rows: Sequence[_Row], batch: KeyValues) -> list[Float[Tensor, "n D"]]:
+    """Feed every row's queue in one step; give the hidden states of each row's own positions."""
+    queues = [row.take_queue() for row in rows]
+    embeddings, mask = _pad_left([queue for queue, _ in queues])
+    starts = torch.tensor([start for _, start in queues], device=mask.device)
+    positions = (starts[:, None] + mask.long().cumsum(dim=1) - 1).clamp(min=0)
+    hidden = llm.think(embeddings, batch.extend(mask), positions, batch.cache)  # (B, T, D)
+    return [states[-len(queue) :] for states, (queue, _) in zip(hidden, queues, strict=True)]
+
+
+def _pad_left(rows: Sequence[Float[Tensor, "_ D"]]) -> tuple[Float[Tensor, "B T D"], Bool[Tensor, "B T"]]:
+    longest = max(len(row) for row in rows)
+    padded = torch.stack([torch.nn.functional.pad(row, (0, 0, longest - len(row), 0)) for row in rows])
+    steps = torch.arange(longest, device=padded.device)
+    return padded, torch.stack([steps >= longest - len(row) for row in rows])
+
+
+class _Row:
+    """One conversation while it is answered: what is to be fed next, and what was said so far."""
+
+    def __init__(
+        self, llm: LanguageModel, index: int, request: Request, soft: Iterator[Float[Tensor, "K D"]]
+    ) -> None:
+        sampling, keys = request.sampling, request.prompt.keys(llm.soft_tokens)
+        self.index = index
+        self.is_done = False
+        self.known = llm.prefixes.find(keys)
+        start = self.known.length if self.known else 0
+        self.fed: list[Hashable] = keys[:start]
+        self._queue = llm.embed_prompt(request.prompt, soft)[start:]
+        self._queued_keys = keys[start:]
+        self._llm = llm
+        self._sampling = sampling
+        self._tokens_left = min(sampling.max_tokens, llm.context_length - len(keys))
+        self._generator = torch.Generator().manual_seed(sampling.seed)
+        self._stop = (*llm.template.stop, *sampling.stop)
+        self._grammar = Grammar(
+            llm.signals.ids,
+            end_ids=llm.end_ids,
+            silent_ids=llm.codec.special_ids,
+            modalities=request.modalities,
+            sources=request.sources,
+        )
+        self._stream = TextStream(llm.codec.decode, self._stop)
+        self._run: str | None = None
+        """The modality whose run is being fed."""
+        self._is_edit = False
+        self._segments: list[Segment] = []
+        self._ids: list[int] = []
+        self._dropped: list[str] = []
+
+    def take_queue(self) -> tuple[Float[Tensor, "n D"], int]:
+        """What is to be fed now, and the position of its first."""
+        start = len(self.fed)
+        self.fed += self._queued_keys
+        return self._queue, start
+
+    def hear(self, hidden: Float[Tensor, "n D"]) -> Iterator[Spoken]:
+        """Take the hidden states of what was fed, and say the next thing."""
+        if self._run is not None:
+            yield self._end_run(hidden)
+        if self._tokens_left == 0:
+            yield from self._finish()
+            return
+        token_id = self._choose(hidden[-1])
+        if token_id in self._llm.end_ids:
+            yield from self._finish()
+        elif token_id < self._llm.vocabulary_size:
+            yield from self._say_word(token_id)
+        else:
+            yield from self._say_signal(token_id)
+
+    def _choose(self, hidden: Float[Tensor, "D"]) -> int:
+        logits = self._grammar.constrain(self._llm.logits(hidden))
+        sampling = self._sampling
+        return choose(
+            logits, temperature=sampling.temperature, top_p=sampling.top_p, generator=self._generator
+        )
+
+    def _say_word(self, token_id: int) -> Iterator[Spoken]:
+        words = self._stream.add(token_id)
+        if words:
+            yield TextPiece(words)
+        self._say((token_id,))
+        if self._stream.is_stopped or self._tokens_left == 0:
+            yield from self._finish()
+
+    def _say_signal(self, token_id: int) -> Iterator[Spoken]:
+        self._run = self._llm.signals.ids.begun_by(token_id)
+        run = (token_id,) if self._run is None else self._llm.signals.ids.run(self._run)
+        if len(run) > self._tokens_left or (self._run is None and self._tokens_left == 1):
+            yield from self._drop(self._run or "edit", len(run))
+            return
+        yield from self._end_text()
+        self._say(run)
+        self._is_edit = self._is_edit or self._run is None
+
+    def _say(self, ids: tuple[int, ...]) -> None:
+        self._grammar.accept(ids[0])
+        self._ids += ids
+        self._tokens_left -= len(ids)
+        self._queue, self._queued_keys = self._llm.embed_ids(ids), list(ids)
+
+    def _end_run(self, hidden: Float[Tensor, "n D"]) -> MediumSegment:
+        assert self._run is not None, "a run is being fed"
+        segment = MediumSegment(self._run, hidden, self._is_edit)
+        self._segments.append(segment)
+        self._run, self._is_edit = None, False
+        return segment
+
+    def _end_text(self) -> Iterator[TextPiece]:
+        words = self._stream.finish()
+        if words:
+            yield TextPiece(words)
+        if self._stream.text:
+            self._segments.append(TextSegment(self._stream.text))
+        self._stream = TextStream(self._llm.codec.decode, self._stop)
+
+    def _drop(self, what: str, needed: int) -> Iterator[Spoken]:
+        self._dropped.append(f"{what}: {needed} signal tokens needed, {self._tokens_left} tokens left")
+        yield from self._finish()
+
+    def _finish(self) -> Iterator[Spoken]:
+        yield from self._end_text()
+        self.is_done = True
+        yield Thought(tuple(self._segments), tuple(self._ids), tuple(self._dropped))

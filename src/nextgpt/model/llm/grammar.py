@@ -1,0 +1,80 @@
+"""What may be said next: whole runs of signal tokens, edits only of what there is, and what the caller allows.
+
+The model's own slips become impossible here, instead of errors later: a run is never begun in its middle, an edit is
+never asked for without a source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nextgpt.modality import MODALITIES
+from nextgpt.model.llm.signal_tokens import SignalIds
+
+MAX_MEDIA = 8
+"""Media in one answer; a model that loops over signal tokens ends here and not after minutes of synthesis."""
+
+
+class Grammar:
+    """The rules of one answer while it is spoken.
+
+    Args:
+        signals: The ids of the signal tokens.
+        end_ids: The tokens that end an answer.
+        silent_ids: Tokens that are never said, such as the template's markers.
+        modalities: What may be answered, ``text`` included.
+        sources: Modalities of which the conversation holds a medium that could be edited.
+    """
+
+    def __init__(
+        self,
+        signals: SignalIds,
+        *,
+        end_ids: Collection[int],
+        silent_ids: Collection[int],
+        modalities: Collection[str],
+        sources: Collection[str],
+    ) -> None:
+        self._signals = signals
+        self._end_ids = list(end_ids)
+        self._silent_ids = list(set(silent_ids) - set(end_ids))
+        self._may_write = "text" in modalities
+        self._modalities = [name for name in MODALITIES if name in modalities]
+        self._sources = set(sources)
+        self._is_editing = False
+        self._media = 0
+
+    def constrain(self, logits: Float[Tensor, "Vn"]) -> Float[Tensor, "Vn"]:
+        """The same logits with minus infinity at everything that may not be said next."""
+        allowed = torch.full_like(logits, -torch.inf)
+        if self._may_write and not self._is_editing:
+            allowed[: self._signals.first_id] = 0
+            allowed[self._silent_ids] = -torch.inf
+        if self._may_end:
+            allowed[self._end_ids] = 0
+        allowed[self._signals_next()] = 0
+        return logits + allowed
+
+    def accept(self, token_id: int) -> None:
+        """Take note of what was said."""
+        self._is_editing = token_id == self._signals.edit
+        modality = self._signals.begun_by(token_id)
+        if modality is not None:
+            self._media += 1
+            self._sources.add(modality)
+
+    @property
+    def _may_end(self) -> bool:
+        return not self._is_editing and (self._may_write or self._media > 0 or not self._signals_next())
+
+    def _signals_next(self) -> list[int]:
+        if self._media >= MAX_MEDIA:
+            return []
+        editable = [name for name in self._modalities if name in self._sources]
+        speakable = editable if self._is_editing else self._modalities
+        edit = [self._signals.edit] if editable and not self._is_editing else []
+        return [self._signals.run(name)[0] for name in speakable] + edit

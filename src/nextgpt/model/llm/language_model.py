@@ -1,0 +1,220 @@
+"""The language model: any causal LM of transformers, its tokenizer, a template, and the signal tokens beside it.
+
+It is driven by embeddings, so that soft tokens and signal tokens can stand anywhere among words. It knows nothing about
+encoders, synthesizers, or what a soft token means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+
+from nextgpt.errors import ConversationError
+from nextgpt.message import Conversation, Medium
+from nextgpt.model.llm.prefix_cache import PrefixCache
+from nextgpt.model.llm.signal_tokens import SignalIds, SignalTokens
+from nextgpt.model.llm.template import Template
+from nextgpt.model.llm.text_codec import TextCodec
+from nextgpt.model.llm.weaving import MediaSlot, Prompt, Tokens, Weaver
+
+NO_TOKEN = -1
+"""Stands in ``Woven.ids`` where there is a soft token or padding."""
+
+
+@dataclass(frozen=True)
+class Woven:
+    """Woven prompts side by side as tensors, padded at the right."""
+
+    embeddings: Float[Tensor, "B T D"]
+    mask: Bool[Tensor, "B T"]
+    """Where there is something."""
+    ids: Int[Tensor, "B T"]
+    """Token ids, ``NO_TOKEN`` at soft tokens and padding."""
+    is_target: Bool[Tensor, "B T"]
+    """Where the assistant speaks."""
+
+
+@dataclass(frozen=True)
+class Thoughts:
+    """What the LLM makes of woven prompts, at every position."""
+
+    woven: Woven
+    hidden: Float[Tensor, "B T D"]
+    """Last-layer hidden states (after the final norm); what follows is read from the position before it."""
+    logits: Float[Tensor, "B T Vn"]
+    """Over the vocabulary, then the signal tokens."""
+
+
+class LanguageModel(nn.Module):
+    """A causal LM that hears soft tokens and speaks signal tokens.
+
+    Args:
+        transformer: The frozen LLM.
+        tokenizer: Its tokenizer.
+        template: How conversations are laid out.
+        soft_tokens: K, the positions that one given medium takes.
+        context_length: Positions that a conversation may take, answer included.
+    """
+
+    def __init__(
+        self,
+        transformer: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        template: Template,
+        *,
+        soft_tokens: int = 1,
+        context_length: int,
+    ) -> None:
+        super().__init__()
+        self.transformer = transformer
+        words, head = transformer.get_input_embeddings(), transformer.get_output_embeddings()
+        self.vocabulary_size = words.weight.shape[0]
+        self.width = words.weight.shape[1]
+        self.signals = SignalTokens(SignalIds(self.vocabulary_size), self.width)
+        self.signals.start_from(words.weight, head.weight)
+        self.codec = TextCodec(tokenizer)
+        self.template = template
+        self.weaver = Weaver(self.codec, template, self.signals.ids)
+        self.soft_tokens = soft_tokens
+        self.context_length = context_length
+        self.prefixes = PrefixCache()
+        self.end_ids = _end_ids(transformer, tokenizer, self.codec.split_markers(template.end_of_turn))
+
+    def weave(
+        self,
+        conversation: Conversation,
+        *,
+        is_answering: bool = True,
+        is_edit: Callable[[Medium], bool] = lambda medium: False,
+    ) -> Prompt:
+        """Lay a conversation out; see :meth:`.weaving.Weaver.weave`.
+
+        Raises:
+            ConversationError: It is empty, or leaves no room for an answer. Told without tokenizing what is far too long.
+        """
+        if not any(part for message in conversation for part in message.parts):
+            raise ConversationError("The conversation is empty; expected at least one message. Say something first.")
+        characters = sum(len(message.text) for message in conversation)
+        least = characters // self.codec.longest_token_chars
+        if least >= self.context_length:
+            raise self._too_long(f"at least {least}")
+        prompt = self.weaver.weave(conversation, is_answering=is_answering, is_edit=is_edit)
+        if prompt.length(self.soft_tokens) >= self.context_length:
+            raise self._too_long(str(prompt.length(self.soft_tokens)))
+        return prompt
+
+    def _too_long(self, tokens: str) -> ConversationError:
+        return ConversationError(
+            f"The conversation takes {tokens} tokens; the model hears at most {self.context_length}, its answer included. "
+            "Shorten the text, or start a new conversation."
+        )
+
+    def embed_ids(self, ids: Sequence[int]) -> Float[Tensor, "T D"]:
+        """Rows of ordinary and signal tokens."""
+        tokens = torch.tensor(ids, dtype=torch.long, device=self.signals.input.device)
+        is_signal = tokens >= self.vocabulary_size
+        rows = self.transformer.get_input_embeddings()(tokens.masked_fill(is_signal, 0))  # (T, D)
+        if is_signal.any():
+            signals = self.signals.embed(tokens.clamp(min=self.vocabulary_size)).to(rows.dtype)
+            rows = torch.where(is_signal[:, None], signals, rows)
+        return rows
+
+    def embed(self, prompts: Sequence[Prompt], soft: Float[Tensor, "N K D"]) -> Woven:
+        """Woven prompts as tensors; ``soft`` holds the soft tokens of all their media, in order.
+
+        ::
+
+            pieces  [ 5 9 ] slot [ 7 ]  and  [ 5 ]      with K = 2
+            ids      5 9 - - 7               5 - - - -
+            mask     1 1 1 1 1               1 0 0 0 0
+        """
+        remaining = iter(soft)
+        rows = [self.embed_prompt(prompt, remaining) for prompt in prompts]
+        ids = [torch.tensor(_ids(prompt, self.soft_tokens)) for prompt in prompts]
+        targets = [torch.tensor(_targets(prompt, self.soft_tokens)) for prompt in prompts]
+        device = rows[0].device
+        mask = [torch.ones(len(row), dtype=torch.bool) for row in rows]
+        return Woven(
+            _pad(rows, 0.0),
+            _pad(mask, False).to(device),
+            _pad(ids, NO_TOKEN).to(device),
+            _pad(targets, False).to(device),
+        )
+
+    def embed_prompt(self, prompt: Prompt, soft: Iterable[Float[Tensor, "K D"]]) -> Float[Tensor, "T D"]:
+        """One woven prompt; takes the soft tokens of its media from ``soft``, in order."""
+        remaining = iter(soft)
+        words = iter(self.embed_ids(prompt.token_ids).split([len(piece.ids) for piece in prompt.stretches]))
+        return torch.cat(
+            [next(remaining if isinstance(piece, MediaSlot) else words) for piece in prompt.pieces]
+        )
+
+    def think(
+        self,
+        embeddings: Float[Tensor, "B T D"],
+        mask: Bool[Tensor, "B past_and_T"],
+        positions: Int[Tensor, "B T"],
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """Last-layer hidden states; with a cache, ``mask`` covers what it holds and then ``embeddings``."""
+        outputs = self.transformer.base_model(
+            inputs_embeds=embeddings,
+            attention_mask=mask.long(),
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        return outputs.last_hidden_state
+
+    def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B Vn"]:
+        """How likely each token is next: the vocabulary, then the signal tokens."""
+        return torch.cat([self.transformer.get_output_embeddings()(hidden), self.signals.logits(hidden)], dim=-1)
+
+    def forward(self, woven: Woven) -> Thoughts:
+        """Hear whole conversations at once, as training does."""
+        positions = (woven.mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        hidden = self.think(woven.embeddings, woven.mask, positions)
+        return Thoughts(woven, hidden, self.logits(hidden))
+
+    def train(self, mode: bool = True) -> LanguageModel:
+        """Switch between training and answering; what was remembered is forgotten, as weights may have changed."""
+        self.prefixes.clear()
+        return super().train(mode)
+
+
+def _end_ids(
+    transformer: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, end_of_turn: list[str | int]
+) -> frozenset[int]:
+    """The tokens with which this model ends a turn: the template's, the tokenizer's, the generation settings'."""
+    generation = transformer.generation_config
+    configured = generation.eos_token_id if generation is not None else None
+    ends = configured if isinstance(configured, list) else [configured]
+    first = end_of_turn[0] if end_of_turn else None
+    return frozenset(end for end in (*ends, tokenizer.eos_token_id, first) if isinstance(end, int))
+
+
+def _ids(prompt: Prompt, soft_tokens: int) -> list[int]:
+    return [
+        token_id
+        for piece in prompt.pieces
+        for token_id in (piece.ids if isinstance(piece, Tokens) else (NO_TOKEN,) * soft_tokens)
+    ]
+
+
+def _targets(prompt: Prompt, soft_tokens: int) -> list[bool]:
+    return [
+        is_target
+        for piece in prompt.pieces
+        for is_target in (
+            [piece.is_target] * len(piece.ids) if isinstance(piece, Tokens) else [False] * soft_tokens
+        )
+    ]
+
+
+def _pad(rows: Sequence[Tensor], value: float | bool) -> Tensor:
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=float(value))

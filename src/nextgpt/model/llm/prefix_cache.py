@@ -1,0 +1,61 @@
+"""Conversations that were answered lately, so that the next turn feeds only what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from nextgpt.model.llm.key_values import RowKeyValues
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    keys: tuple[Hashable, ...]
+    """One a position: a token id, or (digest, k) of a soft token."""
+    key_values: RowKeyValues
+
+
+class PrefixCache:
+    """The last few conversations' attention keys and values, within a budget of memory.
+
+    Args:
+        max_bytes: Memory that all entries together may take.
+        max_entries: How many conversations are remembered.
+    """
+
+    def __init__(self, *, max_bytes: int = 256 * 2**20, max_entries: int = 16) -> None:
+        self._max_bytes = max_bytes
+        self._max_entries = max_entries
+        self._entries: list[_Entry] = []
+        """The latest last."""
+
+    def find(self, keys: Sequence[Hashable]) -> RowKeyValues | None:
+        """What is known of the longest common beginning; always leaves one position to feed, for its logits."""
+        best, length = None, 0
+        for entry in self._entries:
+            common = min(_common(entry.keys, keys), len(keys) - 1)
+            if common > length:
+                best, length = entry, common
+        return best.key_values.head(length) if best else None
+
+    def remember(self, keys: Sequence[Hashable], key_values: RowKeyValues) -> None:
+        """Keep what a conversation left, in place of its earlier turns; forget the oldest where memory ends."""
+        assert len(keys) == key_values.length, "one key a position"
+        entry = _Entry(tuple(keys), key_values)
+        kept = [old for old in self._entries if _common(old.keys, entry.keys) < len(old.keys)]
+        self._entries = [*kept, entry][-self._max_entries :]
+        while sum(old.key_values.size_bytes for old in self._entries) > self._max_bytes:
+            self._entries.pop(0)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def _common(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
+    """Length of the common beginning."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((index for index, (one, other) in pairs if one != other), min(len(first), len(second)))

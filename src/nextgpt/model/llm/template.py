@@ -1,0 +1,160 @@
+"""How a conversation is laid out for a language model: what stands before, between and after the turns.
+
+A template sees only who speaks, never what is said, so nothing that a person says can change the layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from nextgpt.errors import ModelError, unknown
+
+
+@runtime_checkable
+class ChatTokenizer(Protocol):
+    """What a template needs of a tokenizer of transformers."""
+
+    chat_template: Any
+    eos_token: Any
+
+    def apply_chat_template(self, conversation: Any, *, tokenize: bool, add_generation_prompt: bool) -> Any:
+        """Lay out turns as the tokenizer's own template says."""
+        ...
+
+
+@runtime_checkable
+class Template(Protocol):
+    """What the rest of the package needs to know of a template."""
+
+    media_open: str
+    media_close: str
+    end_of_turn: str
+    stop: tuple[str, ...]
+
+    def surroundings(self, roles: Sequence[str], *, is_answering: bool) -> list[str]:
+        """The strings around the turns: one before the first, one between each two, one after the last.
+
+        With ``is_answering`` the last string ends where the assistant begins to speak.
+        """
+        ...
+
+
+class PromptTemplate(BaseModel):
+    """A template made of plain strings. Special tokens of the tokenizer may stand in any of them.
+
+    ``surroundings(["user", "assistant", "user"], is_answering=True)`` of ``nano``::
+
+        ["<|user|>", "<|end|><|assistant|>", "<|end|><|user|>", "<|end|><|assistant|>"]
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: str = ""
+    """Stands once, before everything."""
+    system: str = ""
+    """Said at the start of a conversation that has no system message of its own."""
+    system_open: str = ""
+    system_close: str = ""
+    user_open: str
+    user_close: str = ""
+    assistant_open: str
+    end_of_turn: str
+    """Closes what the assistant says; the model itself ends its answers with it."""
+    media_open: str = ""
+    """Before the soft tokens of a medium that was given."""
+    media_close: str = ""
+    stop: tuple[str, ...] = ()
+    """Text at which an answer ends."""
+
+    def surroundings(self, roles: Sequence[str], *, is_answering: bool) -> list[str]:
+        """See :meth:`Template.surroundings`."""
+        opened = {"system": self.system_open, "user": self.user_open, "assistant": self.assistant_open}
+        closed = {"system": self.system_close, "user": self.user_close, "assistant": self.end_of_turn}
+        has_system = bool(roles) and roles[0] == "system"
+        preamble = "" if has_system or not self.system else self.system_open + self.system + self.system_close
+        before = [self.start + preamble] + [closed[role] for role in roles]
+        after = [opened[role] for role in roles] + [self.assistant_open if is_answering else ""]
+        return [close + open_ for close, open_ in zip(before, after, strict=True)]
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """The template that a tokenizer brings itself, for any chat model of the Hub."""
+
+    tokenizer: ChatTokenizer
+    end_of_turn: str
+    media_open: str = ""
+    media_close: str = ""
+    stop: tuple[str, ...] = ()
+
+    def surroundings(self, roles: Sequence[str], *, is_answering: bool) -> list[str]:
+        """See :meth:`Template.surroundings`: render with a placeholder for each turn, then cut at the placeholders."""
+        turns = [{"role": role, "content": f"\ue000{index}\ue001"} for index, role in enumerate(roles)]
+        rest = str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=is_answering))
+        strings = []
+        for turn in turns:
+            before, found, rest = rest.partition(turn["content"])
+            if not found:
+                raise ModelError(
+                    f"The tokenizer's chat template leaves out a turn of the {turn['role']}; expected every turn, in "
+                    "order. Name another template in config.json."
+                )
+            strings.append(before)
+        return [*strings, rest]
+
+
+TEMPLATES: dict[str, PromptTemplate] = {
+    "nano": PromptTemplate(
+        system_open="<|system|>",
+        system_close="<|end|>",
+        user_open="<|user|>",
+        user_close="<|end|>",
+        assistant_open="<|assistant|>",
+        end_of_turn="<|end|>",
+    ),
+    "vicuna_v1.1": PromptTemplate(
+        start="<s>",
+        system="A chat between a curious user and an artificial intelligence assistant. "
+        "The assistant gives helpful, detailed, and polite answers to the user's questions.",
+        system_close=" ",
+        user_open="USER: ",
+        user_close=" ",
+        assistant_open="ASSISTANT:",
+        end_of_turn="</s>",
+        media_open="<Img>",
+        media_close="</Img>",
+    ),
+    "nextgpt_7b_tiva_v0": PromptTemplate(
+        start="<s>###",
+        system_open=" ",
+        system_close="\n###",
+        user_open=" Human: ",
+        user_close="\n###",
+        assistant_open=" Assistant:",
+        end_of_turn="\n###",
+        media_open="<Img>",
+        media_close="</Img>",
+        stop=("\n###", "###"),
+    ),
+}
+"""Templates by name; ``nextgpt_7b_tiva_v0`` is that of the published checkpoint, the others are their models' own."""
+
+
+def create_template(template: str | PromptTemplate, tokenizer: ChatTokenizer) -> Template:
+    """The template of that name, or the tokenizer's own for ``chat_template``. Raises :class:`ModelError`."""
+    if isinstance(template, PromptTemplate):
+        return template
+    if template != "chat_template":
+        if template not in TEMPLATES:
+            raise ModelError(unknown("prompt template", template, [*TEMPLATES, "chat_template"]))
+        return TEMPLATES[template]
+    if not tokenizer.chat_template:
+        raise ModelError(
+            "The tokenizer has no chat template of its own; expected one, as config.json names 'chat_template'. "
+            f"Name one of {', '.join(TEMPLATES)} there, or give its fields."
+        )
+    return ChatTemplate(tokenizer, end_of_turn=str(tokenizer.eos_token))

@@ -1,0 +1,52 @@
+"""The paper's output projection: a small transformer in which learned queries read the signal tokens' hidden states.
+
+Names of the weights are those of the published checkpoint (``fc``, ``tfm``, ``model``, ``query_embs``), which took the
+module over from GILL (kohjingyu/gill, ``models.py``).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class QueryTransformer(nn.Module):
+    """S hidden states of width D to a condition of Q vectors of width C.
+
+    No positional encoding and no causal mask: the signal tokens' own rows, added to their hidden states, tell them apart.
+    """
+
+    def __init__(
+        self,
+        llm_width: int,
+        condition_width: int,
+        *,
+        queries: int,
+        width: int = 512,
+        layers: int = 4,
+        heads: int = 4,
+        feedforward_width: int = 2048,
+    ) -> None:
+        super().__init__()
+        self.fc = nn.Linear(llm_width, width)
+        self.tfm = nn.Transformer(
+            d_model=width,
+            nhead=heads,
+            num_encoder_layers=layers,
+            num_decoder_layers=layers,
+            dim_feedforward=feedforward_width,
+            dropout=0.0,
+            batch_first=True,
+            norm_first=True,
+        )
+        self.model = nn.Linear(width, condition_width)
+        self.query_embs = nn.Parameter(torch.randn(1, queries, width))
+
+    def forward(
+        self, hidden: Float[Tensor, "B S D"], signal_rows: Float[Tensor, "S D"]
+    ) -> Float[Tensor, "B Q C"]:
+        """One condition a run of signal tokens."""
+        heard = self.fc(hidden + signal_rows)  # (B, S, width)
+        queries = self.query_embs.expand(len(hidden), -1, -1)  # (B, Q, width)
+        return self.model(self.tfm(heard, queries))
