@@ -9,10 +9,25 @@ from __future__ import annotations
 import numpy as np
 
 from nextgpt.errors import ConfigError, unknown
+from nextgpt.message import Audio, Image, Medium, Video
+from nextgpt.miniworld.arrangement import render_sound
 from nextgpt.miniworld.backgrounds import SIDE_PX, background
-from nextgpt.miniworld.motions import layers
-from nextgpt.miniworld.scene import PLACES, Clip, Scene
+from nextgpt.miniworld.motions import FPS, layers
+from nextgpt.miniworld.notes import SAMPLE_RATE_HZ
+from nextgpt.miniworld.scene import PLACES, Clip, Content, Scene, Sound
 from nextgpt.miniworld.sprites import SIZES_PX, sprite
+
+
+def render(content: Content) -> Medium:
+    """The medium that shows or plays ``content``."""
+    if isinstance(content, Scene):
+        import PIL.Image
+
+        return Image(PIL.Image.fromarray(render_scene(content)))
+    if isinstance(content, Sound):
+        return Audio(render_sound(content)[None], SAMPLE_RATE_HZ)
+    audio = None if content.sound is None else Audio(render_sound(content.sound)[None], SAMPLE_RATE_HZ)
+    return Video(render_clip(content), FPS, audio)
 
 
 def box_of(place: str, size: str) -> tuple[int, int, int]:

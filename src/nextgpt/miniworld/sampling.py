@@ -12,7 +12,6 @@ from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.scene import (
     BACKGROUNDS,
     MOTIONS,
-    PATTERNS,
     PITCHES,
     PLACES,
     SIZES,
@@ -24,6 +23,7 @@ from nextgpt.miniworld.scene import (
     Placed,
     Scene,
     Sound,
+    patterns_of,
 )
 from nextgpt.miniworld.splits import Split, is_held_out
 
@@ -98,9 +98,10 @@ def _any_scene(rng: np.random.Generator, count: int) -> Scene:
 
 
 def _any_sound(rng: np.random.Generator) -> Sound:
-    pattern = _choose(rng, PATTERNS)
+    source = _choose(rng, SOURCES)
+    pattern = _choose(rng, patterns_of(source))
     speed = _choose(rng, SPEEDS) if pattern in TIMED_PATTERNS else "slow"
-    return Sound(_choose(rng, SOURCES), _choose(rng, PITCHES), pattern, speed)
+    return Sound(source, _choose(rng, PITCHES), pattern, speed)
 
 
 def _any_clip(rng: np.random.Generator) -> Clip:
