@@ -1,0 +1,184 @@
+"""The training loop: one short loop for every model that this project trains, from autoencoder to instruction tuning.
+
+A run is a function of its configuration and its step number: the batch of step ``n`` is drawn from a generator seeded
+with ``(seed, n)``, so a run that is killed and resumed goes on exactly where its last checkpoint stood. The loop knows
+nothing about what is trained; it is given modules, batches and a loss.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from nextgpt.errors import NextGPTError
+from nextgpt.train.optimizers import create_optimizers
+
+Batch = Any
+Losses = Mapping[str, Tensor]
+
+
+class FitConfig(BaseModel):
+    """How long, how fast and how precisely a run trains."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int
+    batch_size: int
+    learning_rate: float = 1e-3
+    """AdamW's peak rate."""
+    muon_learning_rate: float | None = None
+    """Muon's peak rate for the matrices in blocks; none leaves all to AdamW."""
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    final_rate: float = 0.0
+    """What is left of the peak rate at the last step; the way there is linear."""
+    clip_norm: float = 1.0
+    ema_decay: float | None = None
+    """Decay of the moving average of the weights that is kept as the result; none keeps the last weights."""
+    bf16: bool = True
+    """Matrix products in bfloat16 (autocast); weights and optimizers stay in float32."""
+    compile: bool = False
+    seed: int = 0
+    log_every: int = 20
+    save_every: int = 500
+
+
+class Divergence(NextGPTError):
+    """The loss is no longer a number."""
+
+
+def fit(
+    modules: Mapping[str, nn.Module],
+    draw_batch: Callable[[np.random.Generator, int], Batch],
+    loss: Callable[[Batch, torch.Generator], Losses],
+    config: FitConfig,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    report: Callable[[dict[str, float]], None] | None = None,
+) -> None:
+    """Train the trainable parameters of ``modules`` in place; resume from ``folder`` where it holds a checkpoint.
+
+    Args:
+        modules: by name; parameters that need no gradient are left out of training and of the checkpoint.
+        draw_batch: ``(rng, batch_size) -> batch``, a function of the generator alone.
+        loss: ``(batch, generator) -> {"loss": total, ...}``; further entries are only logged.
+        folder: takes ``metrics.jsonl`` and ``checkpoint.pt``.
+        report: called with every line of metrics.
+
+    Raises:
+        Divergence: the loss became NaN or infinite; the message names the step whose batch did it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_flush_denormal(True)  # numbers that are all but zero slow a CPU down tenfold
+    trained = {f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters() if p.requires_grad}
+    optimizers = create_optimizers(
+        modules.values(),
+        learning_rate=config.learning_rate,
+        muon_learning_rate=config.muon_learning_rate,
+        weight_decay=config.weight_decay,
+    )
+    peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+    average = {name: p.detach().clone() for name, p in trained.items()} if config.ema_decay else {}
+    checkpoint = folder / "checkpoint.pt"
+    first = _resume(checkpoint, trained, average, optimizers) if checkpoint.exists() else 0
+    noise = torch.Generator(device=device)
+    started, last_log = time.monotonic(), first
+    autocast = torch.autocast(device, torch.bfloat16) if config.bf16 else nullcontext()
+
+    with (folder / "metrics.jsonl").open("a") as metrics:
+        for step in range(first, config.steps):
+            batch = draw_batch(np.random.default_rng([config.seed, step]), config.batch_size)
+            noise.manual_seed(config.seed * 1_000_003 + step)
+            with autocast:
+                losses = loss(batch, noise)
+            if not torch.isfinite(losses["loss"]):
+                raise Divergence(
+                    f"The loss is {losses['loss'].item()} at step {step} (batch seed [{config.seed}, {step}]); expected "
+                    f"a finite number. Lower the learning rate, or look at that batch. {checkpoint} holds the last state."
+                )
+            losses["loss"].backward()
+            norm = nn.utils.clip_grad_norm_(trained.values(), config.clip_norm)
+            scale = rate_at(step, config)
+            for optimizer, rates in zip(optimizers, peaks, strict=True):
+                for group, peak in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = peak * scale
+                optimizer.step()
+            for parameter in trained.values():
+                parameter.grad = None
+            _update_average(average, trained, config, step)
+            done = step + 1
+            if done % config.log_every == 0 or done == config.steps:
+                seconds = time.monotonic() - started
+                line = {name: float(value.detach()) for name, value in losses.items()} | {
+                    "step": done,
+                    "gradient_norm": float(norm),
+                    "samples_per_s": (done - last_log) * config.batch_size / max(seconds, 1e-9),
+                }
+                started, last_log = time.monotonic(), done
+                metrics.write(json.dumps(line) + "\n")
+                metrics.flush()
+                if report:
+                    report(line)
+            if done % config.save_every == 0 or done == config.steps:
+                _save(checkpoint, done, trained, average, optimizers)
+    for name, value in average.items():
+        trained[name].data.copy_(value)
+
+
+def rate_at(step: int, config: FitConfig) -> float:
+    """The share of the peak rate at ``step``: linear warm-up, then linear to ``final_rate`` at the last step."""
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    left = (config.steps - step) / max(config.steps - config.warmup_steps, 1)
+    return config.final_rate + (1 - config.final_rate) * left
+
+
+def _update_average(
+    average: dict[str, Tensor], trained: Mapping[str, nn.Parameter], config: FitConfig, step: int
+) -> None:
+    if not average:
+        return
+    decay = min(config.ema_decay or 0.0, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.values()), [p.detach() for p in trained.values()], 1 - decay)
+
+
+def _save(path: Path, step: int, trained: Mapping, average: Mapping, optimizers: list) -> None:
+    """Write a checkpoint whole or not at all."""
+    state = {
+        "step": step,
+        "trained": {name: p.detach() for name, p in trained.items()},
+        "average": dict(average),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+    }
+    unfinished = path.with_suffix(".unfinished")
+    torch.save(state, unfinished)
+    os.replace(unfinished, path)
+
+
+def _resume(path: Path, trained: Mapping, average: dict, optimizers: list) -> int:
+    """Take up the state of ``path``; return the number of steps done."""
+    state = torch.load(path, weights_only=True)
+    if state["trained"].keys() != trained.keys():
+        odd = sorted(state["trained"].keys() ^ trained.keys())[:5]
+        raise NextGPTError(
+            f"{path} holds other parameters than this run trains (for example {', '.join(odd)}); "
+            "expected a checkpoint of the same recipe. Choose another output folder, or delete the checkpoint."
+        )
+    for name, value in state["trained"].items():
+        trained[name].data.copy_(value)
+    for name, value in state["average"].items():
+        average[name].copy_(value)
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    return state["step"]
