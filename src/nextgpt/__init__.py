@@ -1,1 +1,53 @@
 """NExT-GPT: any mix of text, images, audio and video in, any mix of text, images, audio and video out."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nextgpt.errors import NextGPTError as NextGPTError
+    from nextgpt.message import Audio as Audio
+    from nextgpt.message import Conversation as Conversation
+    from nextgpt.message import Finished as Finished
+    from nextgpt.message import Image as Image
+    from nextgpt.message import Message as Message
+    from nextgpt.message import Progress as Progress
+    from nextgpt.message import Reply as Reply
+    from nextgpt.message import Sampling as Sampling
+    from nextgpt.message import Text as Text
+    from nextgpt.message import TextPiece as TextPiece
+    from nextgpt.message import Video as Video
+    from nextgpt.model.nextgpt import NextGPT as NextGPT
+
+_HOMES = {
+    "nextgpt.model.nextgpt": ("NextGPT",),
+    "nextgpt.message": (
+        "Conversation",
+        "Message",
+        "Text",
+        "Image",
+        "Audio",
+        "Video",
+        "Reply",
+        "Sampling",
+        "TextPiece",
+        "Progress",
+        "Finished",
+    ),
+    "nextgpt.errors": ("NextGPTError",),
+}
+"""Public names by the module that defines them; imported when first used, so that ``import nextgpt`` is instant."""
+
+__all__ = [name for names in _HOMES.values() for name in names]
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

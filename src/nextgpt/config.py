@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nextgpt.errors import ConfigError, ModelError, unknown
 from nextgpt.modality import MODALITIES
@@ -94,16 +94,10 @@ class OutputProjectionConfig(Config):
 
 
 class SynthesizerConfig(Config):
-    """One modality that can be answered."""
+    """One modality that can be answered. Steps, guidance and the like are settings of the synthesizer's own folder."""
 
     source: PartSource
     output_projection: OutputProjectionConfig
-    steps: int = 12
-    """Denoising steps where :class:`~nextgpt.message.Sampling` says nothing."""
-    guidance: float = 1.5
-    """Classifier-free guidance scale where :class:`~nextgpt.message.Sampling` says nothing."""
-    edit_strength: float = Field(default=0.6, gt=0, le=1)
-    """How far an edit goes back into noise: 1 keeps nothing of the source."""
 
 
 class ModelConfig(Config):
@@ -122,6 +116,34 @@ class ModelConfig(Config):
             if modality not in MODALITIES:
                 raise ValueError(unknown("modality", modality, MODALITIES))
         return self
+
+    @property
+    def sources(self) -> dict[str, PartSource]:
+        """Where the frozen parts come from, by name."""
+        return {
+            "encoder": self.encoder,
+            "llm": self.llm.source,
+            **{modality: row.source for modality, row in self.synthesizers.items()},
+        }
+
+    @property
+    def carried(self) -> list[str]:
+        """Names of the parts that the model's folder carries itself; the Hub has the others."""
+        return [name for name, source in self.sources.items() if source.hub is None]
+
+    def in_own_folder(self) -> ModelConfig:
+        """The same with every carried part in a sub-folder of its name."""
+        own = {name: PartSource(path=name) if name in self.carried else source for name, source in self.sources.items()}
+        return self.model_copy(
+            update={
+                "encoder": own["encoder"],
+                "llm": self.llm.model_copy(update={"source": own["llm"]}),
+                "synthesizers": {
+                    modality: row.model_copy(update={"source": own[modality]})
+                    for modality, row in self.synthesizers.items()
+                },
+            }
+        )
 
 
 Parsed = TypeVar("Parsed", bound=BaseModel)

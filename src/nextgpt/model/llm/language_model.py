@@ -6,7 +6,7 @@ encoders, synthesizers, or what a soft token means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from nextgpt.errors import ConversationError
 from nextgpt.message import Conversation, Medium
+from nextgpt.model.llm import lora
 from nextgpt.model.llm.prefix_cache import PrefixCache
 from nextgpt.model.llm.signal_tokens import SignalIds, SignalTokens
 from nextgpt.model.llm.template import Template
@@ -83,6 +84,8 @@ class LanguageModel(nn.Module):
         self.soft_tokens = soft_tokens
         self.context_length = context_length
         self.prefixes = PrefixCache()
+        self.adapters: dict[str, Tensor] = {}
+        """LoRA that was merged into the weights; kept, as it is saved apart from them."""
         self.end_ids = _end_ids(transformer, tokenizer, self.codec.split_markers(template.end_of_turn))
 
     def weave(
@@ -180,6 +183,27 @@ class LanguageModel(nn.Module):
         positions = (woven.mask.long().cumsum(dim=1) - 1).clamp(min=0)
         hidden = self.think(woven.embeddings, woven.mask, positions)
         return Thoughts(woven, hidden, self.logits(hidden))
+
+    def merge(self, adapters: Mapping[str, Tensor], *, alpha: float, rank: int) -> None:
+        """Merge LoRA into the weights, to answer without peft."""
+        lora.merge(self.transformer, adapters, alpha / rank)
+        self.adapters = dict(adapters)
+        self.prefixes.clear()
+
+    def adapt(
+        self,
+        *,
+        rank: int,
+        alpha: float,
+        dropout: float,
+        targets: Sequence[str],
+        adapters: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Give the LLM trainable LoRA, fresh or with what ``adapters`` learned so far."""
+        assert not self.adapters, "merged LoRA cannot be trained on; load it unmerged"
+        lora.inject(self.transformer, rank=rank, alpha=alpha, dropout=dropout, targets=targets)
+        if adapters is not None:
+            lora.restore(self.transformer, adapters)
 
     def train(self, mode: bool = True) -> LanguageModel:
         """Switch between training and answering; what was remembered is forgotten, as weights may have changed."""

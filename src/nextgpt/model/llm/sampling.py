@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from nextgpt.errors import ConfigError, unknown
 from nextgpt.message import Sampling
-from nextgpt.modality import MODALITIES
+
+MAX_STEPS = 1000
+"""Denoising steps that one may ask for: as many as diffusion models are trained with."""
 
 
 def choose(
@@ -24,18 +28,30 @@ def choose(
     return int(ids[torch.multinomial(kept, 1, generator=generator)])
 
 
-def check(sampling: Sampling) -> None:
-    """Raise :class:`ConfigError` where a setting cannot be meant."""
+def check(sampling: Sampling, modalities: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` where a setting cannot be meant; ``modalities`` are those that can be answered."""
     limits = (
         (sampling.max_tokens >= 1, f"max_tokens is {sampling.max_tokens}; expected at least 1."),
         (sampling.temperature >= 0, f"temperature is {sampling.temperature}; expected 0 (greedy) or more."),
         (0 < sampling.top_p <= 1, f"top_p is {sampling.top_p}; expected more than 0 and at most 1."),
         (all(sampling.stop), "A stop string is empty; expected at least one character in each."),
-        (sampling.modalities is None or sampling.modalities, "modalities is empty; expected at least one, e.g. ('text',)."),
+        (sampling.modalities != (), "modalities is empty; expected at least one, e.g. ('text',), or None for all."),
+        *((1 <= steps <= MAX_STEPS, f"steps is {steps}; expected 1 to {MAX_STEPS}.") for steps in _values(sampling.steps)),
+        *((scale >= 1, f"guidance is {scale}; expected 1 (none) or more.") for scale in _values(sampling.guidance)),
     )
     for is_met, message in limits:
         if not is_met:
             raise ConfigError(message)
-    for modality in sampling.modalities or ():
-        if modality != "text" and modality not in MODALITIES:
-            raise ConfigError(unknown("modality", modality, ["text", *MODALITIES]))
+    for modality in (*(sampling.modalities or ()), *_keys(sampling.steps), *_keys(sampling.guidance)):
+        if modality not in modalities:
+            raise ConfigError(unknown("modality", modality, modalities))
+
+
+def _values(setting: float | Mapping[str, float] | None) -> tuple[float, ...]:
+    if setting is None:
+        return ()
+    return tuple(setting.values()) if isinstance(setting, Mapping) else (setting,)
+
+
+def _keys(setting: float | Mapping[str, float] | None) -> tuple[str, ...]:
+    return tuple(setting) if isinstance(setting, Mapping) else ()

@@ -29,17 +29,19 @@ class QueryTransformer(nn.Module):
         feedforward_width: int = 2048,
     ) -> None:
         super().__init__()
-        self.fc = nn.Linear(llm_width, width)
-        self.tfm = nn.Transformer(
-            d_model=width,
-            nhead=heads,
-            num_encoder_layers=layers,
-            num_decoder_layers=layers,
-            dim_feedforward=feedforward_width,
-            dropout=0.0,
-            batch_first=True,
-            norm_first=True,
+        layer = {
+            "d_model": width,
+            "nhead": heads,
+            "dim_feedforward": feedforward_width,
+            "dropout": 0.0,
+            "batch_first": True,
+            "norm_first": True,
+        }
+        reader = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(**layer), layers, nn.LayerNorm(width), enable_nested_tensor=False
         )
+        self.fc = nn.Linear(llm_width, width)
+        self.tfm = nn.Transformer(num_decoder_layers=layers, custom_encoder=reader, **layer)
         self.model = nn.Linear(width, condition_width)
         self.query_embs = nn.Parameter(torch.randn(1, queries, width))
 

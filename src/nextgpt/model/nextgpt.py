@@ -1,0 +1,245 @@
+"""The whole system: media are encoded, projected, thought about, projected again and synthesized."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from nextgpt.config import ModelConfig
+from nextgpt.errors import ConversationError
+from nextgpt.message import Conversation, Event, Finished, Medium, Reply, Sampling, Says
+from nextgpt.model.clock import Clock
+from nextgpt.model.encoding.base import Encoder, Features
+from nextgpt.model.feature_cache import FeatureCache
+from nextgpt.model.input_projection import create_input_projection
+from nextgpt.model.llm.generation import Request, generate
+from nextgpt.model.llm.language_model import LanguageModel, Thoughts
+from nextgpt.model.llm.sampling import check
+from nextgpt.model.llm.thought import MediumSegment, Thought
+from nextgpt.model.llm.weaving import Prompt
+from nextgpt.model.output_projection import create_output_projection
+from nextgpt.model.parts import Part
+from nextgpt.model.rendering import Order, Place, render
+from nextgpt.model.synthesis.base import Synthesizer
+from nextgpt.model.telling import Teller
+
+Number = TypeVar("Number", int, float)
+
+
+class NextGPT(nn.Module):
+    """Any mix of text, images, audio and video in; any mix of them out.
+
+    Args:
+        config: How the parts are joined.
+        parts: The frozen parts by name: ``encoder``, ``llm``, and one synthesizer a modality that can be answered.
+            All but the LLM are loaded when first needed.
+    """
+
+    def __init__(self, config: ModelConfig, parts: Mapping[str, Part]) -> None:
+        super().__init__()
+        self.config = config
+        self.parts = dict(parts)
+        self.llm: LanguageModel = self.parts["llm"].loaded
+        self.input_projection = create_input_projection(config.input_projection, self.llm.width)
+        self.output_projections = nn.ModuleDict(
+            {
+                modality: create_output_projection(synthesizer.output_projection, self.llm.width)
+                for modality, synthesizer in config.synthesizers.items()
+            }
+        )
+        self._features = FeatureCache()
+        self._edits: deque[bytes] = deque(maxlen=1024)
+        """Digests of what was made by editing, so that a later turn remembers it so."""
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> NextGPT:
+        """Load the embedded ``nano``, a folder, or a repository of the Hub, ready to answer.
+
+        Raises:
+            ModelError: No such model, or a part of it is missing or damaged.
+        """
+        from nextgpt.model.folder import load_model
+
+        return load_model(name, device=device, dtype=dtype)
+
+    def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
+        """Write a whole model folder; what was trained is stored in ``dtype``, frozen parts as they are."""
+        from nextgpt.model.folder import save_model
+
+        save_model(self, Path(folder), dtype=dtype)
+
+    # ---- the path, as training goes it -------------------------------------------------------------------------
+
+    def forward(self, prompts: Sequence[Prompt], features: Sequence[Features]) -> Thoughts:
+        """Hear whole woven conversations at once; ``features`` are those of all their media, in order."""
+        modalities = [medium.modality for prompt in prompts for medium in prompt.media]
+        soft = self.input_projection(features, modalities)  # (N, K, D)
+        return self.llm(self.llm.embed(prompts, soft))
+
+    def condition(self, modality: str, hidden: Float[Tensor, "B S D"]) -> Float[Tensor, "B Q C"]:
+        """Conditions of a modality's synthesizer, from hidden states at runs of its signal tokens."""
+        return self.output_projections[modality](hidden, self.llm.signals.rows(modality))
+
+    # ---- the path, as an answer goes it ------------------------------------------------------------------------
+
+    def chat(self, says: Says | Conversation, sampling: Sampling = Sampling()) -> Reply:
+        """Answer a conversation, or what a person says to begin one."""
+        return self.chat_batch([says], sampling)[0]
+
+    def chat_batch(
+        self, conversations: Sequence[Says | Conversation], sampling: Sampling | Sequence[Sampling] = Sampling()
+    ) -> list[Reply]:
+        """Answer several conversations side by side, each as if it were alone, with one sampling or one for each."""
+        samplings = [sampling] * len(conversations) if isinstance(sampling, Sampling) else list(sampling)
+        replies: list[Reply | None] = [None] * len(conversations)
+        for row, event in self._answer([_conversation(says) for says in conversations], samplings):
+            if isinstance(event, Finished):
+                replies[row] = event.reply
+        return [reply for reply in replies if reply is not None]
+
+    def stream(
+        self, says: Says | Conversation, sampling: Sampling = Sampling(), *, has_previews: bool = False
+    ) -> Iterator[Event]:
+        """Answer as :meth:`chat` does, telling words, steps and media as they come. Closing the iterator cancels.
+
+        With ``has_previews`` every step brings a rough picture of what is being made.
+        """
+        for _, event in self._answer([_conversation(says)], [sampling], has_previews=has_previews):
+            yield event
+
+    @torch.inference_mode()
+    def _answer(
+        self, conversations: Sequence[Conversation], samplings: Sequence[Sampling], *, has_previews: bool = False
+    ) -> Iterator[tuple[int, Event]]:
+        clock, tellers = Clock(), [Teller() for _ in conversations]
+        prompts = [self.llm.weave(conversation, is_edit=self._is_edit) for conversation in conversations]
+        requests = [self._request(*row) for row in zip(prompts, conversations, samplings, strict=True)]
+        with clock.measure("encoding"):
+            media = [medium for prompt in prompts for medium in prompt.media]
+            features = self.encode(media)
+            soft = self.input_projection(features, [medium.modality for medium in media])  # (N, K, D)
+        for row, spoken in clock.each(generate(self.llm, requests, soft), lambda _: "llm"):
+            yield from ((row, event) for event in tellers[row].hear(spoken))
+        with clock.measure("output_projection"):
+            thoughts = [teller.thought for teller in tellers]
+            orders = self._orders(thoughts, conversations, samplings)
+        made = render(orders, self.synthesizer, has_previews=has_previews)
+        for (row, place), event in clock.each(made, lambda item: item[1].modality):
+            yield from ((row, told) for told in tellers[row].show(place, event))
+        for row, (teller, sampling) in enumerate(zip(tellers, samplings, strict=True)):
+            yield row, Finished(self._reply(teller, sampling, clock))
+
+    # ---- what the path needs on its way ------------------------------------------------------------------------
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, loaded when first asked for."""
+        return self.parts["encoder"].loaded
+
+    def synthesizer(self, modality: str) -> Synthesizer:
+        """The synthesizer of a modality, loaded when first asked for."""
+        return self.parts[modality].loaded
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What can be answered."""
+        return ("text", *self.config.synthesizers)
+
+    def encode(self, media: Sequence[Medium]) -> list[Features]:
+        """Features of media, in order, where the input projection is; remembered by content."""
+        if not media:
+            return []
+        place = self.llm.signals.input
+        encoder = self.encoder
+        return [
+            replace(features, vectors=features.vectors.to(place))
+            for features in self._features.features(media, encoder.encode)
+        ]
+
+    def _request(self, prompt: Prompt, conversation: Conversation, sampling: Sampling) -> Request:
+        check(sampling, self.modalities)
+        return Request(
+            prompt,
+            sampling,
+            modalities=sampling.modalities or self.modalities,
+            sources=tuple({medium.modality for medium in conversation.media}),
+        )
+
+    def _orders(
+        self, thoughts: Sequence[Thought], conversations: Sequence[Conversation], samplings: Sequence[Sampling]
+    ) -> list[Order]:
+        """What the thoughts ask for; each condition is projected beside all others of its modality."""
+        wanted = [
+            ((row, place), segment)
+            for row, thought in enumerate(thoughts)
+            for place, segment in enumerate(thought.segments)
+            if isinstance(segment, MediumSegment)
+        ]
+        conditions = self._conditions(wanted)
+        return [
+            Order(
+                place,
+                segment.modality,
+                conditions[place],
+                seed=samplings[place[0]].seed + place[1],
+                steps=_setting(samplings[place[0]].steps, segment.modality),
+                guidance=_setting(samplings[place[0]].guidance, segment.modality),
+                source=_source(place, thoughts[place[0]], conversations[place[0]]) if segment.is_edit else None,
+            )
+            for place, segment in wanted
+        ]
+
+    def _conditions(self, wanted: Sequence[tuple[Place, MediumSegment]]) -> dict[Place, Float[Tensor, "Q C"]]:
+        found = {}
+        for modality in self.config.synthesizers:
+            alike = [(place, segment.hidden) for place, segment in wanted if segment.modality == modality]
+            if alike:
+                places, hidden = zip(*alike, strict=True)
+                found |= zip(places, self.condition(modality, torch.stack(hidden)), strict=True)
+        return found
+
+    def _reply(self, teller: Teller, sampling: Sampling, clock: Clock) -> Reply:
+        for part, segment in zip(teller.parts, teller.thought.segments, strict=True):
+            if isinstance(segment, MediumSegment) and segment.is_edit:
+                self._edits.append(part.digest)
+        timings = clock.seconds | {"total": sum(clock.seconds.values())}
+        return Reply(teller.parts, sampling.seed, teller.thought.dropped, timings)
+
+    def _is_edit(self, medium: Medium) -> bool:
+        return medium.digest in self._edits
+
+
+def _conversation(says: Says | Conversation) -> Conversation:
+    conversation = says if isinstance(says, Conversation) else Conversation().say(says)
+    if conversation.messages and conversation.messages[-1].role != "user":
+        raise ConversationError(
+            f"The last message is the {conversation.messages[-1].role}'s; expected the user's, to answer it. "
+            "Say something with Conversation.say."
+        )
+    return conversation
+
+
+def _setting(setting: Number | Mapping[str, Number] | None, modality: str) -> Number | None:
+    """A setting that may be one for all modalities, one for each, or left to the model."""
+    return setting.get(modality) if isinstance(setting, Mapping) else setting
+
+
+def _source(place: Place, thought: Thought, conversation: Conversation) -> Medium | Place | None:
+    """What an edit starts from: the last medium of its modality, in the same answer or before."""
+    row, position = place
+    modality = thought.segments[position].modality
+    earlier = [
+        index
+        for index, segment in enumerate(thought.segments[:position])
+        if isinstance(segment, MediumSegment) and segment.modality == modality
+    ]
+    return (row, earlier[-1]) if earlier else conversation.last_medium(modality)

@@ -1,0 +1,75 @@
+"""Last step, for many at once: all media that several thoughts ask for, alike ones side by side.
+
+An edit of a medium that the same answer makes waits for it. Knows no language model; conditions are ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nextgpt.message import Medium, Progress
+from nextgpt.model.synthesis.base import Synthesizer
+
+Place = tuple[int, int]
+"""Which answer, and which of its segments."""
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """One medium to be made."""
+
+    place: Place
+    modality: str
+    condition: Float[Tensor, "Q C"]
+    seed: int
+    steps: int | None = None
+    """``None``: the synthesizer's own default, here and below."""
+    guidance: float | None = None
+    source: Medium | Place | None = None
+    """What an edit starts from: a medium, or the place of one that is yet to be made."""
+
+
+def render(
+    orders: Sequence[Order], synthesizer: Callable[[str], Synthesizer], *, has_previews: bool = False
+) -> Iterator[tuple[Place, Progress | Medium]]:
+    """Make all that was ordered; yield every step, and every medium when it is done."""
+    made: dict[Place, Medium] = {}
+    waiting = list(orders)
+    while waiting:
+        ready = [order for order in waiting if not isinstance(order.source, tuple) or order.source in made]
+        assert ready, "an edit waits for an earlier medium of the same answer, never in a circle"
+        group = [order for order in ready if _kind(order) == _kind(ready[0])]
+        for place, event in _render_alike(group, synthesizer(group[0].modality), made, has_previews):
+            if not isinstance(event, Progress):
+                made[place] = event
+            yield place, event
+        waiting = [order for order in waiting if order.place not in made]
+
+
+def _kind(order: Order) -> tuple[object, ...]:
+    """Orders of one kind can be made side by side."""
+    return order.modality, order.steps, order.guidance, order.source is None
+
+
+def _render_alike(
+    orders: Sequence[Order], synthesizer: Synthesizer, made: Mapping[Place, Medium], has_previews: bool
+) -> Iterator[tuple[Place, Progress | Medium]]:
+    first = orders[0]
+    sources = [made[order.source] if isinstance(order.source, tuple) else order.source for order in orders]
+    for step in synthesizer.steps(
+        torch.stack([order.condition for order in orders]),  # (B, Q, C)
+        seeds=[order.seed for order in orders],
+        num_steps=first.steps,
+        guidance=first.guidance,
+        source=None if first.source is None else sources,
+    ):
+        previews = synthesizer.preview(step.denoised) if has_previews else [None] * len(orders)
+        for order, preview in zip(orders, previews, strict=True):
+            yield order.place, Progress(order.modality, step.index, step.total, preview)
+    for order, medium in zip(orders, synthesizer.decode(step.latents), strict=True):
+        yield order.place, medium

@@ -1,0 +1,86 @@
+"""Parts that answer at once and remember how they were asked, for tests of what surrounds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import PIL.Image
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nextgpt.message import Audio, Image, Medium, Video
+from nextgpt.model.encoding.base import Features
+from nextgpt.model.synthesis.base import Conditions, Latents, Step
+
+
+@dataclass
+class FakeEncoder:
+    """One vector a medium, drawn by its content."""
+
+    width: int = 16
+    calls: list[list[str]] = field(default_factory=list)
+    """Modalities of what was encoded, call by call."""
+
+    def encode(self, media: Sequence[Medium]) -> list[Features]:
+        """Unit vectors that depend on the content alone."""
+        self.calls.append([medium.modality for medium in media])
+        seeds = [int.from_bytes(medium.digest[:4], "big") for medium in media]
+        return [Features(torch.randn(1, self.width, generator=torch.Generator().manual_seed(s))) for s in seeds]
+
+    def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
+        """Zeros: texts are not told apart."""
+        return torch.zeros(len(texts), self.width)
+
+
+@dataclass
+class FakeSynthesizer:
+    """Media of one value, which says how they were ordered: condition, seed and source."""
+
+    modality: str
+    condition_shape: tuple[int, int] = (6, 8)
+    calls: list[dict[str, object]] = field(default_factory=list)
+    """How :meth:`steps` was called, call by call."""
+
+    def steps(
+        self,
+        conditions: Conditions,
+        *,
+        seeds: Sequence[int],
+        num_steps: int | None = None,
+        guidance: float | None = None,
+        source: Sequence[Medium] | None = None,
+        strength: float | None = None,
+    ) -> Iterator[Step]:
+        """Two steps, or ``num_steps``."""
+        self.calls.append({"batch": len(conditions), "seeds": list(seeds), "source": source, "guidance": guidance})
+        total = num_steps or 2
+        shift = torch.tensor(seeds, dtype=torch.float) + (100.0 if source is not None else 0.0)
+        values = conditions.mean(dim=(1, 2)).cpu() + shift  # (B,)
+        latents = values[:, None, None, None, None]
+        for index in range(1, total + 1):
+            yield Step(index, total, latents, latents)
+
+    def decode(self, latents: Latents) -> list[Image | Audio | Video]:
+        """One medium for each value."""
+        return [_medium(self.modality, value) for value in latents.flatten().tolist()]
+
+    def preview(self, latents: Latents) -> list[Image | Audio | Video]:
+        """The same as the result."""
+        return self.decode(latents)
+
+    def encode(self, media: Sequence[Image | Audio | Video]) -> Latents:
+        """Zeros: sources are remembered in :attr:`calls`, not looked at."""
+        return torch.zeros(len(media), 1, 1, 1, 1)
+
+
+def _medium(modality: str, value: float) -> Image | Audio | Video:
+    level = int(value * 100) % 256
+    frames = np.full((2, 4, 4, 3), level, dtype=np.uint8)
+    return {
+        "image": lambda: Image(PIL.Image.fromarray(frames[0])),
+        "audio": lambda: Audio(np.full((1, 8), level / 256, dtype=np.float32), sample_rate_hz=16_000),
+        "video": lambda: Video(frames, fps=8.0),
+    }[modality]()

@@ -1,0 +1,199 @@
+"""Tiny diffusers folders with random weights, one for each family that has an adapter; none takes a second to make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nextgpt.model.synthesis.folder import write_folder
+from nextgpt.model.synthesis.mel import MelConfig
+from nextgpt.model.synthesis.settings import SynthesisSettings
+from nextgpt.testing.tokenizer import tiny_tokenizer
+
+CONDITION_WIDTH = 16
+NANO_CHANNELS = {"image": 3, "audio": 1, "video": 12}
+"""Channels of nano's pictures: colours, one spectrogram, four moments of three colours."""
+NANO_LATENTS = {"image": (1, 8, 8), "audio": (1, 8, 16), "video": (4, 8, 8)}
+"""(F, H, W) of nano's latents."""
+
+
+def write_tiny_nano(
+    folder: str | Path, modality: str, *, queries: int = 6, condition_width: int = CONDITION_WIDTH, seed: int = 0
+) -> Path:
+    """Write a synthesizer shaped like nano's: full-size media, tiny networks, flow matching."""
+    from diffusers import CogVideoXTransformer3DModel, DPMSolverMultistepScheduler
+
+    from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
+
+    frames, height, width = NANO_LATENTS[modality]
+    with _seeded(seed):
+        parts = {
+            "transformer": CogVideoXTransformer3DModel(
+                num_attention_heads=2,
+                attention_head_dim=8,
+                in_channels=4,
+                out_channels=4,
+                time_embed_dim=16,
+                text_embed_dim=condition_width,
+                num_layers=1,
+                sample_height=height,
+                sample_width=width,
+                sample_frames=(frames - 1) * 4 + 1,
+                patch_size=1,
+                max_text_seq_length=queries,
+                spatial_interpolation_scale=1.0,
+            ),
+            "vae": PatchAutoencoder(
+                in_channels=NANO_CHANNELS[modality],
+                latent_channels=4,
+                widths=(8, 8),
+                encoder_layers=(1, 1),
+                decoder_layers=(1, 1),
+                latents_mean=[0.1, -0.1, 0.2, 0.0],
+                latents_std=[0.5, 0.6, 0.7, 0.8],
+            ),
+            "scheduler": DPMSolverMultistepScheduler(
+                use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=1.0
+            ),
+            **_tiny_clip(queries, condition_width),
+        }
+        negative = torch.randn(queries, condition_width)
+    write_folder(folder, parts, settings=SynthesisSettings(steps=3), negative_condition=negative)
+    return Path(folder)
+
+
+def write_tiny_stable_diffusion(folder: str | Path, *, prediction_type: str = "epsilon", seed: int = 0) -> Path:
+    """Write a Stable Diffusion of 16 x 16 pixels."""
+    from diffusers import DDIMScheduler
+
+    with _seeded(seed):
+        parts = {
+            "unet": _tiny_unet(cross_attention_dim=CONDITION_WIDTH),
+            "vae": _tiny_autoencoder(channels=3),
+            "scheduler": DDIMScheduler(
+                beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+                set_alpha_to_one=False, steps_offset=1, prediction_type=prediction_type,
+            ),
+            **_tiny_clip(77, CONDITION_WIDTH),
+        }
+        negative = torch.randn(77, CONDITION_WIDTH)
+    write_folder(
+        folder, parts, pipeline="StableDiffusionPipeline", negative_condition=negative,
+        settings=SynthesisSettings(steps=3, guidance=7.5),
+    )
+    return Path(folder)
+
+
+def write_tiny_audioldm(folder: str | Path, *, seed: int = 0) -> Path:
+    """Write an AudioLDM of 0.04 s: a spectrogram of 16 moments and 16 mel bins."""
+    from diffusers import DDIMScheduler
+    from transformers import (
+        ClapTextConfig, ClapTextModelWithProjection, SpeechT5HifiGan, SpeechT5HifiGanConfig,
+    )
+
+    tokenizer = tiny_tokenizer()
+    tokenizer.model_max_length = 20
+    with _seeded(seed):
+        parts = {
+            "unet": _tiny_unet(
+                cross_attention_dim=(8, 8),
+                class_embed_type="simple_projection",
+                projection_class_embeddings_input_dim=CONDITION_WIDTH,
+                class_embeddings_concat=True,
+            ),
+            "vae": _tiny_autoencoder(channels=1),
+            "scheduler": DDIMScheduler(
+                beta_start=0.0015, beta_end=0.0195, beta_schedule="scaled_linear", clip_sample=False,
+                set_alpha_to_one=False, steps_offset=1,
+            ),
+            "vocoder": SpeechT5HifiGan(
+                SpeechT5HifiGanConfig(
+                    model_in_dim=16, sampling_rate=16_000, upsample_initial_channel=8, upsample_rates=[5, 8],
+                    upsample_kernel_sizes=[9, 16], resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1, 3]],
+                    normalize_before=False,
+                )
+            ),
+            "text_encoder": ClapTextModelWithProjection(
+                ClapTextConfig(
+                    vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                    num_attention_heads=2, projection_dim=CONDITION_WIDTH, max_position_embeddings=32,
+                )
+            ),
+            "tokenizer": tokenizer,
+        }
+        negative = torch.nn.functional.normalize(torch.randn(1, CONDITION_WIDTH), dim=-1)
+    mel = MelConfig(
+        mel_bins=16, hop_length=40, n_fft=256, frames=16, samples=640, floor=1e-5, mean=0.0, std=1.0, time_axis="height"
+    )
+    write_folder(
+        folder, parts, pipeline="AudioLDMPipeline", negative_condition=negative,
+        settings=SynthesisSettings(steps=3, guidance=2.5, mel=mel, latent_shape=(1, 4, 8, 8)),
+    )
+    return Path(folder)
+
+
+def write_tiny_zeroscope(folder: str | Path, *, seed: int = 0) -> Path:
+    """Write a Zeroscope of 3 frames of 16 x 16 pixels."""
+    from diffusers import DDIMScheduler, UNet3DConditionModel
+
+    with _seeded(seed):
+        parts = {
+            "unet": UNet3DConditionModel(
+                block_out_channels=(8, 8), layers_per_block=1, sample_size=8, in_channels=4, out_channels=4,
+                down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"), up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
+                cross_attention_dim=CONDITION_WIDTH, attention_head_dim=4, norm_num_groups=2,
+            ),
+            "vae": _tiny_autoencoder(channels=3),
+            "scheduler": DDIMScheduler(
+                beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+                set_alpha_to_one=False, steps_offset=1,
+            ),
+            **_tiny_clip(77, CONDITION_WIDTH),
+        }
+        negative = torch.randn(77, CONDITION_WIDTH)
+    write_folder(
+        folder, parts, pipeline="TextToVideoSDPipeline", negative_condition=negative,
+        settings=SynthesisSettings(steps=3, guidance=9.0, latent_shape=(3, 4, 8, 8)),
+    )
+    return Path(folder)
+
+
+def _tiny_unet(**settings: Any) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        block_out_channels=(8, 8), layers_per_block=1, sample_size=8, in_channels=4, out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=4, norm_num_groups=2, **settings,
+    )
+
+
+def _tiny_autoencoder(channels: int) -> Any:
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        in_channels=channels, out_channels=channels, latent_channels=4, block_out_channels=(8, 8), norm_num_groups=2,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+    )
+
+
+def _tiny_clip(queries: int, width: int) -> dict[str, Any]:
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    tokenizer = tiny_tokenizer()
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=queries, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+    )
+    return {"text_encoder": CLIPTextModel(config), "tokenizer": tokenizer}
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
