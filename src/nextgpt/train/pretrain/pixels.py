@@ -8,6 +8,7 @@ so one autoencoder recipe and one diffusion recipe serve them all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -38,8 +39,13 @@ def clip_pixels(clips: list[Clip]) -> Float[Tensor, "B F C H W"]:
 
 def sound_pixels(sounds: list[Sound]) -> Float[Tensor, "B 1 1 H W"]:
     """Sounds as (B, 1, 1, 64, 128): mel bins by moments."""
-    samples = torch.from_numpy(np.stack([render_sound(sound) for sound in sounds]))
-    return log_mel(samples, MelConfig())[:, None, None]
+    return torch.stack([_mel_picture(sound) for sound in sounds])
+
+
+@lru_cache(maxsize=4096)
+def _mel_picture(sound: Sound) -> Float[Tensor, "1 1 H W"]:
+    """The log-mel picture of a sound; the small world has few enough to keep them all."""
+    return log_mel(torch.from_numpy(render_sound(sound))[None], MelConfig())[:, None]
 
 
 Draw = Callable[[np.random.Generator, str], Content]
