@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -20,6 +20,7 @@ class Features:
     """One pooled vector (P = 1), or one for each patch."""
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """Turns media and texts into vectors of one common space."""
 

@@ -7,6 +7,7 @@ batched transform, fifty times faster.
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 
 import torch
@@ -42,14 +43,17 @@ def _fft_size(frame_size: int) -> int:
 def _constants(sample_rate_hz: int, mel_bins: int, frame_size: int) -> tuple[Tensor, Tensor]:
     from transformers.audio_utils import mel_filter_bank
 
-    filters = mel_filter_bank(
-        num_frequency_bins=_fft_size(frame_size) // 2 + 1,
-        num_mel_filters=mel_bins,
-        min_frequency=LOWEST_HZ,
-        max_frequency=sample_rate_hz / 2,
-        sampling_rate=sample_rate_hz,
-        norm=None,
-        mel_scale="kaldi",
-        triangularize_in_mel_space=True,
-    )
+    with warnings.catch_warnings():
+        # 128 bins at 16 kHz, as published, leave a low one between two frequencies and so empty.
+        warnings.filterwarnings("ignore", message="At least one mel filter")
+        filters = mel_filter_bank(
+            num_frequency_bins=_fft_size(frame_size) // 2 + 1,
+            num_mel_filters=mel_bins,
+            min_frequency=LOWEST_HZ,
+            max_frequency=sample_rate_hz / 2,
+            sampling_rate=sample_rate_hz,
+            norm=None,
+            mel_scale="kaldi",
+            triangularize_in_mel_space=True,
+        )
     return torch.hann_window(frame_size, periodic=False), torch.from_numpy(filters).float()
