@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import jaxtyping
+import pytest
 
 # The checker is found by name, in whichever way pytest imports the tests.
 sys.path.insert(0, str(Path(__file__).parent))
 # Before anything of the package is imported; modules that are loaded already stay unchecked.
 jaxtyping.install_import_hook("nextgpt", "typechecks.checked")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what needs a device or a network that is not there."""
+    for item in items:
+        if item.get_closest_marker("gpu") and not _has_gpu():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+        if item.get_closest_marker("network") and not os.environ.get("NEXTGPT_TEST_NETWORK"):
+            item.add_marker(pytest.mark.skip(reason="needs the network; set NEXTGPT_TEST_NETWORK=1"))
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

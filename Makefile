@@ -1,0 +1,46 @@
+# Everything on a fresh machine: Linux x86-64, CPython 3.11 or newer, make.
+#
+#   make chat                                  talk to the embedded model
+#   make chat ARGS='--once "draw a cat"'       options are passed on
+#   make test                                  the whole test suite
+#
+# The first call creates .venv and installs the versions of constraints.txt; later calls start at once.
+# PIP_ARGS is passed to pip, for example PIP_ARGS='--extra-index-url https://download.pytorch.org/whl/cpu'.
+
+PYTHON ?= python3
+ARGS ?=
+PIP_ARGS ?=
+TEST_WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install chat test lint clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+install: $(STAMP) ## create .venv and install, where that is not done yet
+
+chat: $(STAMP) ## an any-to-any chat in the terminal
+	@$(BIN)/nextgpt chat $(ARGS)
+
+test: $(STAMP) ## run the whole test suite
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
+
+lint: $(STAMP) ## check the code's style
+	$(BIN)/ruff check $(ARGS)
+
+clean: ## remove .venv and what tools leave behind
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+
+# The stamp is written last, so an installation that broke off is taken up again by the next call.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is `$(PYTHON) --version 2>&1`; expected CPython 3.11 or newer. Name one with make PYTHON=python3.11." >&2; \
+	  exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) -c constraints.txt -e '.[dev]' >&2
+	@touch $@

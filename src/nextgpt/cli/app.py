@@ -1,0 +1,67 @@
+"""The command ``nextgpt``: the list of its commands, and what becomes of errors.
+
+Commands import what is heavy while they run, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+from typer.exceptions import TyperException
+
+from nextgpt.cli.models import models
+from nextgpt.errors import NextGPTError
+
+COMMANDS: tuple[Callable[..., None], ...] = (models,)
+"""A new command is one file and one entry here."""
+
+OTHER_FAILURE, USER_MISTAKE = 1, 2
+
+app = typer.Typer(
+    name="nextgpt",
+    help="Any mix of text, images, audio and video in; any mix of them out.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _nextgpt() -> None:
+    """Keeps commands named, were there only one of them."""
+
+
+for command in COMMANDS:
+    app.command()(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 2 the user's mistake, 1 anything else.
+
+    A user's mistake is told in one line. What is a fault of this program leaves its traceback.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        status = app(given or ["--help"], prog_name="nextgpt", standalone_mode=False)
+    except NextGPTError as error:
+        return _say(str(error), USER_MISTAKE)
+    except TyperException as error:
+        return _say(_in_one_line(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("Interrupted.", OTHER_FAILURE)
+    return status or 0
+
+
+def _in_one_line(error: TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    hint = f" See {context.command_path} --help." if context else ""
+    return error.format_message() + hint
+
+
+def _say(message: str, status: int) -> int:
+    line = " ".join(message.split())
+    if line:
+        print(f"nextgpt: {line}", file=sys.stderr)
+    return status
