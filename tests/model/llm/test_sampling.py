@@ -1,0 +1,67 @@
+"""Choosing tokens, and settings that cannot be meant."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nextgpt.errors import ConfigError
+from nextgpt.message import Sampling
+from nextgpt.model.llm.sampling import check, choose
+
+MODALITIES = ("text", "image")
+
+
+def draws(logits, seed=0, count=200, **settings) -> list[int]:
+    generator = torch.Generator().manual_seed(seed)
+    return [choose(torch.tensor(logits), generator=generator, **settings) for _ in range(count)]
+
+
+def test_temperature_zero_takes_the_likeliest():
+    assert set(draws([0.0, 2.0, 1.0], temperature=0.0, top_p=1.0)) == {1}
+
+
+def test_equal_seeds_draw_equally_and_others_differently():
+    settings = {"temperature": 1.0, "top_p": 1.0}
+    assert draws([0.0, 0.0, 0.0], seed=1, **settings) == draws([0.0, 0.0, 0.0], seed=1, **settings)
+    assert draws([0.0, 0.0, 0.0], seed=1, **settings) != draws([0.0, 0.0, 0.0], seed=2, **settings)
+
+
+def test_draws_follow_the_probabilities():
+    drawn = draws([0.0, float(torch.tensor(3.0).log())], temperature=1.0, top_p=1.0, count=2000)
+    assert 0.70 < sum(drawn) / len(drawn) < 0.80
+
+
+def test_top_p_keeps_the_likeliest_that_reach_it():
+    logits = torch.tensor([0.5, 0.3, 0.2]).log().tolist()
+    assert set(draws(logits, temperature=1.0, top_p=0.5)) == {0}
+    assert set(draws(logits, temperature=1.0, top_p=0.6)) == {0, 1}
+    assert set(draws(logits, temperature=1.0, top_p=1.0)) == {0, 1, 2}
+
+
+def test_what_is_forbidden_is_never_drawn():
+    assert set(draws([0.0, -torch.inf, 0.0], temperature=5.0, top_p=1.0)) == {0, 2}
+
+
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        (Sampling(max_tokens=0), "max_tokens is 0; expected at least 1"),
+        (Sampling(temperature=-1.0), "temperature is -1.0"),
+        (Sampling(top_p=10.0), "top_p is 10.0"),
+        (Sampling(stop=("",)), "stop string is empty"),
+        (Sampling(modalities=()), "modalities is empty"),
+        (Sampling(modalities=("imag",)), "Did you mean 'image'"),
+        (Sampling(modalities=("video",)), "expected one of text, image"),
+        (Sampling(steps=0), "steps is 0"),
+        (Sampling(steps={"image": 10**9}), "expected 1 to 1000"),
+        (Sampling(guidance={"sound": 2.0}), "'sound' is unknown"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(sampling, message):
+    with pytest.raises(ConfigError, match=message):
+        check(sampling, MODALITIES)
+
+
+def test_defaults_are_fine():
+    check(Sampling(), MODALITIES)

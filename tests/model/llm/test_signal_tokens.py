@@ -1,0 +1,44 @@
+"""Signal tokens: their ids, their runs, and rows of their own."""
+
+from __future__ import annotations
+
+import torch
+
+from nextgpt.model.llm.signal_tokens import SignalIds, SignalSpan, SignalTokens
+
+IDS = SignalIds(first_id=100)
+
+
+def test_ids_follow_the_table_of_modalities_and_end_with_the_edit_token():
+    assert len(IDS) == 37
+    assert IDS.run("image") == (100, 101, 102, 103)
+    assert IDS.run("audio") == tuple(range(104, 112))
+    assert IDS.run("video") == tuple(range(112, 136))
+    assert IDS.edit == 136
+    assert IDS.names[:4] == ("[IMG0]", "[IMG1]", "[IMG2]", "[IMG3]")
+    assert IDS.names[4] == "[AUD0]" and IDS.names[35:] == ("[VID23]", "[EDIT]")
+
+
+def test_only_the_first_token_of_a_run_begins_it():
+    assert [IDS.begun_by(token_id) for token_id in (99, 100, 101, 104, 112, 136)] == [
+        None, "image", None, "audio", "video", None,
+    ]  # fmt: skip
+
+
+def test_runs_are_found_in_a_sequence():
+    ids = [5, *IDS.run("image"), 7, IDS.edit, *IDS.run("audio"), -1]
+    assert IDS.spans(ids) == [SignalSpan("image", 1, 5, False), SignalSpan("audio", 7, 15, True)]
+
+
+def test_rows_of_a_modality_are_those_of_its_ids():
+    signals = SignalTokens(IDS, width=3)
+    assert torch.equal(signals.rows("audio"), signals.embed(torch.tensor(IDS.run("audio"))))
+
+
+def test_rows_start_at_the_mean_of_the_llms_own():
+    torch.manual_seed(0)
+    signals, own = SignalTokens(IDS, width=64), torch.randn(100, 64) + 5
+    signals.start_from(own, own * 2)
+    torch.testing.assert_close(signals.output, (own * 2).mean(dim=0).expand(37, 64))
+    assert (signals.input.mean() - 5).abs() < 0.1
+    assert not torch.equal(signals.input[0], signals.input[1])

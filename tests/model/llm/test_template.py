@@ -1,0 +1,74 @@
+"""Templates: what stands around the turns, whatever is said in them."""
+
+from __future__ import annotations
+
+import pytest
+
+from nextgpt.errors import ModelError
+from nextgpt.model.llm.template import TEMPLATES, PromptTemplate, create_template
+from nextgpt.testing import tiny_tokenizer
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def test_nano_opens_and_closes_every_turn():
+    around = TEMPLATES["nano"].surroundings(["user", "assistant", "user"], is_answering=True)
+    assert around == ["<|user|>", "<|end|><|assistant|>", "<|end|><|user|>", "<|end|><|assistant|>"]
+
+
+def test_a_conversation_that_is_over_ends_with_the_end_of_the_turn():
+    assert TEMPLATES["nano"].surroundings(["user", "assistant"], is_answering=False)[-1] == "<|end|>"
+
+
+def test_vicuna_says_its_system_text_first():
+    around = TEMPLATES["vicuna_v1.1"].surroundings(["user", "assistant", "user"], is_answering=True)
+    assert around[0].startswith("<s>A chat between a curious user and") and around[0].endswith("questions. USER: ")
+    assert around[1:] == [" ASSISTANT:", "</s>USER: ", " ASSISTANT:"]
+
+
+def test_a_system_message_takes_the_place_of_the_templates_own():
+    around = TEMPLATES["vicuna_v1.1"].surroundings(["system", "user"], is_answering=True)
+    assert around == ["<s>", " USER: ", " ASSISTANT:"]
+
+
+def test_the_published_checkpoints_template_is_laid_out_as_it_was_trained():
+    around = TEMPLATES["nextgpt_7b_tiva_v0"].surroundings(["user", "assistant", "user"], is_answering=True)
+    said = ["one", " two", "three", ""]
+    woven = "".join(part for pair in zip(around, said, strict=True) for part in pair)
+    assert woven == "<s>### Human: one\n### Assistant: two\n### Human: three\n### Assistant:"
+
+
+def test_a_tokenizers_own_template_serves_too():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = CHATML
+    around = create_template("chat_template", tokenizer).surroundings(["user", "assistant"], is_answering=True)
+    assert around == [
+        "<|im_start|>user\n",
+        "<|im_end|>\n<|im_start|>assistant\n",
+        "<|im_end|>\n<|im_start|>assistant\n",
+    ]
+
+
+def test_a_template_that_leaves_a_turn_out_is_refused():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{{ messages[-1].content }}"
+    with pytest.raises(ModelError, match="leaves out a turn of the user"):
+        create_template("chat_template", tokenizer).surroundings(["user", "assistant"], is_answering=True)
+
+
+def test_a_tokenizer_without_a_template_is_refused_with_the_known_names():
+    with pytest.raises(ModelError, match="no chat template.*nano"):
+        create_template("chat_template", tiny_tokenizer())
+
+
+def test_an_unknown_template_names_the_nearest():
+    with pytest.raises(ModelError, match="Did you mean 'nano'"):
+        create_template("nanno", tiny_tokenizer())
+
+
+def test_a_template_can_be_given_by_its_fields():
+    own = PromptTemplate(user_open="Q: ", assistant_open="A:", end_of_turn="\n")
+    assert create_template(own, tiny_tokenizer()) is own
