@@ -27,13 +27,13 @@ def layers(name: str, tint: str, motion: str) -> tuple[np.ndarray, np.ndarray]:
     if motion not in MOTIONS:
         raise ConfigError(unknown("Motion", motion, MOTIONS))
     if motion in ("grow", "shrink"):
-        return _scaled(sprite(name, tint, "large"), _SCALED_PX[motion])
+        return _scaled(sprite(name, tint, "large"), SIDES_PX[motion])
     drawing = sprite(name, tint, "small")
     if motion == "spin":
         return _turned(drawing)
     if motion in ("appear", "disappear"):
-        return _faded(drawing, _VISIBILITY[motion])
-    return _moved(drawing, _TRACKS[motion])
+        return _faded(drawing, VISIBILITY[motion])
+    return _moved(drawing, TRACKS[motion])
 
 
 def _track(top: np.ndarray, left: np.ndarray) -> np.ndarray:
@@ -42,16 +42,16 @@ def _track(top: np.ndarray, left: np.ndarray) -> np.ndarray:
 
 
 _MIDDLE = np.array(TRAVEL_PX / 2)
-_TRACKS = {
+TRACKS = {
     "left": _track(_MIDDLE, TRAVEL_PX * (1 - _TIME)),
     "right": _track(_MIDDLE, TRAVEL_PX * _TIME),
     "up": _track(TRAVEL_PX * (1 - _TIME), _MIDDLE),
     "down": _track(TRAVEL_PX * _TIME, _MIDDLE),
     "bounce": _track(TRAVEL_PX * (1 - np.abs(np.sin(2 * np.pi * _TIME))), _MIDDLE),
 }
-_SCALED_PX = {"grow": 14 + 34 * _TIME, "shrink": 48 - 34 * _TIME}
+SIDES_PX = {"grow": 14 + 34 * _TIME, "shrink": 48 - 34 * _TIME}
 """Side of the object in each frame."""
-_VISIBILITY = {"appear": np.clip(1.4 * _TIME - 0.2, 0, 1), "disappear": np.clip(1.2 - 1.4 * _TIME, 0, 1)}
+VISIBILITY = {"appear": np.clip(1.4 * _TIME - 0.2, 0, 1), "disappear": np.clip(1.2 - 1.4 * _TIME, 0, 1)}
 _TURN = 2 * np.pi * np.arange(FRAMES) / FRAMES
 """One whole turn, clockwise."""
 
@@ -78,17 +78,17 @@ def _faded(drawing: Sprite, visibility: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _scaled(drawing: Sprite, sides_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Resize by one matrix for rows and one for columns in each frame; both sides shrink alike."""
     pixels = _pixels(drawing)
-    matrices = _resizing(len(pixels), tuple(sides_px.tolist()))  # (16, 64, side)
+    matrices = resizing(len(pixels), tuple(sides_px.tolist()))  # (16, 64, side)
     rows = np.tensordot(matrices, pixels, axes=(2, 0))  # (16, 64, side, 4)
     return _layers(matrices[:, None] @ rows)
 
 
 def _turned(drawing: Sprite) -> tuple[np.ndarray, np.ndarray]:
-    indices, weights = _turning(len(drawing.light))
+    indices, weights = turning(len(drawing.light))
     corners = _pixels(drawing).reshape(-1, 4)[indices]  # (16, 4 corners, points, 4 channels)
-    box = _layers((corners * weights[..., None]).sum(1).reshape(FRAMES, *[_TURN_BOX_PX] * 2, 4))
+    box = _layers((corners * weights[..., None]).sum(1).reshape(FRAMES, *[TURN_BOX_PX] * 2, 4))
     light, transparency = _canvas()
-    edge = (SIDE_PX - _TURN_BOX_PX) // 2
+    edge = (SIDE_PX - TURN_BOX_PX) // 2
     window = (slice(None), slice(edge, -edge), slice(edge, -edge))
     light[window], transparency[window] = box
     return light, transparency
@@ -104,7 +104,7 @@ def _layers(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def _resizing(side: int, sides_px: tuple[float, ...]) -> np.ndarray:
+def resizing(side: int, sides_px: tuple[float, ...]) -> np.ndarray:
     """Matrices (frames, 64, side) that put ``side`` pixels, resized, into the middle of 64: area-averaging tents."""
     target = np.arange(SIDE_PX) + 0.5 - SIDE_PX / 2
     source = np.arange(-side, 2 * side) + 0.5 - side / 2  # beyond the sprite's edges, where nothing covers
@@ -117,14 +117,14 @@ def _resizing(side: int, sides_px: tuple[float, ...]) -> np.ndarray:
     return np.array(matrices, np.float32)
 
 
-_TURN_BOX_PX = 46
+TURN_BOX_PX = 46
 """Even, and not less than the diagonal of a small sprite."""
 
 
 @cache
-def _turning(side: int) -> tuple[np.ndarray, np.ndarray]:
+def turning(side: int) -> tuple[np.ndarray, np.ndarray]:
     """For each frame the four source pixels of every target pixel, (16, 4, points), and their bilinear weights."""
-    y, x = np.meshgrid(*[np.arange(_TURN_BOX_PX) + 0.5 - _TURN_BOX_PX / 2] * 2, indexing="ij")
+    y, x = np.meshgrid(*[np.arange(TURN_BOX_PX) + 0.5 - TURN_BOX_PX / 2] * 2, indexing="ij")
     indices, weights = [], []
     for angle in _TURN:
         source_x = np.cos(angle) * x + np.sin(angle) * y + side / 2 - 0.5

@@ -1,0 +1,175 @@
+"""What a picture shows: its background, and one to three objects with tint, place and size.
+
+The judge looks twice. Coarsely, at a quarter of the size, in windows four pixels apart, to find where something stands
+and what it might be; then closely, at half the size, in every window around, to say what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from nextgpt.miniworld.backgrounds import SIDE_PX, background
+from nextgpt.miniworld.judge.bank import Bank, bank, halve
+from nextgpt.miniworld.judge.surroundings import change_from, find_backgrounds
+from nextgpt.miniworld.judge.verdict import Verdict
+from nextgpt.miniworld.scene import PLACES, Placed, Scene
+from nextgpt.miniworld.sprites import SIZES_PX
+
+_MARGIN_PX = 4
+"""How far beyond the edge of a picture an object may reach."""
+_FIRST_SHARE, _FURTHER_SHARE = 0.15, 0.35
+"""An object is seen where it explains at least this share of what it would change; less is chance."""
+_MOST_OBJECTS = {"small": 3, "large": 1}
+_TOUCH_PX = 4
+"""Objects of one picture may come this close into each other's boxes: generated ones miss their places a little."""
+_COARSE_STEP_PX, _COARSE_HALVINGS = 4, 2
+_NEARBY_PX = (-2, -1, 0, 1, 2)
+_SHORTLIST = 96
+"""Of about a thousand sprites, so many are looked at closely."""
+_CHUNK = 16
+
+
+@dataclass(frozen=True)
+class _Found:
+    placed: Placed
+    gain: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Layers:
+    """A picture taken apart, with a margin on all sides, float32 (72, 72, channels)."""
+
+    change: np.ndarray
+    """What differs from the background."""
+    product: np.ndarray
+    """Its product with the background, summed over the colours: one channel."""
+    behind: np.ndarray
+    """The background."""
+
+
+def judge_scenes(pictures: np.ndarray) -> list[Verdict[Scene]]:
+    """Say what pictures, uint8 (B, 64, 64, 3), show."""
+    verdicts: list[Verdict[Scene]] = []
+    for start in range(0, len(pictures), _CHUNK):
+        verdicts += _judge_chunk(pictures[start : start + _CHUNK])
+    return verdicts
+
+
+def _judge_chunk(pictures: np.ndarray) -> list[Verdict[Scene]]:
+    names = find_backgrounds(pictures)
+    behind = np.stack([background(name) for name in names])
+    change = change_from(behind, pictures)
+    product = (change * behind).sum(-1, keepdims=True)
+    change, product = _with_margin(change), _with_margin(product)
+    gains = {size: _coarse_gains(size, change, product, names) for size in SIZES_PX}
+    return [
+        _verdict(
+            name,
+            {size: gains[size][index] for size in SIZES_PX},
+            _Layers(change[index], product[index], _background_with_margin(name)),
+        )
+        for index, name in enumerate(names)
+    ]
+
+
+def _verdict(name: str, gains: dict[str, np.ndarray], layers: _Layers) -> Verdict[Scene]:
+    """Explain the picture by one large object or by up to three small ones, whichever explains more."""
+    energy = float(np.square(halve(layers.change[None])).sum())
+    explanations = [_explain(size, gains[size], layers) for size in SIZES_PX]
+    found = max(explanations, key=_total)
+    return Verdict(Scene(tuple(one.placed for one in found), name), 1 - _total(found) / max(energy, 1e-6))
+
+
+def _total(found: Iterable[_Found]) -> float:
+    return sum(one.gain for one in found)
+
+
+def _explain(size: str, gains: np.ndarray, layers: _Layers) -> list[_Found]:
+    """The objects that explain most, one after the other, in windows that keep clear of one another."""
+    found: list[_Found] = []
+    corners = _corners(size)
+    while len(found) < _MOST_OBJECTS[size]:
+        window = gains.max(1).argmax()
+        if not gains[window].max() > 0:
+            break
+        sprites = bank(size).shortlist(np.argpartition(gains[window], -_SHORTLIST)[-_SHORTLIST:])
+        least_share = _FURTHER_SHARE if found else _FIRST_SHARE
+        seen = _look_closely(sprites, size, corners[window], layers, least_share)
+        if seen is not None:
+            found.append(seen)
+        is_near = (np.abs(corners - corners[window]) < SIZES_PX[size] - _TOUCH_PX).all(1)
+        gains[is_near] = -np.inf
+    return found
+
+
+def _look_closely(
+    sprites: Bank, size: str, corner: np.ndarray, layers: _Layers, least_share: float
+) -> _Found | None:
+    """Match ``sprites`` in all windows around ``corner``; None where nothing is clear enough."""
+    side = SIZES_PX[size]
+    limit = len(layers.change) - side
+    corners = np.clip([corner + (row, column) for row in _NEARBY_PX for column in _NEARBY_PX], 0, limit)
+    change, product, behind = (
+        halve(np.stack([layer[top : top + side, left : left + side] for top, left in corners]))
+        for layer in (layers.change, layers.product, layers.behind)
+    )
+    weight = np.ones(product.shape[:-1], np.float32)
+    norms = sprites.norms(weight, behind, np.square(behind).sum(-1))
+    gains = sprites.gains(change, product, norms)
+    gains[gains < least_share * norms] = -np.inf
+    window, row = np.unravel_index(gains.argmax(), gains.shape)
+    if not gains[window, row] > 0:
+        return None
+    name, tint = sprites.names[row]
+    return _Found(Placed(name, tint, _nearest_place(corners[window], side), size), float(gains[window, row]))
+
+
+def _nearest_place(corner: np.ndarray, side: int) -> str:
+    row, column = np.clip(np.rint(2 * (corner - _MARGIN_PX) / (SIDE_PX - side)), 0, 2).astype(int)
+    return PLACES[3 * row + column]
+
+
+def _coarse_gains(size: str, change: np.ndarray, product: np.ndarray, names: list[str]) -> np.ndarray:
+    """What each sprite explains at each coarse window of each picture: float32 (B, windows, N)."""
+    sprites = bank(size, _COARSE_HALVINGS)
+    norms = np.concatenate([_coarse_norms(size, name) for name in names])
+    windows = _windows(change, sprites.side), _windows(product, sprites.side)
+    gains = sprites.gains(*windows, norms)
+    gains[gains < _FIRST_SHARE * norms] = -np.inf
+    return gains.reshape(len(change), -1, len(sprites.names))
+
+
+@cache
+def _coarse_norms(size: str, name: str) -> np.ndarray:
+    """The energy of each sprite at each window over one background, float32 (windows, N)."""
+    sprites = bank(size, _COARSE_HALVINGS)
+    behind = _windows(_background_with_margin(name)[None], sprites.side)
+    weight = np.ones(behind.shape[:-1], np.float32)
+    return sprites.norms(weight, behind, np.square(behind).sum(-1))
+
+
+def _windows(pictures: np.ndarray, side: int) -> np.ndarray:
+    """All coarse windows of (B, H, W, channels), row by row: (B * windows, side, side, channels)."""
+    halved = halve(pictures, _COARSE_HALVINGS)
+    views = np.lib.stride_tricks.sliding_window_view(halved, (side, side), axis=(1, 2))
+    return np.moveaxis(views, 3, -1).reshape(-1, side, side, pictures.shape[-1])
+
+
+@cache
+def _corners(size: str) -> np.ndarray:
+    """Top left corner of each coarse window in pixels of the picture with its margin, int (windows, 2)."""
+    steps = np.arange(0, SIDE_PX + 2 * _MARGIN_PX - SIZES_PX[size] + 1, _COARSE_STEP_PX)
+    return np.stack(np.meshgrid(steps, steps, indexing="ij"), -1).reshape(-1, 2)
+
+
+def _with_margin(pictures: np.ndarray) -> np.ndarray:
+    return np.pad(pictures, [(0, 0), (_MARGIN_PX, _MARGIN_PX), (_MARGIN_PX, _MARGIN_PX), (0, 0)])
+
+
+@cache
+def _background_with_margin(name: str) -> np.ndarray:
+    return np.pad(background(name), [(_MARGIN_PX, _MARGIN_PX), (_MARGIN_PX, _MARGIN_PX), (0, 0)], mode="edge")
