@@ -1,0 +1,228 @@
+"""Generation: whole runs, speaking order, batches that equal singles, and nothing fed twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from nextgpt.message import Conversation, Sampling, TextPiece
+from nextgpt.model.llm.generation import Request, generate
+from nextgpt.model.llm.language_model import LanguageModel
+from nextgpt.model.llm.thought import MediumSegment, TextSegment, Thought
+from nextgpt.testing import tiny_language_model
+
+ALL = ("text", "image", "audio", "video")
+NO_MEDIA = torch.zeros(0, 1, 32)
+
+
+class Script:
+    """Makes an LLM say given ids, one after the other, wherever the grammar leaves it a choice."""
+
+    def __init__(self, llm: LanguageModel, ids: list[int]) -> None:
+        self.remaining = iter(ids)
+        self.steps = 0
+        self.width = llm.vocabulary_size + len(llm.signals.ids)
+
+    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
+        self.steps += 1
+        logits = torch.zeros(self.width)
+        logits[next(self.remaining)] = 1.0
+        return logits
+
+
+@pytest.fixture
+def llm() -> LanguageModel:
+    return tiny_language_model()
+
+
+def scripted(llm: LanguageModel, monkeypatch, *said: str | int) -> Script:
+    """``said``: words, names of modalities (their first signal token), or ids."""
+    signals = llm.signals.ids
+    ids = [
+        token_id
+        for item in said
+        for token_id in (
+            [item] if isinstance(item, int) else [signals.run(item)[0]] if item in ALL else llm.codec.encode(item)
+        )
+    ]
+    script = Script(llm, ids)
+    monkeypatch.setattr(llm, "logits", script)
+    return script
+
+
+@torch.no_grad()
+def answer(llm: LanguageModel, said: str | Conversation = "hi", **settings) -> list:
+    """Everything that one conversation's answer yields."""
+    sources = settings.pop("sources", ())
+    sampling = Sampling(**settings)
+    conversation = said if isinstance(said, Conversation) else Conversation().say(said)
+    request = Request(llm.weave(conversation), sampling, sampling.modalities or ALL, sources)
+    return [spoken for _, spoken in generate(llm, [request], NO_MEDIA)]
+
+
+def end(llm: LanguageModel) -> int:
+    return next(iter(llm.end_ids))
+
+
+def test_text_then_media_then_text_come_in_speaking_order(llm, monkeypatch):
+    scripted(llm, monkeypatch, "Look: ", "image", " and ", "audio", "!", end(llm))
+    spoken = answer(llm)
+    words = [item.text for item in spoken if isinstance(item, TextPiece)]
+    assert "".join(words) == "Look:  and !"
+    thought = spoken[-1]
+    kinds = [part.text if isinstance(part, TextSegment) else part.modality for part in thought.segments]
+    assert kinds == ["Look: ", "image", " and ", "audio", "!"]
+    image = llm.signals.ids.run("image")
+    assert tuple(llm.codec.encode("Look: ")) + image == thought.token_ids[: 6 + 4]
+    assert end(llm) not in thought.token_ids
+
+
+def test_a_run_of_24_video_tokens_costs_one_step(llm, monkeypatch):
+    script = scripted(llm, monkeypatch, "video", end(llm))
+    (segment,) = answer(llm)[-1].segments
+    assert segment.hidden.shape == (24, 32)
+    assert script.steps == 2
+
+
+def test_hidden_states_are_those_of_the_signal_tokens_as_they_are_heard(llm, monkeypatch):
+    scripted(llm, monkeypatch, "ab", "image", end(llm))
+    thought = answer(llm)[-1]
+    prompt = llm.weave(Conversation().say("hi"))
+    ids = [*prompt.token_ids, *thought.token_ids]
+    with torch.no_grad():
+        whole = llm.think(
+            llm.embed_ids(ids)[None], torch.ones(1, len(ids), dtype=torch.bool), torch.arange(len(ids))[None]
+        )
+    torch.testing.assert_close(thought.segments[1].hidden, whole[0, -4:], rtol=1e-4, atol=1e-4)
+
+
+def test_an_edit_is_said_before_its_run(llm, monkeypatch):
+    edit = llm.signals.ids.edit
+    scripted(llm, monkeypatch, edit, "image", "image", end(llm))
+    thought = answer(llm, sources=("image",))[-1]
+    assert [segment.is_edit for segment in thought.segments] == [True, False]
+    run = llm.signals.ids.run("image")
+    assert thought.token_ids == (edit, *run, *run)
+    assert thought.segments[0].hidden.shape == (4, 32)
+
+
+def test_a_run_that_does_not_fit_is_dropped_and_said_so(llm, monkeypatch):
+    scripted(llm, monkeypatch, "abc", "audio")
+    thought = answer(llm, max_tokens=10)[-1]
+    assert thought.segments == (TextSegment("abc"),)
+    assert thought.dropped == ("audio: 8 signal tokens needed, 7 tokens left",)
+
+
+def test_a_run_that_just_fits_is_the_last_thing_said(llm, monkeypatch):
+    scripted(llm, monkeypatch, "abc", "image")
+    thought = answer(llm, max_tokens=7)[-1]
+    assert [type(segment) for segment in thought.segments] == [TextSegment, MediumSegment]
+    assert thought.dropped == ()
+
+
+def test_answers_end_at_max_tokens_and_at_the_end_of_the_context():
+    llm = tiny_language_model(context_length=40)
+    assert len(answer(llm, max_tokens=5, temperature=1.0, modalities=("text",))[-1].token_ids) <= 5
+    thought = answer(llm, "x" * 30, max_tokens=1000, temperature=3.0, modalities=("text",))[-1]
+    assert len(thought.token_ids) <= 40 - (30 + 3)
+
+
+def test_text_ends_at_a_stop_string(llm, monkeypatch):
+    scripted(llm, monkeypatch, "one#two")
+    spoken = answer(llm, stop=("#t",))
+    assert spoken[-1].segments == (TextSegment("one"),)
+    assert "".join(item.text for item in spoken[:-1]) == "one"
+
+
+def test_equal_seeds_answer_equally_and_others_differently(llm):
+    one, same, other = (answer(llm, seed=seed, temperature=2.0, max_tokens=30)[-1].token_ids for seed in (1, 1, 2))
+    assert one == same != other
+
+
+def test_a_batch_says_what_each_would_say_alone(llm):
+    requests = [
+        Request(llm.weave(Conversation().say(said)), Sampling(seed=seed, temperature=1.5, max_tokens=length), ALL)
+        for seed, (said, length) in enumerate([("hi", 40), ("a much longer question", 10), ("", 60), ("so", 25)])
+    ]
+    with torch.no_grad():
+        together = [None] * len(requests)
+        for row, spoken in generate(llm, requests, NO_MEDIA):
+            if isinstance(spoken, Thought):
+                together[row] = spoken
+        llm.prefixes.clear()
+        for request, thought in zip(requests, together, strict=True):
+            alone = [spoken for _, spoken in generate(llm, [request], NO_MEDIA)][-1]
+            assert alone.token_ids == thought.token_ids
+            for one, other in zip(alone.segments, thought.segments, strict=True):
+                if isinstance(one, MediumSegment):
+                    torch.testing.assert_close(one.hidden, other.hidden, rtol=1e-3, atol=1e-3)
+            llm.prefixes.clear()
+
+
+def test_a_second_turn_feeds_only_what_is_new_and_says_the_same(llm, monkeypatch):
+    first = Conversation().say("hello there")
+    answer(llm, first, max_tokens=12, modalities=("text",))
+    second = first.say("well", role="assistant").say("and now?")
+    fed: list[int] = []
+    think = llm.think
+    monkeypatch.setattr(llm, "think", lambda x, *rest: fed.append(x.shape[1]) or think(x, *rest))
+    cached = answer(llm, second, max_tokens=20)[-1]
+    whole = llm.weave(second).length(1)
+    shared = llm.weave(first).length(1)
+    assert fed[0] <= whole - shared
+    llm.prefixes.clear()
+    fed.clear()
+    assert answer(llm, second, max_tokens=20)[-1].token_ids == cached.token_ids
+    assert fed[0] == whole
+
+
+def test_what_was_said_is_found_in_the_cache_of_the_next_turn(llm, monkeypatch):
+    scripted(llm, monkeypatch, "Look ", "image", end(llm))
+    first = Conversation().say("draw")
+    thought = answer(llm, first)[-1]
+    keys = [*llm.weave(first).keys(1), *thought.token_ids, end(llm)]
+    found = llm.prefixes.find(keys)
+    assert found is not None and found.length == len(keys) - 1
+
+
+def test_changed_weights_forget_what_was_remembered(llm):
+    answer(llm, max_tokens=3)
+    assert len(llm.prefixes) == 1
+    llm.train()
+    assert len(llm.prefixes) == 0
+
+
+def test_soft_tokens_are_heard_where_they_stand():
+    import numpy as np
+    import PIL.Image
+
+    from nextgpt.message import Image
+
+    llm = tiny_language_model(soft_tokens=2)
+    picture = Image(PIL.Image.fromarray(np.zeros((2, 2, 3), np.uint8)))
+    prompt = llm.weave(Conversation().say(["a", picture]))
+    request = Request(prompt, Sampling(max_tokens=12), ALL)
+    soft = torch.randn(2, 1, 2, 32) * 3
+
+    @torch.no_grad()
+    def say(soft: torch.Tensor) -> tuple[int, ...]:
+        llm.prefixes.clear()
+        return [spoken for _, spoken in generate(llm, [request], soft)][-1].token_ids
+
+    assert say(soft[0]) == say(soft[0]) != say(soft[1])
+
+
+def test_an_answer_does_not_depend_on_words_that_spell_the_end(llm, monkeypatch):
+    scripted(llm, monkeypatch, "<|end|>", end(llm))
+    assert answer(llm)[-1].segments == (TextSegment("<|end|>"),)
+
+
+def test_requests_keep_their_own_sampling(llm):
+    prompt = llm.weave(Conversation().say("hi"))
+    loud = Request(prompt, Sampling(max_tokens=30, temperature=3.0), ("text",))
+    quiet = replace(loud, sampling=Sampling(max_tokens=3, temperature=3.0))
+    with torch.no_grad():
+        ends = [row for row, spoken in generate(llm, [loud, quiet], NO_MEDIA) if isinstance(spoken, Thought)]
+    assert ends[0] == 1

@@ -1,0 +1,60 @@
+"""The language model as training uses it: woven batches in, hidden states and logits at all positions out."""
+
+from __future__ import annotations
+
+import numpy as np
+import PIL.Image
+import torch
+
+from nextgpt.message import Conversation, Image
+from nextgpt.model.llm.language_model import NO_TOKEN
+from nextgpt.testing import tiny_language_model
+
+LLM = tiny_language_model(soft_tokens=2)
+PICTURE = Image(PIL.Image.fromarray(np.zeros((2, 2, 3), np.uint8)))
+LONG = LLM.weave(Conversation().say(["ab", PICTURE]).say(["c", PICTURE], role="assistant"), is_answering=False)
+SHORT = LLM.weave(Conversation().say("x").say("y", role="assistant"), is_answering=False)
+SOFT = torch.randn(1, 2, 32)
+
+
+def test_soft_tokens_stand_in_their_slots_and_nothing_stands_in_the_padding():
+    woven = LLM.embed([SHORT, LONG], SOFT)
+    assert woven.mask.sum(dim=1).tolist() == [6, LONG.length(2)]
+    torch.testing.assert_close(woven.embeddings[1, 3:5], SOFT[0])
+    assert woven.ids[1, 3:5].tolist() == [NO_TOKEN, NO_TOKEN]
+    assert not woven.embeddings[0, 6:].any()
+
+
+def test_targets_are_what_the_assistant_says():
+    woven = LLM.embed([LONG], SOFT)
+    said = woven.ids[0][woven.is_target[0]].tolist()
+    assert said == [*LLM.codec.encode("c"), *LLM.signals.ids.run("image"), *LLM.end_ids]
+
+
+def test_neighbours_and_padding_change_nothing():
+    together = LLM(LLM.embed([SHORT, LONG], SOFT))
+    alone = LLM(LLM.embed([SHORT], torch.zeros(0, 2, 32)))
+    torch.testing.assert_close(together.hidden[0, :6], alone.hidden[0])
+    torch.testing.assert_close(together.logits[0, :6], alone.logits[0])
+
+
+def test_logits_cover_the_vocabulary_and_then_the_signal_tokens():
+    thoughts = LLM(LLM.embed([SHORT], torch.zeros(0, 2, 32)))
+    assert thoughts.logits.shape[-1] == LLM.vocabulary_size + 37
+    expected = LLM.transformer(inputs_embeds=thoughts.woven.embeddings).logits
+    torch.testing.assert_close(thoughts.logits[..., : LLM.vocabulary_size], expected)
+
+
+def test_gradients_reach_the_signal_rows_and_the_soft_tokens_but_not_the_frozen_llm():
+    llm = tiny_language_model(soft_tokens=2)
+    llm.transformer.requires_grad_(False)
+    soft = SOFT.clone().requires_grad_()
+    thoughts = llm(llm.embed([LONG], soft))
+    thoughts.logits.logsumexp(dim=-1).sum().backward()
+    run = [token_id - llm.vocabulary_size for token_id in llm.signals.ids.run("image")]
+    assert llm.signals.input.grad[run].abs().sum() > 0
+    assert llm.signals.output.grad.abs().sum() > 0
+    assert soft.grad.abs().sum() > 0
+    others = [row for row in range(37) if row not in run]
+    assert not llm.signals.input.grad[others].any()
+    assert all(parameter.grad is None for parameter in llm.transformer.parameters())
