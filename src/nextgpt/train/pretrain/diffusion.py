@@ -21,7 +21,9 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from nextgpt.miniworld.language import canonical_caption
+from nextgpt.model.synthesis.folder import write_folder
 from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
+from nextgpt.model.synthesis.settings import SynthesisSettings
 from nextgpt.train.fit import FitConfig, fit
 from nextgpt.train.pretrain.attention import float32_attention
 from nextgpt.train.pretrain.pixels import PIXELS
@@ -121,13 +123,15 @@ def pretrain_diffusion(
     folder: Path,
     work_folder: Path,
     initial: Path | None = None,
+    settings: Mapping[str, Any] = {},
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> None:
-    """Train and write the ``transformer``, ``text_encoder``, ``tokenizer`` and ``scheduler`` of a diffusers folder.
+    """Train and write a diffusers folder around the autoencoder that lies in it already.
 
     Args:
         initial: a diffusers folder whose denoiser and text encoder to start from, as video models start from image
             models; its latents may have other channels.
+        settings: of :class:`SynthesisSettings`, where the defaults do not fit.
     """
     torch.manual_seed(config.seed)
     if initial is not None:
@@ -137,10 +141,21 @@ def pretrain_diffusion(
         trainer.compile()
     modules = {"denoiser": trainer.denoiser, "text_encoder": trainer.text_encoder}
     fit(modules, trainer.draw_batch, trainer.loss, config, work_folder, report=report)
-    trainer.denoiser.to(torch.bfloat16).save_pretrained(folder / "transformer")
-    trainer.text_encoder.to(torch.bfloat16).save_pretrained(folder / "text_encoder")
-    trainer.tokenizer.save_pretrained(folder / "tokenizer")
-    FlowMatchEulerDiscreteScheduler(num_train_timesteps=TRAIN_TIMES).save_pretrained(folder / "scheduler")
+    with torch.inference_mode():
+        negative = trainer.conditions(("",))[0]
+    shape = trainer.latents(trainer.draw_batch(np.random.default_rng(0), 1).pixels).shape[1:]
+    write_folder(
+        folder,
+        {
+            "vae": trainer.autoencoder.to(torch.bfloat16),
+            "transformer": trainer.denoiser.to(torch.bfloat16),
+            "text_encoder": trainer.text_encoder.to(torch.bfloat16),
+            "tokenizer": trainer.tokenizer,
+            "scheduler": FlowMatchEulerDiscreteScheduler(num_train_timesteps=TRAIN_TIMES),
+        },
+        settings=SynthesisSettings(latent_shape=tuple(shape), **settings),
+        negative_condition=negative,
+    )
 
 
 @torch.no_grad()

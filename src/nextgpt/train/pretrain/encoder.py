@@ -16,17 +16,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast
 
 from nextgpt.miniworld import sampling
-from nextgpt.miniworld.language import canonical_caption, caption
+from nextgpt.miniworld.language import canonical_caption
+from nextgpt.miniworld.language.captions import caption
 from nextgpt.miniworld.render import render
 from nextgpt.miniworld.scene import Clip, Content, Scene, Sound
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.encoding import EncoderConfig, ImageBind, save_encoder
 from nextgpt.train.fit import FitConfig, fit
 from nextgpt.train.pretrain.attention import float32_attention
+from nextgpt.train.pretrain.tokenizer import train_tokenizer
 
+TOKENIZER_ROUNDS = 4000
 FAMILY = 4
 """Contents of a batch that are relatives: the same but for one attribute."""
 CANONICAL_SHARE = 0.5
@@ -84,10 +86,16 @@ def _item(encoder: ImageBind, content: Content) -> Tensor:
 
 
 class ContrastiveTrainer:
-    """An encoder in training."""
+    """An encoder in training, with a tokenizer of its own."""
 
-    def __init__(self, config: EncoderConfig, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.encoder = ImageBind(config, tokenizer.backend_tokenizer)
+    def __init__(self, config: EncoderConfig, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        texts = [text for _ in range(TOKENIZER_ROUNDS) for text in _captions_of_each_kind(rng)]
+        tokenizer = train_tokenizer(texts, config.text.vocabulary, for_captions=True)
+        tower = config.text.model_copy(
+            update={"vocabulary": len(tokenizer), "start_token_id": None, "end_token_id": tokenizer.eos_token_id}
+        )
+        self.encoder = ImageBind(config.model_copy(update={"text": tower}), tokenizer.backend_tokenizer)
 
     def draw_batch(self, rng: np.random.Generator, size: int) -> list[Pairs]:
         """Draw pairs of every modality, in families."""
@@ -122,18 +130,23 @@ class ContrastiveTrainer:
         return {"loss": torch.stack(losses).mean(), **dict(zip(names, hits, strict=True))}
 
 
+def _captions_of_each_kind(rng: np.random.Generator) -> list[str]:
+    """A canonical and a varied caption of one content of each modality."""
+    contents = [draw(rng, "train") for draw, _, _ in KINDS.values()]
+    return [text for content in contents for text in (canonical_caption(content), caption(content, rng, "train"))]
+
+
 def pretrain_encoder(
     config: EncoderConfig,
-    tokenizer: PreTrainedTokenizerFast,
     fit_config: FitConfig,
     *,
     folder: Path,
     work_folder: Path,
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> None:
-    """Train an encoder from nothing and write its folder."""
+    """Train an encoder from nothing and write its folder; ``config.text.vocabulary`` is what its tokenizer may have."""
     torch.manual_seed(fit_config.seed)
-    trainer = ContrastiveTrainer(config, tokenizer)
+    trainer = ContrastiveTrainer(config, fit_config.seed)
     modules: dict[str, nn.Module] = {"encoder": trainer.encoder}
     fit(modules, trainer.draw_batch, trainer.loss, fit_config, work_folder, report=report)
     save_encoder(trainer.encoder, folder, dtype=torch.bfloat16)

@@ -1,0 +1,149 @@
+"""Recipes: one YAML a training, its keys checked, run by ``nextgpt train RECIPE.yaml [key.sub=value]...``.
+
+A recipe is a pydantic model whose ``kind`` says what is trained. Running one writes its part into the model folder;
+a part that stands there already, made by the very same recipe, is left alone, so ``make nano`` resumes part by part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from nextgpt.config import InputProjectionConfig, LoraConfig, OutputProjectionConfig
+from nextgpt.errors import ConfigError, unknown
+from nextgpt.model.encoding.config import EncoderConfig
+from nextgpt.train.fit import FitConfig
+
+Report = Callable[[dict[str, float]], None]
+
+
+class BaseRecipe(BaseModel):
+    """What every recipe says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Path
+    """The model folder that takes the result; parts that were made before are read from it."""
+    work: Path
+    """Checkpoints and metrics."""
+    fit: FitConfig
+
+
+class AutoencoderRecipe(BaseRecipe):
+    """The latent autoencoder of one modality."""
+
+    kind: Literal["autoencoder"]
+    modality: Literal["image", "audio", "video"]
+    architecture: dict[str, Any]
+    """Arguments of :class:`~nextgpt.model.synthesis.patch_autoencoder.PatchAutoencoder`."""
+
+
+class DiffusionRecipe(BaseRecipe):
+    """The latent diffusion model of one modality, with its text encoder and tokenizer."""
+
+    kind: Literal["diffusion"]
+    modality: Literal["image", "audio", "video"]
+    vocabulary: int
+    caption_tokens: int
+    denoiser: dict[str, Any]
+    """Arguments of diffusers' ``CogVideoXTransformer3DModel``."""
+    text_encoder: dict[str, Any]
+    """Arguments of transformers' ``CLIPTextConfig``."""
+    initial: str | None = None
+    """A modality made before, whose weights to start from."""
+    settings: dict[str, Any] = {}
+    """What the synthesizer's ``nextgpt.json`` says beside the defaults: steps, guidance, edit strength, solver."""
+
+
+class LanguageModelRecipe(BaseRecipe):
+    """The language model with its tokenizer."""
+
+    kind: Literal["language_model"]
+    vocabulary: int
+    dialogues: int
+    """How many different dialogues to learn from."""
+    context_length: int
+    architecture: dict[str, Any]
+    """Arguments of transformers' ``LlamaConfig``."""
+
+
+class EncoderRecipe(BaseRecipe):
+    """The encoder, with a tokenizer of its own."""
+
+    kind: Literal["encoder"]
+    encoder: EncoderConfig
+
+
+class AlignmentRecipe(BaseRecipe):
+    """One of the three alignments; starts from the frozen parts, and from what an earlier stage trained."""
+
+    kind: Literal["alignment"]
+    stage: Literal["encoding-alignment", "decoding-alignment", "instruction-tuning"]
+    dialogues: int
+    tasks: dict[str, float] | None = None
+    """Weights of the small world's tasks; ``None`` takes its own mixture."""
+    condition_weight: float = 1.0
+    input_projection: InputProjectionConfig
+    output_projections: dict[str, OutputProjectionConfig]
+    lora: LoraConfig
+
+
+Recipe = Annotated[
+    AutoencoderRecipe | DiffusionRecipe | LanguageModelRecipe | EncoderRecipe | AlignmentRecipe,
+    Field(discriminator="kind"),
+]
+_ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Recipe)
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe; ``overrides`` are ``key.sub=value`` with values as YAML writes them.
+
+    Raises:
+        ConfigError: there is no such file, it is no YAML mapping, or a key or value is wrong.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path} is no file; expected a recipe in YAML. The recipes of nano are in recipes/nano/.")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}. Correct the file.") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds a {type(values).__name__}; expected a mapping of settings.")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return _ADAPTER.validate_python(values)
+    except ValidationError as error:
+        lines = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{path}: {lines}. Correct these settings.") from None
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals:
+        raise ConfigError(f"The override {override!r} has no value; expected key=value, for example fit.steps=100.")
+    *path, last = name.split(".")
+    for key in path:
+        if not isinstance(values.get(key), dict):
+            raise ConfigError(unknown("setting", key, [k for k, v in values.items() if isinstance(v, dict)]))
+        values = values[key]
+    values[last] = yaml.safe_load(text)
+
+
+def run_recipe(recipe: Recipe, report: Report | None = None) -> bool:
+    """Run a recipe; return False where its part stands already, made by the very same recipe."""
+    from nextgpt.train.parts import PARTS
+
+    part = PARTS[recipe.kind]
+    folder = recipe.model / part.folder(recipe)
+    stamp = recipe.work / "recipe.json"
+    if folder.exists() and stamp.is_file() and stamp.read_text() == recipe.model_dump_json():
+        return False
+    part.train(recipe, report)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(recipe.model_dump_json())
+    return True
