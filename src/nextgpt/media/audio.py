@@ -8,15 +8,17 @@ import numpy as np
 import soundfile
 
 from nextgpt.errors import MediaError
-from nextgpt.media.image import with_suffix
 from nextgpt.media.limits import Deadline, MediaLimits, refusal
 from nextgpt.media.source import OpenSource, open_source
+from nextgpt.media.target import WRITER, with_suffix, writing
 from nextgpt.message import Audio, Source
 
 _PLAIN_FORMATS = {"wav", "flac", "ogg", "mp3", "aiff", "au", "caf"}
 _WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 _BLOCK = 1 << 18
 _RATES_HZ = (1_000, 768_000)
+# What libsndfile says of a stream that does not know its length.
+_UNKNOWN_LENGTH = 1 << 62
 
 
 def read_audio(source: Source, *, limits: MediaLimits = MediaLimits()) -> Audio:
@@ -41,16 +43,17 @@ def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
     deadline = Deadline(opened.name, limits)
     try:
         with soundfile.SoundFile(opened.stream) as file:
-            check_audio_size(opened.name, file.frames, file.channels, file.samplerate, limits)
+            announced = file.frames if file.frames < _UNKNOWN_LENGTH else 0
+            check_audio_size(opened.name, announced, file.channels, file.samplerate, limits)
             blocks: list[np.ndarray] = []
             count = 0
             while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
-                blocks.append(block)
+                blocks.append(clean_samples(block.T))
                 count += len(block)
                 check_audio_size(opened.name, count, file.channels, file.samplerate, limits)
                 deadline.check()
-            samples = np.concatenate(blocks).T if blocks else np.zeros((file.channels, 0), np.float32)
-            return Audio(clean_samples(samples), file.samplerate)
+            samples = np.concatenate(blocks, axis=1) if blocks else np.zeros((file.channels, 0), np.float32)
+            return Audio(samples, file.samplerate)
     except MediaError:
         raise
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
@@ -89,12 +92,17 @@ def write_audio(audio: Audio, path: str | Path) -> Path:
     """
     path = with_suffix(path, _WRITE_FORMATS, default=".wav")
     try:
-        with soundfile.SoundFile(path, "w", audio.sample_rate_hz, len(audio.samples),
-                                 format=_WRITE_FORMATS[path.suffix.lower()]) as file:
+        with writing(path), soundfile.SoundFile(
+            path, "w", audio.sample_rate_hz, len(audio.samples), format=_WRITE_FORMATS[path.suffix.lower()]
+        ) as file:
             if path.suffix.lower() != ".mp3":
-                file.software = "NExT-GPT"
+                file.software = WRITER
             file.write(clean_samples(audio.samples).T)
     except soundfile.SoundFileError as error:
-        raise refusal(path.name, f"cannot hold this sound ({error})", "a format that takes its rate and channels",
-                      "Write WAV, or resample the sound.") from error
+        raise refusal(
+            path.name,
+            f"cannot be written ({error})",
+            "a folder that exists, and a format that takes this rate and these channels",
+            "Check the folder, write WAV, or resample the sound.",
+        ) from error
     return path

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
 
 from nextgpt.errors import MediaError
 from nextgpt.media.audio import check_audio_size, clean_samples
-from nextgpt.media.limits import Deadline, MediaLimits, refusal
+from nextgpt.media.limits import Deadline, MediaLimits, WatchedStream, refusal
 from nextgpt.media.source import OpenSource
 from nextgpt.message import Audio
-
-if TYPE_CHECKING:
-    from av.container import InputContainer
 
 _DEFAULT_FPS = 25.0
 _SAMPLE_FORMAT = "fltp"
@@ -36,9 +35,11 @@ def read_container(opened: OpenSource, limits: MediaLimits, *, wants: Literal["a
 
     A file that breaks off is read up to there. Raises :class:`MediaError` on what is damaged, too large or too slow.
     """
+    deadline = Deadline(opened.name, limits)
     try:
-        with av.open(opened.stream, format=opened.type.demuxer, metadata_errors="ignore") as container:
-            return _Decoder(container, opened.name, limits, wants).run()
+        stream = WatchedStream(opened.stream, deadline)
+        with av.open(stream, format=opened.type.demuxer, metadata_errors="ignore") as container:
+            return _Decoder(container, opened.name, limits, deadline, wants).run()
     except MediaError:
         raise
     except (av.error.FFmpegError, OSError, ValueError, MemoryError, OverflowError, RuntimeError) as error:
@@ -56,17 +57,22 @@ class _Decoder:
     container: InputContainer
     name: str
     limits: MediaLimits
-    wants: str
+    deadline: Deadline
+    wants: Literal["audio", "video"]
     frames: list[np.ndarray] = field(default_factory=list)
     blocks: list[np.ndarray] = field(default_factory=list)
     sample_count: int = 0
+    resampler: av.AudioResampler | None = None
+    size_px: tuple[int, int] | None = None
 
     def run(self) -> Decoded:
-        video = next(iter(self.container.streams.video), None) if self.wants == "video" else None
+        # The cover of a record is a film stream of one picture, and no film.
+        films = [s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic]
+        video = films[0] if films and self.wants == "video" else None
         audio = next(iter(self.container.streams.audio), None)
         streams = [stream for stream in (video, audio) if stream is not None]
         if not streams or (self.wants == "video" and video is None):
-            raise refusal(self.name, f"holds no {self.wants} stream", f"one of {self.wants}", "Choose another file.")
+            raise refusal(self.name, f"holds no {self.wants}", f"a file with {self.wants}", "Choose another file.")
         self._check_headers(video, audio)
         self._decode(streams)
         fps = float((video.average_rate or video.guessed_rate or 0) if video else 0) or _DEFAULT_FPS
@@ -87,13 +93,12 @@ class _Decoder:
             check_audio_size(self.name, 0, audio.channels, audio.rate, self.limits)
 
     def _decode(self, streams: list) -> None:
-        deadline = Deadline(self.name, self.limits)
         try:
             for packet in self.container.demux(streams):
-                deadline.check()
+                self.deadline.check()
                 for frame in packet.decode():
                     self._take(frame)
-                    deadline.check()
+                    self.deadline.check()
         except (av.error.InvalidDataError, av.error.EOFError):
             # Broken off or damaged further on: what was read so far is kept, nothing at all is an error.
             if not self.frames and not self.blocks:
@@ -101,15 +106,26 @@ class _Decoder:
 
     def _take(self, frame: av.VideoFrame | av.AudioFrame) -> None:
         if isinstance(frame, av.VideoFrame):
-            self._check_frame_size(frame.width, frame.height)
-            self._check_frame_count(len(self.frames) + 1)
-            self.frames.append(_rgb(frame, self.limits.frame_side_px))
-            return
-        if not hasattr(self, "_resampler"):
+            self._take_picture(frame)
+        else:
+            self._take_sound(frame)
+
+    def _take_picture(self, frame: av.VideoFrame) -> None:
+        self._check_frame_size(frame.width, frame.height)
+        self._check_frame_count(len(self.frames) + 1)
+        if self.size_px is None:
+            self.size_px = _fitting(frame.width, frame.height, self.limits.frame_side_px)
+        # Every frame gets the size of the first, even where the film changes it on its way.
+        small = frame.reformat(*self.size_px, "rgb24", interpolation="AREA").to_ndarray()
+        # Telephones film lying down and note how to turn it, counter-clockwise in degrees.
+        self.frames.append(np.rot90(small, round(frame.rotation / 90)))
+
+    def _take_sound(self, frame: av.AudioFrame) -> None:
+        if self.resampler is None:
             # Planar float at the stream's own rate; more than two channels are mixed down to two.
             layout = "mono" if len(frame.layout.channels) == 1 else "stereo"
-            self._resampler = av.AudioResampler(_SAMPLE_FORMAT, layout, frame.sample_rate)
-        for piece in self._resampler.resample(frame):
+            self.resampler = av.AudioResampler(_SAMPLE_FORMAT, layout, frame.sample_rate)
+        for piece in self.resampler.resample(frame):
             block = piece.to_ndarray()  # (channels, samples)
             self.blocks.append(block)
             self.sample_count += block.shape[1]
@@ -126,9 +142,7 @@ class _Decoder:
                           "Cut it or lower its frame rate, or raise MediaLimits.frames.")
 
 
-def _rgb(frame: av.VideoFrame, side_px: int) -> np.ndarray:
-    scale = min(1.0, side_px / max(frame.width, frame.height))
-    if scale == 1.0:
-        return frame.to_ndarray(format="rgb24")
-    width, height = (max(1, round(side * scale)) for side in (frame.width, frame.height))
-    return frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
+def _fitting(width: int, height: int, side_px: int) -> tuple[int, int]:
+    """Width and height, scaled down so that neither exceeds ``side_px``."""
+    scale = min(1.0, side_px / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -13,19 +13,18 @@ import PIL.ImageOps
 import PIL.PngImagePlugin
 
 from nextgpt.errors import MediaError
-from nextgpt.media.limits import MediaLimits, refusal
+from nextgpt.media.limits import Deadline, MediaLimits, WatchedStream, refusal
 from nextgpt.media.source import OpenSource, open_source
+from nextgpt.media.target import WRITER, with_suffix, writing
 from nextgpt.message import Image, Source
 
 # EPS, WMF and the like start other programs or fonts, so only plain raster formats are opened.
 _READ_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "MPO")
 _WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF", ".bmp": "BMP",
                   ".tif": "TIFF", ".tiff": "TIFF"}
-_WRITER = "NExT-GPT"
 # All that Pillow's decoders were seen to raise on damaged files.
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError,
-                  MemoryError, RuntimeError, NotImplementedError, struct.error, zlib.error,
-                  PIL.Image.DecompressionBombError)
+                  MemoryError, RuntimeError, NotImplementedError, struct.error, zlib.error)
 
 
 def read_image(source: Source, *, limits: MediaLimits = MediaLimits()) -> Image:
@@ -41,6 +40,8 @@ def read_image(source: Source, *, limits: MediaLimits = MediaLimits()) -> Image:
                 return Image(_decode(opened, limits))
         except MediaError:
             raise
+        except PIL.Image.DecompressionBombError as error:  # Pillow's own limit, before it tells the size.
+            raise _too_many_pixels(opened.name, "far too many pixels", limits) from error
         except _DECODE_ERRORS as error:
             raise refusal(
                 opened.name,
@@ -51,17 +52,18 @@ def read_image(source: Source, *, limits: MediaLimits = MediaLimits()) -> Image:
 
 
 def _decode(opened: OpenSource, limits: MediaLimits) -> PIL.Image.Image:
-    with PIL.Image.open(opened.stream, formats=_READ_FORMATS) as picture:
+    stream = WatchedStream(opened.stream, Deadline(opened.name, limits))
+    with PIL.Image.open(stream, formats=_READ_FORMATS) as picture:
         width, height = picture.size
         if width * height > limits.pixels:
-            raise refusal(
-                opened.name,
-                f"has {width} x {height} pixels",
-                f"at most {limits.pixels:,} in all",
-                "Scale it down, or raise MediaLimits.pixels.",
-            )
+            raise _too_many_pixels(opened.name, f"{width} x {height} pixels", limits)
         picture.load()
         return _as_rgb(PIL.ImageOps.exif_transpose(picture))
+
+
+def _too_many_pixels(name: str, size: str, limits: MediaLimits) -> MediaError:
+    advice = "Scale it down, or raise MediaLimits.pixels."
+    return refusal(name, f"has {size}", f"at most {limits.pixels:,} in all", advice)
 
 
 def _as_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
@@ -69,8 +71,10 @@ def _as_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
         # Pillow clips 16-bit grey to 255 when it converts; the upper byte is meant.
         return PIL.Image.fromarray((np.asarray(picture).clip(0, 65535) // 256).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
-        canvas = PIL.Image.new("RGBA", picture.size, "white")
-        return PIL.Image.alpha_composite(canvas, picture.convert("RGBA")).convert("RGB")
+        picture = picture.convert("RGBA")
+        canvas = PIL.Image.new("RGB", picture.size, "white")
+        canvas.paste(picture, mask=picture.getchannel("A"))
+        return canvas
     return picture.convert("RGB")
 
 
@@ -84,19 +88,10 @@ def write_image(image: Image, path: str | Path) -> Path:
     options: dict[str, object] = {}
     if path.suffix.lower() == ".png":
         options["pnginfo"] = about = PIL.PngImagePlugin.PngInfo()
-        about.add_text("Software", _WRITER)
+        about.add_text("Software", WRITER)
     elif path.suffix.lower() in (".jpg", ".jpeg", ".webp"):
         options["quality"] = 95
-    image.image.save(path, _WRITE_FORMATS[path.suffix.lower()], **options)
+    with writing(path):
+        image.image.save(path, _WRITE_FORMATS[path.suffix.lower()], **options)
     return path
 
-
-def with_suffix(path: str | Path, known: dict[str, str], *, default: str) -> Path:
-    """Give ``path`` the default suffix where it has none. Raises :class:`MediaError` on a suffix not in ``known``."""
-    path = Path(path)
-    if not path.suffix:
-        return path.with_suffix(default)
-    if path.suffix.lower() not in known:
-        raise refusal(path.name, f"asks for the format {path.suffix}", f"one of {', '.join(known)}",
-                      "Choose another suffix.")
-    return path

@@ -3,6 +3,7 @@ while decoding, because headers lie."""
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class MediaLimits:
     """Audio samples, all channels together: 240 MB as float32, ten minutes in stereo at 48 kHz."""
     frames: int = 1_200
     """Frames of a film: 40 s at 30 frames a second."""
-    frame_side_px: int = 384
+    frame_side_px: int = 320
     """Films with longer sides are scaled down to it while they are read, so that they fit in memory."""
     time_s: float = 20.0
     """Wall-clock time that decoding may take."""
@@ -45,6 +46,31 @@ class Deadline:
                 "a file that decodes faster",
                 "Send a shorter or smaller file, or raise MediaLimits.time_s.",
             )
+
+
+class WatchedStream(io.RawIOBase):
+    """A stream whose every read looks at the clock, which stops decoders that ask for more and more."""
+
+    def __init__(self, stream: io.BufferedIOBase, deadline: Deadline) -> None:
+        super().__init__()
+        self._stream, self._deadline = stream, deadline
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes. Raises :class:`MediaError` when the time is up."""
+        self._deadline.check()
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
 
 
 def refusal(name: str, came: str, expected: str, advice: str) -> MediaError:

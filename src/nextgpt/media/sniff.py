@@ -46,7 +46,7 @@ _SIGNATURES: tuple[tuple[bytes, FileType], ...] = (
     (rb"BM....\0\0\0\0", _image("bmp")),
     (rb"II\*\0|MM\0\*", _image("tiff")),
     (rb"P[1-6]\s", _image("ppm")),
-    (rb"....ftyp(avif|avis)", _image("avif")),
+    (rb"....ftyp(avif|avis|mif1.{4,32}avif)", _image("avif")),
     (rb"....ftyp(heic|heix|hevc|mif1|msf1)", _other("heic", "a HEIC picture, which this program cannot read")),
     (rb"....ftyp(M4A |M4B )", _audio("m4a", "mov")),
     (rb"....(ftyp|moov|mdat|wide|free)", _video("mp4", "mov")),
@@ -70,10 +70,9 @@ _SIGNATURES: tuple[tuple[bytes, FileType], ...] = (
     (rb"\x1f\x8b", _other("gzip", "a gzip archive")),
     (rb"\x7fELF|MZ", _other("program", "a program")),
     (rb"#EXTM3U|ffconcat", _other("playlist", "a playlist, which could name any file")),
-    (rb"\s*(<\?xml|<svg|<!DOCTYPE|<html)", _other("markup", "an SVG, HTML or XML document")),
+    (rb"\s*<(\?xml|svg|!DOCTYPE|!doctype|html|HTML)", _other("markup", "an SVG, HTML or XML document")),
 )
-_PATTERNS = tuple((re.compile(pattern, re.DOTALL | re.IGNORECASE if b"<" in pattern else re.DOTALL), kind)
-                  for pattern, kind in _SIGNATURES)
+_PATTERNS = tuple((re.compile(pattern, re.DOTALL), kind) for pattern, kind in _SIGNATURES)
 
 
 def sniff(head: bytes) -> FileType | None:

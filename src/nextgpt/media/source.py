@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from nextgpt.errors import MediaError
 from nextgpt.media.limits import MediaLimits, refusal
@@ -22,7 +22,7 @@ SNIFFED_BYTES = 4096
 class OpenSource:
     """A seekable stream at its start, what to call it in messages, and what it really holds."""
 
-    stream: IO[bytes]
+    stream: io.BufferedIOBase
     name: str
     type: FileType
 
@@ -45,7 +45,7 @@ def open_source(source: Any, limits: MediaLimits, modality: str) -> Iterator[Ope
             stream.close()
 
 
-def _stream(source: Any, limits: MediaLimits) -> tuple[IO[bytes], str, bool]:
+def _stream(source: Any, limits: MediaLimits) -> tuple[io.BufferedIOBase, str, bool]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         _check_size(len(source), "The file", limits)
         return io.BytesIO(source), "The file", True
@@ -65,9 +65,9 @@ def _stream(source: Any, limits: MediaLimits) -> tuple[IO[bytes], str, bool]:
     )
 
 
-def _open_path(path: Path, limits: MediaLimits) -> IO[bytes]:
+def _open_path(path: Path, limits: MediaLimits) -> io.BufferedIOBase:
     try:
-        about = os.stat(path)
+        about = path.stat()
         # Devices and pipes may never end, so that only regular files are read.
         if not stat.S_ISREG(about.st_mode):
             kind = "a folder" if stat.S_ISDIR(about.st_mode) else "no regular file"

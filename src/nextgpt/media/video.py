@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nextgpt.media.image import with_suffix
 from nextgpt.media.limits import MediaLimits, refusal
 from nextgpt.media.resample import resample
 from nextgpt.media.source import open_source
+from nextgpt.media.target import WRITER, with_suffix, writing
 from nextgpt.message import Audio, Source, Video
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
 
 _H264, _VP9 = "libx264", "libvpx-vp9"
 _WRITE_CODECS = {".mp4": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
@@ -42,8 +46,7 @@ def read_video(source: Source, *, limits: MediaLimits = MediaLimits()) -> Video:
         decoded = read_container(opened, limits, wants="video")
         if not decoded.frames:
             raise refusal(opened.name, "holds no frame", "at least one", "Check that it was copied whole.")
-        first = decoded.frames[0].shape
-        frames = np.stack([frame for frame in decoded.frames if frame.shape == first])
+        frames = np.stack(decoded.frames)
         return Video(frames, decoded.fps, _fit(decoded.audio, len(frames) / decoded.fps))
 
 
@@ -63,16 +66,18 @@ def write_video(video: Video, path: str | Path) -> Path:
     Browsers play what is written: 4:2:0 colours, the index at the front of the file.
 
     Raises:
-        MediaError: the suffix is no container that can be written.
+        MediaError: the suffix is no container that can be written, or the film has no frame.
     """
     import av
 
+    if not len(video.frames):
+        raise refusal("The film", "has no frame", "at least one", "Add frames.")
     path = with_suffix(path, _WRITE_CODECS, default=".mp4")
     codec = _WRITE_CODECS[path.suffix.lower()]
     options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov") else {}
     frames = _even(video.frames)
-    with av.open(str(path), "w", options=options) as container:
-        container.metadata["comment"] = "written by NExT-GPT"
+    with writing(path), av.open(str(path), "w", options=options) as container:
+        container.metadata["comment"] = f"written by {WRITER}"
         stream = container.add_stream(codec, rate=Fraction(video.fps).limit_denominator(1001))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -89,7 +94,7 @@ def write_video(video: Video, path: str | Path) -> Path:
 class _AudioTrack:
     """The sound stream of a film that is being written."""
 
-    def __init__(self, container, audio: Audio, codec: str) -> None:
+    def __init__(self, container: OutputContainer, audio: Audio, codec: str) -> None:
         rate_hz = audio.sample_rate_hz if audio.sample_rate_hz in _AUDIO_RATES_HZ[codec] else _BEST_RATE_HZ
         self._audio = resample(audio, rate_hz)
         self._container = container

@@ -42,9 +42,7 @@ def test_the_text_tower_equals_clips():
     randomise(reference)
     tower = TextTower(width=32, blocks=3, heads=4, vocabulary=50, positions=9, end_token_id=49)
     ours = ImageBind(EncoderConfig(width=16, vision=None, audio=None, text=tower)).eval()
-    state = dict(reference.named_parameters())
-    prefix = next(name for name in state if name.endswith("embeddings.token_embedding.weight")).rsplit("embeddings", 1)[0]
-    parts = reference.get_submodule(prefix.rstrip(".")) if prefix else reference
+    parts = reference.text_model if hasattr(reference, "text_model") else reference
     stem = ours.modality_preprocessors["text"]
     stem.token_embedding.weight.copy_(parts.embeddings.token_embedding.weight)
     stem.pos_embed.copy_(parts.embeddings.position_embedding.weight[None])

@@ -79,7 +79,7 @@ class ImageBind(nn.Module):
         """One vector a text, as long as the learned scale; what exceeds the positions is cut off."""
         return self.forward_modality("text", self.tokenize(texts))
 
-    def preprocess(self, medium: Medium) -> Float[Tensor, "clips *item"]:
+    def preprocess(self, medium: Medium) -> Float[Tensor, "clips ..."]:
         """The clips of a medium as its tower takes them, unequal ones only.
 
         Pictures: (1, 3, 1, H, W). Films: (clips x crops, 3, F, H, W). Sounds: (clips, 1, mel bins, F).
@@ -97,7 +97,7 @@ class ImageBind(nn.Module):
             )
         return tokenize(self.tokenizer, texts, self.config.text)
 
-    def forward_modality(self, name: str, batch: Shaped[Tensor, "B *item"]) -> Float[Tensor, "B E"]:
+    def forward_modality(self, name: str, batch: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B E"]:
         """Pooled vectors of one tower, scaled as published, with gradients.
 
         Args:
@@ -113,7 +113,7 @@ class ImageBind(nn.Module):
         vectors = self.modality_postprocessors[name](self.modality_heads[name](pooled))
         return vectors.unflatten(0, batch.shape[:2]).mean(dim=1) if has_clips else vectors
 
-    def forward_patches(self, name: str, batch: Shaped[Tensor, "B *clip"]) -> Float[Tensor, "B P E"]:
+    def forward_patches(self, name: str, batch: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B P E"]:
         """Vectors of length 1 for each patch of one tower, one clip each, with gradients."""
         self._check_tower(name)
         states, _ = self._states(name, batch)

@@ -27,7 +27,7 @@ class Tokens(NamedTuple):
     """What a stem hands to the trunk."""
 
     states: Float[Tensor, "B T D"]
-    pooled_at: Int[Tensor, "B"]
+    pooled_at: Int[Tensor, " B"]
     """Position of the token that will stand for the whole item."""
     mask: Float[Tensor, "T T"] | None = None
     """Added to the attention scores."""
@@ -47,7 +47,7 @@ class PatchStem(nn.Module):
         self.cls_token = nn.Parameter(torch.randn(1, 1, width) * width**-0.5)
         self.pos_embedding_helper = positions
 
-    def forward(self, batch: Float[Tensor, "B *item"]) -> Tokens:
+    def forward(self, batch: Float[Tensor, "B ..."]) -> Tokens:
         patches = self.get_submodule(self._name)(batch)  # (B, P, D)
         states = torch.cat((self.cls_token.expand(len(patches), -1, -1), patches), dim=1)
         states = states + self.pos_embedding_helper.pos_embed[:, : states.shape[1]]
@@ -70,7 +70,7 @@ class Patches(nn.Module):
         self.proj = proj
         self.norm_layer = norm_layer
 
-    def forward(self, x: Float[Tensor, "B *item"]) -> Float[Tensor, "B P D"]:
+    def forward(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B P D"]:
         tokens = self.proj(x).flatten(2).transpose(1, 2)
         return tokens if self.norm_layer is None else self.norm_layer(tokens)
 

@@ -22,7 +22,7 @@ PREEMPHASIS = 0.97
 FLOOR = 1.1920928955078125e-07
 
 
-def log_mel(waveform: Float[Tensor, "S"], sample_rate_hz: int, mel_bins: int) -> Float[Tensor, "M F"]:
+def log_mel(waveform: Float[Tensor, " S"], sample_rate_hz: int, mel_bins: int) -> Float[Tensor, "M F"]:
     """Log-mel energies of a waveform of at least 25 ms; frames that would reach over the end are left out."""
     size, hop = int(FRAME_S * sample_rate_hz), int(HOP_S * sample_rate_hz)
     window, filters = _constants(sample_rate_hz, mel_bins, size)
