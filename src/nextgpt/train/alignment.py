@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nextgpt.config import LoraConfig
-from nextgpt.message import Conversation, Medium
+from nextgpt.message import Conversation
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.language_model import NO_TOKEN, Thoughts
+from nextgpt.model.llm.lora import extract
 from nextgpt.model.llm.weaving import Prompt
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.train.stage import Stage
@@ -33,11 +34,14 @@ class Example:
     """Which of them are edits, by position among the media that the assistant makes."""
 
 
-def prepare(model: NextGPT, stage: Stage, lora: LoraConfig | None) -> None:
-    """Let exactly what the stage names be trained."""
+def prepare(model: NextGPT, stage: Stage, lora: LoraConfig) -> None:
+    """Let exactly what the stage names be trained; adapters that are not there yet begin by changing nothing."""
     model.requires_grad_(False)
-    if "lora" in stage.trains and lora is not None:
-        model.llm.adapt(rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout, targets=lora.targets)
+    if "lora" in stage.trains:
+        if not extract(model.llm.transformer):
+            model.llm.adapt(rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout, targets=lora.targets)
+        for name, parameter in model.llm.transformer.named_parameters():
+            parameter.requires_grad_(".lora_" in name)
     for name, part in _trainable_parts(model).items():
         if name in stage.trains:
             part.requires_grad_(True)
@@ -63,15 +67,16 @@ def alignment_loss(
     model: NextGPT,
     examples: Sequence[Example],
     *,
+    features: Sequence[Features],
     stage: Stage,
-    features: Callable[[Sequence[Medium]], Sequence[Features]],
     targets: Targets,
     condition_weight: float = 1.0,
 ) -> dict[str, Tensor]:
-    """The losses of a batch, each under its name, their weighted sum under ``loss``."""
-    prompts = [weave(model, example) for example in examples]
-    given = [medium for prompt in prompts for medium in prompt.media]
-    thoughts = model(prompts, features(given))
+    """The losses of a batch, each under its name, their weighted sum under ``loss``.
+
+    ``features`` are those of all media that users give in the examples, in order.
+    """
+    thoughts = model([weave(model, example) for example in examples], features)
     losses: dict[str, Tensor] = {}
     if "words" in stage.losses:
         losses["words"] = words_loss(thoughts, model.llm.signals.ids.first_id, _first_signals(model))

@@ -1,0 +1,154 @@
+"""The alignments of nano: the small world's dialogues as examples, drawn without end, and the run of one stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import PIL.Image
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nextgpt.config import LanguageModelConfig, ModelConfig, PartSource, SynthesizerConfig
+from nextgpt.message import Audio, Conversation, Image, Medium, Message, Part, Text, Video
+from nextgpt.miniworld.language import Dialogue, Say, canonical_caption, sample_dialogue
+from nextgpt.miniworld.render import render
+from nextgpt.miniworld.scene import Content
+from nextgpt.modality import MODALITIES
+from nextgpt.model.encoding.base import Features
+from nextgpt.model.folder import build_model
+from nextgpt.model.nextgpt import NextGPT
+from nextgpt.model.synthesis.text_encoding import TextConditioner
+from nextgpt.model.weights import WEIGHTS_FILE, load_trained
+from nextgpt.train.alignment import Example, Targets, alignment_loss, prepare
+from nextgpt.train.fit import fit
+from nextgpt.train.pretrain.attention import float32_attention
+from nextgpt.train.recipe import AlignmentRecipe, Report
+from nextgpt.train.stage import STAGES
+
+_MADE: dict[str, Medium] = {
+    "image": Image(PIL.Image.new("RGB", (1, 1))),
+    "audio": Audio(np.zeros((1, 1), dtype=np.float32), 16_000),
+    "video": Video(np.zeros((1, 1, 1, 3), dtype=np.uint8), 8.0),
+}
+"""Stand in where the assistant makes a medium: a run of signal tokens says nothing of its pixels."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples beside the features of all media that are given in them, in order."""
+
+    examples: tuple[Example, ...]
+    features: tuple[Features, ...]
+
+
+def example_of(dialogue: Dialogue) -> Example:
+    """A dialogue as an example; given media are stand-ins too, since features come beside it."""
+    messages: list[Message] = []
+    captions: list[str] = []
+    edits: set[int] = set()
+    for turn in dialogue.turns:
+        messages.append(Message("user", tuple(_part(say) for say in turn.user)))
+        messages.append(Message("assistant", tuple(_part(say) for say in turn.assistant)))
+        for shown in turn.made:
+            if shown.is_edit:
+                edits.add(len(captions))
+            captions.append(canonical_caption(shown.content))
+    return Example(Conversation(tuple(messages)), tuple(captions), frozenset(edits))
+
+
+def _part(say: Say) -> Part:
+    if isinstance(say, str):
+        return Text(say)
+    # Stand-ins must be told apart by identity: edits are marked by it.
+    twin = _MADE[say.modality]
+    return type(twin)(*(getattr(twin, name) for name in twin.__dataclass_fields__))
+
+
+class AlignmentTrainer:
+    """A model in one of the three alignments."""
+
+    def __init__(self, model: NextGPT, recipe: AlignmentRecipe, targets: Targets) -> None:
+        self.model = model
+        self.recipe = recipe
+        self.stage = STAGES[recipe.stage]
+        self.targets = targets
+
+    def draw_batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """Draw dialogues of the training split; long ones count for several."""
+        dialogues: list[Dialogue] = []
+        while sum(len(dialogue.turns) for dialogue in dialogues) < size:
+            dialogues.append(sample_dialogue(rng, "train", task=self._task(rng)))
+        contents = [shown.content for d in dialogues for turn in d.turns for shown in turn.given]
+        return Batch(tuple(map(example_of, dialogues)), self._features(contents))
+
+    def _task(self, rng: np.random.Generator) -> str | None:
+        tasks = self.recipe.tasks
+        if tasks is None:
+            return None
+        weights = np.array(list(tasks.values()))
+        return list(tasks)[rng.choice(len(tasks), p=weights / weights.sum())]
+
+    @torch.no_grad()
+    def _features(self, contents: Sequence[Content]) -> tuple[Features, ...]:
+        return tuple(self.model.encoder.encode([render(content) for content in contents])) if contents else ()
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
+        """The losses of the stage."""
+        torch.manual_seed(noise.initial_seed())  # for dropout
+        with float32_attention():
+            return alignment_loss(
+                self.model,
+                batch.examples,
+                features=batch.features,
+                stage=self.stage,
+                targets=self.targets,
+                condition_weight=self.recipe.condition_weight,
+            )
+
+
+def remembered_targets(conditioners: dict[str, TextConditioner]) -> Targets:
+    """Targets by the synthesizers' own text encoders, each caption encoded once."""
+    known: dict[tuple[str, str], Tensor] = {}
+
+    @torch.no_grad()
+    def targets(modality: str, captions: Sequence[str]) -> Float[Tensor, "B Q C"]:
+        fresh = [caption for caption in dict.fromkeys(captions) if (modality, caption) not in known]
+        if fresh:
+            with torch.autocast("cpu", enabled=False):
+                known.update(zip([(modality, c) for c in fresh], conditioners[modality].encode(fresh), strict=True))
+        return torch.stack([known[modality, caption] for caption in captions]).float()
+
+    return targets
+
+
+def join(recipe: AlignmentRecipe) -> NextGPT:
+    """Join the frozen parts, with what earlier stages trained where there were any."""
+    config = ModelConfig(
+        name=recipe.model.name,
+        encoder=PartSource(path="encoder"),
+        llm=LanguageModelConfig(source=PartSource(path="llm"), template="nano", lora=recipe.lora),
+        input_projection=recipe.input_projection,
+        synthesizers={
+            name: SynthesizerConfig(source=PartSource(path=name), output_projection=recipe.output_projections[name])
+            for name in MODALITIES
+        },
+    )
+    torch.manual_seed(recipe.fit.seed)
+    model = build_model(config, recipe.model)
+    if (recipe.model / WEIGHTS_FILE).is_file() and recipe.stage != "encoding-alignment":
+        load_trained(model, recipe.model / WEIGHTS_FILE, is_merged=False)
+    return model
+
+
+def align(recipe: AlignmentRecipe, report: Report | None = None) -> None:
+    """Run one stage and write the whole model folder."""
+    model = join(recipe)
+    prepare(model, STAGES[recipe.stage], recipe.lora)
+    conditioners = {name: TextConditioner(recipe.model / name) for name in MODALITIES}
+    trainer = AlignmentTrainer(model, recipe, remembered_targets(conditioners))
+    fit({"model": model}, trainer.draw_batch, trainer.loss, recipe.fit, recipe.work, report=report)
+    model.eval()
+    model.save_pretrained(recipe.model, dtype=torch.bfloat16)
