@@ -277,14 +277,19 @@ class Reply:
         return [part for part in self.parts if isinstance(part, Video)]
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write every medium under ``folder`` as ``<position>-<modality><suffix>``; return the paths in order."""
+        """Write every medium under ``folder`` by its :func:`file_name`; return the paths in order."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         return [
-            part.save(folder / f"{position:02d}-{part.modality}{MODALITIES[part.modality].suffix}")
+            part.save(folder / file_name(position, part))
             for position, part in enumerate(self.parts)
             if not isinstance(part, Text)
         ]
+
+
+def file_name(position: int, medium: Medium) -> str:
+    """What the file of a reply's part is called: ``<position>-<modality><suffix>``, position from 0."""
+    return f"{position:02d}-{medium.modality}{MODALITIES[medium.modality].suffix}"
 
 
 def _digest(content: bytes, shape: object) -> bytes:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 import typer
 from typer.exceptions import TyperException
 
+from nextgpt.cli.chat import chat
 from nextgpt.cli.models import models
 from nextgpt.errors import NextGPTError
 
-COMMANDS: tuple[Callable[..., None], ...] = (models,)
+COMMANDS: tuple[Callable[..., None], ...] = (chat, models)
 """A new command is one file and one entry here."""
 
 OTHER_FAILURE, USER_MISTAKE = 1, 2
