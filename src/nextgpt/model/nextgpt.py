@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nextgpt.config import ModelConfig
+from nextgpt.config import LoraConfig, ModelConfig
 from nextgpt.errors import ConversationError
 from nextgpt.message import Conversation, Event, Finished, Medium, Reply, Sampling, Says
 from nextgpt.model.clock import Clock
@@ -77,6 +77,12 @@ class NextGPT(nn.Module):
 
         save_model(self, Path(folder), dtype=dtype)
 
+    def adapt(self, settings: LoraConfig) -> None:
+        """Give the LLM fresh trainable LoRA; it is saved with the rest of what is trained."""
+        self.llm.adapt(**settings.model_dump())
+        llm = self.config.llm.model_copy(update={"lora": settings})
+        self.config = self.config.model_copy(update={"llm": llm})
+
     # ---- the path, as training goes it -------------------------------------------------------------------------
 
     def forward(self, prompts: Sequence[Prompt], features: Sequence[Features]) -> Thoughts:
@@ -116,7 +122,7 @@ class NextGPT(nn.Module):
         for _, event in self._answer([_conversation(says)], [sampling], has_previews=has_previews):
             yield event
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _answer(
         self, conversations: Sequence[Conversation], samplings: Sequence[Sampling], *, has_previews: bool = False
     ) -> Iterator[tuple[int, Event]]:

@@ -43,17 +43,19 @@ def load_trained(model: NextGPT, path: Path, *, is_merged: bool = True) -> None:
     adapters = {name.removeprefix(LORA): tensors.pop(name) for name in list(tensors) if name.startswith(LORA)}
     _fill(_modules_state(model), tensors, path)
     settings = model.config.llm.lora
-    if adapters and settings is None:
-        raise WeightsError(f"{path} holds LoRA adapters, but config.json has no 'lora'. Take both files from one model.")
-    if adapters and is_merged:
+    if bool(adapters) != (settings is not None):
+        named, held = ("names", "holds none") if settings else ("does not name", "holds some")
+        raise WeightsError(f"config.json {named} LoRA, but {path} {held}. Take both files from the same model.")
+    if settings is not None and is_merged:
         model.llm.merge(adapters, alpha=settings.alpha, rank=settings.rank)
-    elif adapters:
+    elif settings is not None:
         model.llm.adapt(**settings.model_dump(), adapters=adapters)
 
 
 def trained_tensors(model: NextGPT) -> dict[str, Tensor]:
     """Everything that is trained, by its name on disk."""
     adapters = model.llm.adapters or lora.extract(model.llm.transformer)
+    assert not adapters or model.config.llm.lora is not None, "LoRA is given by NextGPT.adapt, which notes its settings"
     return _modules_state(model) | {LORA + name: tensor for name, tensor in adapters.items()}
 
 

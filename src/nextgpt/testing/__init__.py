@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from nextgpt.testing.fakes import FakeEncoder, FakeSynthesizer
-from nextgpt.testing.language_model import tiny_language_model
-from nextgpt.testing.model import fake_model
-from nextgpt.testing.tokenizer import tiny_tokenizer
+import importlib
+from typing import Any
 
-__all__ = ["FakeEncoder", "FakeSynthesizer", "fake_model", "tiny_language_model", "tiny_tokenizer"]
+_HOMES = {
+    "nextgpt.testing.fakes": ("FakeEncoder", "FakeSynthesizer"),
+    "nextgpt.testing.language_model": ("tiny_language_model",),
+    "nextgpt.testing.model": ("fake_model", "tiny_model", "write_tiny_model"),
+    "nextgpt.testing.scripted": ("ScriptedModel", "film", "picture", "sound"),
+    "nextgpt.testing.synthesizers": (
+        "write_tiny_audioldm",
+        "write_tiny_nano",
+        "write_tiny_stable_diffusion",
+        "write_tiny_zeroscope",
+    ),
+    "nextgpt.testing.tokenizer": ("tiny_tokenizer",),
+}
+"""Names by the module that defines them; imported when first used, as most need torch and some diffusers."""
+
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -40,7 +40,7 @@ class FakeSynthesizer:
     """Media of one value, which says how they were ordered: condition, seed and source."""
 
     modality: str
-    condition_shape: tuple[int, int] = (6, 8)
+    condition_shape: tuple[int, int] = (6, 16)
     calls: list[dict[str, object]] = field(default_factory=list)
     """How :meth:`steps` was called, call by call."""
 

@@ -2,61 +2,89 @@
 
 from __future__ import annotations
 
+import tempfile
+import weakref
+from pathlib import Path
+
 import torch
 
 from nextgpt.config import (
     InputProjectionConfig,
     LanguageModelConfig,
-    LoraConfig,
     ModelConfig,
     OutputProjectionConfig,
     PartSource,
     SynthesizerConfig,
 )
 from nextgpt.modality import MODALITIES
+from nextgpt.model.encoding import AudioTower, EncoderConfig, ImageBind, VisionTower, save_encoder
+from nextgpt.model.folder import build_model, load_model, save_model
 from nextgpt.model.llm.folder import save_language_model
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.parts import Part
 from nextgpt.testing.fakes import FakeEncoder, FakeSynthesizer
 from nextgpt.testing.language_model import tiny_language_model
+from nextgpt.testing.synthesizers import write_tiny_nano
+
+ENCODER_WIDTH, QUERIES, CONDITION_WIDTH = 16, 6, 16
+
+
+def tiny_model(*, seed: int = 0) -> NextGPT:
+    """A complete model with tiny random parts, all four modalities in and out; answers in about a second."""
+    home = tempfile.TemporaryDirectory()
+    model = load_model(write_tiny_model(home.name, seed=seed))
+    weakref.finalize(model, home.cleanup)
+    return model
+
+
+def write_tiny_model(folder: str | Path, *, seed: int = 0) -> Path:
+    """Write the folder of :func:`tiny_model`: every file that a model has, a few hundred kilobytes."""
+    folder = Path(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        save_encoder(_tiny_encoder(), folder / "encoder")
+        save_language_model(tiny_language_model(seed=seed), folder / "llm")
+        for modality in MODALITIES:
+            write_tiny_nano(folder / modality, modality, queries=QUERIES, condition_width=CONDITION_WIDTH, seed=seed)
+        save_model(build_model(_config(soft_tokens=2), folder), folder)
+    return folder
 
 
 def fake_model(*, soft_tokens: int = 2, seed: int = 0) -> NextGPT:
-    """A model with a tiny random LLM, whose encoder and synthesizers are fakes. It cannot be saved."""
-    synthesizers = {name: FakeSynthesizer(name) for name in MODALITIES}
-    parts = {"encoder": _in_memory(FakeEncoder()), **{name: _in_memory(fake) for name, fake in synthesizers.items()}}
-    return _join(parts, encoder_width=16, condition_shape=(6, 8), soft_tokens=soft_tokens, seed=seed)
+    """A model with a tiny random LLM, whose encoder and synthesizers are fakes that remember how they were asked.
 
-
-def _join(
-    parts: dict[str, Part], *, encoder_width: int, condition_shape: tuple[int, int], soft_tokens: int, seed: int
-) -> NextGPT:
+    It needs no disk and cannot be saved.
+    """
     llm = tiny_language_model(soft_tokens=soft_tokens, seed=seed)
-    queries, width = condition_shape
+    parts = {"encoder": FakeEncoder(ENCODER_WIDTH), "llm": llm, **{name: FakeSynthesizer(name) for name in MODALITIES}}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return NextGPT(_config(soft_tokens), {name: _unsaved(part) for name, part in parts.items()}).eval()
+
+
+def _config(soft_tokens: int) -> ModelConfig:
     projection = OutputProjectionConfig(
-        queries=queries, condition_width=width, width=16, layers=1, heads=2, feedforward_width=32
+        queries=QUERIES, condition_width=CONDITION_WIDTH, width=16, layers=1, heads=2, feedforward_width=32
     )
-    config = ModelConfig(
+    return ModelConfig(
         name="tiny",
         encoder=PartSource(path="encoder"),
-        llm=LanguageModelConfig(
-            source=PartSource(path="llm"),
-            template="nano",
-            context_length=llm.context_length,
-            lora=LoraConfig(rank=2, alpha=4),
-        ),
-        input_projection=InputProjectionConfig(encoder_width=encoder_width, soft_tokens=soft_tokens),
+        llm=LanguageModelConfig(source=PartSource(path="llm"), template="nano"),
+        input_projection=InputProjectionConfig(encoder_width=ENCODER_WIDTH, soft_tokens=soft_tokens),
         synthesizers={
             name: SynthesizerConfig(source=PartSource(path=name), output_projection=projection) for name in MODALITIES
         },
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return NextGPT(config, {**parts, "llm": Part(lambda: llm, lambda folder: save_language_model(llm, folder))}).eval()
 
 
-def _in_memory(part: object) -> Part:
-    def save(folder: object) -> None:
-        raise NotImplementedError("fakes cannot be saved; use tiny_model()")
+def _tiny_encoder() -> ImageBind:
+    vision = VisionTower(width=16, blocks=1, heads=2, size_px=16, patch_px=8, clips=1, crops=1)
+    audio = AudioTower(width=16, blocks=1, heads=2, mel_bins=16, clips=1)
+    return ImageBind(EncoderConfig(width=ENCODER_WIDTH, vision=vision, audio=audio, text=None)).eval()
+
+
+def _unsaved(part: object) -> Part:
+    def save(folder: Path) -> None:
+        raise NotImplementedError("fakes are not saved; use tiny_model()")
 
     return Part(lambda: part, save)

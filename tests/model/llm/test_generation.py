@@ -27,8 +27,8 @@ class Script:
 
     def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
         self.steps += 1
-        logits = torch.zeros(self.width)
-        logits[next(self.remaining)] = 1.0
+        logits = torch.zeros(1, self.width)
+        logits[0, next(self.remaining, 0)] = 1.0
         return logits
 
 

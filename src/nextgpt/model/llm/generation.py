@@ -49,12 +49,16 @@ def generate(
         requests: Conversations, each with its own sampling: an answer does not depend on its neighbours.
         soft: The soft tokens of all their media, in order.
     """
+    if not requests:
+        return
     remaining = iter(soft)
     rows = [_Row(llm, index, request, remaining) for index, request in enumerate(requests)]
     batch = KeyValues([row.known for row in rows], soft.device)
     while rows:
-        for row, hidden in zip(rows, _feed(llm, rows, batch), strict=True):
-            for spoken in row.hear(hidden):
+        hidden = _feed(llm, rows, batch)
+        logits = llm.logits(torch.stack([states[-1] for states in hidden]))  # (B, Vn)
+        for row, states, scores in zip(rows, hidden, logits, strict=True):
+            for spoken in row.hear(states, scores):
                 yield row.index, spoken
         done = [place for place, row in enumerate(rows) if row.is_done]
         for place in done:
@@ -123,14 +127,14 @@ class _Row:
         self.fed += self._queued_keys
         return self._queue, start
 
-    def hear(self, hidden: Float[Tensor, "n D"]) -> Iterator[Spoken]:
-        """Take the hidden states of what was fed, and say the next thing."""
+    def hear(self, hidden: Float[Tensor, "n D"], logits: Float[Tensor, "Vn"]) -> Iterator[Spoken]:
+        """Take the hidden states of what was fed and the logits after it, and say the next thing."""
         if self._run is not None:
             yield self._end_run(hidden)
         if self._tokens_left == 0:
             yield from self._finish()
             return
-        token_id = self._choose(hidden[-1])
+        token_id = self._choose(logits)
         if token_id in self._llm.end_ids:
             yield from self._finish()
         elif token_id < self._llm.vocabulary_size:
@@ -138,11 +142,12 @@ class _Row:
         else:
             yield from self._say_signal(token_id)
 
-    def _choose(self, hidden: Float[Tensor, "D"]) -> int:
-        logits = self._grammar.constrain(self._llm.logits(hidden))
-        sampling = self._sampling
+    def _choose(self, logits: Float[Tensor, "Vn"]) -> int:
         return choose(
-            logits, temperature=sampling.temperature, top_p=sampling.top_p, generator=self._generator
+            self._grammar.constrain(logits),
+            temperature=self._sampling.temperature,
+            top_p=self._sampling.top_p,
+            generator=self._generator,
         )
 
     def _say_word(self, token_id: int) -> Iterator[Spoken]:

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict
 
 from nextgpt.errors import ModelError, unknown
 
+MODALITY = "{modality}"
+"""Stands for the name of a medium's modality in ``media_open`` and ``media_close``."""
+
 
 @runtime_checkable
 class ChatTokenizer(Protocol):
@@ -65,7 +68,7 @@ class PromptTemplate(BaseModel):
     end_of_turn: str
     """Closes what the assistant says; the model itself ends its answers with it."""
     media_open: str = ""
-    """Before the soft tokens of a medium that was given."""
+    """Before the soft tokens of a medium that was given; ``{modality}`` stands for its name."""
     media_close: str = ""
     stop: tuple[str, ...] = ()
     """Text at which an answer ends."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from nextgpt.message import Conversation, Medium, Message, Text
 from nextgpt.model.llm.signal_tokens import SignalIds
-from nextgpt.model.llm.template import Template
+from nextgpt.model.llm.template import MODALITY, Template
 from nextgpt.model.llm.text_codec import TextCodec
 
 
@@ -128,9 +128,9 @@ class Weaver:
                 edit = (self.signals.edit,) if is_edit(part) else ()
                 yield from ((token_id, True) for token_id in (*edit, *self.signals.run(part.modality)))
             else:
-                yield from self._markers(self.template.media_open)
+                yield from self._markers(self.template.media_open.replace(MODALITY, part.modality))
                 yield part, False
-                yield from self._markers(self.template.media_close)
+                yield from self._markers(self.template.media_close.replace(MODALITY, part.modality))
 
     def _markers(self, text: str, is_target: bool = False) -> Iterator[_Atom]:
         return ((piece, is_target) for piece in self.codec.split_markers(text))
