@@ -83,7 +83,6 @@ class AlignmentRecipe(BaseRecipe):
 
     kind: Literal["alignment"]
     stage: Literal["encoding-alignment", "decoding-alignment", "instruction-tuning"]
-    dialogues: int
     tasks: dict[str, float] | None = None
     """Weights of the small world's tasks; ``None`` takes its own mixture."""
     condition_weight: float = 1.0
