@@ -144,9 +144,20 @@ def pretrain_encoder(
     work_folder: Path,
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> None:
-    """Train an encoder from nothing and write its folder; ``config.text.vocabulary`` is what its tokenizer may have."""
+    """Train an encoder from nothing and write its folder, without the text tower that only training needs.
+
+    ``config.text.vocabulary`` is what its tokenizer may have.
+    """
     torch.manual_seed(fit_config.seed)
     trainer = ContrastiveTrainer(config, fit_config.seed)
     modules: dict[str, nn.Module] = {"encoder": trainer.encoder}
     fit(modules, trainer.draw_batch, trainer.loss, fit_config, work_folder, report=report)
-    save_encoder(trainer.encoder, folder, dtype=torch.bfloat16)
+    save_encoder(without_text_tower(trainer.encoder), folder, dtype=torch.bfloat16)
+
+
+def without_text_tower(encoder: ImageBind) -> ImageBind:
+    """The same encoder for media alone: text reaches the language model as words."""
+    smaller = ImageBind(encoder.config.model_copy(update={"text": None}))
+    state = encoder.state_dict()
+    smaller.load_state_dict({name: state[name] for name in smaller.state_dict()})
+    return smaller
