@@ -133,7 +133,10 @@ class ModelConfig(Config):
 
     def in_own_folder(self) -> ModelConfig:
         """The same with every carried part in a sub-folder of its name."""
-        own = {name: PartSource(path=name) if name in self.carried else source for name, source in self.sources.items()}
+        own = {
+            name: PartSource(path=name) if name in self.carried else source
+            for name, source in self.sources.items()
+        }
         return self.model_copy(
             update={
                 "encoder": own["encoder"],
@@ -154,7 +157,9 @@ def parse(kind: type[Parsed], values: Mapping[str, Any], *, where: str) -> Parse
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_explain(kind, problem) for problem in error.errors())) from None
+        raise ConfigError(
+            f"{where}: " + "; ".join(_explain(kind, problem) for problem in error.errors())
+        ) from None
 
 
 def _explain(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:
@@ -170,7 +175,11 @@ def _siblings(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[st
     for step in map(str, location[:-1]):
         prefix = (*prefix, step)
         field = kind.model_fields.get(step)
-        nested = [] if field is None else [item for item in _inner(field.annotation) if issubclass(item, BaseModel)]
+        nested = (
+            []
+            if field is None
+            else [item for item in _inner(field.annotation) if issubclass(item, BaseModel)]
+        )
         kind = nested[0] if nested else kind
     return [".".join((*prefix, name)) for name in kind.model_fields]
 
@@ -186,14 +195,20 @@ def read_config(folder: Path) -> ModelConfig:
     """Read the ``config.json`` of a model folder. Raises :class:`ModelError` or :class:`ConfigError`."""
     path = folder / CONFIG_FILE
     if not path.is_file():
-        raise ModelError(f"{folder} has no {CONFIG_FILE}; expected a model folder. Name a folder written by save_pretrained.")
+        raise ModelError(
+            f"{folder} has no {CONFIG_FILE}; expected a model folder. Name one that save_pretrained wrote."
+        )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path} is no JSON ({error}); expected a model's settings. Fetch the folder again.") from None
+        raise ModelError(
+            f"{path} is no JSON ({error}); expected a model's settings. Fetch the folder again."
+        ) from None
     return parse(ModelConfig, values, where=str(path))
 
 
 def write_config(config: ModelConfig, folder: Path) -> None:
     """Write ``config.json`` into ``folder``."""
-    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(
+        config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8"
+    )

@@ -32,14 +32,17 @@ def copy(tiny, tmp_path) -> Path:
 def hear(model: NextGPT) -> torch.Tensor:
     ids = [1, 2, model.llm.signals.ids.edit]
     with torch.no_grad():
-        return model.llm.think(model.llm.embed_ids(ids)[None], torch.ones(1, 3, dtype=torch.bool), torch.arange(3)[None])
+        embeddings = model.llm.embed_ids(ids)[None]
+        return model.llm.think(embeddings, torch.ones(1, 3, dtype=torch.bool), torch.arange(3)[None])
 
 
 def test_a_model_answers_with_all_modalities_after_it_was_saved_and_loaded(tiny, tmp_path):
     model = load_model(tiny)
     model.save_pretrained(tmp_path / "again")
     again = NextGPT.from_pretrained(tmp_path / "again")
-    sampling = Sampling(modalities=("image", "audio", "video"), temperature=1.0, max_tokens=40, seed=4, steps=2)
+    sampling = Sampling(
+        modalities=("image", "audio", "video"), temperature=1.0, max_tokens=40, seed=4, steps=2
+    )
     one, other = (each.chat(["draw", picture()], sampling) for each in (model, again))
     assert [part.digest for part in one.parts] == [part.digest for part in other.parts] != []
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == [
@@ -78,7 +81,9 @@ def test_lora_is_merged_to_answer_stays_apart_to_be_trained_and_survives_saving(
     merged.save_pretrained(tmp_path / "again")
     first, second = (load_file(tmp_path / name / "nextgpt.safetensors") for name in ("adapted", "again"))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-    assert (tmp_path / "again/llm/model.safetensors").read_bytes() == (copy / "llm/model.safetensors").read_bytes()
+    assert (tmp_path / "again/llm/model.safetensors").read_bytes() == (
+        copy / "llm/model.safetensors"
+    ).read_bytes()
 
 
 def test_training_can_go_on_from_what_was_saved(copy, tmp_path):

@@ -59,14 +59,25 @@ def test_any_mix_comes_back_in_speaking_order(model, monkeypatch):
     reply = model.chat("go")
     assert kinds(reply.parts) == ["a", "image", "b", "audio", "video", "c", "image"]
     assert reply.text == "abc" and len(reply.images) == 2
-    assert reply.timings_s.keys() == {"encoding", "llm", "output_projection", "image", "audio", "video", "total"}
+    assert reply.timings_s.keys() == {
+        "encoding",
+        "llm",
+        "output_projection",
+        "image",
+        "audio",
+        "video",
+        "total",
+    }
     assert reply.timings_s["total"] == pytest.approx(sum(reply.timings_s.values()) - reply.timings_s["total"])
 
 
 def test_events_are_told_in_speaking_order_with_progress_in_between(model, monkeypatch):
     script(model, monkeypatch, "ab", "image", "cd")
     *events, last = model.stream("go")
-    told = ["step" if isinstance(e, Progress) else e.text if isinstance(e, TextPiece) else e.modality for e in events]
+    told = [
+        "step" if isinstance(e, Progress) else e.text if isinstance(e, TextPiece) else e.modality
+        for e in events
+    ]
     assert told == ["a", "b", "step", "step", "image", "cd"]
     assert [(e.step, e.total) for e in events if isinstance(e, Progress)] == [(1, 2), (2, 2)]
     assert isinstance(last, Finished) and kinds(last.reply.parts) == ["ab", "image", "cd"]
@@ -164,7 +175,9 @@ def test_a_later_turn_remembers_that_a_medium_was_an_edit(model, monkeypatch):
 def test_media_of_the_history_are_encoded_once(model):
     seen = picture()
     first = Conversation().say(["what?", seen])
-    second = first.answer(model.chat(first, Sampling(max_tokens=4, modalities=("text",)))).say([sound(), "and?", seen])
+    second = first.answer(model.chat(first, Sampling(max_tokens=4, modalities=("text",)))).say(
+        [sound(), "and?", seen]
+    )
     model.chat(second, Sampling(max_tokens=4))
     assert model.encoder.calls == [["image"], ["audio"]]
 
@@ -208,7 +221,9 @@ def test_a_hostile_text_makes_no_media(model):
 
 def test_system_messages_are_heard(model):
     spoken = Conversation((Message("system", (Text("Be kind."),)), Message("user", (Text("hi"),))))
-    assert len(model.llm.weave(spoken).token_ids) > len(model.llm.weave(Conversation().say("hi")).token_ids) + 8
+    assert (
+        len(model.llm.weave(spoken).token_ids) > len(model.llm.weave(Conversation().say("hi")).token_ids) + 8
+    )
     model.chat(spoken, Sampling(max_tokens=4))
 
 
@@ -227,16 +242,16 @@ def test_forward_gives_hidden_states_of_which_conditions_are_made(model):
 def test_training_and_answering_make_the_same_condition_of_the_same_words(model, monkeypatch):
     """What the output projection is trained on is what it meets: hidden states do not depend on how they were fed."""
     script(model, monkeypatch, "ok", "image")
-    orders = []
-    kept = model._orders
-    monkeypatch.setattr(model, "_orders", lambda *rest: orders.extend(kept(*rest)) or orders)
+    conditions = []
+    project = model.condition
+    monkeypatch.setattr(model, "condition", lambda *rest: conditions.append(project(*rest)) or conditions[-1])
     first = Conversation().say(["draw", picture()])
     reply = model.chat(first)
     prompt = model.llm.weave(first.answer(reply), is_answering=False)
     thoughts = model([prompt], model.encode(prompt.media))
     (span,) = model.llm.signals.ids.spans(thoughts.woven.ids[0].tolist())
-    trained = model.condition("image", thoughts.hidden[:, span.start : span.stop])
-    torch.testing.assert_close(orders[0].condition, trained[0], rtol=1e-3, atol=1e-3)
+    trained = project("image", thoughts.hidden[:, span.start : span.stop])
+    torch.testing.assert_close(conditions[0], trained, rtol=1e-3, atol=1e-3)
 
 
 def test_samplings_are_one_for_all_or_one_for_each(model):

@@ -1,4 +1,4 @@
-"""A whole model on disk: ``config.json``, ``nextgpt.safetensors``, and a folder for each part that it carries itself."""
+"""A whole model on disk: ``config.json``, ``nextgpt.safetensors``, and a folder for each part that it carries."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def build_model(
         "llm": part_from(config.llm.source, folder, llm),
     }
     for modality, row in config.synthesizers.items():
-        parts[modality] = part_from(row.source, folder, lambda source, name=modality: synthesizer(source, name))
+        parts[modality] = part_from(
+            row.source, folder, lambda source, name=modality: synthesizer(source, name)
+        )
     return NextGPT(config, parts).to(device=device, dtype=dtype).eval()
 
 
@@ -82,4 +84,6 @@ def locate(name: str | Path) -> Path:
         return folder
     if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return fetch(name)
-    raise ModelError(unknown("model", str(name), EMBEDDED) + " A model folder or a Hub id (owner/name) serves as well.")
+    raise ModelError(
+        unknown("model", str(name), EMBEDDED) + " A model folder or a Hub id (owner/name) serves as well."
+    )

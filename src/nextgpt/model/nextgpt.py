@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -22,15 +21,14 @@ from nextgpt.model.input_projection import create_input_projection
 from nextgpt.model.llm.generation import Request, generate
 from nextgpt.model.llm.language_model import LanguageModel, Thoughts
 from nextgpt.model.llm.sampling import check
-from nextgpt.model.llm.thought import MediumSegment, Thought
+from nextgpt.model.llm.thought import MediumSegment
 from nextgpt.model.llm.weaving import Prompt
+from nextgpt.model.ordering import order
 from nextgpt.model.output_projection import create_output_projection
 from nextgpt.model.parts import Part
-from nextgpt.model.rendering import Order, Place, render
+from nextgpt.model.rendering import render
 from nextgpt.model.synthesis.base import Synthesizer
 from nextgpt.model.telling import Teller
-
-Number = TypeVar("Number", int, float)
 
 
 class NextGPT(nn.Module):
@@ -102,7 +100,9 @@ class NextGPT(nn.Module):
         return self.chat_batch([says], sampling)[0]
 
     def chat_batch(
-        self, conversations: Sequence[Says | Conversation], sampling: Sampling | Sequence[Sampling] = Sampling()
+        self,
+        conversations: Sequence[Says | Conversation],
+        sampling: Sampling | Sequence[Sampling] = Sampling(),
     ) -> list[Reply]:
         """Answer several conversations side by side, each as if it were alone, with one sampling or one for each."""
         samplings = [sampling] * len(conversations) if isinstance(sampling, Sampling) else list(sampling)
@@ -124,7 +124,11 @@ class NextGPT(nn.Module):
 
     @torch.no_grad()
     def _answer(
-        self, conversations: Sequence[Conversation], samplings: Sequence[Sampling], *, has_previews: bool = False
+        self,
+        conversations: Sequence[Conversation],
+        samplings: Sequence[Sampling],
+        *,
+        has_previews: bool = False,
     ) -> Iterator[tuple[int, Event]]:
         clock, tellers = Clock(), [Teller() for _ in conversations]
         prompts = [self.llm.weave(conversation, is_edit=self._is_edit) for conversation in conversations]
@@ -137,10 +141,10 @@ class NextGPT(nn.Module):
             yield from ((row, event) for event in tellers[row].hear(spoken))
         with clock.measure("output_projection"):
             thoughts = [teller.thought for teller in tellers]
-            orders = self._orders(thoughts, conversations, samplings)
+            orders = order(thoughts, conversations, samplings, self.condition)  # conditions: (Q, C) each
         made = render(orders, self.synthesizer, has_previews=has_previews)
-        for (row, place), event in clock.each(made, lambda item: item[1].modality):
-            yield from ((row, told) for told in tellers[row].show(place, event))
+        for (row, position), event in clock.each(made, lambda item: item[1].modality):
+            yield from ((row, told) for told in tellers[row].show(position, event))
         for row, (teller, sampling) in enumerate(zip(tellers, samplings, strict=True)):
             yield row, Finished(self._reply(teller, sampling, clock))
 
@@ -180,39 +184,6 @@ class NextGPT(nn.Module):
             sources=tuple({medium.modality for medium in conversation.media}),
         )
 
-    def _orders(
-        self, thoughts: Sequence[Thought], conversations: Sequence[Conversation], samplings: Sequence[Sampling]
-    ) -> list[Order]:
-        """What the thoughts ask for; each condition is projected beside all others of its modality."""
-        wanted = [
-            ((row, place), segment)
-            for row, thought in enumerate(thoughts)
-            for place, segment in enumerate(thought.segments)
-            if isinstance(segment, MediumSegment)
-        ]
-        conditions = self._conditions(wanted)
-        return [
-            Order(
-                place,
-                segment.modality,
-                conditions[place],
-                seed=samplings[place[0]].seed + place[1],
-                steps=_setting(samplings[place[0]].steps, segment.modality),
-                guidance=_setting(samplings[place[0]].guidance, segment.modality),
-                source=_source(place, thoughts[place[0]], conversations[place[0]]) if segment.is_edit else None,
-            )
-            for place, segment in wanted
-        ]
-
-    def _conditions(self, wanted: Sequence[tuple[Place, MediumSegment]]) -> dict[Place, Float[Tensor, "Q C"]]:
-        found = {}
-        for modality in self.config.synthesizers:
-            alike = [(place, segment.hidden) for place, segment in wanted if segment.modality == modality]
-            if alike:
-                places, hidden = zip(*alike, strict=True)
-                found |= zip(places, self.condition(modality, torch.stack(hidden)), strict=True)
-        return found
-
     def _reply(self, teller: Teller, sampling: Sampling, clock: Clock) -> Reply:
         for part, segment in zip(teller.parts, teller.thought.segments, strict=True):
             if isinstance(segment, MediumSegment) and segment.is_edit:
@@ -232,20 +203,3 @@ def _conversation(says: Says | Conversation) -> Conversation:
             "Say something with Conversation.say."
         )
     return conversation
-
-
-def _setting(setting: Number | Mapping[str, Number] | None, modality: str) -> Number | None:
-    """A setting that may be one for all modalities, one for each, or left to the model."""
-    return setting.get(modality) if isinstance(setting, Mapping) else setting
-
-
-def _source(place: Place, thought: Thought, conversation: Conversation) -> Medium | Place | None:
-    """What an edit starts from: the last medium of its modality, in the same answer or before."""
-    row, position = place
-    modality = thought.segments[position].modality
-    earlier = [
-        index
-        for index, segment in enumerate(thought.segments[:position])
-        if isinstance(segment, MediumSegment) and segment.modality == modality
-    ]
-    return (row, earlier[-1]) if earlier else conversation.last_medium(modality)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -55,19 +55,32 @@ def find_folder(source: PartSource, home: Path) -> Path:
         return fetch(source.hub, source.revision)
     folder = home / str(source.path)
     if not folder.is_dir():
-        raise ModelError(f"{folder} is missing; config.json in {home} names it. Fetch the whole model folder again.")
+        raise ModelError(
+            f"{folder} is missing; config.json in {home} names it. Fetch the whole model folder again."
+        )
     return folder
 
 
-def fetch(repository: str, revision: str | None = None) -> Path:
-    """The local copy of a repository of the Hub. Raises :class:`ModelError` where it cannot be had."""
+def fetch(repository: str, revision: str | None = None, *, only: Sequence[str] | None = None) -> Path:
+    """The local copy of a repository of the Hub, or of the files that match ``only``.
+
+    Raises:
+        ModelError: It cannot be had.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repository, revision=revision, ignore_patterns=["*.bin", "*.pt", "*.pth", "*.ckpt"]))
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                allow_patterns=None if only is None else list(only),
+                ignore_patterns=["*.bin", "*.pt", "*.pth", "*.ckpt"],
+            )
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
-            f"{repository} cannot be fetched from the Hub ({type(error).__name__}); expected a repository that exists and "
-            "a network. Check the name, or fetch it beforehand."
+            f"{repository} cannot be fetched from the Hub ({type(error).__name__}); expected a repository that exists "
+            "and a network. Check the name, or fetch it beforehand."
         ) from error

@@ -16,7 +16,7 @@ from nextgpt.message import Medium, Progress
 from nextgpt.model.synthesis.base import Synthesizer
 
 Place = tuple[int, int]
-"""Which answer, and which of its segments."""
+"""Which answer, and which of its segments; places of one answer sort in speaking order."""
 
 
 @dataclass(frozen=True, eq=False)

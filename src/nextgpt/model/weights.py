@@ -1,4 +1,4 @@
-"""What this system trains, as one file: the signal tokens' rows, LoRA, both kinds of projections. Frozen parts stay out.
+"""What this system trains, as one file: the signal tokens' rows, LoRA, both kinds of projections.
 
 ::
 
@@ -45,7 +45,9 @@ def load_trained(model: NextGPT, path: Path, *, is_merged: bool = True) -> None:
     settings = model.config.llm.lora
     if bool(adapters) != (settings is not None):
         named, held = ("names", "holds none") if settings else ("does not name", "holds some")
-        raise WeightsError(f"config.json {named} LoRA, but {path} {held}. Take both files from the same model.")
+        raise WeightsError(
+            f"config.json {named} LoRA, but {path} {held}. Take both files from the same model."
+        )
     if settings is not None and is_merged:
         model.llm.merge(adapters, alpha=settings.alpha, rank=settings.rank)
     elif settings is not None:
@@ -55,7 +57,9 @@ def load_trained(model: NextGPT, path: Path, *, is_merged: bool = True) -> None:
 def trained_tensors(model: NextGPT) -> dict[str, Tensor]:
     """Everything that is trained, by its name on disk."""
     adapters = model.llm.adapters or lora.extract(model.llm.transformer)
-    assert not adapters or model.config.llm.lora is not None, "LoRA is given by NextGPT.adapt, which notes its settings"
+    assert not adapters or model.config.llm.lora is not None, (
+        "LoRA is given by NextGPT.adapt, which notes its settings"
+    )
     return _modules_state(model) | {LORA + name: tensor for name, tensor in adapters.items()}
 
 
@@ -65,7 +69,11 @@ def _modules_state(model: NextGPT) -> dict[str, Tensor]:
         "input_projection": model.input_projection,
         "output_projections": model.output_projections,
     }
-    return {f"{name}.{key}": tensor for name, module in modules.items() for key, tensor in module.state_dict().items()}
+    return {
+        f"{name}.{key}": tensor
+        for name, module in modules.items()
+        for key, tensor in module.state_dict().items()
+    }
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -92,6 +100,8 @@ def _fill(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Pat
     }
     listed = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
     if listed:
-        raise WeightsError(f"{path} does not fit config.json ({listed}). Take both files from the same model.")
+        raise WeightsError(
+            f"{path} does not fit config.json ({listed}). Take both files from the same model."
+        )
     for name, tensor in expected.items():
         tensor.copy_(found[name])

@@ -28,7 +28,9 @@ class FakeEncoder:
         """Unit vectors that depend on the content alone."""
         self.calls.append([medium.modality for medium in media])
         seeds = [int.from_bytes(medium.digest[:4], "big") for medium in media]
-        return [Features(torch.randn(1, self.width, generator=torch.Generator().manual_seed(s))) for s in seeds]
+        return [
+            Features(torch.randn(1, self.width, generator=torch.Generator().manual_seed(s))) for s in seeds
+        ]
 
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
         """Zeros: texts are not told apart."""
@@ -55,7 +57,9 @@ class FakeSynthesizer:
         strength: float | None = None,
     ) -> Iterator[Step]:
         """Two steps, or ``num_steps``."""
-        self.calls.append({"batch": len(conditions), "seeds": list(seeds), "source": source, "guidance": guidance})
+        self.calls.append(
+            {"batch": len(conditions), "seeds": list(seeds), "source": source, "guidance": guidance}
+        )
         total = num_steps or 2
         shift = torch.tensor(seeds, dtype=torch.float) + (100.0 if source is not None else 0.0)
         values = conditions.mean(dim=(1, 2)).cpu() + shift  # (B,)

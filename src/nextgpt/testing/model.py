@@ -45,7 +45,9 @@ def write_tiny_model(folder: str | Path, *, seed: int = 0) -> Path:
         save_encoder(_tiny_encoder(), folder / "encoder")
         save_language_model(tiny_language_model(seed=seed), folder / "llm")
         for modality in MODALITIES:
-            write_tiny_nano(folder / modality, modality, queries=QUERIES, condition_width=CONDITION_WIDTH, seed=seed)
+            write_tiny_nano(
+                folder / modality, modality, queries=QUERIES, condition_width=CONDITION_WIDTH, seed=seed
+            )
         save_model(build_model(_config(soft_tokens=2), folder), folder)
     return folder
 
@@ -56,7 +58,11 @@ def fake_model(*, soft_tokens: int = 2, seed: int = 0) -> NextGPT:
     It needs no disk and cannot be saved.
     """
     llm = tiny_language_model(soft_tokens=soft_tokens, seed=seed)
-    parts = {"encoder": FakeEncoder(ENCODER_WIDTH), "llm": llm, **{name: FakeSynthesizer(name) for name in MODALITIES}}
+    parts = {
+        "encoder": FakeEncoder(ENCODER_WIDTH),
+        "llm": llm,
+        **{name: FakeSynthesizer(name) for name in MODALITIES},
+    }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return NextGPT(_config(soft_tokens), {name: _unsaved(part) for name, part in parts.items()}).eval()
@@ -72,7 +78,8 @@ def _config(soft_tokens: int) -> ModelConfig:
         llm=LanguageModelConfig(source=PartSource(path="llm"), template="nano"),
         input_projection=InputProjectionConfig(encoder_width=ENCODER_WIDTH, soft_tokens=soft_tokens),
         synthesizers={
-            name: SynthesizerConfig(source=PartSource(path=name), output_projection=projection) for name in MODALITIES
+            name: SynthesizerConfig(source=PartSource(path=name), output_projection=projection)
+            for name in MODALITIES
         },
     )
 

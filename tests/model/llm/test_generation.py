@@ -44,7 +44,11 @@ def scripted(llm: LanguageModel, monkeypatch, *said: str | int) -> Script:
         token_id
         for item in said
         for token_id in (
-            [item] if isinstance(item, int) else [signals.run(item)[0]] if item in ALL else llm.codec.encode(item)
+            [item]
+            if isinstance(item, int)
+            else [signals.run(item)[0]]
+            if item in ALL
+            else llm.codec.encode(item)
         )
     ]
     script = Script(llm, ids)
@@ -137,14 +141,20 @@ def test_text_ends_at_a_stop_string(llm, monkeypatch):
 
 
 def test_equal_seeds_answer_equally_and_others_differently(llm):
-    one, same, other = (answer(llm, seed=seed, temperature=2.0, max_tokens=30)[-1].token_ids for seed in (1, 1, 2))
+    one, same, other = (
+        answer(llm, seed=seed, temperature=2.0, max_tokens=30)[-1].token_ids for seed in (1, 1, 2)
+    )
     assert one == same != other
 
 
 def test_a_batch_says_what_each_would_say_alone(llm):
     requests = [
-        Request(llm.weave(Conversation().say(said)), Sampling(seed=seed, temperature=1.5, max_tokens=length), ALL)
-        for seed, (said, length) in enumerate([("hi", 40), ("a much longer question", 10), ("", 60), ("so", 25)])
+        Request(
+            llm.weave(Conversation().say(said)), Sampling(seed=seed, temperature=1.5, max_tokens=length), ALL
+        )
+        for seed, (said, length) in enumerate(
+            [("hi", 40), ("a much longer question", 10), ("", 60), ("so", 25)]
+        )
     ]
     with torch.no_grad():
         together = [None] * len(requests)

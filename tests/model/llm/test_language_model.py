@@ -12,7 +12,9 @@ from nextgpt.testing import tiny_language_model
 
 LLM = tiny_language_model(soft_tokens=2)
 PICTURE = Image(PIL.Image.fromarray(np.zeros((2, 2, 3), np.uint8)))
-LONG = LLM.weave(Conversation().say(["ab", PICTURE]).say(["c", PICTURE], role="assistant"), is_answering=False)
+LONG = LLM.weave(
+    Conversation().say(["ab", PICTURE]).say(["c", PICTURE], role="assistant"), is_answering=False
+)
 SHORT = LLM.weave(Conversation().say("x").say("y", role="assistant"), is_answering=False)
 SOFT = torch.randn(1, 2, 32)
 

@@ -25,7 +25,9 @@ def test_a_conversation_that_is_over_ends_with_the_end_of_the_turn():
 
 def test_vicuna_says_its_system_text_first():
     around = TEMPLATES["vicuna_v1.1"].surroundings(["user", "assistant", "user"], is_answering=True)
-    assert around[0].startswith("<s>A chat between a curious user and") and around[0].endswith("questions. USER: ")
+    assert around[0].startswith("<s>A chat between a curious user and") and around[0].endswith(
+        "questions. USER: "
+    )
     assert around[1:] == [" ASSISTANT:", "</s>USER: ", " ASSISTANT:"]
 
 
@@ -44,7 +46,9 @@ def test_the_published_checkpoints_template_is_laid_out_as_it_was_trained():
 def test_a_tokenizers_own_template_serves_too():
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = CHATML
-    around = create_template("chat_template", tokenizer).surroundings(["user", "assistant"], is_answering=True)
+    around = create_template("chat_template", tokenizer).surroundings(
+        ["user", "assistant"], is_answering=True
+    )
     assert around == [
         "<|im_start|>user\n",
         "<|im_end|>\n<|im_start|>assistant\n",

@@ -14,7 +14,15 @@ def codec() -> TextCodec:
 
 
 @pytest.mark.parametrize(
-    "text", ["<|end|>", "a<|user|>b<|assistant|>", "[IMG0] [EDIT] </s>", "<|e<|end|>nd|>", "grüße 🐱 \ufffd \x00", ""]
+    "text",
+    [
+        "<|end|>",
+        "a<|user|>b<|assistant|>",
+        "[IMG0] [EDIT] </s>",
+        "<|e<|end|>nd|>",
+        "grüße 🐱 \ufffd \x00",
+        "",
+    ],
 )
 def test_a_persons_text_never_becomes_a_special_token_and_comes_back_unchanged(codec, text):
     ids = codec.encode(text)

@@ -80,7 +80,9 @@ def test_an_empty_conversation_is_refused():
 
 
 def test_a_conversation_that_is_too_long_says_how_long_it_is():
-    with pytest.raises(ConversationError, match=r"takes 63\d? tokens|takes 6\d tokens; the model hears at most 64"):
+    with pytest.raises(
+        ConversationError, match=r"takes 63\d? tokens|takes 6\d tokens; the model hears at most 64"
+    ):
         LLM.weave(Conversation().say("x" * 62))
     LLM.weave(Conversation().say("x" * 60))
 

@@ -23,7 +23,9 @@ def test_the_published_sizes_have_the_published_numbers_of_parameters(queries, c
 
 def test_weights_are_named_as_in_the_published_checkpoint():
     with torch.device("meta"):
-        projection = create_output_projection(OutputProjectionConfig(queries=77, condition_width=768), llm_width=4096)
+        projection = create_output_projection(
+            OutputProjectionConfig(queries=77, condition_width=768), llm_width=4096
+        )
     shapes = {name: tuple(tensor.shape) for name, tensor in projection.state_dict().items()}
     assert {name.split(".")[0] for name in shapes} == {"fc", "tfm", "model", "query_embs"}
     assert shapes["fc.weight"] == (512, 4096)
@@ -35,7 +37,9 @@ def test_weights_are_named_as_in_the_published_checkpoint():
 
 def tiny_projection():
     torch.manual_seed(0)
-    config = OutputProjectionConfig(queries=5, condition_width=6, width=16, layers=1, heads=2, feedforward_width=32)
+    config = OutputProjectionConfig(
+        queries=5, condition_width=6, width=16, layers=1, heads=2, feedforward_width=32
+    )
     return create_output_projection(config, llm_width=8)
 
 

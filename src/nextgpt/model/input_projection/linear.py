@@ -17,13 +17,17 @@ SHARED = "shared"
 class LinearProjection(nn.Module):
     """E to K x D, by one layer for all modalities or by one a modality."""
 
-    def __init__(self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, is_shared: bool = True) -> None:
+    def __init__(
+        self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, is_shared: bool = True
+    ) -> None:
         super().__init__()
         self.soft_tokens = soft_tokens
         self.llm_width = llm_width
         self.is_shared = is_shared
         names = [SHARED] if is_shared else list(MODALITIES)
-        self.layers = nn.ModuleDict({name: nn.Linear(encoder_width, soft_tokens * llm_width) for name in names})
+        self.layers = nn.ModuleDict(
+            {name: nn.Linear(encoder_width, soft_tokens * llm_width) for name in names}
+        )
 
     def forward(self, features: Sequence[Features], modalities: Sequence[str]) -> Float[Tensor, "N K D"]:
         """Pool each item's vectors and turn the result into K soft tokens."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.model.llm.language_model import LanguageModel
@@ -31,7 +31,9 @@ def load_language_model(
         WeightsError: Weights are damaged, missing or too many; each is named.
     """
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder} has no config.json; expected a causal LM saved by transformers. Fetch the model again.")
+        raise ModelError(
+            f"{folder} has no config.json; expected a causal LM saved by transformers. Fetch the model again."
+        )
     transformer = _load_transformer(folder, dtype)
     tokenizer = _load_tokenizer(folder)
     llm = LanguageModel(
@@ -67,18 +69,23 @@ def _load_transformer(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     faults = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys}
     if faults:
         listed = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in faults.items())
-        raise WeightsError(f"The weights in {folder} do not fit their config.json ({listed}). Take both from the same model.")
+        raise WeightsError(
+            f"The weights in {folder} do not fit their config.json ({listed}). Take both from the same model."
+        )
     for setting in _SCALED_LOGITS:
         if getattr(transformer.config.get_text_config(), setting, None) not in (None, 1, 1.0):
-            raise ModelError(f"The LLM in {folder} changes its logits by {setting}; signal tokens need a plain last layer. "
-                             "Choose another LLM.")
+            raise ModelError(
+                f"The LLM in {folder} changes its logits by {setting}; signal tokens need a plain last layer. "
+                "Choose another LLM."
+            )
     return transformer
 
 
-def _load_tokenizer(folder: Path):  # noqa: ANN202 - transformers has no common type of slow and fast tokenizers
+def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # tokenizers raises bare Exception
         raise ModelError(
-            f"The tokenizer in {folder} cannot be read ({error}); expected one saved by transformers. Fetch the model again."
+            f"The tokenizer in {folder} cannot be read ({error}); expected one saved by transformers. "
+            "Fetch the model again."
         ) from error

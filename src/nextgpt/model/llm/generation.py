@@ -127,7 +127,7 @@ class _Row:
         self.fed += self._queued_keys
         return self._queue, start
 
-    def hear(self, hidden: Float[Tensor, "n D"], logits: Float[Tensor, "Vn"]) -> Iterator[Spoken]:
+    def hear(self, hidden: Float[Tensor, "n D"], logits: Float[Tensor, " Vn"]) -> Iterator[Spoken]:
         """Take the hidden states of what was fed and the logits after it, and say the next thing."""
         if self._run is not None:
             yield self._end_run(hidden)
@@ -142,7 +142,7 @@ class _Row:
         else:
             yield from self._say_signal(token_id)
 
-    def _choose(self, logits: Float[Tensor, "Vn"]) -> int:
+    def _choose(self, logits: Float[Tensor, " Vn"]) -> int:
         return choose(
             self._grammar.constrain(logits),
             temperature=self._sampling.temperature,

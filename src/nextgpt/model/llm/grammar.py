@@ -48,7 +48,7 @@ class Grammar:
         self._is_editing = False
         self._media = 0
 
-    def constrain(self, logits: Float[Tensor, "Vn"]) -> Float[Tensor, "Vn"]:
+    def constrain(self, logits: Float[Tensor, " Vn"]) -> Float[Tensor, " Vn"]:
         """The same logits with minus infinity at everything that may not be said next."""
         allowed = torch.full_like(logits, -torch.inf)
         if self._may_write and not self._is_editing:

@@ -46,7 +46,8 @@ class KeyValues:
         lengths = [0 if row is None else row.length for row in rows]
         steps = torch.arange(max(lengths))
         self.cache = DynamicCache()
-        self.mask: Bool[Tensor, "B past"] = torch.stack([steps >= max(lengths) - length for length in lengths]).to(device)
+        padding = torch.tensor([max(lengths) - length for length in lengths])
+        self.mask: Bool[Tensor, "B past"] = (steps >= padding[:, None]).to(device)
         layers = next((len(row.layers) for row in rows if row is not None and row.length), 0)
         for layer in range(layers):
             self.cache.update(*(_stack(rows, layer, kind, max(lengths)) for kind in (0, 1)), layer)
@@ -69,7 +70,9 @@ class KeyValues:
         )
 
 
-def _stack(rows: Sequence[RowKeyValues | None], layer: int, kind: int, length: int) -> Float[Tensor, "B heads past d"]:
+def _stack(
+    rows: Sequence[RowKeyValues | None], layer: int, kind: int, length: int
+) -> Float[Tensor, "B heads past d"]:
     """One layer's keys (kind 0) or values (kind 1) of all rows, padded with zeros at the left."""
     template = next(row.layers[layer][kind] for row in rows if row is not None and row.length)
     heads, _, width = template.shape

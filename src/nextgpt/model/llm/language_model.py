@@ -98,10 +98,12 @@ class LanguageModel(nn.Module):
         """Lay a conversation out; see :meth:`.weaving.Weaver.weave`.
 
         Raises:
-            ConversationError: It is empty, or leaves no room for an answer. Told without tokenizing what is far too long.
+            ConversationError: It is empty, or leaves no room for an answer; what is far too long is not tokenized.
         """
         if not any(part for message in conversation for part in message.parts):
-            raise ConversationError("The conversation is empty; expected at least one message. Say something first.")
+            raise ConversationError(
+                "The conversation is empty; expected at least one message. Say something first."
+            )
         characters = sum(len(message.text) for message in conversation)
         least = characters // self.codec.longest_token_chars
         if least >= self.context_length:
@@ -113,8 +115,8 @@ class LanguageModel(nn.Module):
 
     def _too_long(self, tokens: str) -> ConversationError:
         return ConversationError(
-            f"The conversation takes {tokens} tokens; the model hears at most {self.context_length}, its answer included. "
-            "Shorten the text, or start a new conversation."
+            f"The conversation takes {tokens} tokens; the model hears at most {self.context_length}, its answer "
+            "included. Shorten the text, or start a new conversation."
         )
 
     def embed_ids(self, ids: Sequence[int]) -> Float[Tensor, "T D"]:
@@ -176,7 +178,9 @@ class LanguageModel(nn.Module):
 
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B Vn"]:
         """How likely each token is next: the vocabulary, then the signal tokens."""
-        return torch.cat([self.transformer.get_output_embeddings()(hidden), self.signals.logits(hidden)], dim=-1)
+        return torch.cat(
+            [self.transformer.get_output_embeddings()(hidden), self.signals.logits(hidden)], dim=-1
+        )
 
     def forward(self, woven: Woven) -> Thoughts:
         """Hear whole conversations at once, as training does."""

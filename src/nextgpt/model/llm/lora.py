@@ -52,7 +52,7 @@ def restore(transformer: nn.Module, adapters: Mapping[str, Tensor]) -> None:
 
 @torch.no_grad()
 def merge(transformer: nn.Module, adapters: Mapping[str, Tensor], scale: float) -> None:
-    """Add ``scale * B A`` to each adapted layer's weight. Raises :class:`WeightsError` for a layer that is not there."""
+    """Add ``scale * B A`` to each adapted layer's weight. Raises :class:`WeightsError` for an unknown layer."""
     layers = {name.removesuffix(".A") for name in adapters if name.endswith(".A")}
     weights = dict(transformer.named_parameters())
     missing = {f"{layer}.B" for layer in layers} - adapters.keys()

@@ -16,12 +16,14 @@ MAX_STEPS = 1000
 
 
 def choose(
-    logits: Float[Tensor, "Vn"], *, temperature: float, top_p: float, generator: torch.Generator
+    logits: Float[Tensor, " Vn"], *, temperature: float, top_p: float, generator: torch.Generator
 ) -> int:
     """The next token: the likeliest at temperature 0, else drawn from the likeliest that sum to ``top_p``."""
     if temperature == 0:
         return int(logits.argmax())
-    scaled = (logits.float() / temperature).softmax(dim=-1).cpu()  # on the CPU: the same draws on every device
+    scaled = (
+        (logits.float() / temperature).softmax(dim=-1).cpu()
+    )  # on the CPU: the same draws on every device
     probabilities, ids = scaled.sort(descending=True, stable=True)
     before = probabilities.cumsum(dim=-1) - probabilities
     kept = probabilities.masked_fill(before >= top_p, 0.0)
@@ -35,9 +37,18 @@ def check(sampling: Sampling, modalities: Sequence[str]) -> None:
         (sampling.temperature >= 0, f"temperature is {sampling.temperature}; expected 0 (greedy) or more."),
         (0 < sampling.top_p <= 1, f"top_p is {sampling.top_p}; expected more than 0 and at most 1."),
         (all(sampling.stop), "A stop string is empty; expected at least one character in each."),
-        (sampling.modalities != (), "modalities is empty; expected at least one, e.g. ('text',), or None for all."),
-        *((1 <= steps <= MAX_STEPS, f"steps is {steps}; expected 1 to {MAX_STEPS}.") for steps in _values(sampling.steps)),
-        *((scale >= 1, f"guidance is {scale}; expected 1 (none) or more.") for scale in _values(sampling.guidance)),
+        (
+            sampling.modalities != (),
+            "modalities is empty; expected at least one, e.g. ('text',), or None for all.",
+        ),
+        *(
+            (1 <= n <= MAX_STEPS, f"steps is {n}; expected 1 to {MAX_STEPS}.")
+            for n in _values(sampling.steps)
+        ),
+        *(
+            (scale >= 1, f"guidance is {scale}; expected 1 (none) or more.")
+            for scale in _values(sampling.guidance)
+        ),
     )
     for is_met, message in limits:
         if not is_met:

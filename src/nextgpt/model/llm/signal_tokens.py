@@ -96,7 +96,7 @@ class SignalTokens(nn.Module):
         run = self.ids.run(modality)
         return self.input[run[0] - self.ids.first_id : run[-1] + 1 - self.ids.first_id]
 
-    def embed(self, ids: Int[Tensor, "n"]) -> Float[Tensor, "n D"]:
+    def embed(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n D"]:
         """Input rows of signal ids."""
         return self.input[ids - self.ids.first_id]
 

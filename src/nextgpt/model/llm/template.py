@@ -97,7 +97,9 @@ class ChatTemplate:
     def surroundings(self, roles: Sequence[str], *, is_answering: bool) -> list[str]:
         """See :meth:`Template.surroundings`: render with a placeholder for each turn, then cut at the placeholders."""
         turns = [{"role": role, "content": f"\ue000{index}\ue001"} for index, role in enumerate(roles)]
-        rest = str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=is_answering))
+        rest = str(
+            self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=is_answering)
+        )
         strings = []
         for turn in turns:
             before, found, rest = rest.partition(turn["content"])

@@ -20,7 +20,9 @@ class TextCodec:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a person's words; special tokens and added tokens in them are spelled out."""
-        return [part for token_id in self._tokenize(text) for part in self._spelled.get(token_id, (token_id,))]
+        return [
+            part for token_id in self._tokenize(text) for part in self._spelled.get(token_id, (token_id,))
+        ]
 
     def split_markers(self, text: str) -> list[str | int]:
         """Cut a template's string at the special tokens that it holds: ``"</s>USER: "`` gives ``[2, "USER: "]``."""
@@ -43,7 +45,8 @@ class TextCodec:
         return max(len(token) for token in self.tokenizer.get_vocab())
 
     def _tokenize(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
+        encoding = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        return list(encoding["input_ids"])
 
     @cached_property
     def _markers(self) -> dict[str, int]:

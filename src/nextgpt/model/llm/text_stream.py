@@ -1,4 +1,4 @@
-"""Token ids to words while they are spoken: whole characters only, and nothing that may turn out to be a stop string."""
+"""Token ids to words while they are spoken: whole characters only, and nothing that may become a stop string."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 class QueryTransformer(nn.Module):
     """S hidden states of width D to a condition of Q vectors of width C.
 
-    No positional encoding and no causal mask: the signal tokens' own rows, added to their hidden states, tell them apart.
+    No positional encoding and no causal mask: the signal tokens' rows, added to their hidden states, tell them apart.
     """
 
     def __init__(
