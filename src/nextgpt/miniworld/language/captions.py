@@ -36,20 +36,36 @@ COUNTED_SHARE = 0.7
 """How often objects of one kind and tint are counted instead of listed."""
 
 SCENES = Phrasings(
-    ("{things} {background}", "[a picture|an image] of {things}", "{background}, {things}", "there is {things}",
-     "a picture of {things} {background}", "[a picture|an image], {background}, {things}"),
+    (
+        "{things} {background}",
+        "[a picture|an image] of {things}",
+        "{background}, {things}",
+        "there is {things}",
+        "a picture of {things} {background}",
+        "[a picture|an image], {background}, {things}",
+    ),
     held_out=("an image of {things} {background}", "a picture, {things} {background}"),
-)  # fmt: skip
+)
 SOUNDS = Phrasings(
-    ("{source}, {pitch}{pattern}", "[the|a] sound of {source}, {pitch}{pattern}", "{pitch_of} {name}{pattern}",
-     "{source} at a {level} pitch{pattern}", "{pitch_of} sound, {source}{pattern}"),
+    (
+        "{source}, {pitch}{pattern}",
+        "[the|a] sound of {source}, {pitch}{pattern}",
+        "{pitch_of} {name}{pattern}",
+        "{source} at a {level} pitch{pattern}",
+        "{pitch_of} sound, {source}{pattern}",
+    ),
     held_out=("the sound of {source} at a {level} pitch{pattern}", "a sound, {source}, {pitch}{pattern}"),
-)  # fmt: skip
+)
 CLIPS = Phrasings(
-    ("{thing} {motion} {background}", "a video of {thing} {motion}", "{background}, {thing} {motion}",
-     "[a clip|a video] of {thing} {motion} {background}", "there is {thing} {motion} {background}"),
+    (
+        "{thing} {motion} {background}",
+        "a video of {thing} {motion}",
+        "{background}, {thing} {motion}",
+        "[a clip|a video] of {thing} {motion} {background}",
+        "there is {thing} {motion} {background}",
+    ),
     held_out=("{background}, a video of {thing} {motion}", "there is a clip of {thing} {motion}"),
-)  # fmt: skip
+)
 
 
 def choose(rng: np.random.Generator, choices: Sequence[str]) -> str:

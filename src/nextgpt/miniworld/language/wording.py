@@ -50,6 +50,17 @@ PATTERN_FORMS: dict[str, tuple[str, ...]] = {
     "chord": ("as a chord", "in a chord"),
 }
 SPEED_FORMS = {"slow": ("slowly", "at a slow speed"), "fast": ("fast", "quickly")}
+CATEGORY_PHRASES = {
+    "animal": "an animal",
+    "food": "food",
+    "vehicle": "a vehicle",
+    "instrument": "an instrument",
+    "thing": "a thing",
+    "nature": "a part of nature",
+    "shape": "a shape",
+}
+ASKED_CATEGORIES = ("animal", "food", "vehicle", "instrument", "shape")
+"""Categories that are certain: whether a tree is a thing is not."""
 NUMBERS = ("no", "one", "two", "three")
 
 _UNITS = {

@@ -1,0 +1,171 @@
+"""How answers describe a content: one regular English phrase each, complete, and the way back from what was said.
+
+::
+
+    a large red cat at the top left on grass
+    a cat on the left and a blue dog on the right on a pink background
+    two blue dogs on the left and on the right at night
+    a flute at a high pitch, rising fast
+    a red cat moving left on grass
+
+A natural tint is not mentioned, and several objects are always small.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache
+
+from nextgpt.miniworld.language.captions import are_alike
+from nextgpt.miniworld.language.wording import (
+    MOTION_FORMS,
+    NUMBERS,
+    PATTERN_FORMS,
+    PLACE_FORMS,
+    SPEED_FORMS,
+    background_forms,
+    indefinite,
+    listed,
+    noun,
+    plural,
+    source_phrase,
+)
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.scene import (
+    BACKGROUNDS,
+    PATTERNS,
+    PITCHES,
+    PLACES,
+    SIZES,
+    SOURCES,
+    SPEEDS,
+    TIMED_PATTERNS,
+    TINTS,
+    Clip,
+    Content,
+    Placed,
+    Scene,
+    Sound,
+)
+
+
+def describe(content: Content) -> str:
+    """The phrase that answers use for ``content``."""
+    if isinstance(content, Sound):
+        return f"{source_phrase(content.source)} at a {content.pitch} pitch, {pattern_phrase(content)}"
+    background = background_forms(content.background)[0]
+    if isinstance(content, Clip):
+        thing = indefinite(kind_phrase(content.object, content.tint))
+        return f"{thing} {MOTION_FORMS[content.motion][0]} {background}"
+    return f"{things_phrase(content.objects)} {background}"
+
+
+def kind_phrase(name: str, tint: str = "natural") -> str:
+    """An object with its tint, without an article: ``"red cat"``."""
+    return noun(name) if tint == "natural" else f"{tint} {noun(name)}"
+
+
+def things_phrase(objects: tuple[Placed, ...]) -> str:
+    """The objects of a picture with their places: ``"two cats on the left and on the right"``."""
+    places = [PLACE_FORMS[placed.place][0] for placed in objects]
+    first = objects[0]
+    if len(objects) == 1:
+        return f"{indefinite(f'{first.size} {kind_phrase(first.object, first.tint)}')} {places[0]}"
+    if are_alike(objects):
+        return f"{counted(len(objects), first.object, first.tint)} {listed(places)}"
+    things = [indefinite(kind_phrase(placed.object, placed.tint)) for placed in objects]
+    return listed([f"{thing} {place}" for thing, place in zip(things, places, strict=True)])
+
+
+def counted(number: int, name: str, tint: str = "natural") -> str:
+    """A number of objects: ``"one red cat"``, ``"no owls"``."""
+    words = noun(name) if number == 1 else plural(name)
+    return f"{NUMBERS[number]} {words}" if tint == "natural" else f"{NUMBERS[number]} {tint} {words}"
+
+
+def pattern_phrase(sound: Sound) -> str:
+    """The pattern of a sound with its speed where it has one: ``"rising fast"``, ``"once"``."""
+    words = PATTERN_FORMS[sound.pattern][0]
+    return f"{words} {SPEED_FORMS[sound.speed][0]}" if sound.pattern in TIMED_PATTERNS else words
+
+
+def as_read(content: Content) -> Content:
+    """``content`` with its objects in the order in which a picture is read, the only one that can be told from it."""
+    if not isinstance(content, Scene):
+        return content
+    return replace(
+        content, objects=tuple(sorted(content.objects, key=lambda placed: PLACES.index(placed.place)))
+    )
+
+
+def read_descriptions(text: str) -> tuple[Content, ...]:
+    """All contents that ``text`` describes as :func:`describe` does, in order."""
+    return tuple(_content(match.groupdict()) for match in _grammar().finditer(text))
+
+
+_SOURCES = {source_phrase(source): source for source in SOURCES}
+_PATTERNS = {
+    pattern_phrase(sound): (sound.pattern, sound.speed)
+    for pattern in PATTERNS
+    for speed in (SPEEDS if pattern in TIMED_PATTERNS else SPEEDS[:1])
+    for sound in [Sound(SOURCES[0], pattern=pattern, speed=speed)]
+}
+_NOUNS = {noun(name): name for name in OBJECTS}
+_PLURALS = {plural(name): name for name in OBJECTS}
+_PLACES = {forms[0]: place for place, forms in PLACE_FORMS.items()}
+_MOTIONS = {forms[0]: motion for motion, forms in MOTION_FORMS.items()}
+_BACKGROUNDS = {background_forms(background)[0]: background for background in BACKGROUNDS}
+
+
+def _any_of(phrases: Iterable[str]) -> str:
+    return f"(?:{'|'.join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))})"
+
+
+_PLACE = _any_of(_PLACES)
+_ONE = rf"\ban? (?:{_any_of(SIZES)} )?(?:{_any_of(TINTS[1:])} )?{_any_of(_NOUNS)}"
+_SEVERAL = rf"\b(?:{_any_of(NUMBERS[2:])}) (?:{_any_of(TINTS[1:])} )?{_any_of(_PLURALS)}"
+
+
+@cache
+def _grammar() -> re.Pattern[str]:
+    """All contents; the names of its groups tell which kind of content matched."""
+    background, joint = _any_of(_BACKGROUNDS), "(?:, | and )"
+    things = rf"{_ONE} {_PLACE}(?:{joint}{_ONE} {_PLACE})*|{_SEVERAL} {_PLACE}(?:{joint}{_PLACE})+"
+    clip = rf"(?P<moved>{_ONE}) (?P<motion>{_any_of(_MOTIONS)}) (?P<behind>{background})"
+    pitch, pattern = _any_of(PITCHES), _any_of(_PATTERNS)
+    sound = rf"(?P<source>{_any_of(_SOURCES)}) at a (?P<pitch>{pitch}) pitch, (?P<pattern>{pattern})"
+    return re.compile(rf"(?P<things>{things}) (?P<background>{background})|{clip}|{sound}")
+
+
+def _content(said: Mapping[str, str | None]) -> Content:
+    if source := said["source"]:
+        pattern, speed = _PATTERNS[said["pattern"] or ""]
+        return Sound(_SOURCES[source], said["pitch"] or "", pattern, speed)
+    if moved := said["moved"]:
+        kind = _kind(moved)
+        return Clip(
+            kind.object, kind.tint, _BACKGROUNDS[said["behind"] or ""], _MOTIONS[said["motion"] or ""]
+        )
+    things = said["things"] or ""
+    return Scene(tuple(_placed(things)), _BACKGROUNDS[said["background"] or ""])
+
+
+def _placed(things: str) -> Iterable[Placed]:
+    named, places = re.findall(f"{_ONE}|{_SEVERAL}", things), re.findall(_PLACE, things)
+    kinds = (
+        [_kind(words) for words in named] if len(named) == len(places) else [_kind(named[0])] * len(places)
+    )
+    for kind, place in zip(kinds, places, strict=True):
+        yield replace(kind, place=_PLACES[place], size=kind.size if len(places) == 1 else "small")
+
+
+def _kind(words: str) -> Placed:
+    """The object that ``"a large red cat"`` or ``"two red cats"`` names; its place is unknown yet."""
+    number, _, words = words.partition(" ")
+    head, _, rest = words.partition(" ")
+    size, words = (head, rest) if head in SIZES else ("small", words)
+    tint, _, rest = words.partition(" ")
+    tint, words = (tint, rest) if tint in TINTS else ("natural", words)
+    return Placed((_PLURALS if number in NUMBERS else _NOUNS)[words], tint, size=size)

@@ -1,0 +1,375 @@
+"""All questions about media, whose answers follow from the contents alone. One row a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nextgpt.miniworld.language import heard, seen
+from nextgpt.miniworld.language.asking import Asked
+from nextgpt.miniworld.language.phrasing import Phrasings
+from nextgpt.miniworld.language.talk import Talk
+from nextgpt.miniworld.scene import Content
+
+
+@dataclass(frozen=True)
+class Question:
+    """A row: about which modalities, how it is answered, and how it is asked."""
+
+    modalities: tuple[str, ...]
+    ask: Callable[[Talk, Content], Asked | None]
+    """None where the content gives no answer that is certain."""
+    phrasings: Phrasings
+
+
+QUESTIONS = (
+    Question(
+        ("image", "video"),
+        seen.what,
+        Phrasings(
+            (
+                "what is this?",
+                "what is in [this|the] {medium}?",
+                "which object [is this|do you see]?",
+                "what is it?",
+                "what can be seen[ here|]?",
+                "do you know what this is?",
+            ),
+            held_out=(
+                "what is [it|this], please?",
+                "which object is in [this|the] {medium}?",
+                "what can you see[ here|]?",
+            ),
+        ),
+    ),
+    Question(
+        ("image", "video"),
+        seen.is_object,
+        Phrasings(
+            (
+                "is this {thing}?",
+                "is it {thing}?",
+                "is the object {thing}?",
+                "am I right that this is {thing}?",
+            ),
+            held_out=("am I right that it is {thing}?", "is this {thing} or not?"),
+        ),
+    ),
+    Question(
+        ("image",),
+        seen.which_objects,
+        Phrasings(
+            (
+                "what is in [this|the] {medium}?",
+                "which objects [are there|do you see]?",
+                "what can be seen[ here|]?",
+                "list the objects.",
+            ),
+            held_out=("which objects are in [this|the] {medium}?", "what objects can you see[ here|]?"),
+        ),
+    ),
+    Question(
+        ("image",),
+        seen.where,
+        Phrasings(
+            (
+                "where is the {thing}?",
+                "where do you see the {thing}?",
+                "at which place is the {thing}?",
+                "can you tell me where the {thing} is?",
+                "in which part of the {medium} is the {thing}?",
+            ),
+            held_out=(
+                "where in the {medium} is the {thing}?",
+                "do you see where the {thing} is?",
+                "tell me where the {thing} is.",
+            ),
+        ),
+    ),
+    Question(
+        ("image",),
+        seen.what_is_at,
+        Phrasings(
+            (
+                "what is {place}?",
+                "what do you see {place}?",
+                "which object is {place}?",
+                "can you tell me what is {place}?",
+            ),
+            held_out=(
+                "what can be seen {place}?",
+                "tell me what is {place}.",
+                "which object do you see {place}?",
+            ),
+        ),
+    ),
+    Question(
+        ("image",),
+        seen.how_many,
+        Phrasings(
+            (
+                "how many objects [are there|do you see]?",
+                "how many things are in [this|the] {medium}?",
+                "count the objects.",
+                "what is the number of objects?",
+            ),
+            held_out=("how many objects are in [this|the] {medium}?", "can you count the objects?"),
+        ),
+    ),
+    Question(
+        ("image",),
+        seen.how_many_of,
+        Phrasings(
+            (
+                "how many {things} [are there|do you see]?",
+                "how many {things} are in [this|the] {medium}?",
+                "count the {things}.",
+                "what is the number of {things}?",
+            ),
+            held_out=("how many {things} can you see?", "can you count the {things}?"),
+        ),
+    ),
+    Question(
+        ("image", "video"),
+        seen.which_color,
+        Phrasings(
+            (
+                "[what|which] color is the {thing}?",
+                "[what|which] colour is the {thing}?",
+                "what is the color of the {thing}?",
+                "which color does the {thing} have?",
+                "can you tell me the color of the {thing}?",
+            ),
+            held_out=(
+                "in which color is the {thing}?",
+                "tell me the color of the {thing}.",
+                "what color does the {thing} have?",
+            ),
+        ),
+    ),
+    Question(
+        ("image", "video"),
+        seen.which_background,
+        Phrasings(
+            (
+                "what is the background?",
+                "[what|which] background is it?",
+                "what is in the background?",
+                "what is behind the {thing}?",
+                "which background does [this|the] {medium} have?",
+            ),
+            held_out=(
+                "which background is this?",
+                "what background does [this|the] {medium} have?",
+                "tell me what is behind the {thing}.",
+            ),
+        ),
+    ),
+    Question(
+        ("image",),
+        seen.how_big,
+        Phrasings(
+            (
+                "how big is the {thing}?",
+                "is the {thing} small or large?",
+                "which size is the {thing}?",
+                "is the {thing} large or small?",
+                "what is the size of the {thing}?",
+            ),
+            held_out=("how large is the {thing}?", "which size does the {thing} have?"),
+        ),
+    ),
+    Question(
+        ("image",),
+        seen.is_there,
+        Phrasings(
+            (
+                "is there {thing}?",
+                "do you see {thing}?",
+                "is {thing} in [this|the] {medium}?",
+                "does the {medium} show {thing}?",
+            ),
+            held_out=("is there {thing} in [this|the] {medium}?", "can you see {thing}?"),
+        ),
+    ),
+    Question(
+        ("image", "video"),
+        seen.is_colored,
+        Phrasings(
+            (
+                "is the {thing} {color}?",
+                "is the color of the {thing} {color}?",
+                "is this {thing} {color}?",
+                "do you see a {color} {thing}?",
+            ),
+            held_out=("is it a {color} {thing}?", "does the {thing} have the color {color}?"),
+        ),
+    ),
+    Question(
+        ("image", "video"),
+        seen.is_category,
+        Phrasings(
+            (
+                "is this {category}?",
+                "is it {category}?",
+                "do you see {category}[ here|]?",
+                "does the {medium} show {category}?",
+            ),
+            held_out=("can you see {category}[ here|]?", "is this {category} or not?"),
+        ),
+    ),
+    Question(
+        ("video",),
+        seen.which_motion,
+        Phrasings(
+            (
+                "what does the {thing} do?",
+                "what is the {thing} doing?",
+                "how does the {thing} move?",
+                "what happens to the {thing}?",
+                "which motion does the {thing} make?",
+            ),
+            held_out=(
+                "tell me what the {thing} does.",
+                "how is the {thing} moving?",
+                "which motion do you see?",
+            ),
+        ),
+    ),
+    Question(
+        ("video",),
+        seen.which_way,
+        Phrasings(
+            (
+                "which way does the {thing} [go|move]?",
+                "where does the {thing} [go|move]?",
+                "in which direction does the {thing} [go|move]?",
+                "in which direction is the {thing} moving?",
+            ),
+            held_out=("which way is the {thing} moving?", "what is the direction of the {thing}?"),
+        ),
+    ),
+    Question(
+        ("video",),
+        seen.is_moving,
+        Phrasings(
+            (
+                "is the {thing} {motion}?",
+                "do you see the {thing} {motion}?",
+                "is it {motion}?",
+                "is this {thing} {motion}?",
+            ),
+            held_out=("can you see the {thing} {motion}?", "is the {thing} {motion} or not?"),
+        ),
+    ),
+    Question(
+        ("audio",),
+        heard.what,
+        Phrasings(
+            (
+                "what is this?",
+                "what makes this sound?",
+                "what can be heard[ here|]?",
+                "which sound is this?",
+                "what is it?",
+                "do you know this sound?",
+                "who or what do I hear?",
+            ),
+            held_out=("what is this sound?", "which sound do you hear?", "do you know what I hear?"),
+        ),
+    ),
+    Question(
+        ("audio",),
+        heard.which_instrument,
+        Phrasings(
+            (
+                "[what|which] instrument is this?",
+                "[what|which] instrument is played?",
+                "[what|which] instrument do you hear?",
+                "do you know this instrument?",
+            ),
+            held_out=(
+                "which instrument can be heard?",
+                "what is this instrument?",
+                "which instrument makes this sound?",
+            ),
+        ),
+    ),
+    Question(
+        ("audio",),
+        heard.which_word,
+        Phrasings(
+            (
+                "[what|which] word is this?",
+                "[what|which] word is said?",
+                "[what|which] word do you hear?",
+                "what is said[ here|]?",
+            ),
+            held_out=("which word can be heard?", "what is this word?"),
+        ),
+    ),
+    Question(
+        ("audio",),
+        heard.is_source,
+        Phrasings(
+            (
+                "is this {source}?",
+                "is it {source}?",
+                "do you hear {source}?",
+                "is this the sound of {source}?",
+            ),
+            held_out=("can you hear {source}?", "is it the sound of {source}?"),
+        ),
+    ),
+    Question(
+        ("audio",),
+        heard.how_high,
+        Phrasings(
+            (
+                "how high is {source}?",
+                "how high is the pitch?",
+                "what is the pitch?",
+                "is it low or high?",
+                "which pitch does it have?",
+                "is {source} high or low?",
+            ),
+            held_out=("what pitch does {source} have?", "is the pitch high or low?", "how high is it?"),
+        ),
+    ),
+    Question(
+        ("audio",),
+        heard.is_pitched,
+        Phrasings(
+            ("is the pitch {pitch}?", "is it at a {pitch} pitch?", "do you hear a {pitch} pitch?"),
+            held_out=("does it have a {pitch} pitch?", "is this a {pitch} pitch?"),
+        ),
+    ),
+    Question(
+        ("audio",),
+        heard.which_pattern,
+        Phrasings(
+            (
+                "[what|which] pattern is it?",
+                "is it rising or falling?",
+                "how is it played?",
+                "which pattern do you hear?",
+                "does it go up or down?",
+                "is it heard once or repeated?",
+            ),
+            held_out=("which pattern does it have?", "is it falling or rising?", "what is the pattern?"),
+        ),
+    ),
+    Question(
+        ("audio",),
+        heard.how_fast,
+        Phrasings(
+            (
+                "how fast is it?",
+                "is it fast or slow?",
+                "which speed does it have?",
+                "is it played fast or slowly?",
+            ),
+            held_out=("is it slow or fast?", "what is the speed?"),
+        ),
+    ),
+)
