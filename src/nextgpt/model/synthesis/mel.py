@@ -9,6 +9,7 @@ Sizes: ``M`` mel bins, ``W`` frames of the spectrogram, ``L`` samples, ``R`` fre
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from jaxtyping import Complex, Float
@@ -38,6 +39,8 @@ class MelConfig(BaseModel):
     mean: float = -3.0
     """The natural logarithm of a magnitude is stored as ``(log - mean) / std``, here about [-1, 1]."""
     std: float = 4.0
+    time_axis: Literal["width", "height"] = "width"
+    """Which way time runs in the autoencoder's picture: to the right, or downwards as in AudioLDM."""
 
 
 def log_mel(samples: Float[Tensor, "B L"], config: MelConfig = MelConfig()) -> Float[Tensor, "B M W"]:

@@ -1,0 +1,84 @@
+"""What a synthesizer is: the last step of the path, from conditions to media.
+
+A synthesizer knows nothing about words or signal tokens. It is given conditions, one for each medium to make, and it
+denoises latents step by step. The caller pulls the steps, and so owns progress, previews and cancelling: to cancel is
+to pull no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from nextgpt.message import Medium
+
+Condition = Float[Tensor, "Q C"]
+"""What one medium shall be: the output projection's vectors, in place of a text encoder's."""
+Conditions = Float[Tensor, "B Q C"]
+"""One condition for each medium of a batch."""
+Latents = Float[Tensor, "B F Z H W"]
+"""``Z`` channels of ``F`` latent frames a medium (1 for pictures and sounds), near unit size, whatever the model.
+
+Adapters turn them into what each denoiser and autoencoder takes.
+"""
+Pixels = Float[Tensor, "B F N H W"]
+"""What autoencoders read and write: ``F`` pictures of ``N`` channels a medium, in about [-1, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Where denoising stands after one step."""
+
+    index: int
+    """0 after the first step, ``total - 1`` after the last."""
+    total: int
+    latents: Latents
+    """As noisy as the step leaves them; after the last step they are the result."""
+    denoised: Latents
+    """The step's guess of the result: what to preview."""
+
+
+@runtime_checkable
+class Synthesizer(Protocol):
+    """Makes media of one modality."""
+
+    modality: str
+    condition_shape: tuple[int, int]
+    """(Q, C) of the conditions that it takes."""
+
+    def steps(
+        self,
+        conditions: Conditions,
+        *,
+        seeds: Sequence[int],
+        num_steps: int | None = None,
+        guidance: float | None = None,
+        source: Sequence[Medium] | None = None,
+        strength: float | None = None,
+    ) -> Iterator[Step]:
+        """Denoise one medium for each condition; ``None`` means the synthesizer's own default.
+
+        Args:
+            seeds: One for each condition. A medium depends on its own seed alone, not on its neighbours in the batch.
+            num_steps: More steps, more detail; each costs one call of the denoiser.
+            guidance: Classifier-free guidance scale; 1 follows the condition alone, and costs half.
+            source: Media to start from instead of pure noise, one for each condition: editing.
+            strength: How far editing goes back into noise, above 0 (keeps the source) to 1 (keeps nothing).
+        """
+        ...
+
+    def decode(self, latents: Latents) -> list[Medium]:
+        """Turn latents into media."""
+        ...
+
+    def preview(self, latents: Latents) -> list[Medium]:
+        """Turn latents into media cheaply and roughly; give it :attr:`Step.denoised`."""
+        ...
+
+    def encode(self, media: Sequence[Medium]) -> Latents:
+        """Turn media into latents."""
+        ...

@@ -1,0 +1,115 @@
+"""The parts of one diffusers folder, each loaded when it is first needed, and kept."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nextgpt.errors import ModelError, unknown
+from nextgpt.model.synthesis.autoencoders import LatentCodec, autoencoder_kind
+from nextgpt.model.synthesis.folder import (
+    INDEX_FILE,
+    Index,
+    read_json,
+    read_negative_condition,
+    read_part,
+    scheduler_class,
+)
+
+DENOISER_NAMES = ("transformer", "unet")
+"""What diffusers folders call their denoiser."""
+VOCODERS = ("SpeechT5HifiGan",)
+
+
+class Parts:
+    """Lazily loaded parts. A text encoder is not among them: see :mod:`nextgpt.model.synthesis.text_encoding`.
+
+    Args:
+        solver: A scheduler class to use in place of the folder's.
+        dtype: Of the denoiser, where the time goes. The autoencoder and the vocoder run once for each medium and stay
+            in float32: they overflow in float16, and narrow convolutions are slower in bfloat16 on a CPU.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        index: Index,
+        *,
+        solver: str | None,
+        dtype: torch.dtype,
+        device: str | torch.device,
+    ) -> None:
+        self.folder = folder
+        self.index = index
+        self.solver = solver
+        self.dtype = dtype
+        self.device = torch.device(device)
+
+    @cached_property
+    def denoiser(self) -> nn.Module:
+        """Predicts noise, velocity or flow."""
+        return self._read(denoiser_name(self.folder, self.index), self.dtype)
+
+    @cached_property
+    def autoencoder(self) -> LatentCodec:
+        """Between pixels and latents."""
+        class_name = self._class_name("vae")
+        kind = autoencoder_kind(class_name, where=str(self.folder / INDEX_FILE))
+        return LatentCodec(self._read("vae", torch.float32), kind)
+
+    @cached_property
+    def vocoder(self) -> Any:
+        """From spectrograms to sound."""
+        class_name = self._class_name("vocoder")
+        if class_name not in VOCODERS:
+            raise ModelError(f"{self.folder / INDEX_FILE}: {unknown('vocoder', class_name, VOCODERS)}")
+        return self._read("vocoder", torch.float32)
+
+    @cached_property
+    def scheduler(self) -> Any:
+        """The noise schedule and its solver, a template: runs take copies."""
+        config = read_json(self.folder / "scheduler" / "scheduler_config.json")
+        own = self._class_name("scheduler")
+        chosen = scheduler_class(self.solver or own, where=self.folder)
+        flow = _flow_settings(config) if own.startswith("FlowMatch") and self.solver not in (None, own) else {}
+        return chosen.from_config({**config, **flow, "_class_name": chosen.__name__})
+
+    @cached_property
+    def negative_condition(self) -> Tensor | None:
+        """The condition of the empty caption (Q, C), where the folder has it."""
+        return read_negative_condition(self.folder)
+
+    @property
+    def loaded(self) -> frozenset[str]:
+        """Names of the parts that are in memory."""
+        return frozenset(name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property))
+
+    def _read(self, name: str, dtype: torch.dtype) -> Any:
+        return read_part(self.folder, name, self._class_name(name), dtype=dtype, device=self.device)
+
+    def _class_name(self, name: str) -> str:
+        if name not in self.index:
+            raise ModelError(
+                f"{self.folder / INDEX_FILE} names {', '.join(self.index)}; expected a {name} too. Fetch the model again."
+            )
+        return self.index[name]
+
+
+def denoiser_name(folder: Path, index: Index) -> str:
+    """Find the folder's name for its denoiser. Raises :class:`ModelError` where it has none."""
+    for name in DENOISER_NAMES:
+        if name in index:
+            return name
+    raise ModelError(
+        f"{folder / INDEX_FILE} names {', '.join(index) or 'no parts'}; expected a denoiser called "
+        f"{' or '.join(DENOISER_NAMES)}. Name a latent diffusion model's folder."
+    )
+
+
+def _flow_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What other solvers must be told to follow a flow-matching schedule."""
+    return {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": config.get("shift", 1.0)}

@@ -1,0 +1,139 @@
+"""Media as pictures that an autoencoder reads, and back: one codec a modality, in :func:`create_picture_codec`.
+
+All pictures have the axes (B, F, N, H, W). A photo is one picture of three channels; a sound one picture of one
+channel, its log-mel spectrogram; a film several pictures, each of one or more moments stacked on the channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nextgpt.media import resample, to_mono, uniform_indices
+from nextgpt.message import Audio, Image, Medium, Video
+from nextgpt.model.synthesis.base import Pixels
+from nextgpt.model.synthesis.mel import MelConfig, griffin_lim, log_mel
+
+PictureShape = tuple[int, int, int, int]
+"""(F, N, H, W) of one medium's pictures."""
+SoundOfMel = Callable[[Tensor], Tensor]
+"""Normalised log-mel (B, M, W) to samples (B, L)."""
+
+
+@runtime_checkable
+@runtime_checkable
+class PictureCodec(Protocol):
+    """Media of one modality to pictures and back."""
+
+    def to_pixels(self, media: Sequence[Medium], shape: PictureShape) -> Pixels:
+        """Turn media into pictures of ``shape``, resized, cut, resampled as need be."""
+        ...
+
+    def to_media(self, pixels: Pixels) -> list[Medium]:
+        """Turn pictures into media."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageCodec:
+    """Photos."""
+
+    def to_pixels(self, media: Sequence[Medium], shape: PictureShape) -> Pixels:
+        """Cut the middle out where the proportions differ."""
+        return torch.stack([_from_rgb(_fitted(medium.image, shape))[None] for medium in media])
+
+    def to_media(self, pixels: Pixels) -> list[Medium]:
+        """One photo an item."""
+        return [Image(PIL.Image.fromarray(item[0])) for item in _to_rgb(pixels)]
+
+
+@dataclass(frozen=True)
+class VideoCodec:
+    """Films at ``fps`` frames a second; a picture of 3 g channels holds g neighbouring moments."""
+
+    fps: float
+
+    def to_pixels(self, media: Sequence[Medium], shape: PictureShape) -> Pixels:
+        """Take moments evenly spread over the whole film; cut the middle out where the proportions differ."""
+        frames, channels, _, _ = shape
+        return torch.stack([self._moments(film, frames * channels // 3, shape) for film in media])
+
+    def _moments(self, film: Video, count: int, shape: PictureShape) -> Float[Tensor, "F N H W"]:
+        chosen = film.frames[uniform_indices(len(film.frames), count)]
+        moments = torch.stack([_from_rgb(_fitted(PIL.Image.fromarray(frame), shape)) for frame in chosen])
+        return moments.reshape(shape)
+
+    def to_media(self, pixels: Pixels) -> list[Medium]:
+        """One silent film an item."""
+        frames, channels = pixels.shape[1:3]
+        moments = pixels.reshape(len(pixels), frames * channels // 3, 3, *pixels.shape[3:])
+        return [Video(item, self.fps) for item in _to_rgb(moments)]
+
+
+@dataclass(frozen=True)
+class AudioCodec:
+    """Sounds, as log-mel spectrograms."""
+
+    mel: MelConfig
+    sound_of_mel: SoundOfMel
+
+    def to_pixels(self, media: Sequence[Medium], shape: PictureShape) -> Pixels:
+        """Mix to one channel, resample, and fill with silence or cut to the length of the picture."""
+        length = self.mel.frames * self.mel.hop_length
+        samples = torch.zeros(len(media), length)
+        for row, sound in zip(samples, media, strict=True):
+            mono = torch.from_numpy(resample(to_mono(sound), self.mel.sample_rate_hz).samples[0])[:length]
+            row[: len(mono)] = mono
+        return self._turned(log_mel(samples, self.mel))[:, None, None]
+
+    def to_media(self, pixels: Pixels) -> list[Medium]:
+        """One sound an item."""
+        samples = self.sound_of_mel(self._turned(pixels[:, 0, 0])).cpu().numpy()
+        return [Audio(item[None], self.mel.sample_rate_hz) for item in samples]
+
+    def _turned(self, mel: Float[Tensor, "B _ _"]) -> Float[Tensor, "B _ _"]:
+        return mel if self.mel.time_axis == "width" else mel.mT
+
+
+PREVIEW_ITERATIONS = 4
+"""Rounds of Griffin-Lim for the preview of a sound."""
+
+
+def create_picture_codec(
+    modality: str, *, fps: float, mel: MelConfig, vocoder: SoundOfMel | None = None, is_preview: bool = False
+) -> PictureCodec:
+    """Make the codec of a modality.
+
+    Args:
+        vocoder: What turns spectrograms into sound; Griffin-Lim where there is none, and for previews.
+    """
+    if vocoder is None or is_preview:
+        iterations = PREVIEW_ITERATIONS if is_preview else 32
+        vocoder = lambda picture: griffin_lim(picture, mel, iterations=iterations)  # noqa: E731
+    codecs: dict[str, PictureCodec] = {
+        "image": ImageCodec(), "audio": AudioCodec(mel, vocoder), "video": VideoCodec(fps)
+    }
+    return codecs[modality]
+
+
+def _fitted(picture: PIL.Image.Image, shape: PictureShape) -> PIL.Image.Image:
+    size = (shape[3], shape[2])
+    picture = picture.convert("RGB")
+    return picture if picture.size == size else PIL.ImageOps.fit(picture, size, PIL.Image.Resampling.BICUBIC)
+
+
+def _from_rgb(picture: PIL.Image.Image) -> Float[Tensor, "3 H W"]:
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def _to_rgb(pixels: Float[Tensor, "B F 3 H W"]) -> np.ndarray:
+    levels = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return levels.permute(0, 1, 3, 4, 2).contiguous().cpu().numpy()

@@ -1,0 +1,96 @@
+"""The border to diffusers' schedulers: how much noise at each step, and how a prediction takes some away.
+
+Schedulers differ in what they can do and remember the history of the run they are in. :class:`Schedule` is one run:
+it owns its scheduler, and gives all of them the same few methods.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nextgpt.errors import ConfigError
+from nextgpt.model.synthesis.base import Latents
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """One run of a scheduler."""
+
+    scheduler: Any
+    """Remembers its run, so it belongs to this schedule alone."""
+    timesteps: Tensor
+    """(steps,), falling."""
+
+    @classmethod
+    def start(
+        cls, scheduler: Any, num_steps: int, *, strength: float = 1.0, device: str | torch.device = "cpu"
+    ) -> Schedule:
+        """Plan a run on a copy of ``scheduler``.
+
+        Below strength 1 the run begins where about that share of the noise is left, and takes that share of the
+        steps, as diffusers' image-to-image does; the share is met more exactly, by spacing the steps to fit it.
+
+        Raises:
+            ConfigError: A number of steps, or a strength, out of range.
+        """
+        most = scheduler.config.num_train_timesteps
+        if not 1 <= num_steps <= most:
+            raise ConfigError(f"{num_steps} denoising steps were asked for; expected 1 to {most}. Set steps=12, say.")
+        if not 0 < strength <= 1:
+            raise ConfigError(f"The strength of an edit is {strength}; expected above 0, up to 1. Set 0.6, say.")
+        kept = max(1, round(num_steps * strength))
+        planned = min(max(kept, round(kept / strength)), most)
+        run = type(scheduler).from_config(scheduler.config)
+        run.set_timesteps(planned, device=device)
+        begin = (planned - kept) * run.order
+        # Only some schedulers count their steps and must be told where to begin; the others look the timestep up.
+        set_begin_index = getattr(run, "set_begin_index", None)
+        if set_begin_index is not None:
+            set_begin_index(begin)
+        return cls(run, run.timesteps[begin:])
+
+    def first_latents(self, noise: Latents, source: Latents | None = None) -> Latents:
+        """Make what denoising begins with: noise alone, or the source with noise for the first timestep."""
+        if source is None:
+            return noise * getattr(self.scheduler, "init_noise_sigma", 1.0)
+        first = self.timesteps[:1].expand(len(noise))
+        # Flow-matching schedulers call the same thing scale_noise, with the arguments in another order.
+        if self.is_flow_euler:
+            return self.scheduler.scale_noise(source, first, noise)
+        return self.scheduler.add_noise(source, noise, first)
+
+    def model_input(self, latents: Latents, timestep: Tensor) -> Latents:
+        """Scale latents to the size that the model was trained on."""
+        return latents if self.is_flow_euler else self.scheduler.scale_model_input(latents, timestep)
+
+    def step(
+        self, prediction: Latents, timestep: Tensor, latents: Latents, generators: Sequence[torch.Generator]
+    ) -> Latents:
+        """Take away one step's noise."""
+        takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
+        noise = {"generator": list(generators)} if takes_generator and generators else {}
+        return self.scheduler.step(prediction, timestep, latents, **noise).prev_sample
+
+    def denoised(self, model_input: Latents, prediction: Latents, timestep: Tensor) -> Latents:
+        """Guess the result from one prediction."""
+        config = self.scheduler.config
+        kind = config.get("prediction_type", "flow_prediction")
+        if kind == "flow_prediction":
+            return model_input - timestep / config.num_train_timesteps * prediction
+        if kind == "sample":
+            return prediction
+        signal = self.scheduler.alphas_cumprod[timestep.long().cpu()].item()
+        if kind == "v_prediction":
+            return signal**0.5 * model_input - (1 - signal) ** 0.5 * prediction
+        return (model_input - (1 - signal) ** 0.5 * prediction) / signal**0.5
+
+    @property
+    def is_flow_euler(self) -> bool:
+        """Whether this is one of the flow-matching Euler schedulers, whose interface differs."""
+        return not hasattr(self.scheduler, "scale_model_input")

@@ -1,0 +1,30 @@
+"""What a diffusers folder does not say about itself: sizes, rates and defaults, in the folder's ``nextgpt.json``."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nextgpt.model.synthesis.mel import MelConfig
+
+
+class SynthesisSettings(BaseModel):
+    """Settings of one synthesizer. A folder without them gets those of its kind of denoiser."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(default=12, ge=1)
+    """Denoising steps where the caller says nothing."""
+    guidance: float = Field(default=1.5, ge=1)
+    """Classifier-free guidance scale where the caller says nothing."""
+    edit_strength: float = Field(default=0.6, gt=0, le=1)
+    """How far editing goes back into noise where the caller says nothing."""
+    solver: str | None = None
+    """A diffusers scheduler class to use in place of the folder's, on the same noise schedule."""
+    latent_shape: tuple[int, int, int, int] | None = None
+    """(F, Z, H, W) of one medium's latents; ``None`` takes the denoiser's sample size."""
+    fps: float = 8.0
+    """Frames a second of films."""
+    mel: MelConfig = MelConfig()
+    """The picture of a sound."""
+    preview_factors: tuple[tuple[float, float, float], ...] | None = None
+    """Red, green and blue of each latent channel, for previews without the autoencoder; ``None`` decodes them."""
