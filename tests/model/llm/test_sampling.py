@@ -46,6 +46,8 @@ def test_what_is_forbidden_is_never_drawn():
 @pytest.mark.parametrize(
     ("sampling", "message"),
     [
+        (Sampling(seed=-1), "seed is -1; expected 0 to"),
+        (Sampling(seed=2**64), "seed is 18446744073709551616"),
         (Sampling(max_tokens=0), "max_tokens is 0; expected at least 1"),
         (Sampling(temperature=-1.0), "temperature is -1.0"),
         (Sampling(top_p=10.0), "top_p is 10.0"),

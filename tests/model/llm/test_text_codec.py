@@ -49,3 +49,7 @@ def test_a_templates_string_is_cut_at_its_special_tokens(codec):
 
 def test_no_token_stands_for_more_characters_than_said(codec):
     assert all(len(codec.decode([token_id])) <= codec.longest_token_chars for token_id in range(261))
+
+
+def test_half_a_surrogate_pair_is_no_stumbling_block(codec):
+    assert codec.decode(codec.encode("a\ud83db")) == "a?b"

@@ -14,6 +14,9 @@ from nextgpt.message import Sampling
 MAX_STEPS = 1000
 """Denoising steps that one may ask for: as many as diffusion models are trained with."""
 
+MAX_SEED = 2**63
+"""Seeds of the media of one answer follow on one another, and torch takes 64 bits."""
+
 
 def choose(
     logits: Float[Tensor, " Vn"], *, temperature: float, top_p: float, generator: torch.Generator
@@ -33,6 +36,7 @@ def choose(
 def check(sampling: Sampling, modalities: Sequence[str]) -> None:
     """Raise :class:`ConfigError` where a setting cannot be meant; ``modalities`` are those that can be answered."""
     limits = (
+        (0 <= sampling.seed < MAX_SEED, f"seed is {sampling.seed}; expected 0 to {MAX_SEED - 1}."),
         (sampling.max_tokens >= 1, f"max_tokens is {sampling.max_tokens}; expected at least 1."),
         (sampling.temperature >= 0, f"temperature is {sampling.temperature}; expected 0 (greedy) or more."),
         (0 < sampling.top_p <= 1, f"top_p is {sampling.top_p}; expected more than 0 and at most 1."),

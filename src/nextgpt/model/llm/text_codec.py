@@ -45,6 +45,8 @@ class TextCodec:
         return max(len(token) for token in self.tokenizer.get_vocab())
 
     def _tokenize(self, text: str) -> list[int]:
+        # Half a surrogate pair, which JSON may hold, is no character: tokenizers stumble over it.
+        text = text.encode("utf-8", errors="replace").decode("utf-8")
         encoding = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
         return list(encoding["input_ids"])
 
