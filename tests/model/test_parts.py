@@ -1,0 +1,42 @@
+"""Parts: found in the model's folder or on the Hub, loaded once, copied bit by bit."""
+
+from __future__ import annotations
+
+import pytest
+
+from nextgpt.config import PartSource
+from nextgpt.errors import ModelError
+from nextgpt.model.parts import Part, find_folder, part_from
+
+
+def test_a_part_is_loaded_when_first_asked_for_and_kept():
+    loads = []
+    part = Part(lambda: loads.append("load") or object(), save=lambda folder: None)
+    assert not part.is_loaded and not loads
+    assert part.loaded is part.loaded
+    assert part.is_loaded and loads == ["load"]
+
+
+def test_saving_copies_the_folder_even_where_it_was_never_loaded(tmp_path):
+    (tmp_path / "home/llm").mkdir(parents=True)
+    (tmp_path / "home/llm/weights").write_bytes(b"\x00\x01")
+    part = part_from(PartSource(path="llm"), tmp_path / "home", load=lambda folder: pytest.fail("loaded"))
+    part.save(tmp_path / "other/llm")
+    assert (tmp_path / "other/llm/weights").read_bytes() == b"\x00\x01"
+    part.save(tmp_path / "home/llm")  # onto itself: nothing to do
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"audio is missing; config.json in .* names it"):
+        find_folder(PartSource(path="audio"), tmp_path)
+
+
+def test_what_the_hub_does_not_give_is_said_in_one_line(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    def refuse(*arguments: object, **options: object) -> str:
+        raise OSError("no route")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(ModelError, match="owner/name cannot be fetched from the Hub"):
+        find_folder(PartSource(hub="owner/name"), tmp_path)
