@@ -141,7 +141,7 @@ def test_a_damaged_weights_file_is_named(copy, file):
 
 def test_missing_weights_are_named(copy):
     (copy / "nextgpt.safetensors").unlink()
-    with pytest.raises(WeightsError, match="nextgpt.safetensors cannot be read"):
+    with pytest.raises(WeightsError, match="nextgpt.safetensors is missing"):
         load_model(copy)
 
 

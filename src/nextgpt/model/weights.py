@@ -10,17 +10,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from nextgpt.errors import WeightsError
 from nextgpt.model.llm import lora
 from nextgpt.model.nextgpt import NextGPT
+from nextgpt.model.tensors import check_tensors, read_tensors
 
 WEIGHTS_FILE = "nextgpt.safetensors"
 LORA = "lora."
@@ -39,9 +38,13 @@ def load_trained(model: NextGPT, path: Path, *, is_merged: bool = True) -> None:
     Raises:
         WeightsError: The file is missing or damaged, or does not fit the model; every tensor that does not is named.
     """
-    tensors = read_weights(path)
+    tensors = read_tensors(path)
     adapters = {name.removeprefix(LORA): tensors.pop(name) for name in list(tensors) if name.startswith(LORA)}
-    _fill(_modules_state(model), tensors, path)
+    expected = _modules_state(model)
+    check_tensors(path, tensors, expected)
+    with torch.no_grad():
+        for name, tensor in expected.items():
+            tensor.copy_(tensors[name])
     settings = model.config.llm.lora
     if bool(adapters) != (settings is not None):
         named, held = ("names", "holds none") if settings else ("does not name", "holds some")
@@ -74,34 +77,3 @@ def _modules_state(model: NextGPT) -> dict[str, Tensor]:
         for name, module in modules.items()
         for key, tensor in module.state_dict().items()
     }
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file. Raises :class:`WeightsError` where it is missing or damaged."""
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(
-            f"{path} cannot be read ({error}); expected a whole safetensors file. Fetch the model again."
-        ) from error
-
-
-@torch.no_grad()
-def _fill(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
-    """Copy tensors by name, if all of them fit."""
-    faults = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - expected.keys()),
-        "of another shape": [
-            f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
-            for name, tensor in expected.items()
-            if name in found and found[name].shape != tensor.shape
-        ],
-    }
-    listed = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
-    if listed:
-        raise WeightsError(
-            f"{path} does not fit config.json ({listed}). Take both files from the same model."
-        )
-    for name, tensor in expected.items():
-        tensor.copy_(found[name])

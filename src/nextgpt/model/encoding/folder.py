@@ -6,14 +6,13 @@ from pathlib import Path
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
-from torch import Tensor
 
-from nextgpt.errors import ConfigError, ModelError, WeightsError
+from nextgpt.errors import ConfigError, ModelError
 from nextgpt.model.encoding.config import EncoderConfig
 from nextgpt.model.encoding.imagebind import ImageBind
+from nextgpt.model.tensors import check_tensors, read_tensors
 
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "config.json", "model.safetensors", "tokenizer.json"
 
@@ -38,33 +37,14 @@ def load_encoder(folder: str | Path, *, dtype: torch.dtype = torch.float32) -> I
         ConfigError: the config has unknown or impossible settings.
     """
     folder = Path(folder)
-    config = _read_config(_existing(folder / CONFIG_FILE))
+    config = read_encoder_config(folder)
     with torch.device("meta"):  # No time is spent on weights that are replaced at once.
         encoder = ImageBind(config, _read_tokenizer(folder / TOKENIZER_FILE))
     path = _existing(folder / WEIGHTS_FILE)
-    tensors = _read_weights(path)
-    check_weights(path, tensors, encoder.state_dict())
+    tensors = read_tensors(path)
+    check_tensors(path, tensors, encoder.state_dict())
     encoder.load_state_dict({name: tensor.to(dtype) for name, tensor in tensors.items()}, assign=True)
     return encoder.eval()
-
-
-def check_weights(path: Path, found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Raise :class:`WeightsError` that names every missing and unexpected key, and every shape that differs."""
-    faults = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - expected.keys()),
-        "of another shape": [
-            f"{name} {tuple(found[name].shape)} instead of {tuple(expected[name].shape)}"
-            for name in sorted(expected.keys() & found.keys())
-            if found[name].shape != expected[name].shape
-        ],
-    }
-    listed = "; ".join(f"{len(names)} {fault}: {', '.join(names)}" for fault, names in faults.items() if names)
-    if listed:
-        raise WeightsError(
-            f"{path} does not fit its {CONFIG_FILE} ({listed}); expected exactly the {len(expected)} tensors of the "
-            "config. Take both files from the same model."
-        )
 
 
 def _existing(path: Path) -> Path:
@@ -74,7 +54,9 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _read_config(path: Path) -> EncoderConfig:
+def read_encoder_config(folder: Path) -> EncoderConfig:
+    """Read the sizes of an encoder. Raises :class:`ModelError` or :class:`ConfigError`."""
+    path = _existing(folder / CONFIG_FILE)
     try:
         return EncoderConfig.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -91,11 +73,3 @@ def _read_tokenizer(path: Path) -> Tokenizer | None:
     except Exception as error:  # The library raises bare Exception.
         raise ModelError(f"{path} is damaged ({error}); expected a tokenizer of the tokenizers library. "
                          "Fetch the model again.") from error
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} is damaged ({error}); expected a whole safetensors file. "
-                           "Fetch the model again.") from error
