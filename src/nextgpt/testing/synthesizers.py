@@ -22,7 +22,12 @@ NANO_LATENTS = {"image": (1, 8, 8), "audio": (1, 8, 16), "video": (4, 8, 8)}
 
 
 def write_tiny_nano(
-    folder: str | Path, modality: str, *, queries: int = 6, condition_width: int = CONDITION_WIDTH, seed: int = 0
+    folder: str | Path,
+    modality: str,
+    *,
+    queries: int = 6,
+    condition_width: int = CONDITION_WIDTH,
+    seed: int = 0,
 ) -> Path:
     """Write a synthesizer shaped like nano's: full-size media, tiny networks, flow matching."""
     from diffusers import CogVideoXTransformer3DModel, DPMSolverMultistepScheduler
@@ -66,23 +71,23 @@ def write_tiny_nano(
     return Path(folder)
 
 
-def write_tiny_stable_diffusion(folder: str | Path, *, prediction_type: str = "epsilon", seed: int = 0) -> Path:
+def write_tiny_stable_diffusion(
+    folder: str | Path, *, prediction_type: str = "epsilon", seed: int = 0
+) -> Path:
     """Write a Stable Diffusion of 16 x 16 pixels."""
-    from diffusers import DDIMScheduler
-
     with _seeded(seed):
         parts = {
             "unet": _tiny_unet(cross_attention_dim=CONDITION_WIDTH),
             "vae": _tiny_autoencoder(channels=3),
-            "scheduler": DDIMScheduler(
-                beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-                set_alpha_to_one=False, steps_offset=1, prediction_type=prediction_type,
-            ),
+            "scheduler": _tiny_ddim(0.00085, 0.012, prediction_type),
             **_tiny_clip(77, CONDITION_WIDTH),
         }
         negative = torch.randn(77, CONDITION_WIDTH)
     write_folder(
-        folder, parts, pipeline="StableDiffusionPipeline", negative_condition=negative,
+        folder,
+        parts,
+        pipeline="StableDiffusionPipeline",
+        negative_condition=negative,
         settings=SynthesisSettings(steps=3, guidance=7.5),
     )
     return Path(folder)
@@ -90,9 +95,11 @@ def write_tiny_stable_diffusion(folder: str | Path, *, prediction_type: str = "e
 
 def write_tiny_audioldm(folder: str | Path, *, seed: int = 0) -> Path:
     """Write an AudioLDM of 0.04 s: a spectrogram of 16 moments and 16 mel bins."""
-    from diffusers import DDIMScheduler
     from transformers import (
-        ClapTextConfig, ClapTextModelWithProjection, SpeechT5HifiGan, SpeechT5HifiGanConfig,
+        ClapTextConfig,
+        ClapTextModelWithProjection,
+        SpeechT5HifiGan,
+        SpeechT5HifiGanConfig,
     )
 
     tokenizer = tiny_tokenizer()
@@ -106,31 +113,49 @@ def write_tiny_audioldm(folder: str | Path, *, seed: int = 0) -> Path:
                 class_embeddings_concat=True,
             ),
             "vae": _tiny_autoencoder(channels=1),
-            "scheduler": DDIMScheduler(
-                beta_start=0.0015, beta_end=0.0195, beta_schedule="scaled_linear", clip_sample=False,
-                set_alpha_to_one=False, steps_offset=1,
-            ),
+            "scheduler": _tiny_ddim(0.0015, 0.0195),
             "vocoder": SpeechT5HifiGan(
                 SpeechT5HifiGanConfig(
-                    model_in_dim=16, sampling_rate=16_000, upsample_initial_channel=8, upsample_rates=[5, 8],
-                    upsample_kernel_sizes=[9, 16], resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1, 3]],
+                    model_in_dim=16,
+                    sampling_rate=16_000,
+                    upsample_initial_channel=8,
+                    upsample_rates=[5, 8],
+                    upsample_kernel_sizes=[9, 16],
+                    resblock_kernel_sizes=[3],
+                    resblock_dilation_sizes=[[1, 3]],
                     normalize_before=False,
                 )
             ),
             "text_encoder": ClapTextModelWithProjection(
                 ClapTextConfig(
-                    vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-                    num_attention_heads=2, projection_dim=CONDITION_WIDTH, max_position_embeddings=32,
+                    vocab_size=len(tokenizer),
+                    hidden_size=16,
+                    intermediate_size=16,
+                    num_hidden_layers=1,
+                    num_attention_heads=2,
+                    projection_dim=CONDITION_WIDTH,
+                    max_position_embeddings=32,
                 )
             ),
             "tokenizer": tokenizer,
         }
         negative = torch.nn.functional.normalize(torch.randn(1, CONDITION_WIDTH), dim=-1)
     mel = MelConfig(
-        mel_bins=16, hop_length=40, n_fft=256, frames=16, samples=640, floor=1e-5, mean=0.0, std=1.0, time_axis="height"
+        mel_bins=16,
+        hop_length=40,
+        n_fft=256,
+        frames=16,
+        samples=640,
+        floor=1e-5,
+        mean=0.0,
+        std=1.0,
+        time_axis="height",
     )
     write_folder(
-        folder, parts, pipeline="AudioLDMPipeline", negative_condition=negative,
+        folder,
+        parts,
+        pipeline="AudioLDMPipeline",
+        negative_condition=negative,
         settings=SynthesisSettings(steps=3, guidance=2.5, mel=mel, latent_shape=(1, 4, 8, 8)),
     )
     return Path(folder)
@@ -138,37 +163,65 @@ def write_tiny_audioldm(folder: str | Path, *, seed: int = 0) -> Path:
 
 def write_tiny_zeroscope(folder: str | Path, *, seed: int = 0) -> Path:
     """Write a Zeroscope of 3 frames of 16 x 16 pixels."""
-    from diffusers import DDIMScheduler, UNet3DConditionModel
+    from diffusers import UNet3DConditionModel
 
     with _seeded(seed):
         parts = {
             "unet": UNet3DConditionModel(
-                block_out_channels=(8, 8), layers_per_block=1, sample_size=8, in_channels=4, out_channels=4,
-                down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"), up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-                cross_attention_dim=CONDITION_WIDTH, attention_head_dim=4, norm_num_groups=2,
+                block_out_channels=(8, 8),
+                layers_per_block=1,
+                sample_size=8,
+                in_channels=4,
+                out_channels=4,
+                down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
+                up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
+                cross_attention_dim=CONDITION_WIDTH,
+                attention_head_dim=4,
+                norm_num_groups=2,
             ),
             "vae": _tiny_autoencoder(channels=3),
-            "scheduler": DDIMScheduler(
-                beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-                set_alpha_to_one=False, steps_offset=1,
-            ),
+            "scheduler": _tiny_ddim(0.00085, 0.012),
             **_tiny_clip(77, CONDITION_WIDTH),
         }
         negative = torch.randn(77, CONDITION_WIDTH)
     write_folder(
-        folder, parts, pipeline="TextToVideoSDPipeline", negative_condition=negative,
+        folder,
+        parts,
+        pipeline="TextToVideoSDPipeline",
+        negative_condition=negative,
         settings=SynthesisSettings(steps=3, guidance=9.0, latent_shape=(3, 4, 8, 8)),
     )
     return Path(folder)
+
+
+def _tiny_ddim(beta_start: float, beta_end: float, prediction_type: str = "epsilon") -> Any:
+    from diffusers import DDIMScheduler
+
+    return DDIMScheduler(
+        beta_start=beta_start,
+        beta_end=beta_end,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type=prediction_type,
+    )
 
 
 def _tiny_unet(**settings: Any) -> Any:
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
-        block_out_channels=(8, 8), layers_per_block=1, sample_size=8, in_channels=4, out_channels=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        attention_head_dim=4, norm_num_groups=2, **settings,
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=4,
+        norm_num_groups=2,
+        **settings,
     )
 
 
@@ -176,8 +229,13 @@ def _tiny_autoencoder(channels: int) -> Any:
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
-        in_channels=channels, out_channels=channels, latent_channels=4, block_out_channels=(8, 8), norm_num_groups=2,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        in_channels=channels,
+        out_channels=channels,
+        latent_channels=4,
+        block_out_channels=(8, 8),
+        norm_num_groups=2,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
     )
 
 
@@ -186,8 +244,14 @@ def _tiny_clip(queries: int, width: int) -> dict[str, Any]:
 
     tokenizer = tiny_tokenizer()
     config = CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=queries, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=queries,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
     )
     return {"text_encoder": CLIPTextModel(config), "tokenizer": tokenizer}
 

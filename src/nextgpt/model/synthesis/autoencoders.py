@@ -76,7 +76,9 @@ class LatentCodec:
 
     def decode(self, latents: Latents) -> Pixels:
         """Scale back, and decode."""
-        return self._each(self.kind.decode, latents * self.std.to(latents.device) + self.mean.to(latents.device))
+        return self._each(
+            self.kind.decode, latents * self.std.to(latents.device) + self.mean.to(latents.device)
+        )
 
     def _each(
         self, run: Callable[[Any, Tensor], Tensor], pictures: Float[Tensor, "B F _ _ _"]

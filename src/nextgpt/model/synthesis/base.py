@@ -34,7 +34,7 @@ class Step:
     """Where denoising stands after one step."""
 
     index: int
-    """0 after the first step, ``total - 1`` after the last."""
+    """1 after the first step, ``total`` after the last."""
     total: int
     latents: Latents
     """As noisy as the step leaves them; after the last step they are the result."""

@@ -31,7 +31,7 @@ def denoise(
         generators: One for each medium, for solvers that add noise on the way.
     """
     total = len(schedule.timesteps)
-    for index, timestep in enumerate(schedule.timesteps):
+    for index, timestep in enumerate(schedule.timesteps, start=1):
         model_input = schedule.model_input(latents, timestep)
         prediction = predict(model_input, timestep)
         denoised = schedule.denoised(model_input, prediction, timestep)

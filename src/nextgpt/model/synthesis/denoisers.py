@@ -34,7 +34,9 @@ class DenoiserKind:
     """What holds for folders that say nothing."""
 
 
-def _predict_transformer(denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions) -> Latents:
+def _predict_transformer(
+    denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
+) -> Latents:
     """CogVideoX attends over condition and latents together; it takes our axes as they are."""
     return denoiser(latents, conditions, timestep.expand(len(latents)), return_dict=False)[0]
 
@@ -43,12 +45,18 @@ def _predict_unet(denoiser: nn.Module, latents: Latents, timestep: Tensor, condi
     return denoiser(latents[:, 0], timestep, conditions, return_dict=False)[0][:, None]
 
 
-def _predict_class_unet(denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions) -> Latents:
+def _predict_class_unet(
+    denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
+) -> Latents:
     """AudioLDM has no cross-attention: its one pooled vector goes where a class label would."""
-    return denoiser(latents[:, 0], timestep, None, class_labels=conditions[:, 0], return_dict=False)[0][:, None]
+    return denoiser(latents[:, 0], timestep, None, class_labels=conditions[:, 0], return_dict=False)[0][
+        :, None
+    ]
 
 
-def _predict_unet_3d(denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions) -> Latents:
+def _predict_unet_3d(
+    denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
+) -> Latents:
     return denoiser(latents.transpose(1, 2), timestep, conditions, return_dict=False)[0].transpose(1, 2)
 
 
@@ -67,7 +75,7 @@ STABLE_DIFFUSION_RGB = (
     (-0.2829, 0.1762, 0.2721),
     (-0.2120, -0.2616, -0.7177),
 )
-"""Colours of the latents of Stable Diffusion 1 and 2, a linear fit. Source: comfyanonymous/ComfyUI, latent_formats.py."""
+"""Colours of the latents of Stable Diffusion 1 and 2, a linear fit (comfyanonymous/ComfyUI, latent_formats.py)."""
 FAST_SOLVER = "DPMSolverMultistepScheduler"
 """DPM-Solver++ 2M (Lu et al. 2022): 20 steps where DDIM and PNDM take 50."""
 AUDIOLDM_MEL = MelConfig(
@@ -114,8 +122,8 @@ def denoiser_kind(class_name: str, config: Mapping[str, Any], *, where: str) -> 
     """Find the row for a denoiser. Raises :class:`ModelError` for one that has none; ``where`` names its folder."""
     if config.get("use_rotary_positional_embeddings"):
         raise ModelError(
-            f"{where} uses rotary positions, as CogVideoX-5b does; expected sine-cosine positions, as CogVideoX-2b has. "
-            "Take a smaller CogVideoX."
+            f"{where} uses rotary positions, as CogVideoX-5b does; expected sine-cosine positions, as CogVideoX-2b "
+            "has. Take a smaller CogVideoX."
         )
     name = f"{class_name} with class labels" if config.get("class_embed_type") else class_name
     if name not in DENOISERS:

@@ -44,7 +44,9 @@ class Saveable(Protocol):
 def read_index(folder: Path) -> Index:
     """Read which parts a folder has. Raises :class:`ModelError`."""
     if not folder.is_dir():
-        raise ModelError(f"{folder} is missing; expected a diffusers folder. Check the name, or fetch the model again.")
+        raise ModelError(
+            f"{folder} is missing; expected a diffusers folder. Check the name, or fetch the model again."
+        )
     entries = read_json(folder / INDEX_FILE)
     # Entries with an underscore are diffusers' own notes; [null, null] is a part that was left out.
     return {
@@ -77,7 +79,9 @@ def read_negative_condition(folder: Path) -> Float[Tensor, "Q C"] | None:
     tensors = load_file(path)
     if NEGATIVE_KEY not in tensors or tensors[NEGATIVE_KEY].ndim != 2:
         held = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
-        raise WeightsError(f"{path} holds {held}; expected {NEGATIVE_KEY} (Q, C). Write it with write_negative_condition.")
+        raise WeightsError(
+            f"{path} holds {held}; expected {NEGATIVE_KEY} (Q, C). Write it with write_negative_condition."
+        )
     return tensors[NEGATIVE_KEY].float()
 
 
@@ -137,7 +141,8 @@ def part_class(name: str, *, where: Path) -> Any:
         if isinstance(found, type) and issubclass(found, torch.nn.Module):
             return found
     raise ModelError(
-        f"{where / INDEX_FILE} names the class {name!r}; expected a model of diffusers or transformers. Update diffusers."
+        f"{where / INDEX_FILE} names the class {name!r}; expected a model of diffusers or transformers. "
+        "Update diffusers."
     )
 
 
@@ -154,7 +159,9 @@ def scheduler_class(name: str, *, where: Path) -> Any:
     return found
 
 
-def read_part(folder: Path, name: str, class_name: str, *, dtype: torch.dtype, device: str | torch.device) -> Any:
+def read_part(
+    folder: Path, name: str, class_name: str, *, dtype: torch.dtype, device: str | torch.device
+) -> Any:
     """Read one part with weights, whole or not at all.
 
     Raises:
@@ -164,40 +171,56 @@ def read_part(folder: Path, name: str, class_name: str, *, dtype: torch.dtype, d
     home = folder / name
     read_json(home / "config.json")
     variant = _checked_variant(home)
+    kind = part_class(class_name, where=folder)
+    precision = {
+        "dtype" if hasattr(kind, "config_class") else "torch_dtype": dtype
+    }  # transformers', else diffusers'
     try:
         with _quiet():
-            part, report = part_class(class_name, where=folder).from_pretrained(
+            part, report = kind.from_pretrained(
                 home,
-                torch_dtype=dtype,
                 variant=variant,
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
+                **precision,
             )
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
         raise WeightsError(
             f"The weights in {home} cannot be read ({error}); expected those of its config.json. Fetch the model again."
         ) from error
-    faults = {kind: report[kind] for kind in ("missing_keys", "mismatched_keys", "error_msgs") if report.get(kind)}
+    faults = {
+        kind: report[kind] for kind in ("missing_keys", "mismatched_keys", "error_msgs") if report.get(kind)
+    }
     if faults:
         listed = "; ".join(f"{kind}: {', '.join(map(str, keys))}" for kind, keys in faults.items())
-        raise WeightsError(f"The weights in {home} do not fit its config.json ({listed}). Take both from the same model.")
+        raise WeightsError(
+            f"The weights in {home} do not fit its config.json ({listed}). Take both from the same model."
+        )
     if report["unexpected_keys"]:
         # Published folders carry buffers of older versions; they are harmless, but never hidden.
-        logging.getLogger(__name__).warning("%s has tensors that are not used: %s", home, report["unexpected_keys"])
+        logging.getLogger(__name__).warning(
+            "%s has tensors that are not used: %s", home, report["unexpected_keys"]
+        )
     return part.to(device).eval().requires_grad_(False)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises :class:`ModelError`."""
     if not path.is_file():
-        raise ModelError(f"{path} is missing; expected a diffusers folder. Check the name, or fetch the model again.")
+        raise ModelError(
+            f"{path} is missing; expected a diffusers folder. Check the name, or fetch the model again."
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path} is no JSON ({error}); expected a JSON object. Fetch the model again.") from None
+        raise ModelError(
+            f"{path} is no JSON ({error}); expected a JSON object. Fetch the model again."
+        ) from None
     if not isinstance(content, dict):
-        raise ModelError(f"{path} holds a JSON {type(content).__name__}; expected an object. Fetch the model again.")
+        raise ModelError(
+            f"{path} holds a JSON {type(content).__name__}; expected an object. Fetch the model again."
+        )
     return content
 
 
@@ -217,7 +240,9 @@ def _checked_variant(home: Path) -> str | None:
     files = sorted(home.glob("*.safetensors"))
     if not files:
         others = ", ".join(path.name for path in sorted(home.glob("*.bin"))) or "no weights"
-        raise ModelError(f"{home} has {others}; expected safetensors. Convert pickles with 'nextgpt convert'.")
+        raise ModelError(
+            f"{home} has {others}; expected safetensors. Convert pickles with 'nextgpt convert'."
+        )
     for path in files:
         check_weights_file(path)
     return "fp16" if all(".fp16" in path.name for path in files) else None

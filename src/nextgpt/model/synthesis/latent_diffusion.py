@@ -65,18 +65,22 @@ class LatentDiffusion:
             ModelError: Conditions of another model, or guidance without a negative condition.
         """
         guidance = self.settings.guidance if guidance is None else guidance
-        strength = (self.settings.edit_strength if strength is None else strength) if source is not None else 1.0
+        strength = self.settings.edit_strength if strength is None else strength
         self._check(conditions, seeds, guidance, source)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         device = self.parts.device
+        num_steps = self.settings.steps if num_steps is None else num_steps
         schedule = Schedule.start(
-            self.parts.scheduler, num_steps or self.settings.steps, strength=strength, device=device
+            self.parts.scheduler, num_steps, strength=1.0 if source is None else strength, device=device
         )
         noise = seeded_noise(generators, self.latent_shape, device)
         latents = schedule.first_latents(noise, None if source is None else self.encode(source))
         negative = None if guidance == 1 else self._negative_condition().to(device)
         return denoise(
-            guided(self._predict, conditions.float().to(device), negative, guidance), latents, schedule, generators
+            guided(self._predict, conditions.float().to(device), negative, guidance),
+            latents,
+            schedule,
+            generators,
         )
 
     @torch.inference_mode()
@@ -120,14 +124,16 @@ class LatentDiffusion:
 
     @cached_property
     def _preview_codec(self) -> PictureCodec:
-        return create_picture_codec(self.modality, fps=self.settings.fps, mel=self.settings.mel, is_preview=True)
+        return create_picture_codec(
+            self.modality, fps=self.settings.fps, mel=self.settings.mel, is_preview=True
+        )
 
     def _negative_condition(self) -> Tensor:
         negative = self.parts.negative_condition
         if negative is None:
             raise ModelError(
                 f"{self.parts.folder} has no negative condition; guidance above 1 needs one. "
-                "Write it with write_negative_condition, or set guidance=1."
+                "Write it with add_negative_condition, or set guidance=1."
             )
         if negative.shape != self.condition_shape:
             raise ModelError(
@@ -147,7 +153,9 @@ class LatentDiffusion:
                 f"{self.parts.folder} takes {self.condition_shape}. Take the output projection of the same model."
             )
         if guidance < 1:
-            raise ConfigError(f"The guidance is {guidance}; expected 1 (none) or more. Set guidance=1.5, say.")
+            raise ConfigError(
+                f"The guidance is {guidance}; expected 1 (none) or more. Set guidance=1.5, say."
+            )
 
 
 def _vocode(parts: Parts, mel: Tensor) -> Tensor:

@@ -51,7 +51,11 @@ def log_mel(samples: Float[Tensor, "B L"], config: MelConfig = MelConfig()) -> F
 
 
 def griffin_lim(
-    mel: Float[Tensor, "B M W"], config: MelConfig = MelConfig(), *, iterations: int = 32, momentum: float = 0.99
+    mel: Float[Tensor, "B M W"],
+    config: MelConfig = MelConfig(),
+    *,
+    iterations: int = 32,
+    momentum: float = 0.99,
 ) -> Float[Tensor, "B L"]:
     """Find sound in [-1, 1] whose log-mel picture is near ``mel``; the same picture always gives the same sound.
 

@@ -75,7 +75,9 @@ class Parts:
         config = read_json(self.folder / "scheduler" / "scheduler_config.json")
         own = self._class_name("scheduler")
         chosen = scheduler_class(self.solver or own, where=self.folder)
-        flow = _flow_settings(config) if own.startswith("FlowMatch") and self.solver not in (None, own) else {}
+        flow = (
+            _flow_settings(config) if own.startswith("FlowMatch") and self.solver not in (None, own) else {}
+        )
         return chosen.from_config({**config, **flow, "_class_name": chosen.__name__})
 
     @cached_property
@@ -86,7 +88,9 @@ class Parts:
     @property
     def loaded(self) -> frozenset[str]:
         """Names of the parts that are in memory."""
-        return frozenset(name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property))
+        return frozenset(
+            name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)
+        )
 
     def _read(self, name: str, dtype: torch.dtype) -> Any:
         return read_part(self.folder, name, self._class_name(name), dtype=dtype, device=self.device)
@@ -94,7 +98,8 @@ class Parts:
     def _class_name(self, name: str) -> str:
         if name not in self.index:
             raise ModelError(
-                f"{self.folder / INDEX_FILE} names {', '.join(self.index)}; expected a {name} too. Fetch the model again."
+                f"{self.folder / INDEX_FILE} names {', '.join(self.index)}; expected a {name} too. "
+                "Fetch the model again."
             )
         return self.index[name]
 
@@ -112,4 +117,8 @@ def denoiser_name(folder: Path, index: Index) -> str:
 
 def _flow_settings(config: dict[str, Any]) -> dict[str, Any]:
     """What other solvers must be told to follow a flow-matching schedule."""
-    return {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": config.get("shift", 1.0)}
+    return {
+        "use_flow_sigmas": True,
+        "prediction_type": "flow_prediction",
+        "flow_shift": config.get("shift", 1.0),
+    }

@@ -119,7 +119,9 @@ def create_picture_codec(
         iterations = PREVIEW_ITERATIONS if is_preview else 32
         vocoder = lambda picture: griffin_lim(picture, mel, iterations=iterations)  # noqa: E731
     codecs: dict[str, PictureCodec] = {
-        "image": ImageCodec(), "audio": AudioCodec(mel, vocoder), "video": VideoCodec(fps)
+        "image": ImageCodec(),
+        "audio": AudioCodec(mel, vocoder),
+        "video": VideoCodec(fps),
     }
     return codecs[modality]
 

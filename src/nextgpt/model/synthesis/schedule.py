@@ -41,9 +41,13 @@ class Schedule:
         """
         most = scheduler.config.num_train_timesteps
         if not 1 <= num_steps <= most:
-            raise ConfigError(f"{num_steps} denoising steps were asked for; expected 1 to {most}. Set steps=12, say.")
+            raise ConfigError(
+                f"{num_steps} denoising steps were asked for; expected 1 to {most}. Set steps=12, say."
+            )
         if not 0 < strength <= 1:
-            raise ConfigError(f"The strength of an edit is {strength}; expected above 0, up to 1. Set 0.6, say.")
+            raise ConfigError(
+                f"The strength of an edit is {strength}; expected above 0, up to 1. Set 0.6, say."
+            )
         kept = max(1, round(num_steps * strength))
         planned = min(max(kept, round(kept / strength)), most)
         run = type(scheduler).from_config(scheduler.config)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nextgpt.errors import ModelError, unknown
 from nextgpt.model.synthesis.base import Conditions
-from nextgpt.model.synthesis.folder import INDEX_FILE, read_index, read_part
+from nextgpt.model.synthesis.folder import INDEX_FILE, read_index, read_part, write_negative_condition
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ class TextConditioner:
         self.device = torch.device(device)
         self._class_name = read_index(self.folder).get("text_encoder", "none")
         if self._class_name not in TEXT_ENCODERS:
-            raise ModelError(f"{self.folder / INDEX_FILE}: {unknown('text encoder', self._class_name, TEXT_ENCODERS)}")
+            raise ModelError(
+                f"{self.folder / INDEX_FILE}: {unknown('text encoder', self._class_name, TEXT_ENCODERS)}"
+            )
 
     @torch.inference_mode()
     def encode(self, captions: Sequence[str]) -> Conditions:
@@ -80,9 +82,7 @@ class TextConditioner:
     @cached_property
     def text_encoder(self) -> Any:
         """Tokens to vectors."""
-        return read_part(
-            self.folder, "text_encoder", self._class_name, dtype=self.dtype, device=self.device
-        )
+        return read_part(self.folder, "text_encoder", self._class_name, dtype=self.dtype, device=self.device)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -97,3 +97,8 @@ class TextConditioner:
                 f"The tokenizer in {home} cannot be read ({error}); expected one saved by transformers. "
                 "Fetch the model again."
             ) from error
+
+
+def add_negative_condition(folder: str | Path) -> None:
+    """Encode the empty caption with the folder's own text encoder and keep the result beside its parts."""
+    write_negative_condition(folder, TextConditioner(folder).encode([""])[0])
