@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nextgpt.config import LanguageModelConfig, ModelConfig, PartSource, SynthesizerConfig
+from nextgpt.config import LanguageModelConfig, ModelConfig, PartSource, SynthesizerConfig, read_config
 from nextgpt.message import Audio, Conversation, Image, Medium, Message, Part, Text, Video
 from nextgpt.miniworld.language import Dialogue, Say, canonical_caption, sample_dialogue
 from nextgpt.miniworld.render import render
@@ -26,7 +26,7 @@ from nextgpt.train.alignment import Example, Targets, alignment_loss, prepare
 from nextgpt.train.fit import fit
 from nextgpt.train.pretrain.attention import float32_attention
 from nextgpt.train.recipe import AlignmentRecipe, Report
-from nextgpt.train.stage import STAGES
+from nextgpt.train.stage import ENCODING_ALIGNMENT, STAGES
 
 _MADE: dict[str, Medium] = {
     "image": Image(PIL.Image.new("RGB", (1, 1))),
@@ -126,10 +126,16 @@ def remembered_targets(conditioners: dict[str, TextConditioner]) -> Targets:
 
 def join(recipe: AlignmentRecipe) -> NextGPT:
     """Join the frozen parts, with what earlier stages trained where there were any."""
+    weights = recipe.model / WEIGHTS_FILE
+    is_begun = recipe.stage != ENCODING_ALIGNMENT.name and weights.is_file()
     config = ModelConfig(
         name=recipe.model.name,
         encoder=PartSource(path="encoder"),
-        llm=LanguageModelConfig(source=PartSource(path="llm"), template="nano", lora=recipe.lora),
+        llm=LanguageModelConfig(
+            source=PartSource(path="llm"),
+            template="nano",
+            lora=read_config(recipe.model).llm.lora if is_begun else None,  # only instruction tuning gives it some
+        ),
         input_projection=recipe.input_projection,
         synthesizers={
             name: SynthesizerConfig(source=PartSource(path=name), output_projection=recipe.output_projections[name])
@@ -138,8 +144,8 @@ def join(recipe: AlignmentRecipe) -> NextGPT:
     )
     torch.manual_seed(recipe.fit.seed)
     model = build_model(config, recipe.model)
-    if (recipe.model / WEIGHTS_FILE).is_file() and recipe.stage != "encoding-alignment":
-        load_trained(model, recipe.model / WEIGHTS_FILE, is_merged=False)
+    if is_begun:
+        load_trained(model, weights, is_merged=False)
     return model
 
 

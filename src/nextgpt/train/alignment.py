@@ -39,7 +39,7 @@ def prepare(model: NextGPT, stage: Stage, lora: LoraConfig) -> None:
     model.requires_grad_(False)
     if "lora" in stage.trains:
         if not extract(model.llm.transformer):
-            model.llm.adapt(rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout, targets=lora.targets)
+            model.adapt(lora)  # the model notes the settings, which its config.json must name
         for name, parameter in model.llm.transformer.named_parameters():
             parameter.requires_grad_(".lora_" in name)
     for name, part in _trainable_parts(model).items():
