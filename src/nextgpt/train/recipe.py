@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from nextgpt.config import InputProjectionConfig, LoraConfig, OutputProjectionConfig
+from nextgpt.config import InputProjectionConfig, LoraConfig, OutputProjectionConfig, parse
 from nextgpt.errors import ConfigError, unknown
 from nextgpt.model.encoding.config import EncoderConfig
 from nextgpt.train.fit import FitConfig
@@ -91,34 +91,62 @@ class AlignmentRecipe(BaseRecipe):
     lora: LoraConfig
 
 
-Recipe = Annotated[
-    AutoencoderRecipe | DiffusionRecipe | LanguageModelRecipe | EncoderRecipe | AlignmentRecipe,
-    Field(discriminator="kind"),
-]
-_ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Recipe)
+Recipe = AutoencoderRecipe | DiffusionRecipe | LanguageModelRecipe | EncoderRecipe | AlignmentRecipe
+RECIPES: dict[str, type[BaseRecipe]] = {
+    "autoencoder": AutoencoderRecipe,
+    "diffusion": DiffusionRecipe,
+    "language_model": LanguageModelRecipe,
+    "encoder": EncoderRecipe,
+    "alignment": AlignmentRecipe,
+}
+"""What a recipe says, by its ``kind``."""
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe; ``overrides`` are ``key.sub=value`` with values as YAML writes them.
 
+    A recipe may name another as its ``base`` (relative to itself), and then says only what is different.
+
     Raises:
         ConfigError: there is no such file, it is no YAML mapping, or a key or value is wrong.
     """
+    values = _read_values(path)
+    for override in overrides:
+        _override(values, override)
+    kind = values.get("kind")
+    if kind not in RECIPES:
+        raise ConfigError(f"{path}: {unknown('kind', str(kind), RECIPES)}")
+    return parse(RECIPES[kind], values, where=str(path))
+
+
+def _read_values(path: Path, followed: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The settings of a recipe laid over those of its base; ``followed`` are the recipes that led here."""
+    if path.resolve() in followed:
+        chain = " -> ".join(step.name for step in (*followed, path))
+        raise ConfigError(f"{path} is its own base ({chain}); expected a chain that ends. Correct one of these.")
     if not path.is_file():
-        raise ConfigError(f"{path} is no file; expected a recipe in YAML. The recipes of nano are in recipes/nano/.")
+        named = f", which {followed[-1]} names as its base" if followed else ""
+        raise ConfigError(f"{path} is no file{named}; expected a recipe in YAML. Those of nano are in recipes/nano/.")
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is not YAML: {error}. Correct the file.") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds a {type(values).__name__}; expected a mapping of settings.")
-    for override in overrides:
-        _override(values, override)
-    try:
-        return _ADAPTER.validate_python(values)
-    except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"{path}: {lines}. Correct these settings.") from None
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    return _laid_over(_read_values(path.parent / str(base), (*followed, path.resolve())), values)
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """``above`` over ``below``: mappings are merged key by key, anything else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        beneath = below.get(key)
+        both = isinstance(value, dict) and isinstance(beneath, dict)
+        merged[key] = _laid_over(beneath, value) if both else value
+    return merged
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -130,7 +158,10 @@ def _override(values: dict[str, Any], override: str) -> None:
         if not isinstance(values.get(key), dict):
             raise ConfigError(unknown("setting", key, [k for k, v in values.items() if isinstance(v, dict)]))
         values = values[key]
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"The override {override!r} has no value in YAML; quote the text, as {name}='\"...\"'.") from None
 
 
 def run_recipe(recipe: Recipe, report: Report | None = None) -> bool:
