@@ -88,7 +88,7 @@ def write_tiny_stable_diffusion(
         parts,
         pipeline="StableDiffusionPipeline",
         negative_condition=negative,
-        settings=SynthesisSettings(steps=3, guidance=7.5),
+        settings=SynthesisSettings(steps=3, guidance=7.5, solver=None),
     )
     return Path(folder)
 
@@ -156,7 +156,7 @@ def write_tiny_audioldm(folder: str | Path, *, seed: int = 0) -> Path:
         parts,
         pipeline="AudioLDMPipeline",
         negative_condition=negative,
-        settings=SynthesisSettings(steps=3, guidance=2.5, mel=mel, latent_shape=(1, 4, 8, 8)),
+        settings=SynthesisSettings(steps=3, guidance=2.5, solver=None, mel=mel, latent_shape=(1, 4, 8, 8)),
     )
     return Path(folder)
 
@@ -189,7 +189,7 @@ def write_tiny_zeroscope(folder: str | Path, *, seed: int = 0) -> Path:
         parts,
         pipeline="TextToVideoSDPipeline",
         negative_condition=negative,
-        settings=SynthesisSettings(steps=3, guidance=9.0, latent_shape=(3, 4, 8, 8)),
+        settings=SynthesisSettings(steps=3, guidance=9.0, solver=None, latent_shape=(3, 4, 8, 8)),
     )
     return Path(folder)
 

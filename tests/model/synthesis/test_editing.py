@@ -28,10 +28,9 @@ def test_the_weaker_the_edit_the_nearer_the_source(families: Families, family: s
     conditions = conditions_of(synthesizer, 1)
     distances = [
         (last_latents(synthesizer, conditions, seeds=[1], source=source, strength=strength) - latents).norm()
-        / latents.norm()
         for strength in (0.001, 0.3, 0.9)
     ]
-    assert distances[0] < 0.1
+    assert distances[0] < 0.15 * distances[2]
     assert distances[0] < distances[1] < distances[2]
 
 

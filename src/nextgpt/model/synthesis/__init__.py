@@ -63,7 +63,7 @@ def load_synthesizer(
     name = denoiser_name(folder, index)
     config = read_json(folder / name / "config.json")
     kind = denoiser_kind(index[name], config, where=str(folder / name))
-    settings = settings or read_settings(folder) or kind.settings
+    settings = (settings or read_settings(folder)).over(kind.settings)
     return LatentDiffusion(
         modality,
         kind,

@@ -88,7 +88,7 @@ DENOISERS: dict[str, DenoiserKind] = {
         predict=_predict_transformer,
         latent_shape=_transformer_shape,
         condition_shape=lambda config: (config["max_text_seq_length"], config["text_embed_dim"]),
-        settings=SynthesisSettings(),
+        settings=SynthesisSettings(solver=FAST_SOLVER),
     ),
     # Stable Diffusion 1 and 2
     "UNet2DConditionModel": DenoiserKind(

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -56,11 +56,11 @@ def read_index(folder: Path) -> Index:
     }
 
 
-def read_settings(folder: Path) -> SynthesisSettings | None:
-    """Read ``nextgpt.json``, if there is one. Raises :class:`ModelError` where it is wrong."""
+def read_settings(folder: Path) -> SynthesisSettings:
+    """Read ``nextgpt.json``; nothing is set where there is none. Raises :class:`ModelError` where it is wrong."""
     path = folder / SETTINGS_FILE
     if not path.is_file():
-        return None
+        return SynthesisSettings()
     try:
         return SynthesisSettings.model_validate(read_json(path))
     except ValidationError as error:
@@ -80,7 +80,7 @@ def read_negative_condition(folder: Path) -> Float[Tensor, "Q C"] | None:
     if NEGATIVE_KEY not in tensors or tensors[NEGATIVE_KEY].ndim != 2:
         held = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
         raise WeightsError(
-            f"{path} holds {held}; expected {NEGATIVE_KEY} (Q, C). Write it with write_negative_condition."
+            f"{path} holds {held}; expected {NEGATIVE_KEY} (Q, C). Write it with add_negative_condition."
         )
     return tensors[NEGATIVE_KEY].float()
 
@@ -95,7 +95,7 @@ def write_folder(
     parts: Mapping[str, Saveable] = {},
     *,
     pipeline: str = "DiffusionPipeline",
-    settings: BaseModel | None = None,
+    settings: SynthesisSettings | None = None,
     negative_condition: Float[Tensor, "Q C"] | None = None,
 ) -> None:
     """Write parts as a diffusers folder. The index names these parts and those that lie in the folder already.
@@ -115,7 +115,7 @@ def write_folder(
         index[name] = [_library(part), type(part).__name__]
     path.write_text(json.dumps(index, indent=2) + "\n")
     if settings is not None:
-        (folder / SETTINGS_FILE).write_text(settings.model_dump_json(indent=2, exclude_defaults=True) + "\n")
+        (folder / SETTINGS_FILE).write_text(settings.model_dump_json(indent=2, exclude_unset=True) + "\n")
     if negative_condition is not None:
         write_negative_condition(folder, negative_condition)
 
@@ -168,13 +168,13 @@ def read_part(
         ModelError: The part's folder, its config or its safetensors files are missing.
         WeightsError: A file is damaged, or its tensors are not those of the config; each is named.
     """
+    from transformers import PreTrainedModel
+
     home = folder / name
     read_json(home / "config.json")
     variant = _checked_variant(home)
     kind = part_class(class_name, where=folder)
-    precision = {
-        "dtype" if hasattr(kind, "config_class") else "torch_dtype": dtype
-    }  # transformers', else diffusers'
+    precision = {"dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype": dtype}
     try:
         with _quiet():
             part, report = kind.from_pretrained(

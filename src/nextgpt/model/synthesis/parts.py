@@ -78,7 +78,7 @@ class Parts:
         flow = (
             _flow_settings(config) if own.startswith("FlowMatch") and self.solver not in (None, own) else {}
         )
-        return chosen.from_config({**config, **flow, "_class_name": chosen.__name__})
+        return chosen.from_config({**config, **flow})
 
     @cached_property
     def negative_condition(self) -> Tensor | None:

@@ -7,6 +7,8 @@ less. It is a diffusers model: saved, loaded and named in ``model_index.json`` l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
@@ -51,9 +53,9 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         self,
         in_channels: int = 3,
         latent_channels: int = 6,
-        widths: tuple[int, int] = (96, 128),
-        encoder_layers: tuple[int, int] = (2, 2),
-        decoder_layers: tuple[int, int] = (3, 2),
+        widths: Sequence[int] = (96, 128),
+        encoder_layers: Sequence[int] = (2, 2),
+        decoder_layers: Sequence[int] = (3, 2),
         latents_mean: list[float] | None = None,
         latents_std: list[float] | None = None,
     ) -> None:

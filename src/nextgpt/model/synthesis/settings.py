@@ -8,7 +8,7 @@ from nextgpt.model.synthesis.mel import MelConfig
 
 
 class SynthesisSettings(BaseModel):
-    """Settings of one synthesizer. A folder without them gets those of its kind of denoiser."""
+    """Settings of one synthesizer. What a folder leaves unset is as usual for its kind of denoiser."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,7 +19,7 @@ class SynthesisSettings(BaseModel):
     edit_strength: float = Field(default=0.6, gt=0, le=1)
     """How far editing goes back into noise where the caller says nothing."""
     solver: str | None = None
-    """A diffusers scheduler class to use in place of the folder's, on the same noise schedule."""
+    """A diffusers scheduler class to use on the folder's noise schedule; ``None`` takes the folder's own."""
     latent_shape: tuple[int, int, int, int] | None = None
     """(F, Z, H, W) of one medium's latents; ``None`` takes the denoiser's sample size."""
     fps: float = 8.0
@@ -28,3 +28,7 @@ class SynthesisSettings(BaseModel):
     """The picture of a sound."""
     preview_factors: tuple[tuple[float, float, float], ...] | None = None
     """Red, green and blue of each latent channel, for previews without the autoencoder; ``None`` decodes them."""
+
+    def over(self, usual: SynthesisSettings) -> SynthesisSettings:
+        """These settings where they are set, the usual ones elsewhere."""
+        return usual.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
