@@ -12,10 +12,19 @@ import typer
 from typer.exceptions import TyperException
 
 from nextgpt.cli.chat import chat
+from nextgpt.cli.evaluate import evaluate
+from nextgpt.cli.info import info
 from nextgpt.cli.models import models
+from nextgpt.cli.train import train
 from nextgpt.errors import NextGPTError
 
-COMMANDS: tuple[Callable[..., None], ...] = (chat, models)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "chat": chat,
+    "info": info,
+    "models": models,
+    "train": train,
+    "eval": evaluate,
+}
 """A new command is one file and one entry here."""
 
 OTHER_FAILURE, USER_MISTAKE = 1, 2
@@ -34,8 +43,8 @@ def _nextgpt() -> None:
     """Keeps commands named, were there only one of them."""
 
 
-for command in COMMANDS:
-    app.command()(command)
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,11 +37,16 @@ class Loaded:
     seconds: float
 
 
+def keep_libraries_quiet() -> None:
+    """Ask libraries that are imported from here on to print nothing."""
+    for setting, value in QUIET.items():
+        os.environ.setdefault(setting, value)
+
+
 def load(name: str) -> Loaded:
     """Load a model. Raises :class:`~nextgpt.errors.ModelError`."""
     start = time.perf_counter()
-    for setting, value in QUIET.items():
-        os.environ.setdefault(setting, value)
+    keep_libraries_quiet()
     from nextgpt import NextGPT
 
     model = NextGPT.from_pretrained(name)

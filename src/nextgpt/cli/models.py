@@ -5,9 +5,9 @@ from __future__ import annotations
 
 def models() -> None:
     """List what MODEL can be: embedded models, and what a folder or a Hub id serves for."""
-    from rich.console import Console
     from rich.table import Table
 
+    from nextgpt.cli.output import print_table
     from nextgpt.model.folder import EMBEDDED
 
     table = Table("MODEL", "what it is", box=None, pad_edge=False)
@@ -16,4 +16,4 @@ def models() -> None:
         table.add_row(name, f"embedded, {state}")
     table.add_row("FOLDER", "a model folder written by save_pretrained")
     table.add_row("OWNER/NAME", "a repository of the Hub that holds such a folder")
-    Console().print(table)
+    print_table(table)

@@ -1,4 +1,4 @@
-"""Results for programs: one JSON object on standard output, all else on standard error."""
+"""Results on standard output: one JSON object for programs, or a table for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import rich.table
+
+FILE_COLUMNS = 160
+"""Width of a table that is written where there is no terminal."""
 
 
 def print_json(make: Callable[[], Mapping[str, Any]]) -> None:
@@ -14,3 +20,11 @@ def print_json(make: Callable[[], Mapping[str, Any]]) -> None:
     with redirect_stdout(sys.stderr):
         result = make()
     print(json.dumps(result, ensure_ascii=False))
+
+
+def print_table(table: rich.table.Table) -> None:
+    """Print a table as wide as the terminal, or wide enough to be searched where there is none."""
+    from rich.console import Console
+
+    is_terminal = sys.stdout.isatty()
+    Console(width=None if is_terminal else FILE_COLUMNS).print(table)

@@ -1,48 +1,76 @@
-"""A bar on standard error while a medium is made."""
+"""Bars on standard error while something is made; plain lines where that is no terminal."""
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-from nextgpt.message import Progress
+
+def error_console() -> Console:
+    """Standard error; brackets in what is printed are no markup."""
+    return Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
-class StepBar:
-    """One bar for the medium at hand; gone when it is done, and never there where standard error is no terminal."""
+class Task:
+    """One bar at a time, renewed when something else begins.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: Standard error.
+        has_lines: What is told is printed line by line where ``console`` is no terminal, else nothing is.
+    """
+
+    def __init__(self, console: Console, *, has_lines: bool = True) -> None:
         self._console = console
-        self._bars: Bars | None = None
-        self._modality = ""
+        self._has_lines = has_lines
+        self._bar: Progress | None = None
+        self._what = ""
 
-    def step(self, step: Progress) -> None:
-        """Move on to ``step``; a step of another modality begins a new bar."""
+    def tell(self, what: str, done: int, total: int, details: str = "") -> None:
+        """Say that ``done`` of ``total`` is done of ``what``."""
         if not self._console.is_terminal:
+            if self._has_lines:
+                self._console.print(f"{what} {done}/{total} {details}".rstrip())
             return
-        if self._bars is None or step.modality != self._modality:
+        if self._bar is None or what != self._what:
             self.clear()
-            self._begin(step)
-        assert self._bars is not None
-        self._bars.update(self._bars.task_ids[0], completed=step.step, total=step.total)
+            self._begin(what, total)
+        assert self._bar is not None
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, details=details)
 
     def clear(self) -> None:
         """Take the bar away."""
-        if self._bars is not None:
-            self._bars.stop()
-        self._bars = None
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar = None
 
-    def _begin(self, step: Progress) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bars = Bars(*columns, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False)
-        self._bars.add_task(step.modality, total=step.total)
-        self._bars.start()
-        self._modality = step.modality
+    def _begin(self, what: str, total: int) -> None:
+        self._what = what
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[details]}"),
+            console=self._console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._bar.add_task(what, total=total, details="")
+        self._bar.start()
 
-    def __enter__(self) -> StepBar:
+    def __enter__(self) -> Task:
         return self
 
     def __exit__(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nextgpt.cli.progress import StepBar
+from nextgpt.cli.progress import Task
 from nextgpt.cli.terminal import Terminal, detect, printable
 from nextgpt.message import Event, Finished, Medium, Progress, Reply, TextPiece, file_name
 
@@ -28,12 +28,12 @@ class Screen:
     def tell(self, events: Iterator[Event], folder: Path) -> Reply:
         """Show an answer piece by piece, writing media under ``folder`` as they come; return it when it is whole."""
         said: list[str] = []  # modalities of the parts so far
-        with StepBar(self._console) as bar:
+        with Task(self._console, has_lines=False) as task:
             for event in events:
                 if isinstance(event, Progress):
-                    bar.step(event)
+                    task.tell(event.modality, event.step, event.total)
                     continue
-                bar.clear()
+                task.clear()
                 if isinstance(event, Finished):
                     self._end(event.reply)
                     return event.reply

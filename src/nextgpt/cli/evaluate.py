@@ -1,0 +1,48 @@
+"""``nextgpt eval``: how good a model is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+if TYPE_CHECKING:
+    import nextgpt.evaluate.suite
+
+
+def evaluate(
+    model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
+    suite: Annotated[str, Option(metavar="NAME", help="What is measured.")] = "miniworld",
+    limit: Annotated[int, Option(min=1, max=100_000, help="Cases a row.")] = 200,
+    out: Annotated[Path | None, Option(metavar="DIR", help="Write table, values and samples to look at.")] = None,
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure a model: shares of cases that come out right, with 95 % intervals and the judge's own accuracy."""
+    from nextgpt.cli.output import print_json
+    from nextgpt.evaluate.report import as_table, as_values
+
+    if json:
+        print_json(lambda: as_values(_measure(model, suite, limit, out)))
+    else:
+        print(as_table(_measure(model, suite, limit, out)))
+
+
+def _measure(model: str, suite: str, limit: int, out: Path | None) -> nextgpt.evaluate.suite.Results:
+    from nextgpt.cli.loading import keep_libraries_quiet
+    from nextgpt.cli.progress import Task, error_console
+    from nextgpt.evaluate import report
+    from nextgpt.evaluate import suite as suites
+    from nextgpt.media.target import writing
+
+    keep_libraries_quiet()
+    if out is not None:
+        with writing(out):  # what cannot be written is told before the work, not after it
+            out.mkdir(parents=True, exist_ok=True)
+    console = error_console()
+    with Task(console) as task:
+        results = suites.evaluate(model, suite, limit=limit, tell=task.tell)
+    if out is not None:
+        for path in report.write_report(results, out):
+            console.print(f"Written: {path}")
+    return results

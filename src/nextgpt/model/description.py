@@ -1,0 +1,198 @@
+"""What a model is made of, told from its configs alone: no weights are needed, and none are read.
+
+Modules are built on the meta device, where they have shapes but no content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nextgpt.config import LoraConfig, ModelConfig, PartSource
+from nextgpt.errors import ModelError
+from nextgpt.model.input_projection import create_input_projection
+from nextgpt.model.llm.signal_tokens import SignalIds, SignalTokens
+from nextgpt.model.output_projection import create_output_projection
+from nextgpt.model.weights import WEIGHTS_FILE
+
+UNKNOWN = "unknown"
+SYNTHESIS_PARTS = ("transformer", "unet", "vae", "vocoder", "text_encoder")
+"""Parts of a diffusers folder that hold parameters; the text encoder is used to train, never to answer."""
+DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
+"""How safetensors writes them, and torch."""
+
+
+@dataclass(frozen=True)
+class PartDescription:
+    """One part of a model."""
+
+    name: str
+    class_name: str
+    parameters: int
+    trainable: int
+    """Parameters that the alignments train."""
+    dtype: str
+    """Of the weights on disk, or as the config says where there are none."""
+    source: str
+    """A folder or file of the model, or a repository of the Hub."""
+    licence: str
+    """As the model card says."""
+
+
+@dataclass(frozen=True)
+class _Home:
+    """A frozen part's folder, and what is said of it."""
+
+    folder: Path
+    source: str
+    licence: str
+
+    def describe(self, name: str, module: nn.Module, weights: Path, config: dict[str, Any]) -> PartDescription:
+        dtype = _dtype(sorted(weights.glob("*.safetensors"))) or _configured_dtype(config)
+        return PartDescription(name, type(module).__name__, count(module), 0, dtype, self.source, self.licence)
+
+
+def describe(config: ModelConfig, folder: Path) -> list[PartDescription]:
+    """Describe every part, in the order in which data pass them; ``folder`` is the model's own.
+
+    Raises:
+        ModelError: The configs of a part are missing.
+    """
+    homes = {name: _home(source, folder) for name, source in config.sources.items()}
+    llm = _llm(homes["llm"].folder)
+    rows = [_encoder(homes["encoder"]), *_trained_around_llm(config, homes["llm"], llm, folder)]
+    for modality in config.synthesizers:
+        rows += _synthesizer(modality, homes[modality])
+    return rows
+
+
+def count(module: nn.Module) -> int:
+    """Parameters of a module; shared ones count once."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _trained_around_llm(config: ModelConfig, home: _Home, llm: nn.Module, folder: Path) -> Iterator[PartDescription]:
+    """The LLM with everything that this project trains before, in and after it."""
+    weights = folder / WEIGHTS_FILE
+    dtype, licence = _dtype([weights]) or "float32", _licence(folder)
+
+    def trained(name: str, class_name: str, parameters: int) -> PartDescription:
+        return PartDescription(name, class_name, parameters, parameters, dtype, WEIGHTS_FILE, licence)
+
+    vocabulary_size, width = llm.get_input_embeddings().weight.shape
+    with torch.device("meta"):
+        projection = create_input_projection(config.input_projection, width)
+        signals = SignalTokens(SignalIds(vocabulary_size), width)
+        outputs = {
+            modality: create_output_projection(row.output_projection, width)
+            for modality, row in config.synthesizers.items()
+        }
+    yield trained("input_projection", type(projection).__name__, count(projection))
+    yield home.describe("llm", llm, home.folder, llm.config.to_dict())
+    if config.llm.lora is not None:
+        yield trained("llm.lora", "LoRA", lora_parameters(llm, config.llm.lora))
+    yield trained("llm.signals", type(signals).__name__, count(signals))
+    for modality, output in outputs.items():
+        yield trained(f"output_projection.{modality}", type(output).__name__, count(output))
+
+
+def lora_parameters(llm: nn.Module, lora: LoraConfig) -> int:
+    """Parameters of the adapters that a LoRA config gives to an LLM."""
+    layers = [
+        module
+        for name, module in llm.named_modules()
+        if isinstance(module, nn.Linear) and name.rpartition(".")[2] in lora.targets
+    ]
+    return sum(lora.rank * (layer.in_features + layer.out_features) for layer in layers)
+
+
+def _encoder(home: _Home) -> PartDescription:
+    from nextgpt.model.encoding import ImageBind
+    from nextgpt.model.encoding.folder import read_encoder_config
+
+    config = read_encoder_config(home.folder)
+    with torch.device("meta"):
+        encoder = ImageBind(config)
+    return home.describe("encoder", encoder, home.folder, {})
+
+
+def _llm(folder: Path) -> nn.Module:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{folder} cannot be read ({error}); expected the config.json of a causal LM. Fetch the model again."
+        ) from error
+
+
+def _synthesizer(modality: str, home: _Home) -> Iterator[PartDescription]:
+    from nextgpt.model.synthesis.folder import part_class, read_index, read_json
+
+    index = read_index(home.folder)
+    for name in SYNTHESIS_PARTS:
+        if name in index:
+            config = read_json(home.folder / name / "config.json")
+            with torch.device("meta"):
+                module = _from_config(part_class(index[name], where=home.folder), home.folder / name, config)
+            yield home.describe(f"{modality}.{name}", module, home.folder / name, config)
+
+
+def _from_config(kind: Any, folder: Path, config: dict[str, Any]) -> nn.Module:
+    """Build a model of transformers, which names the class of its config, or one of diffusers."""
+    config_class = getattr(kind, "config_class", None)
+    return kind.from_config(config) if config_class is None else kind(config_class.from_pretrained(folder))
+
+
+def _home(source: PartSource, folder: Path) -> _Home:
+    """Where a part's configs are; of a repository of the Hub, only they are fetched."""
+    from nextgpt.model.parts import fetch, find_folder
+
+    if source.hub is None:
+        part = find_folder(source, folder)
+        return _Home(part, f"{source.path}/", _licence(part, folder))
+    part = fetch(source.hub, source.revision, only=("*.json", "README.md"))
+    version = f"@{source.revision}" if source.revision else ""
+    return _Home(part, source.hub + version, _licence(part))
+
+
+def _licence(*folders: Path) -> str:
+    """The licence that the first model card among ``folders`` names in its header."""
+    for folder in folders:
+        card = folder / "README.md"
+        header = card.read_text(encoding="utf-8", errors="replace")[:4096] if card.is_file() else ""
+        found = re.search(r"\A---\s.*?^license:\s*(\S+)", header, flags=re.DOTALL | re.MULTILINE)
+        if found:
+            return found[1].strip("\"'")
+    return UNKNOWN
+
+
+def _dtype(files: Iterable[Path]) -> str | None:
+    """The commonest type among the tensors of weights files, by their headers; ``None`` where there is no file."""
+    from safetensors import SafetensorError, safe_open
+
+    found: Counter[str] = Counter()
+    for path in files:
+        if path.is_file():
+            try:
+                with safe_open(path, framework="pt") as tensors:
+                    found.update(tensors.get_slice(key).get_dtype() for key in tensors.keys())  # noqa: SIM118
+            except (SafetensorError, OSError) as error:
+                raise ModelError(
+                    f"{path} is damaged ({error}); expected a whole safetensors file. Fetch the model again."
+                ) from error
+    return DTYPES.get(commonest := found.most_common(1)[0][0], commonest) if found else None
+
+
+def _configured_dtype(config: dict[str, Any]) -> str:
+    return str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nextgpt.cli.app import main
+from nextgpt.evaluate import suite
+from nextgpt.evaluate.score import Score
+
+Printed = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
+    """What was asked for; one row is the answer."""
+    asked = []
+
+    def evaluate(name: str, suite_name: str, *, limit: int, tell: suite.Tell) -> suite.Results:
+        asked.append((name, suite_name, limit))
+        tell("drawings", 1, 2)
+        print("a library that prints")
+        return suite.Results(name, suite_name, (Score("questions", 0.5, 0.25, 0.75, 8, None),), ())
+
+    monkeypatch.setattr(suite, "evaluate", evaluate)
+    return asked
+
+
+def test_json_is_one_object_of_the_promised_form(measured: list, capsys: Printed) -> None:
+    assert main(["eval", "nano", "--limit", "8", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert measured == [("nano", "miniworld", 8)]
+    row = {"name": "questions", "value": 0.5, "low": 0.25, "high": 0.75, "cases": 8, "judge": None}
+    assert json.loads(printed.out) == {"model": "nano", "suite": "miniworld", "rows": [row]}
+    assert "drawings 1/2\n" in printed.err
+
+
+def test_the_table_names_every_row(capsys: Printed) -> None:
+    assert main(["eval"]) == 0
+    assert "| questions | 50.0 |" in capsys.readouterr().out
+
+
+def test_out_takes_the_report(tmp_path: Path, capsys: Printed) -> None:
+    assert main(["eval", "--out", str(tmp_path / "report"), "--json"]) == 0
+    assert json.loads((tmp_path / "report" / "results.json").read_text()) == json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("arguments", [["--limit", "0"], ["--limit", "x"], ["--out", "/dev/null/x"]])
+def test_a_users_mistake_is_status_2(arguments: list[str], capsys: Printed) -> None:
+    assert main(["eval", *arguments]) == 2
+    assert capsys.readouterr().out == ""
