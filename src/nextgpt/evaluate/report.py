@@ -1,0 +1,50 @@
+"""Results as values for programs, as a table for readers, and as files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nextgpt.evaluate.score import Score
+from nextgpt.evaluate.suite import Results
+from nextgpt.media.target import writing
+
+RESULTS_FILE, TABLE_FILE, SHEET_FILE = "results.json", "results.md", "samples.png"
+
+
+def as_values(results: Results) -> dict[str, Any]:
+    """Results as ``nextgpt eval --json`` prints them."""
+    rows = [
+        {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(score).items()}
+        for score in results.scores
+    ]
+    return {"model": results.model, "suite": results.suite, "rows": rows}
+
+
+def as_table(results: Results) -> str:
+    """Results as a table in Markdown; shares and intervals in per cent."""
+    heading = f"| {results.suite} | {results.model} | 95 % interval | cases | judge |"
+    return "\n".join([heading, "| --- | ---: | :---: | ---: | ---: |", *map(_line, results.scores)]) + "\n"
+
+
+def _line(score: Score) -> str:
+    judge = "" if score.judge is None else f"{100 * score.judge:.1f}"
+    interval = f"{100 * score.low:.1f} – {100 * score.high:.1f}"
+    return f"| {score.name} | {100 * score.value:.1f} | {interval} | {score.cases} | {judge} |"
+
+
+def write_report(results: Results, folder: Path) -> list[Path]:
+    """Write values, table and contact sheet into ``folder``. Raises :class:`~nextgpt.errors.MediaError`."""
+    from nextgpt.evaluate.sheet import contact_sheet
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RESULTS_FILE).write_text(json.dumps(as_values(results), indent=1, ensure_ascii=False) + "\n")
+        (folder / TABLE_FILE).write_text(as_table(results))
+    paths = [folder / RESULTS_FILE, folder / TABLE_FILE]
+    if results.samples:
+        contact_sheet(results.samples).save(folder / SHEET_FILE)
+        paths.append(folder / SHEET_FILE)
+    return paths
