@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nextgpt.config import LanguageModelConfig, ModelConfig, PartSource, SynthesizerConfig, read_config
+from nextgpt.errors import ConfigError
 from nextgpt.message import Audio, Conversation, Image, Medium, Message, Part, Text, Video
 from nextgpt.miniworld.language import Dialogue, Say, canonical_caption, sample_dialogue
 from nextgpt.miniworld.render import render
@@ -134,7 +135,8 @@ def join(recipe: AlignmentRecipe) -> NextGPT:
         llm=LanguageModelConfig(
             source=PartSource(path="llm"),
             template="nano",
-            lora=read_config(recipe.model).llm.lora if is_begun else None,  # only instruction tuning gives it some
+            # Only instruction tuning gives it some; a stage that is run again finds what it gave before.
+            lora=read_config(recipe.model).llm.lora if is_begun else None,
         ),
         input_projection=recipe.input_projection,
         synthesizers={
@@ -144,6 +146,11 @@ def join(recipe: AlignmentRecipe) -> NextGPT:
     )
     torch.manual_seed(recipe.fit.seed)
     model = build_model(config, recipe.model)
+    if model.encoder.width != recipe.input_projection.encoder_width:
+        raise ConfigError(
+            f"input_projection.encoder_width is {recipe.input_projection.encoder_width}; the encoder in {recipe.model} "
+            f"gives vectors of {model.encoder.width}. Set it to that."
+        )
     if is_begun:
         load_trained(model, weights, is_merged=False)
     return model

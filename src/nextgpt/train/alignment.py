@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nextgpt.config import LoraConfig
+from nextgpt.errors import ConfigError
 from nextgpt.message import Conversation
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.language_model import NO_TOKEN, Thoughts
@@ -112,6 +113,11 @@ def condition_losses(
         hidden, texts = zip(*pairs, strict=True)
         wanted = targets(modality, texts)  # (B, Q, C)
         said = model.condition(modality, torch.stack(hidden))
+        if said.shape != wanted.shape:
+            raise ConfigError(
+                f"The {modality} output projection gives {tuple(said.shape[1:])} (queries, condition_width); its "
+                f"synthesizer's text encoder says {tuple(wanted.shape[1:])}. Set output_projections.{modality} so."
+            )
         losses[modality] = (said.float() - wanted).square().mean()
     return losses
 

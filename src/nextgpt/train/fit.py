@@ -8,7 +8,6 @@ nothing about what is trained; it is given modules, batches and a loss.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -20,7 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from nextgpt.errors import NextGPTError
+from nextgpt.errors import ModelError, NextGPTError
 from nextgpt.train.optimizers import create_optimizers
 
 Batch = Any
@@ -92,6 +91,7 @@ def fit(
     average = {name: p.detach().clone() for name, p in trained.items()} if config.ema_decay else {}
     checkpoint = folder / "checkpoint.pt"
     first = _resume(checkpoint, trained, average, optimizers) if checkpoint.exists() else 0
+    _forget_metrics_after(first, folder / "metrics.jsonl")
     noise = torch.Generator(device=device)
     started, last_log = time.monotonic(), first
     autocast = torch.autocast(device, torch.bfloat16) if config.bf16 else nullcontext()
@@ -104,8 +104,9 @@ def fit(
                 losses = loss(batch, noise)
             if not torch.isfinite(losses["loss"]):
                 raise Divergence(
-                    f"The loss is {losses['loss'].item()} at step {step} (batch seed [{config.seed}, {step}]); expected "
-                    f"a finite number. Lower the learning rate, or look at that batch. {checkpoint} holds the last state."
+                    f"The loss is {losses['loss'].item()} at step {step} (batch seed [{config.seed}, {step}]); "
+                    "expected a finite number. Lower the learning rate, or look at that batch. "
+                    f"{checkpoint} holds the last state."
                 )
             losses["loss"].backward()
             norm = nn.utils.clip_grad_norm_(trained.values(), config.clip_norm)
@@ -163,22 +164,32 @@ def _save(path: Path, step: int, trained: Mapping, average: Mapping, optimizers:
     }
     unfinished = path.with_suffix(".unfinished")
     torch.save(state, unfinished)
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
 def _resume(path: Path, trained: Mapping, average: dict, optimizers: list) -> int:
     """Take up the state of ``path``; return the number of steps done."""
     state = torch.load(path, weights_only=True)
-    if state["trained"].keys() != trained.keys():
-        odd = sorted(state["trained"].keys() ^ trained.keys())[:5]
-        raise NextGPTError(
-            f"{path} holds other parameters than this run trains (for example {', '.join(odd)}); "
+    found = {(name, value.shape) for name, value in state["trained"].items()}
+    odd = sorted({name for name, _ in found ^ {(name, p.shape) for name, p in trained.items()}})
+    if odd or len(optimizers) != len(state["optimizers"]):
+        raise ModelError(
+            f"{path} holds other parameters than this run trains (for example {', '.join(odd[:5]) or 'of Muon'}); "
             "expected a checkpoint of the same recipe. Choose another output folder, or delete the checkpoint."
         )
     for name, value in state["trained"].items():
         trained[name].data.copy_(value)
-    for name, value in state["average"].items():
-        average[name].copy_(value)
+    for name, value in average.items():
+        value.copy_(state["average"].get(name, state["trained"][name]))
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)
     return state["step"]
+
+
+def _forget_metrics_after(step: int, path: Path) -> None:
+    """Cut off what was logged after the checkpoint that a run goes on from, since it is logged again."""
+    if not path.is_file():
+        return
+    lines = path.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    path.write_text("".join(kept))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nextgpt.config import parse
+from nextgpt.errors import ConfigError, ModelError, unknown
 from nextgpt.train.recipe import (
     AlignmentRecipe,
     AutoencoderRecipe,
@@ -31,8 +35,10 @@ class PartKind:
 
 
 def _train_autoencoder(recipe: AutoencoderRecipe, report: Report | None) -> None:
+    from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
     from nextgpt.train.pretrain.autoencoder import pretrain_autoencoder
 
+    check_settings(PatchAutoencoder, recipe.architecture, where="architecture")
     pretrain_autoencoder(
         recipe.modality,
         architecture=recipe.architecture,
@@ -44,19 +50,28 @@ def _train_autoencoder(recipe: AutoencoderRecipe, report: Report | None) -> None
 
 
 def _train_diffusion(recipe: DiffusionRecipe, report: Report | None) -> None:
+    from diffusers import CogVideoXTransformer3DModel
+    from transformers import CLIPTextConfig
+
     from nextgpt.miniworld.language import canonical_caption
     from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
+    from nextgpt.model.synthesis.settings import SynthesisSettings
     from nextgpt.train.pretrain.diffusion import DiffusionTrainer, pretrain_diffusion
     from nextgpt.train.pretrain.pixels import PIXELS
     from nextgpt.train.pretrain.tokenizer import train_tokenizer
 
+    check_settings(CogVideoXTransformer3DModel, recipe.denoiser, where="denoiser")
+    check_settings(CLIPTextConfig, recipe.text_encoder, where="text_encoder")
+    parse(SynthesisSettings, recipe.settings, where="settings")
     folder = recipe.model / recipe.modality
+    autoencoder = PatchAutoencoder.from_pretrained(made_before(folder / "vae"))
+    initial = made_before(recipe.model / recipe.initial) if recipe.initial else None
     draw, _ = PIXELS[recipe.modality]
     rng = np.random.default_rng(recipe.fit.seed)
     captions = [canonical_caption(draw(rng, "train")) for _ in range(TOKENIZER_TEXTS)]
     trainer = DiffusionTrainer(
         recipe.modality,
-        autoencoder=PatchAutoencoder.from_pretrained(folder / "vae"),
+        autoencoder=autoencoder,
         tokenizer=train_tokenizer(captions, recipe.vocabulary, for_captions=True),
         denoiser=recipe.denoiser,
         text_encoder=recipe.text_encoder,
@@ -67,15 +82,18 @@ def _train_diffusion(recipe: DiffusionRecipe, report: Report | None) -> None:
         recipe.fit,
         folder=folder,
         work_folder=recipe.work,
-        initial=recipe.model / recipe.initial if recipe.initial else None,
+        initial=initial,
         settings=recipe.settings,
         report=report,
     )
 
 
 def _train_language_model(recipe: LanguageModelRecipe, report: Report | None) -> None:
+    from transformers import LlamaConfig
+
     from nextgpt.train.pretrain.language_model import pretrain_language_model
 
+    check_settings(LlamaConfig, recipe.architecture, where="architecture")
     pretrain_language_model(
         vocabulary=recipe.vocabulary,
         dialogues=recipe.dialogues,
@@ -103,6 +121,21 @@ def _train_alignment(recipe: AlignmentRecipe, report: Report | None) -> None:
     from nextgpt.train.align_miniworld import align
 
     align(recipe, report)
+
+
+def check_settings(kind: type, settings: Mapping[str, Any], *, where: str) -> None:
+    """Raise :class:`ConfigError` for a setting that ``kind`` does not take; some kinds would silently ignore it."""
+    known = [f.name for f in fields(kind)] if is_dataclass(kind) else [*inspect.signature(kind.__init__).parameters][1:]
+    for name in settings:
+        if name not in known:
+            raise ConfigError(f"{where}: {unknown('setting', name, known)}")
+
+
+def made_before(folder: Path) -> Path:
+    """``folder``, if it is there. Raises :class:`ModelError` that says to run the recipe that makes it."""
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is missing; expected a part made before. Run the recipe that makes it first.")
+    return folder
 
 
 PARTS: dict[str, PartKind] = {

@@ -161,7 +161,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     try:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"The override {override!r} has no value in YAML; quote the text, as {name}='\"...\"'.") from None
+        raise ConfigError(f"The value of {override!r} is not YAML; quote it, for example {name}='\"text\"'.") from None
 
 
 def run_recipe(recipe: Recipe, report: Report | None = None) -> bool:

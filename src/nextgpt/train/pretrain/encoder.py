@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -101,9 +101,10 @@ class ContrastiveTrainer:
         """Draw pairs of every modality, in families."""
         batch = []
         for draw, tower, share in KINDS.values():
+            draw_one = partial(draw, rng, "train")
             contents: list[Content] = []
             while len(contents) < size * share:
-                contents += relatives(draw(rng, "train"), lambda: draw(rng, "train"), rng)
+                contents += relatives(draw_one(), draw_one, rng)
             contents = [replace(c, sound=None) if isinstance(c, Clip) else c for c in contents]
             texts = [
                 canonical_caption(c) if rng.random() < CANONICAL_SHARE else caption(c, rng, "train") for c in contents

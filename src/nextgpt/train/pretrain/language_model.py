@@ -6,8 +6,9 @@ What a picture shows and what a request asks for, the model first learns in word
     <|assistant|>This is a red cat.<|end|><|user|>Draw it on the sea.<|end|>
     <|assistant|>Here it is.<|image|>large red cat top left, sea background<|close|><|end|>
 
-The alignments then put soft tokens in the place of given captions and signal tokens in the place of written ones. Written
-captions are also what the cascade passes on, so this model is the baseline that the direct way is measured against.
+The alignments then put soft tokens in the place of given captions and signal tokens in the place of written ones.
+Written captions are also what the cascade passes on, so this model is the baseline that the direct way is measured
+against.
 """
 
 from __future__ import annotations
