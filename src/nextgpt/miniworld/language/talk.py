@@ -22,7 +22,7 @@ CLOSING_SHARE = 0.05
 LOWER_CASE_SHARE = 0.4
 NO_STOP_SHARE = 0.35
 """How often people begin in lower case, and leave out the last full stop or question mark."""
-TRIES = 40
+TRIES = 30
 """How often a move is tried before it is given up."""
 
 BRIEF_ANSWER = "Here you are."

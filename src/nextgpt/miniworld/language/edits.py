@@ -1,0 +1,353 @@
+"""Edits: what is to change in the last picture, sound or video, or in one that is given along. One row an edit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from nextgpt.miniworld.language import changes
+from nextgpt.miniworld.language.changes import Edited
+from nextgpt.miniworld.language.dialogue import Turn, difference
+from nextgpt.miniworld.language.phrasing import Phrasings
+from nextgpt.miniworld.language.talk import Talk, present
+from nextgpt.miniworld.scene import Content
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A row: of which modalities, how the content changes, and how it is said."""
+
+    modalities: tuple[str, ...]
+    change: Callable[[Talk, Content], Edited | None]
+    """None where this content cannot be changed so."""
+    phrasings: Phrasings
+
+
+SEEN, HEARD = ("image", "video"), ("audio",)
+EDITS = (
+    Edit(
+        SEEN,
+        changes.background,
+        Phrasings(
+            (
+                "make the background {background}.",
+                "change the background to {background}.",
+                "put {it} {where}.",
+                "now {where}[, please|].",
+                "use {background} as the background.",
+                "the same {where}.",
+                "{where} instead[, please|].",
+                "[can|could] you make the background {background}?",
+            ),
+            held_out=(
+                "[can|could] you change the background to {background}?",
+                "I want {it} {where}.",
+                "and now {where} instead.",
+            ),
+        ),
+    ),
+    Edit(
+        SEEN,
+        changes.tint,
+        Phrasings(
+            (
+                "make {it} {color}.",
+                "color {it} {color}.",
+                "paint {it} {color}.",
+                "[can|could] you make {it} {color}?",
+                "{it} should be {color}.",
+                "I want {it} to be {color}.",
+                "give {it} the color {color}.",
+                "now make {it} {color}[, please|].",
+            ),
+            held_out=(
+                "please paint {it} {color}.",
+                "I want {it} {color}.",
+                "[can|could] you paint {it} {color}?",
+            ),
+        ),
+    ),
+    Edit(
+        SEEN,
+        changes.natural_tint,
+        Phrasings(
+            (
+                "give {it} its natural color.",
+                "show {it} in its natural color.",
+                "{it} should have its natural color.",
+                "I want {it} in its natural color[ again|].",
+            ),
+            held_out=(
+                "make {it} its natural color[ again|].",
+                "[can|could] you show {it} in its natural color?",
+            ),
+        ),
+    ),
+    Edit(
+        SEEN,
+        changes.object_by_name,
+        Phrasings(
+            (
+                "replace the {old} with {new}.",
+                "turn {it} into {new}.",
+                "I want {new} instead of the {old}.",
+                "make {it} {new}.",
+                "{new} instead of the {old}[, please|].",
+                "[can|could] you replace the {old} with {new}?",
+            ),
+            held_out=(
+                "[can|could] you turn {it} into {new}?",
+                "show {new} instead of the {old}.",
+                "change the {old} to {new}.",
+            ),
+        ),
+    ),
+    Edit(
+        SEEN,
+        changes.only_object,
+        Phrasings(
+            (
+                "[now|and now] with {new} instead.",
+                "the same with {new}[, please|].",
+                "take {new} instead.",
+                "{new} instead[, please|].",
+                "now with {new}[, please|].",
+                "[can|could] you take {new}?",
+            ),
+            held_out=(
+                "the same, but with {new}.",
+                "I want {new} instead.",
+                "[can|could] you take {new} instead?",
+            ),
+        ),
+    ),
+    Edit(
+        ("image",),
+        changes.place,
+        Phrasings(
+            (
+                "move {it} {to}.",
+                "put {it} {at}.",
+                "place {it} {at}.",
+                "[can|could] you move {it} {to}?",
+                "{it} should be {at}.",
+                "shift {it} {to}.",
+                "I want {it} to be {at}.",
+                "now {at}[, please|].",
+            ),
+            held_out=("I want {it} {at}.", "[can|could] you put {it} {at}?", "please place {it} {at}."),
+        ),
+    ),
+    Edit(
+        ("image",),
+        changes.place_and_tint,
+        Phrasings(
+            (
+                "move {it} {to} and make it {color}.",
+                "make {it} {color} and put it {at}.",
+                "paint {it} {color} and move it {to}.",
+                "{it} should be {color} and {at}.",
+            ),
+            held_out=("put {it} {at} and make it {color}.", "move {it} {to} and paint it {color}."),
+        ),
+    ),
+    Edit(
+        ("image",),
+        changes.size("small"),
+        Phrasings(
+            (
+                "make {it} small[er|].",
+                "[can|could] you make {it} smaller?",
+                "{it} should be smaller.",
+                "smaller[, please|].",
+                "{it} is too big.",
+                "I want {it} to be small.",
+            ),
+            held_out=("I want {it} small[er|].", "please make {it} small[er|]."),
+        ),
+    ),
+    Edit(
+        ("image",),
+        changes.size("large"),
+        Phrasings(
+            (
+                "make {it} big[ger|].",
+                "[can|could] you make {it} bigger?",
+                "{it} should be larger.",
+                "bigger[, please|].",
+                "{it} is too small.",
+                "I want {it} to be large.",
+                "make {it} large[r|].",
+            ),
+            held_out=("I want {it} big[ger|].", "please make {it} large[r|]."),
+        ),
+    ),
+    Edit(
+        ("video",),
+        changes.opposite,
+        Phrasings(
+            (
+                "the other way[, please|].",
+                "now the other way[ around|].",
+                "in the other direction[, please|].",
+                "do it the other way around.",
+                "[can|could] you make it go the other way?",
+            ),
+            held_out=("[can|could] you do it the other way[ around|]?", "now in the other direction."),
+        ),
+    ),
+    Edit(
+        ("video",),
+        changes.motion,
+        Phrasings(
+            (
+                "let {it} {move}.",
+                "make {it} {move}.",
+                "now {it} should {move}.",
+                "I want {it} to {move}.",
+                "[can|could] you make {it} {move}?",
+            ),
+            held_out=("[can|could] you let {it} {move}?", "please make {it} {move}.", "now let {it} {move}."),
+        ),
+    ),
+    Edit(
+        HEARD,
+        changes.pitch_by(1),
+        Phrasings(
+            (
+                "higher[, please|].",
+                "make it higher.",
+                "[can|could] you play it higher?",
+                "a little higher[, please|].",
+                "it should be higher.",
+                "now higher.",
+            ),
+            held_out=("play it higher[, please|].", "I want it higher.", "[can|could] you make it higher?"),
+        ),
+    ),
+    Edit(
+        HEARD,
+        changes.pitch_by(-1),
+        Phrasings(
+            (
+                "lower[, please|].",
+                "make it lower.",
+                "[can|could] you play it lower?",
+                "a little lower[, please|].",
+                "it should be lower.",
+                "now lower.",
+            ),
+            held_out=("play it lower[, please|].", "I want it lower.", "[can|could] you make it lower?"),
+        ),
+    ),
+    Edit(
+        HEARD,
+        changes.pitch,
+        Phrasings(
+            (
+                "at a {pitch} pitch[, please|].",
+                "make the pitch {pitch}.",
+                "now at a {pitch} pitch.",
+                "change the pitch to {pitch}.",
+                "the same at a {pitch} pitch.",
+                "I want to hear it at a {pitch} pitch.",
+            ),
+            held_out=("play it at a {pitch} pitch.", "[can|could] you make the pitch {pitch}?"),
+        ),
+    ),
+    Edit(
+        HEARD,
+        changes.source,
+        Phrasings(
+            (
+                "now with {new}[ instead|].",
+                "the same with {new}[, please|].",
+                "replace it with {new}.",
+                "use {new} instead.",
+                "{new} instead[, please|].",
+                "[can|could] you replace it with {new}?",
+            ),
+            held_out=(
+                "I want to hear it with {new}.",
+                "[can|could] you use {new} instead?",
+                "the same, but with {new}.",
+            ),
+        ),
+    ),
+    Edit(
+        HEARD,
+        changes.instrument,
+        Phrasings(
+            (
+                "now on {new}[, please|].",
+                "play it on {new}.",
+                "the same on {new}[, please|].",
+                "[can|could] you play it on {new}?",
+                "on {new} instead[, please|].",
+            ),
+            held_out=("I want to hear it on {new}.", "and now on {new} instead."),
+        ),
+    ),
+    Edit(
+        HEARD,
+        changes.pattern,
+        Phrasings(
+            (
+                "play it {pattern}[, please|].",
+                "now {pattern}[, please|].",
+                "the same {pattern}.",
+                "it should be played {pattern}.",
+                "[can|could] you play the same {pattern}?",
+            ),
+            held_out=("[can|could] you play it {pattern}?", "I want to hear it {pattern}."),
+        ),
+    ),
+    Edit(
+        HEARD,
+        changes.speed("fast"),
+        Phrasings(
+            (
+                "faster[, please|].",
+                "play it fast[er|].",
+                "make it faster.",
+                "a little faster[, please|].",
+                "it is too slow.",
+            ),
+            held_out=("I want it faster.", "[can|could] you play it faster?"),
+        ),
+    ),
+    Edit(
+        HEARD,
+        changes.speed("slow"),
+        Phrasings(
+            (
+                "slower[, please|].",
+                "play it slow[er|ly].",
+                "make it slower.",
+                "a little slower[, please|].",
+                "it is too fast.",
+            ),
+            held_out=("I want it slower.", "[can|could] you play it slower?"),
+        ),
+    ),
+)
+
+
+def edit(talk: Talk, modality: str) -> Turn | None:
+    """A change of the last medium of ``modality``, or of one that is given along."""
+    before = talk.subject(modality)
+    rows = [row for row in EDITS if modality in row.modalities]
+    for index in talk.rng.permutation(len(rows)).tolist():
+        row = rows[index]
+        edited = talk.first_suiting(partial(_changed, talk, row, before), lambda edited: edited.content)
+        if edited is not None:
+            words = talk.about(before, talk.say(row.phrasings, **edited.values))
+            answer = present(talk, edited.content, is_edit=True)
+            return Turn(f"edit_{modality}", words, answer, changed=difference(before, edited.content))
+    return None
+
+
+def _changed(talk: Talk, row: Edit, before: Content) -> Edited | None:
+    edited = row.change(talk, before)
+    return edited if edited is not None and edited.content != before else None

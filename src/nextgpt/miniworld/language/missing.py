@@ -1,0 +1,81 @@
+"""What cannot be answered as nothing was shown yet, or as what was asked about is not in the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nextgpt.miniworld.language.dialogue import Turn
+from nextgpt.miniworld.language.phrasing import Phrasings
+from nextgpt.miniworld.language.talk import MEDIUM_NOUNS, Talk
+from nextgpt.miniworld.language.wording import noun
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.scene import TINTS, Scene
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A row: what people say as if there were a medium, and the answer."""
+
+    phrasings: Phrasings
+    answer: str
+    key_phrase: str
+
+
+MISSING = {
+    "image": Missing(
+        Phrasings(
+            ("what is in this picture?", "describe this picture.", "make the {thing} of the picture {color}.",
+             "what color is the {thing} in the picture?", "what does the image show?"),
+            held_out=("describe the picture.", "what is in the image?", "make the {thing} in the image {color}."),
+        ),
+        "I see no picture yet. Please show me one.",
+        "no picture",
+    ),
+    "audio": Missing(
+        Phrasings(
+            ("what do you hear?", "describe this sound.", "play it higher.", "which instrument do you hear?", "play it again faster."),
+            held_out=("describe the sound.", "play it lower.", "which instrument is it?"),
+        ),
+        "I hear no sound yet. Please play me one.",
+        "no sound",
+    ),
+    "video": Missing(
+        Phrasings(
+            ("what happens in this video?", "describe this video.", "let the video go the other way.",
+             "how does the {thing} in the video move?"),
+            held_out=("describe the video.", "what happens in the video?"),
+        ),
+        "I see no video yet. Please show me one.",
+        "no video",
+    ),
+}  # fmt: skip
+FALSE_PREMISE = Phrasings(
+    (
+        "[what|which] color is the {thing}?",
+        "where is the {thing}?",
+        "how big is the {thing}?",
+        "make the {thing} {color}.",
+    ),
+    held_out=("where do I find the {thing}?", "which color does the {thing} have?"),
+)
+
+
+def missing(talk: Talk) -> Turn | None:
+    """A question or an edit without what it is about."""
+    if talk.chance(0.4):
+        return _false_premise(talk)
+    absent = [modality for modality in MEDIUM_NOUNS if talk.last(modality) is None]
+    if not absent:
+        return None
+    row = MISSING[talk.choose(absent)]
+    words = talk.say(row.phrasings, thing=noun(talk.choose(list(OBJECTS))), color=talk.choose(TINTS[1:]))
+    return Turn("missing", (words,), (row.answer,), ((row.key_phrase,),))
+
+
+def _false_premise(talk: Talk) -> Turn:
+    """Something is asked about an object that the picture does not show."""
+    scene = talk.subject("image")
+    assert isinstance(scene, Scene)
+    name = talk.choose(sorted(OBJECTS.keys() - {placed.object for placed in scene.objects}))
+    words = talk.say(FALSE_PREMISE, thing=noun(name), color=talk.choose(TINTS[1:]))
+    return Turn("missing", talk.about(scene, words), (f"I see no {noun(name)}.",), ((f"no {noun(name)}",),))
