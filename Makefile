@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install chat test lint clean
+.PHONY: help install chat test nano eval lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -29,6 +29,13 @@ chat: $(STAMP) ## an any-to-any chat in the terminal
 
 test: $(STAMP) ## run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
+
+# Parts that stand already are left alone, so a second call goes on where the first one stopped.
+nano: $(STAMP) ## train the embedded model from nothing into out/nano, part by part
+	@for recipe in recipes/nano/*.yaml; do $(BIN)/nextgpt train $$recipe $(ARGS) || exit; done
+
+eval: $(STAMP) ## measure the embedded model
+	@$(BIN)/nextgpt eval $(ARGS)
 
 lint: $(STAMP) ## check the code's style
 	$(BIN)/ruff check $(ARGS)

@@ -31,13 +31,18 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Usage: nextgpt" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["fly"], ["models", "--fly"], ["models", "too", "many"]])
+@pytest.mark.parametrize("arguments", [["--fly"], ["models", "--fly"], ["models", "too", "many"]])
 def test_a_bad_option_is_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("nextgpt: ") and printed.err.count("\n") == 1
     assert "--help" in printed.err
+
+
+def test_the_nearest_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chad"]) == 2
+    assert "expected one of chat, info" in (said := capsys.readouterr().err) and "Did you mean 'chat'?" in said
 
 
 def test_a_users_mistake_is_one_line_and_status_2(

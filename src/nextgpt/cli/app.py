@@ -16,7 +16,7 @@ from nextgpt.cli.evaluate import evaluate
 from nextgpt.cli.info import info
 from nextgpt.cli.models import models
 from nextgpt.cli.train import train
-from nextgpt.errors import NextGPTError
+from nextgpt.errors import ConfigError, NextGPTError, unknown
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "chat": chat,
@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        if given and given[0] not in COMMANDS and not given[0].startswith("-"):
+            raise ConfigError(unknown("command", given[0], COMMANDS))
         status = app(given or ["--help"], prog_name="nextgpt", standalone_mode=False)
     except NextGPTError as error:
         return _say(str(error), USER_MISTAKE)

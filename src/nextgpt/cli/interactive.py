@@ -69,7 +69,9 @@ class Chat:
         said = self.conversation.say([*self.attached, text])
         self.attached = []
         self.turns += 1
-        reply = self.screen.tell(self.model().stream(said, self.sampling), self.folder / f"{self.turns:02d}")
+        with self.screen.waiting("loading the model"):
+            model = self.model()
+        reply = self.screen.tell(model.stream(said, self.sampling), self.folder / f"{self.turns:02d}")
         self.conversation = said.answer(reply)
 
     @property

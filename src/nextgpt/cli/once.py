@@ -17,8 +17,10 @@ STEPS = ("encoding", "llm", "output_projection", "image", "audio", "video")
 
 def show(start: Start, text: str) -> None:
     """Take one turn and show it as it comes."""
-    model = loading.load(start.model).model
-    standard_screen().tell(model.stream(start.say(text), start.sampling), start.folder)
+    screen = standard_screen()
+    with screen.waiting("loading the model"):
+        model = loading.load(start.model).model
+    screen.tell(model.stream(start.say(text), start.sampling), start.folder)
 
 
 def report(start: Start, text: str) -> dict[str, Any]:

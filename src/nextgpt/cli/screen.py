@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from io import TextIOBase
 from pathlib import Path
 
@@ -44,6 +45,10 @@ class Screen:
                     self.show(event, _save(event, folder, len(said)))
                     said.append(event.modality)
         raise AssertionError("an answer ends with Finished")
+
+    def waiting(self, what: str) -> AbstractContextManager[object]:
+        """Show a sign of life while nothing can be told yet; nothing where standard error is no terminal."""
+        return self._console.status(what) if self._console.is_terminal else nullcontext()
 
     def show(self, medium: Medium, path: Path) -> None:
         """Show a medium, and say where its file is."""
