@@ -18,7 +18,8 @@ def test_without_a_suffix_browsers_play_what_is_written(film, tmp_path):
     path = write_video(film, tmp_path / "a")
     with av.open(str(path)) as container:
         picture, sound = container.streams.video[0], container.streams.audio[0]
-        assert (path.suffix, picture.codec.name, picture.pix_fmt, sound.codec.name) == (".mp4", "h264", "yuv420p", "aac")
+        assert (picture.codec.name, picture.pix_fmt, sound.codec.name) == ("h264", "yuv420p", "aac")
+    assert path.suffix == ".mp4"
     content = path.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")  # playing can begin before the file is there
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from nextgpt.media.source import OpenSource, open_source
 from nextgpt.media.target import WRITER, with_suffix, writing
 from nextgpt.message import Audio, Source
 
-_PLAIN_FORMATS = {"wav", "flac", "ogg", "mp3", "aiff", "au", "caf"}
+# MP3 goes through FFmpeg: libsndfile's decoder prints its opinion of damaged files.
+_PLAIN_FORMATS = {"wav", "flac", "ogg", "aiff", "au", "caf"}
 _WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 _BLOCK = 1 << 18
 _RATES_HZ = (1_000, 768_000)
@@ -42,7 +44,7 @@ def read_audio(source: Source, *, limits: MediaLimits = MediaLimits()) -> Audio:
 def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
     deadline = Deadline(opened.name, limits)
     try:
-        with soundfile.SoundFile(opened.stream) as file:
+        with soundfile.SoundFile(_ForgivingStream(opened.stream)) as file:
             announced = file.frames if file.frames < _UNKNOWN_LENGTH else 0
             check_audio_size(opened.name, announced, file.channels, file.samplerate, limits)
             blocks: list[np.ndarray] = []
@@ -63,6 +65,20 @@ def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
             "a whole sound",
             "Check that it was copied whole, or convert it to WAV.",
         ) from error
+
+
+class _ForgivingStream:
+    """A stream that takes any seek: soundfile prints a traceback for whatever its stream raises."""
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        self._stream = stream
+        self.readinto, self.tell = stream.readinto, stream.tell
+        self._size = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._stream.tell(), io.SEEK_END: self._size}[whence]
+        return self._stream.seek(min(max(base + offset, 0), self._size))
 
 
 def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits: MediaLimits) -> None:

@@ -16,7 +16,9 @@ from nextgpt.media.limits import Deadline, MediaLimits, WatchedStream, refusal
 from nextgpt.media.source import OpenSource
 from nextgpt.message import Audio
 
+# Where a file does not say, or says nonsense.
 _DEFAULT_FPS = 25.0
+_FASTEST_FPS = 1000.0
 _SAMPLE_FORMAT = "fltp"
 
 
@@ -31,7 +33,7 @@ class Decoded:
 
 
 def read_container(opened: OpenSource, limits: MediaLimits, *, wants: Literal["audio", "video"]) -> Decoded:
-    """Decode the first film stream (where ``wants`` is video) and the first sound stream.
+    """Decode the first film stream (where ``wants`` is video) and the first sound stream of a known codec.
 
     A file that breaks off is read up to there. Raises :class:`MediaError` on what is damaged, too large or too slow.
     """
@@ -66,16 +68,26 @@ class _Decoder:
     size_px: tuple[int, int] | None = None
 
     def run(self) -> Decoded:
-        # The cover of a record is a film stream of one picture, and no film.
-        films = [s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic]
+        # The cover of a record is a film stream of one picture, and no film; streams of no known codec have no context.
+        films = [
+            stream
+            for stream in self.container.streams.video
+            if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+        ]
+        sounds = [stream for stream in self.container.streams.audio if stream.codec_context is not None]
         video = films[0] if films and self.wants == "video" else None
-        audio = next(iter(self.container.streams.audio), None)
+        audio = sounds[0] if sounds else None
         streams = [stream for stream in (video, audio) if stream is not None]
         if not streams or (self.wants == "video" and video is None):
-            raise refusal(self.name, f"holds no {self.wants}", f"a file with {self.wants}", "Choose another file.")
+            raise refusal(
+                self.name,
+                f"holds no {self.wants} that can be decoded",
+                f"a file with {self.wants}",
+                "Choose another file, or convert it to MP4 (H.264, AAC).",
+            )
         self._check_headers(video, audio)
         self._decode(streams)
-        fps = float((video.average_rate or video.guessed_rate or 0) if video else 0) or _DEFAULT_FPS
+        fps = _rate_of(video) if video is not None else _DEFAULT_FPS
         sound = None
         if audio is not None and self.blocks:
             sound = Audio(clean_samples(np.concatenate(self.blocks, axis=1)), audio.rate)
@@ -140,6 +152,11 @@ class _Decoder:
         if count > self.limits.frames:
             raise refusal(self.name, f"has {count:,} frames or more", f"at most {self.limits.frames:,}",
                           "Cut it or lower its frame rate, or raise MediaLimits.frames.")
+
+
+def _rate_of(video: av.VideoStream) -> float:
+    fps = float(video.average_rate or video.guessed_rate or 0)
+    return fps if 0 < fps <= _FASTEST_FPS else _DEFAULT_FPS
 
 
 def _fitting(width: int, height: int, side_px: int) -> tuple[int, int]:
