@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nextgpt.cli.interactive import Chat, read_lines
+from nextgpt.cli.interactive import LINE_LIMIT, Chat, read_lines
 from nextgpt.cli.transcript import read_conversation
 from nextgpt.message import Sampling
 from nextgpt.testing.scripted import ScriptedModel
@@ -62,6 +62,9 @@ def test_a_path_with_spaces_may_be_quoted(
         ("/reset now", "expected '/reset'"),
         ("/save", "expected '/save DIR'"),
         ("/", "unknown"),
+        ("/image ~nobody-of-that-name/x.png", "cannot be opened"),
+        ("/save a\0b", "zero byte"),
+        ("/save " + "x" * 5000, "cannot be written"),
         ("refuse", "Say something else."),
         ("interrupt", "Stopped"),
     ],
@@ -99,6 +102,15 @@ def test_help_lists_every_command(chat: Chat, paper) -> None:
     chat.run(["/help"])
     listed = [line.split()[0] for line in paper.out.getvalue().splitlines()]
     assert listed == ["/image", "/audio", "/video", "/save", "/reset", "/help", "/quit"]
+
+
+def test_bytes_that_are_no_text_do_not_end_the_chat() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(b"one\n\xff\xfe\nthree\n"), encoding="utf-8")
+    assert list(read_lines(stream)) == ["one\n", "\ufffd\ufffd\n", "three\n"]
+
+
+def test_an_endless_line_comes_in_pieces() -> None:
+    assert [len(piece) for piece in read_lines(io.StringIO("x" * (LINE_LIMIT + 5)))] == [LINE_LIMIT, 5]
 
 
 def test_lines_of_what_is_no_terminal_come_one_by_one_without_a_prompt(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import typer
 from typer.exceptions import TyperException
 
+from nextgpt.cli.bench import bench
 from nextgpt.cli.chat import chat
 from nextgpt.cli.evaluate import evaluate
 from nextgpt.cli.info import info
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "models": models,
     "train": train,
     "eval": evaluate,
+    "bench": bench,
 }
 """A new command is one file and one entry here."""
 

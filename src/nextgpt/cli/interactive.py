@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from io import TextIOBase
+from io import TextIOBase, TextIOWrapper
 from pathlib import Path
 
 from nextgpt.cli.loading import Chatter, loading
@@ -18,6 +19,8 @@ from nextgpt.errors import ConversationError, NextGPTError, unknown
 from nextgpt.message import Conversation, Medium, Sampling
 
 PROMPT = "you> "
+LINE_LIMIT = 2**20
+"""Characters of one line; what is longer is taken in pieces, so that a file without an end stays out of memory."""
 
 
 @dataclass(frozen=True)
@@ -141,13 +144,18 @@ def _path(text: str) -> Path:
         words = shlex.split(text)
     except ValueError:
         words = []
-    return Path(words[0] if len(words) == 1 else text).expanduser()
+    path = words[0] if len(words) == 1 else text
+    if "\0" in path:
+        raise ConversationError("The path holds a zero byte; expected the name of a file. Type it again.")
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - leaves alone what names no user
 
 
 def read_lines(stream: TextIOBase) -> Iterator[str]:
     """Lines as they are typed after a prompt, or all lines of what is no terminal."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="replace")
     if not stream.isatty():
-        yield from stream
+        yield from iter(partial(stream.readline, LINE_LIMIT), "")
         return
     import readline  # noqa: F401 - gives input() arrow keys and a memory
 

@@ -19,7 +19,7 @@ def print_json(make: Callable[[], Mapping[str, Any]]) -> None:
     """Print what ``make`` returns; whatever libraries print while it works goes to standard error."""
     with redirect_stdout(sys.stderr):
         result = make()
-    print(json.dumps(result, ensure_ascii=False))
+    print(json.dumps(result))  # escaped, so that every terminal and every path can be printed
 
 
 def print_table(table: rich.table.Table) -> None:

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from io import TextIOBase
+from io import TextIOBase, TextIOWrapper
 from pathlib import Path
 
 from rich.console import Console
@@ -83,6 +83,8 @@ class Screen:
 
 def standard_screen() -> Screen:
     """The terminal that the program runs in."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # letters that the terminal's encoding has not
     columns = shutil.get_terminal_size().columns
     return Screen(sys.stdout, sys.stderr, detect(sys.stdout, os.environ, columns))
 

@@ -1,0 +1,33 @@
+"""``nextgpt bench``: how fast a model is, beside a plain reference in the same run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Argument, Option
+
+
+def bench(
+    model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
+    runs: Annotated[int, Option(min=1, help="Runs a row; medians are shown.")] = 5,
+    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure speed and memory of a model as ratios against a plain use of the stock libraries."""
+    from nextgpt.cli.loading import keep_libraries_quiet
+    from nextgpt.cli.output import print_json
+    from nextgpt.cli.stages import stages
+
+    keep_libraries_quiet()
+    from nextgpt.bench.race import as_table
+    from nextgpt.bench.suite import Results
+    from nextgpt.bench.suite import bench as measure
+
+    def run() -> Results:
+        with stages() as tell:
+            return measure(model, runs=runs, tell=tell)
+
+    if json:
+        print_json(lambda: run().as_values())
+    else:
+        results = run()
+        print(as_table(results.model, results.machine, results.rows), end="")
