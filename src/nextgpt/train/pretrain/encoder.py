@@ -34,9 +34,9 @@ FAMILY = 4
 CANONICAL_SHARE = 0.5
 """How often the caption is the full canonical one; otherwise it is varied and may leave attributes out."""
 KINDS: dict[str, tuple[Callable[..., Content], str, float]] = {
-    "image": (sampling.sample_scene, "vision", 0.5),
-    "audio": (sampling.sample_sound, "audio", 0.25),
-    "video": (sampling.sample_clip, "vision", 0.25),
+    "image": (sampling.sample_scene, "vision", 0.6),
+    "audio": (sampling.sample_sound, "audio", 0.2),
+    "video": (sampling.sample_clip, "vision", 0.2),
 }
 """For each modality: how contents are drawn, the tower that sees them, and their share of a batch."""
 

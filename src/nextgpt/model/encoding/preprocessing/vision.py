@@ -32,13 +32,14 @@ def preprocess_video(video: Video, tower: VisionTower) -> Float[Tensor, "clips 3
         for indices in _clip_indices(len(video.frames), video.fps, tower)
         for square in _squares(_scaled(video.frames[indices], tower.size_px), tower)
     ]
-    return torch.stack(views)
+    return torch.stack(views) if len(views) > 1 else views[0][None]
 
 
 def normalize_frames(frames: UInt8[np.ndarray, "F H W 3"], tower: VisionTower) -> Float[Tensor, "3 F H W"]:
     """Bytes to numbers around 0, by CLIP's mean and deviation of each colour."""
-    mean, std = (torch.tensor(values).view(3, 1, 1, 1) for values in (tower.mean, tower.std))
-    return (torch.from_numpy(frames.copy()).permute(3, 0, 1, 2).float() / 255 - mean) / std
+    # In numpy: frames are too few to be worth waking torch's threads for.
+    mean, std = (np.array(values, dtype=np.float32).reshape(3, 1, 1, 1) for values in (tower.mean, tower.std))
+    return torch.from_numpy((frames.transpose(3, 0, 1, 2).astype(np.float32) / 255 - mean) / std)
 
 
 def _clip_indices(count: int, fps: float, tower: VisionTower) -> list[np.ndarray]:
