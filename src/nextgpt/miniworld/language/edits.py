@@ -37,6 +37,7 @@ EDITS = (
                 "now {where}[, please|].",
                 "use {background} as the background.",
                 "the same {where}.",
+                "the same, but {where}.",
                 "{where} instead[, please|].",
                 "[can|could] you make the background {background}?",
             ),
@@ -300,7 +301,7 @@ EDITS = (
                 "it should be played {pattern}.",
                 "[can|could] you play the same {pattern}?",
             ),
-            held_out=("[can|could] you play it {pattern}?", "I want to hear it {pattern}."),
+            held_out=("I want it {pattern}.", "I want to hear it {pattern}."),
         ),
     ),
     Edit(

@@ -101,7 +101,7 @@ def _picture(talk: Talk) -> Meant | None:
         how += f" in the color of {talk.choose(COLORS[color])}"
     if not how or talk.chance(0.3):
         background = talk.choose(tuple(BACKGROUNDS))
-        how += f" {talk.choose(BACKGROUNDS[background])}"
+        how += f"{',' if how else ''} {talk.choose(BACKGROUNDS[background])}"
     return Meant(Scene((placed,), background), what, how)
 
 

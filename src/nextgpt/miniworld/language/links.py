@@ -60,6 +60,7 @@ HEARD_TO_SEEN = Phrasings(
         "[can|could] you draw [this|it]?",
         "I want to see what makes this sound.",
         "how does [this|it] look?",
+        "show me how [this|it] looks.",
     ),
     held_out=(
         "draw what makes this sound.",

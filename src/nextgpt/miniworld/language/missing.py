@@ -24,31 +24,50 @@ class Missing:
 MISSING = {
     "image": Missing(
         Phrasings(
-            ("what is in this picture?", "describe this picture.", "make the {thing} of the picture {color}.",
-             "what color is the {thing} in the picture?", "what does the image show?"),
-            held_out=("describe the picture.", "what is in the image?", "make the {thing} in the image {color}."),
+            (
+                "what is in this picture?",
+                "describe this picture.",
+                "make the {thing} of the picture {color}.",
+                "what color is the {thing} in the picture?",
+                "what does the image show?",
+            ),
+            held_out=(
+                "describe the picture.",
+                "what is in the image?",
+                "make the {thing} in the image {color}.",
+            ),
         ),
         "I see no picture yet. Please show me one.",
         "no picture",
     ),
     "audio": Missing(
         Phrasings(
-            ("what do you hear?", "describe this sound.", "play it higher.", "which instrument do you hear?", "play it again faster."),
-            held_out=("describe the sound.", "play it lower.", "which instrument is it?"),
+            (
+                "what do you hear?",
+                "describe this sound.",
+                "make the sound higher.",
+                "which instrument do you hear?",
+                "play it again faster.",
+            ),
+            held_out=("describe the sound.", "make the sound lower.", "which instrument is it?"),
         ),
         "I hear no sound yet. Please play me one.",
         "no sound",
     ),
     "video": Missing(
         Phrasings(
-            ("what happens in this video?", "describe this video.", "let the video go the other way.",
-             "how does the {thing} in the video move?"),
+            (
+                "what happens in this video?",
+                "describe this video.",
+                "let the video go the other way.",
+                "how does the {thing} in the video move?",
+            ),
             held_out=("describe the video.", "what happens in the video?"),
         ),
         "I see no video yet. Please show me one.",
         "no video",
     ),
-}  # fmt: skip
+}
 FALSE_PREMISE = Phrasings(
     (
         "[what|which] color is the {thing}?",
@@ -56,7 +75,7 @@ FALSE_PREMISE = Phrasings(
         "how big is the {thing}?",
         "make the {thing} {color}.",
     ),
-    held_out=("where do I find the {thing}?", "which color does the {thing} have?"),
+    held_out=("tell me where the {thing} is.", "how large is the {thing}?"),
 )
 
 

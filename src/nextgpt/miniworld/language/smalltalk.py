@@ -113,7 +113,7 @@ TOPICS = (
                 "tell me [about yourself|who you are].",
                 "do you have a name?",
             ),
-            held_out=("what do they call you?", "[can|could] you tell me who you are?", "tell me your name."),
+            held_out=("what name do you have?", "[can|could] you tell me who you are?", "tell me your name."),
         ),
         "I am nano, a small model for text, pictures, sounds and videos.",
         "nano",
@@ -136,7 +136,7 @@ TOPICS = (
     Topic(
         Phrasings(
             ("who made you?", "who trained you?", "where do you come from?", "how were you made?"),
-            held_out=("who has made you?", "how were you trained?"),
+            held_out=("who made and trained you?", "how were you trained?"),
         ),
         "I was trained on a small world of pictures, sounds and videos.",
         "trained",
@@ -197,7 +197,7 @@ TOPICS = (
                 "how can things move?",
                 "what can happen in a video?",
             ),
-            held_out=("which motions do you know?", "what can happen in your videos?"),
+            held_out=("which motions do you know?", "what can happen in a clip?"),
         ),
         f"I know {len(MOTIONS)} motions, for example spinning, growing and moving left.",
         str(len(MOTIONS)),

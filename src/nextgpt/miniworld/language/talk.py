@@ -29,7 +29,12 @@ BRIEF_ANSWER = "Here you are."
 CLOSING = "Shall I change anything?"
 MEDIUM_NOUNS = {"image": ("picture", "image"), "audio": ("sound",), "video": ("video", "clip")}
 REFERENCES = Phrasings(
-    ("Back to the {medium}: {words}", "About the {medium}: {words}", "The {medium} again: {words}"),
+    (
+        "Back to the {medium}: {words}",
+        "About the {medium}: {words}",
+        "The last {medium}: {words}",
+        "The {medium} again: {words}",
+    ),
     held_out=("Back to the last {medium}: {words}", "About the {medium} again: {words}"),
 )
 """Said where the last medium is of another modality than the one that is meant."""
