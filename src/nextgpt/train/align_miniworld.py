@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import PIL.Image
@@ -64,8 +64,7 @@ def _part(say: Say) -> Part:
     if isinstance(say, str):
         return Text(say)
     # Stand-ins must be told apart by identity: edits are marked by it.
-    twin = _MADE[say.modality]
-    return type(twin)(*(getattr(twin, name) for name in twin.__dataclass_fields__))
+    return replace(_MADE[say.modality])
 
 
 class AlignmentTrainer:
