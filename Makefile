@@ -30,9 +30,11 @@ chat: $(STAMP) ## an any-to-any chat in the terminal
 test: $(STAMP) ## run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
 
-# Parts that stand already are left alone, so a second call goes on where the first one stopped.
+# Parts that stand already are left alone, so a second call goes on where the first one stopped. See docs/training.md.
 nano: $(STAMP) ## train the embedded model from nothing into out/nano, part by part
-	@for recipe in recipes/nano/*.yaml; do $(BIN)/nextgpt train $$recipe $(ARGS) || exit; done
+	@for recipe in recipes/nano/*.yaml; do \
+	  $(BIN)/nextgpt train $$recipe --log out/nano-work/log.txt $(ARGS) || exit; \
+	done
 
 eval: $(STAMP) ## measure the embedded model
 	@$(BIN)/nextgpt eval $(ARGS)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from nextgpt.cli import training
 from nextgpt.cli.app import main
-from nextgpt.train import recipe as recipes
+from nextgpt.train.outline import Share
+from nextgpt.train.recipe import BaseRecipe, Report
 
 Printed = pytest.CaptureFixture[str]
 RECIPE = """
@@ -14,7 +16,7 @@ modality: image
 model: {folder}/model
 work: {folder}/work
 architecture: {{}}
-fit: {{steps: 2, batch_size: 1}}
+fit: {{steps: 40, batch_size: 2}}
 """
 
 
@@ -25,28 +27,68 @@ def written(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_recipe_runs_with_its_overrides_and_reports(
-    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
-) -> None:
-    ran = []
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[BaseRecipe]:
+    """The recipes that were run, each of which took one step of thirty and wrote a file."""
+    recipes: list[BaseRecipe] = []
 
-    def run(recipe: recipes.Recipe, report: recipes.Report) -> bool:
-        ran.append(recipe)
-        report({"loss": 0.25, "step": 3})
+    def run(recipe: BaseRecipe, report: Report) -> bool:
+        recipes.append(recipe)
+        report({"loss": 0.25, "absolute_error": 0.5, "step": 30, "samples_per_s": 2.0})
+        (recipe.model / "vae").mkdir(parents=True)
+        (recipe.model / "vae" / "weights").write_bytes(bytes(20_000))
         return True
 
-    monkeypatch.setattr(recipes, "run_recipe", run)
-    assert main(["train", str(written), "fit.steps=4", "fit.learning_rate=1.0e-4"]) == 0
-    assert (ran[0].fit.steps, ran[0].fit.learning_rate, ran[0].fit.batch_size) == (4, 1e-4, 1)
-    assert capsys.readouterr().err == f"tiny 3/4 loss 0.25\ntiny: written to {tmp_path / 'model'}\n"
+    monkeypatch.setattr(training, "run_recipe", run)
+    return recipes
 
 
-def test_what_is_done_is_said_to_be_done(
+def test_a_recipe_runs_with_its_overrides_tells_how_far_it_is_and_what_it_wrote(
+    written: Path, tmp_path: Path, ran: list[BaseRecipe], capsys: Printed
+) -> None:
+    assert main(["train", str(written), "fit.steps=90", "fit.learning_rate=1.0e-4"]) == 0
+    assert (ran[0].fit.steps, ran[0].fit.learning_rate, ran[0].fit.batch_size) == (90, 1e-4, 2)
+    printed = capsys.readouterr()
+    assert printed.err == "tiny 30/90 loss 0.25, 2 samples/s, 1 min 0 s left\n"
+    assert printed.out == f"wrote {tmp_path}/model/vae: weights (0.02 MB)\n"
+
+
+def test_what_is_told_is_appended_to_a_log(
+    written: Path, tmp_path: Path, ran: list[BaseRecipe], capsys: Printed
+) -> None:
+    log = tmp_path / "logs" / "log.txt"
+    log.parent.mkdir()
+    log.write_text("before\n")
+    assert main(["train", str(written), "--log", str(log)]) == 0
+    before, step, wrote = log.read_text().splitlines()
+    assert before == "before"
+    assert step.endswith(" tiny 30/40 loss 0.25, 2 samples/s, 0 min 10 s left")
+    assert " wrote " in wrote
+
+
+def test_a_finished_recipe_says_so(
     written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
 ) -> None:
-    monkeypatch.setattr(recipes, "run_recipe", lambda *_: False)
+    monkeypatch.setattr(training, "run_recipe", lambda *_: False)
     assert main(["train", str(written)]) == 0
-    assert capsys.readouterr().err == f"tiny: done before, stands in {tmp_path / 'model'}\n"
+    assert capsys.readouterr().out == (
+        f"tiny: done before by this very recipe; delete {tmp_path / 'work'} to train it again\n"
+    )
+
+
+def test_a_dry_run_shows_what_would_be_trained_and_trains_nothing(
+    written: Path, ran: list[BaseRecipe], monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    monkeypatch.setattr(training, "outline", lambda _: [Share("head", 1200, 0), Share("trunk", 30, 45_000)])
+    assert main(["train", str(written), "--dry-run"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows == [
+        ["part", "trained", "frozen"],
+        ["head", "1,200", "0"],
+        ["trunk", "30", "45,000"],
+        ["together", "1,230", "45,000"],
+    ]
+    assert not ran
 
 
 @pytest.mark.parametrize(

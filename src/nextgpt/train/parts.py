@@ -50,6 +50,7 @@ def _train_autoencoder(recipe: AutoencoderRecipe, report: Report | None) -> None
 
 
 def _train_diffusion(recipe: DiffusionRecipe, report: Report | None) -> None:
+    import torch
     from diffusers import CogVideoXTransformer3DModel
     from transformers import CLIPTextConfig
 
@@ -69,6 +70,7 @@ def _train_diffusion(recipe: DiffusionRecipe, report: Report | None) -> None:
     draw, _ = PIXELS[recipe.modality]
     rng = np.random.default_rng(recipe.fit.seed)
     captions = [canonical_caption(draw(rng, "train")) for _ in range(TOKENIZER_TEXTS)]
+    torch.manual_seed(recipe.fit.seed)
     trainer = DiffusionTrainer(
         recipe.modality,
         autoencoder=autoencoder,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -25,6 +25,8 @@ class BaseRecipe(BaseModel):
     """What every recipe says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    sample: ClassVar[str] = "sample"
+    """What ``fit.batch_size`` counts."""
 
     model: Path
     """The model folder that takes the result; parts that were made before are read from it."""
@@ -62,6 +64,7 @@ class DiffusionRecipe(BaseRecipe):
 class LanguageModelRecipe(BaseRecipe):
     """The language model with its tokenizer."""
 
+    sample: ClassVar[str] = "token"
     kind: Literal["language_model"]
     vocabulary: int
     dialogues: int
@@ -81,6 +84,7 @@ class EncoderRecipe(BaseRecipe):
 class AlignmentRecipe(BaseRecipe):
     """One of the three alignments; starts from the frozen parts, and from what an earlier stage trained."""
 
+    sample: ClassVar[str] = "turn"
     kind: Literal["alignment"]
     stage: Literal["encoding-alignment", "decoding-alignment", "instruction-tuning"]
     tasks: dict[str, float] | None = None

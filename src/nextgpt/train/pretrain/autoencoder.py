@@ -6,7 +6,7 @@ Few latent channels matter more than the network: the diffusion model learns 8x8
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ LATENT_PENALTY = 1e-3
 SHARP_WEIGHT = 1.0
 """Weight of the error between neighbouring pixels' differences, which keeps edges sharp."""
 STATISTICS_CASES = 1024
+STATISTICS_AT_ONCE = 64
+"""A thousand clips at once would take a gigabyte."""
 
 
 def pretrain_autoencoder(
@@ -60,13 +62,15 @@ def pretrain_autoencoder(
         return {"loss": total, "absolute_error": error, "latent_spread": latents.std()}
 
     fit({"autoencoder": autoencoder}, draw_batch, loss, config, work_folder, report=report)
-    mean, spread = latent_statistics(autoencoder, draw_batch(np.random.default_rng(config.seed), STATISTICS_CASES))
+    rng = np.random.default_rng(config.seed)
+    sample = (draw_batch(rng, STATISTICS_AT_ONCE) for _ in range(STATISTICS_CASES // STATISTICS_AT_ONCE))
+    mean, spread = latent_statistics(autoencoder, sample)
     autoencoder.register_to_config(latents_mean=mean.tolist(), latents_std=spread.tolist())
     autoencoder.to(torch.bfloat16).save_pretrained(folder)
 
 
 @torch.inference_mode()
-def latent_statistics(autoencoder: PatchAutoencoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each latent channel over a sample, (C,) each."""
-    latents = torch.cat([autoencoder.encode(part) for part in pixels.split(64)])
+def latent_statistics(autoencoder: PatchAutoencoder, sample: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each latent channel over batches of pixels, (C,) each."""
+    latents = torch.cat([autoencoder.encode(pixels) for pixels in sample])
     return latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))

@@ -42,6 +42,25 @@ class CaptionedPixels:
     captions: tuple[str, ...]
 
 
+def create_text_encoder(
+    settings: Mapping[str, Any], caption_tokens: int, vocabulary: int, **special_ids: int
+) -> CLIPTextModel:
+    """A fresh text encoder for captions of ``caption_tokens``; ``settings`` are of ``CLIPTextConfig``."""
+    config = CLIPTextConfig(
+        vocab_size=vocabulary, max_position_embeddings=caption_tokens, **special_ids, **settings
+    )
+    return CLIPTextModel(config)
+
+
+def create_denoiser(
+    settings: Mapping[str, Any], caption_tokens: int, text_encoder: CLIPTextModel
+) -> CogVideoXTransformer3DModel:
+    """A fresh denoiser that reads what ``text_encoder`` says."""
+    return CogVideoXTransformer3DModel(
+        max_text_seq_length=caption_tokens, text_embed_dim=text_encoder.config.hidden_size, **settings
+    )
+
+
 class DiffusionTrainer:
     """A denoiser and its text encoder in training, over the latents of a frozen autoencoder."""
 
@@ -59,19 +78,15 @@ class DiffusionTrainer:
         self.autoencoder = autoencoder.float().eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.caption_tokens = caption_tokens
-        self.text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                max_position_embeddings=caption_tokens,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-                **text_encoder,
-            )
+        self.text_encoder = create_text_encoder(
+            text_encoder,
+            caption_tokens,
+            len(tokenizer),
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
-        self.denoiser = CogVideoXTransformer3DModel(
-            max_text_seq_length=caption_tokens, text_embed_dim=self.text_encoder.config.hidden_size, **denoiser
-        )
+        self.denoiser = create_denoiser(denoiser, caption_tokens, self.text_encoder)
         self.denoise = self.denoiser
 
     def compile(self) -> None:

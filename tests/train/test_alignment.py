@@ -1,0 +1,204 @@
+"""The alignments: what each trains, what stays, and the losses against plain references."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nextgpt.config import LoraConfig
+from nextgpt.errors import ConfigError
+from nextgpt.model.llm.language_model import NO_TOKEN, Thoughts, Woven
+from nextgpt.model.llm.signal_tokens import SignalIds
+from nextgpt.model.nextgpt import NextGPT
+from nextgpt.testing import tiny_model
+from nextgpt.train.alignment import (
+    Example,
+    Targets,
+    alignment_loss,
+    condition_losses,
+    prepare,
+    weave,
+    words_loss,
+)
+from nextgpt.train.fit import FitConfig, fit
+from nextgpt.train.stage import STAGES, Stage
+
+LORA = LoraConfig(rank=2, alpha=4, dropout=0.0, targets=("q_proj", "v_proj"))
+TRAINED_IN = {
+    "lora": lambda name: ".lora_" in name,
+    "signal_tokens": lambda name: name.startswith("llm.signals."),
+    "input_projection": lambda name: name.startswith("input_projection."),
+    "output_projections": lambda name: name.startswith("output_projections."),
+}
+"""Where the tensors of what a stage may train are, by their names."""
+
+
+@pytest.fixture
+def model() -> NextGPT:
+    return tiny_model()
+
+
+def everything(model: NextGPT) -> dict[str, Tensor]:
+    """A copy of every tensor of a model, encoder and synthesizers included; LoRA renames no layer."""
+    tensors = {name.replace(".base_layer", ""): value for name, value in model.state_dict().items()}
+    tensors |= {f"encoder.{name}": value for name, value in model.encoder.state_dict().items()}
+    for modality in model.config.synthesizers:
+        synthesizer = model.synthesizer(modality)
+        for part in (synthesizer.parts.denoiser, synthesizer.parts.autoencoder.autoencoder):
+            tensors |= {f"{modality}.{type(part).__name__}.{name}": v for name, v in part.state_dict().items()}
+    return {name: value.detach().clone() for name, value in tensors.items()}
+
+
+def features_of(model: NextGPT, examples: list[Example]) -> tuple:
+    media = [medium for example in examples for medium in weave(model, example).media]
+    return tuple(model.encoder.encode(media))
+
+
+def think(model: NextGPT, examples: list[Example]) -> Thoughts:
+    return model([weave(model, example) for example in examples], features_of(model, examples))
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_a_stage_trains_all_that_it_names_and_leaves_the_rest_bit_equal(
+    stage: Stage, model: NextGPT, examples: list[Example], targets: Targets, tmp_path: Path
+) -> None:
+    untouched = everything(model)
+    prepare(model, stage, LORA)
+    before = everything(model)
+    for name, value in untouched.items():
+        assert torch.equal(before[name], value), f"preparing changed {name}"
+
+    def draw(rng: np.random.Generator, size: int) -> list[Example]:
+        return examples
+
+    def loss(batch: list[Example], noise: torch.Generator) -> dict[str, Tensor]:
+        features = features_of(model, batch)
+        return alignment_loss(model, batch, features=features, stage=stage, targets=targets)
+
+    config = FitConfig(steps=3, batch_size=2, learning_rate=0.01, warmup_steps=0, log_every=1)
+    fit({"model": model}, draw, loss, config, tmp_path)
+    model.eval()
+
+    after = everything(model)
+    changed = {name for name, value in before.items() if not torch.equal(after[name], value)}
+    named = {name for name in before if any(TRAINED_IN[part](name) for part in stage.trains)}
+    assert changed == named
+    assert {part for part, holds in TRAINED_IN.items() if any(map(holds, changed))} == stage.trains
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_a_stage_needs_gradients_for_exactly_what_it_names(stage: Stage, model: NextGPT) -> None:
+    prepare(model, stage, LORA)
+    needed = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    named = {name for name, _ in model.named_parameters() if any(TRAINED_IN[part](name) for part in stage.trains)}
+    assert needed == named and needed
+
+
+def test_fresh_lora_is_noted_in_the_config_that_is_saved(model: NextGPT) -> None:
+    prepare(model, STAGES["decoding-alignment"], LORA)
+    assert model.config.llm.lora is None
+    prepare(model, STAGES["instruction-tuning"], LORA)
+    assert model.config.llm.lora == LORA
+
+
+def test_an_edit_is_woven_before_its_run_and_nowhere_else(model: NextGPT, examples: list[Example]) -> None:
+    ids = model.llm.signals.ids
+    spans = ids.spans(weave(model, examples[1]).token_ids)
+    assert [(span.modality, span.is_edit) for span in spans] == [
+        ("image", False), ("image", True), ("audio", False), ("video", False)
+    ]  # fmt: skip
+
+
+def test_a_conversation_is_heard_in_one_pass_with_all_its_losses(
+    model: NextGPT, examples: list[Example], targets: Targets
+) -> None:
+    losses = {
+        name: alignment_loss(
+            model, examples, features=features_of(model, examples), stage=stage, targets=targets, condition_weight=3.0
+        )
+        for name, stage in STAGES.items()
+    }
+    assert set(losses["encoding-alignment"]) == {"loss", "words"}
+    assert set(losses["decoding-alignment"]) == {"loss", "words", "image", "audio", "video"}
+    for of_stage in losses.values():
+        parts = dict(of_stage)
+        total = parts.pop("loss")
+        words = parts.pop("words")
+        torch.testing.assert_close(total, words + 3.0 * sum(parts.values()))
+
+
+# ---- words -------------------------------------------------------------------------------------------------------
+
+SIGNALS = SignalIds(10)
+FIRST = [SIGNALS.edit, SIGNALS.run("image")[0]]
+SEQUENCE = [
+    (1, False), (2, False), (NO_TOKEN, False), (3, False),  # what the user says, with a soft token
+    (4, True), (5, True), (SIGNALS.edit, True), *((token, True) for token in SIGNALS.run("image")), (6, True),
+    (1, False), (7, True), (NO_TOKEN, False),  # the next turn, then padding
+]  # fmt: skip
+LEARNED = [4, 5, 6, 7, 11, 13]
+"""Positions of what must be learned: words, the edit token, the first signal token of the run, the end."""
+
+
+def thoughts_of(logits: Tensor) -> Thoughts:
+    ids = torch.tensor([[token for token, _ in SEQUENCE]])
+    is_target = torch.tensor([[target for _, target in SEQUENCE]])
+    hidden = torch.zeros(1, len(SEQUENCE), 4)
+    return Thoughts(Woven(hidden, ids != NO_TOKEN, ids, is_target), hidden, logits)
+
+
+def logits() -> Tensor:
+    return torch.randn(1, len(SEQUENCE), 10 + len(SIGNALS), generator=torch.Generator().manual_seed(0))
+
+
+def test_words_are_judged_like_a_plain_cross_entropy_over_what_must_be_learned() -> None:
+    scores = logits()
+    plain = [
+        -F.log_softmax(scores[0, position - 1], dim=-1)[SEQUENCE[position][0]] for position in LEARNED
+    ]
+    assert [SEQUENCE[position][0] for position in LEARNED] == [4, 5, *FIRST, 6, 7]
+    torch.testing.assert_close(words_loss(thoughts_of(scores), 10, FIRST), torch.stack(plain).mean())
+
+
+@pytest.mark.parametrize("position", range(1, len(SEQUENCE)))
+def test_neither_forced_signal_tokens_nor_the_user_nor_padding_count(position: int) -> None:
+    scores, other = logits(), logits()
+    other[0, position - 1] = torch.randn(other.shape[-1], generator=torch.Generator().manual_seed(1))
+    same = torch.equal(words_loss(thoughts_of(scores), 10, FIRST), words_loss(thoughts_of(other), 10, FIRST))
+    assert same == (position not in LEARNED)
+
+
+# ---- conditions --------------------------------------------------------------------------------------------------
+
+
+def test_conditions_are_judged_by_their_mean_squared_distance_to_the_captions(
+    model: NextGPT, examples: list[Example], targets: Targets
+) -> None:
+    with torch.no_grad():
+        thoughts = think(model, examples)
+        losses = condition_losses(model, thoughts, [example.captions for example in examples], targets)
+        ids = thoughts.woven.ids[1].tolist()
+        distances: dict[str, list[Tensor]] = {"image": [], "audio": [], "video": []}
+        for span, caption in zip(model.llm.signals.ids.spans(ids), examples[1].captions, strict=True):
+            hidden = torch.stack([thoughts.hidden[1, position] for position in range(span.start, span.stop)])
+            said = model.output_projections[span.modality](hidden[None], model.llm.signals.rows(span.modality))[0]
+            wanted = targets(span.modality, [caption])[0]
+            distances[span.modality].append(((said - wanted) ** 2).mean())
+    assert [len(found) for found in distances.values()] == [2, 1, 1]
+    for modality, found in distances.items():
+        torch.testing.assert_close(losses[modality], torch.stack(found).mean())
+
+
+def test_captions_of_the_wrong_size_are_refused(
+    model: NextGPT, examples: list[Example], targets: Targets
+) -> None:
+    def of_one_query(modality: str, captions: list[str]) -> Tensor:
+        return targets(modality, captions)[:, :1]
+
+    with torch.no_grad(), pytest.raises(ConfigError, match=r"image output projection gives \(6, 16\).*says \(1, 16\)"):
+        condition_losses(model, think(model, examples), [example.captions for example in examples], of_one_query)

@@ -1,0 +1,91 @@
+"""Every part and every stage of nano in tiny form, in order: each loss falls, and the result answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from nextgpt import NextGPT, Sampling
+from nextgpt.train.recipe import Recipe, read_recipe, run_recipe
+
+SMOKE = sorted((Path(__file__).parents[2] / "recipes" / "nano" / "smoke").glob("*.yaml"))
+STAGES = ("5-encoding-alignment", "6-decoding-alignment", "7-instruction-tuning")
+FROZEN = ("encoder", "llm", "image", "audio", "video")
+"""Folders that no stage may touch."""
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Run:
+    """All smoke recipes, run in order."""
+
+    model: Path
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    """By recipe, as they were logged."""
+    digests: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Of the files of the frozen parts, after each recipe."""
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run the recipes once for all tests."""
+    home = tmp_path_factory.mktemp("smoke")
+    done = Run(home / "nano")
+    for path in SMOKE:
+        recipe = moved(path, home)
+        assert run_recipe(recipe), f"{path.stem} was not run"
+        metrics = (recipe.work / "metrics.jsonl").read_text().splitlines()
+        done.losses[path.stem] = [json.loads(line)["loss"] for line in metrics]
+        done.digests[path.stem] = digests(done.model)
+    return done
+
+
+def moved(path: Path, home: Path) -> Recipe:
+    return read_recipe(path, [f"model={home / 'nano'}", f"work={home / 'work' / path.stem}"])
+
+
+def digests(model: Path) -> dict[str, str]:
+    files = [path for part in FROZEN for path in sorted((model / part).rglob("*")) if path.is_file()]
+    return {str(path.relative_to(model)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in SMOKE])
+def test_each_loss_falls(name: str, run: Run) -> None:
+    losses = run.losses[name]
+    assert len(losses) >= 4
+    assert losses[-1] < losses[0], losses
+
+
+def test_the_stages_leave_the_files_of_the_frozen_parts_as_they_are(run: Run) -> None:
+    before = run.digests[SMOKE[SMOKE.index(next(p for p in SMOKE if p.stem == STAGES[0])) - 1].stem]
+    assert len(before) > 20
+    for stage in STAGES:
+        assert run.digests[stage] == before, stage
+
+
+def test_every_recipe_is_done_the_second_time(run: Run) -> None:
+    for path in SMOKE:
+        assert not run_recipe(moved(path, run.model.parent)), path.stem
+
+
+def test_the_result_loads_and_answers_with_text(run: Run) -> None:
+    model = NextGPT.from_pretrained(run.model)
+    assert model.modalities == ("text", "image", "audio", "video")
+    reply = model.chat("Hello, what can you do?", Sampling(max_tokens=12, modalities=("text",)))
+    assert reply.text.strip()
+
+
+def test_the_result_makes_a_medium_of_every_modality(run: Run) -> None:
+    model = NextGPT.from_pretrained(run.model)
+    for modality in ("image", "audio", "video"):
+        condition = model.output_projections[modality].query_embs  # any condition of the right shape serves
+        synthesizer = model.synthesizer(modality)
+        shape = (1, *synthesizer.condition_shape)
+        assert condition.shape[1] == shape[1]
+        *_, last = synthesizer.steps(condition.new_zeros(shape), seeds=[0], num_steps=2)
+        assert synthesizer.decode(last.latents)[0].modality == modality
