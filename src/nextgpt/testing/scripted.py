@@ -1,4 +1,4 @@
-"""Media of a few pixels and samples, and a model that answers from a script: neither needs torch."""
+"""Media of a few pixels and samples, and a model that answers from a script: nothing is computed."""
 
 from __future__ import annotations
 
