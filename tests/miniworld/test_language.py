@@ -1,0 +1,152 @@
+"""Captions and descriptions say a content completely, and can be read back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nextgpt.miniworld.language import (
+    as_read,
+    attributes,
+    canonical_caption,
+    caption,
+    describe,
+    difference,
+    parse_caption,
+    read_descriptions,
+)
+from nextgpt.miniworld.language.wording import generic, indefinite, noun, one, plural, synonyms
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.sampling import sample_clip, sample_scene, sample_sound
+from nextgpt.miniworld.scene import (
+    BACKGROUNDS,
+    PITCHES,
+    SOURCES,
+    TINTS,
+    Clip,
+    Content,
+    Placed,
+    Scene,
+    Sound,
+    patterns_of,
+)
+
+
+def contents(seed: int, count: int) -> list[Content]:
+    """Contents of all modalities and splits."""
+    rng = np.random.default_rng(seed)
+    draws = [
+        lambda split: as_read(sample_scene(rng, split)),
+        lambda split: sample_sound(rng, split),
+        lambda split: sample_clip(rng, split, with_sound=False),
+    ]
+    return [draws[i % 3](("train", "test")[i % 2]) for i in range(count)]
+
+
+def test_every_object_in_every_tint_is_read_back_from_its_caption_and_its_description():
+    for kind in OBJECTS.values():
+        for tint in TINTS:
+            scene = Scene((Placed(kind.name, tint),), BACKGROUNDS[len(kind.name) % len(BACKGROUNDS)])
+            assert parse_caption(canonical_caption(scene)) == scene
+    for kind in OBJECTS.values():
+        scene = Scene((Placed(kind.name, "red"),), "grass")
+        assert read_descriptions(describe(scene)) == (scene,)
+
+
+def test_every_sound_is_read_back_from_its_caption():
+    for source in SOURCES:
+        for pitch in PITCHES:
+            for pattern in patterns_of(source):
+                sound = Sound(source, pitch, pattern)
+                assert parse_caption(canonical_caption(sound)) == sound
+
+
+def test_sampled_contents_are_read_back_from_their_captions():
+    for content in contents(seed=1, count=600):
+        assert parse_caption(canonical_caption(content)) == content
+
+
+def test_sampled_contents_are_read_back_from_answers_that_describe_them():
+    for content in contents(seed=2, count=90):
+        assert read_descriptions(f"Here is {describe(content)}. Shall I change anything?") == (content,)
+
+
+def test_several_descriptions_in_one_answer_are_read_in_order():
+    scene, sound = Scene((Placed("owl"),), "night"), Sound("organ", "low")
+    assert read_descriptions(f"Here is {describe(scene)}. And here is {describe(sound)}.") == (scene, sound)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a cat", "large red cat top left", "purple cow sound, high, rising, fast", "cat, cat"]
+)
+def test_what_is_no_canonical_caption_is_not_parsed(text: str):
+    assert parse_caption(text) is None
+
+
+def test_canonical_captions_are_short():
+    assert max(len(canonical_caption(content).replace(",", "").split()) for content in contents(3, 600)) <= 21
+
+
+def test_captions_are_deterministic_and_lower_case():
+    content = Scene((Placed("cat", "red", "top left"),), "grass")
+    said = [caption(content, np.random.default_rng(seed)) for seed in range(40)]
+    assert said == [caption(content, np.random.default_rng(seed)) for seed in range(40)]
+    assert len(set(said)) > 25
+    assert all(words == words.lower() for words in said)
+
+
+def test_captions_never_say_an_attribute_that_the_content_does_not_have():
+    scene = Scene((Placed("cat", "red", "top left", "small"),), "grass")
+    for seed in range(200):
+        words = set(re.findall(r"\w+", caption(scene, np.random.default_rng(seed))))
+        assert not words & {"blue", "green", "right", "bottom", "large", "big", "sea", "night", "white"}
+
+
+def test_captions_of_the_two_splits_are_phrased_differently():
+    clip = Clip("cat", "red", "grass", "left")
+    trained = {caption(clip, np.random.default_rng(seed), "train") for seed in range(600)}
+    held_out = {caption(clip, np.random.default_rng(seed), "test") for seed in range(600)}
+    assert not {words for words in trained if "grass" in words} & {
+        words for words in held_out if "grass" in words
+    }
+
+
+def test_articles_and_plurals_are_right():
+    said = [indefinite(words) for words in ("owl", "ufo", "cat", "orange cat", "ear of corn", "fries")]
+    assert said == ["an owl", "a ufo", "a cat", "an orange cat", "an ear of corn", "fries"]
+    names = ("cat", "mouse", "fish", "butterfly", "bus", "monkey", "scissors", "bread", "snowman", "torch")
+    assert [plural(name) for name in names] == [
+        "cats",
+        "mice",
+        "fish",
+        "butterflies",
+        "buses",
+        "monkeys",
+        "pairs of scissors",
+        "loaves of bread",
+        "snowmen",
+        "torches",
+    ]
+    assert (noun("scissors"), generic("owl"), generic("sun"), one("bread")) == (
+        "pair of scissors",
+        "owls",
+        "the sun",
+        "bread",
+    )
+
+
+def test_synonyms_name_one_object_alone_and_cannot_be_taken_for_an_attribute():
+    named = [words for kind in OBJECTS.values() for words in (kind.name, *synonyms(kind.name))]
+    assert len(named) == len(set(named))
+    assert "big cat" not in named
+
+
+def test_attributes_and_differences_are_named():
+    before = Scene((Placed("cat", "red"), Placed("dog")), "grass")
+    after = replace(before, objects=(before.objects[0], Placed("dog", "blue")))
+    assert difference(before, after) == ("tint 2",)
+    assert attributes(Sound("bell"))["pattern"] == "single"
+    assert difference(Clip("cat", motion="left"), Clip("cat", motion="right")) == ("motion",)

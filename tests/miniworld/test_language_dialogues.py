@@ -1,0 +1,251 @@
+"""Dialogues are deterministic, keep the splits apart, and their answers follow from what was said, shown and played."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+
+import numpy as np
+import pytest
+
+import nextgpt.miniworld.language as language
+from nextgpt.errors import ConfigError
+from nextgpt.miniworld.language import (
+    TASKS,
+    Dialogue,
+    Shown,
+    Turn,
+    attributes,
+    read_descriptions,
+    sample_dialogue,
+)
+from nextgpt.miniworld.language.facts import riddles
+from nextgpt.miniworld.language.phrasing import Phrasings, choose_variant, variants
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.scene import SOURCES
+from nextgpt.miniworld.splits import is_held_out
+
+SPLITS = ("train", "test")
+SEVERAL = 25
+"""Dialogues a task and split."""
+
+
+@cache
+def dialogues(split: str, task: str) -> tuple[Dialogue, ...]:
+    rng = np.random.default_rng(7)
+    return tuple(sample_dialogue(rng, split, task) for _ in range(SEVERAL))
+
+
+def turns(*tasks: str) -> Iterator[tuple[Dialogue, int, Turn]]:
+    """All turns of dialogues of ``tasks``, or of all, with their dialogue and position."""
+    for split in SPLITS:
+        for task in tasks or TASKS:
+            for dialogue in dialogues(split, task):
+                for position, turn in enumerate(dialogue.turns):
+                    yield dialogue, position, turn
+
+
+def phrasings(value: object) -> Iterator[Phrasings]:
+    """All phrasings inside of ``value``."""
+    if isinstance(value, Phrasings):
+        yield value
+    elif isinstance(value, dict):
+        yield from (found for inner in value.values() for found in phrasings(inner))
+    elif isinstance(value, tuple):
+        yield from (found for inner in value for found in phrasings(inner))
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from (found for field in fields(value) for found in phrasings(getattr(value, field.name)))
+
+
+@cache
+def bank() -> dict[str, tuple[Phrasings, ...]]:
+    """All phrasings of the package by module."""
+    modules = [
+        importlib.import_module(f"{language.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(language.__path__)
+    ]
+    return {
+        module.__name__.rpartition(".")[2]: tuple(phrasings(tuple(vars(module).values())))
+        for module in modules
+    }
+
+
+def plain(variant: str) -> str:
+    """A variant without the names of its values and without what people leave out."""
+    return re.sub(r"\{\w+\}", "{}", variant).strip(" .?!").lower()
+
+
+def words_of(patterns: tuple[str, ...]) -> set[str]:
+    said = " ".join(variant for pattern in patterns for variant in variants(pattern))
+    return set(re.findall(r"[a-z']+", re.sub(r"\{\w+\}", " ", said).lower()))
+
+
+def test_no_phrasing_of_the_tests_is_ever_used_in_training():
+    everything = [found for found in bank().values() for found in found]
+    trained = {plain(variant) for found in everything for p in found.trained for variant in variants(p)}
+    held_out = {plain(variant) for found in everything for p in found.held_out for variant in variants(p)}
+    assert not trained & held_out
+    assert (
+        0.15
+        < sum(len(b.held_out) for b in everything) / sum(len(b.held_out + b.trained) for b in everything)
+        < 0.4
+    )
+
+
+def test_phrasings_of_the_tests_use_words_that_training_knows_except_for_what_is_unknown():
+    known = [found for module, found in bank().items() if module != "unknown"]
+    trained = set().union(*[words_of(phrasing.trained) for found in known for phrasing in found])
+    held_out = set().union(*[words_of(phrasing.held_out) for found in known for phrasing in found])
+    assert held_out <= trained
+
+
+def test_unknown_things_are_unknown():
+    known = {words for kind in OBJECTS.values() for words in (kind.name, *kind.synonyms)} | set(SOURCES)
+    for phrasing in bank()["unknown"][:2]:
+        assert not known & set(phrasing.trained + phrasing.held_out)
+
+
+def test_alternatives_of_a_pattern_are_all_chosen():
+    rng = np.random.default_rng(0)
+    chosen = {choose_variant(rng, "[please |]draw {what}[ for me|, please|].") for _ in range(100)}
+    assert chosen == set(variants("[please |]draw {what}[ for me|, please|]."))
+    assert len(chosen) == 6
+
+
+@pytest.mark.parametrize("task", [*TASKS, None])
+def test_the_same_seed_gives_the_same_dialogues(task: str | None):
+    first, second = (np.random.default_rng(3) for _ in range(2))
+    for _ in range(5):
+        assert sample_dialogue(first, "train", task) == sample_dialogue(second, "train", task)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("task", TASKS[:-1])
+def test_a_dialogue_of_a_task_ends_in_it(task: str, split: str):
+    assert {dialogue.turns[-1].task for dialogue in dialogues(split, task)} == {task}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_conversations_have_three_to_seven_turns_of_many_kinds(split: str):
+    lengths = {len(dialogue.turns) for dialogue in dialogues(split, "dialogue")}
+    assert lengths == {3, 4, 5, 6, 7}
+    assert len({turn.task for dialogue in dialogues(split, "dialogue") for turn in dialogue.turns}) > 12
+
+
+def test_every_task_is_drawn():
+    rng = np.random.default_rng(5)
+    drawn = {turn.task for _ in range(200) for turn in sample_dialogue(rng).turns}
+    assert drawn == set(TASKS) - {"dialogue"}
+
+
+def test_an_unknown_task_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match="text_to_image"):
+        sample_dialogue(np.random.default_rng(0), "train", "text_to_imag")
+
+
+def test_training_shows_nothing_that_is_held_out():
+    shown = [
+        s for task in TASKS for d in dialogues("train", task) for t in d.turns for s in (*t.given, *t.made)
+    ]
+    assert not any(is_held_out(each.content) for each in shown)
+
+
+def test_tests_show_only_what_is_held_out():
+    # But for pictures and sounds of one thing that are asked for together, of which one is.
+    for task in TASKS:
+        for dialogue in dialogues("test", task):
+            for turn in dialogue.turns:
+                assert all(is_held_out(shown.content) for shown in turn.given)
+                held_out = [is_held_out(shown.content) for shown in turn.made]
+                assert any(held_out) if turn.task == "text_to_several" else all(held_out)
+
+
+def test_answers_describe_just_what_they_show():
+    for _, _, turn in turns():
+        text = " ".join(say for say in turn.assistant if isinstance(say, str))
+        described = read_descriptions(text)
+        if described and turn.made:
+            assert described == tuple(shown.content for shown in turn.made), text
+
+
+def test_most_answers_with_media_say_what_they_show():
+    made = [turn for _, _, turn in turns("text_to_image", "edit_audio") if turn.made]
+    brief = [turn for turn in made if turn.assistant[0] == "Here you are."]
+    assert 0.1 < len(brief) / len(made) < 0.45
+
+
+def test_right_answers_say_their_key_words_and_wrong_ones_do_not():
+    for _, _, turn in turns():
+        text = " ".join(say for say in turn.assistant if isinstance(say, str))
+        assert turn.is_said(text)
+        assert not turn.key_words or not turn.is_said("Well, perhaps.")
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task.startswith("edit")])
+def test_edits_change_what_they_say_and_keep_the_rest(task: str):
+    for dialogue, position, turn in turns(task):
+        if turn.task != task:
+            continue
+        (made,) = turn.made
+        earlier = [s for t in dialogue.turns[:position] for s in (*t.given, *t.made)] + list(turn.given)
+        before = next(s.content for s in reversed(earlier) if s.modality == made.modality)
+        old, new = attributes(before), attributes(made.content)
+        assert made.is_edit
+        assert turn.changed
+        assert all(old[name] != new[name] for name in turn.changed)
+        assert all(old.get(name, new[name]) == new[name] for name in turn.kept)
+
+
+def test_only_edits_are_made_from_what_was_there():
+    for _, _, turn in turns():
+        assert {shown.is_edit for shown in turn.made} <= {turn.task.startswith("edit")}
+
+
+@pytest.mark.parametrize(
+    ("task", "modalities"),
+    [
+        ("text_to_image", {("image",)}),
+        ("indirect_audio", {("audio",)}),
+        ("outside", {()}),
+        ("question", {()}),
+    ],
+)
+def test_the_answer_has_the_modalities_of_its_task(task: str, modalities: set[tuple[str, ...]]):
+    assert {turn.modalities for _, _, turn in turns(task) if turn.task == task} == modalities
+
+
+def test_questions_and_edits_have_something_that_they_are_about():
+    for dialogue, position, turn in turns():
+        if turn.task in ("question", "link") or turn.task.startswith("edit"):
+            assert turn.given or any(t.given or t.made for t in dialogue.turns[:position])
+
+
+def test_what_is_outside_is_answered_with_the_true_number_of_things():
+    answers = {say for _, _, turn in turns("outside") for say in turn.assistant if turn.task == "outside"}
+    assert any(f"I can draw {len(OBJECTS)} things" in str(answer) for answer in answers)
+    assert any(f"I can play {len(SOURCES)} sounds" in str(answer) for answer in answers)
+
+
+def test_riddles_have_one_answer():
+    told = [fact for kind in OBJECTS.values() for fact in kind.facts]
+    for does in riddles():
+        assert sum(fact.endswith(f" {does}.") for fact in told) == 1, does
+
+
+def test_words_are_tidy():
+    for _, _, turn in turns():
+        for say in (*turn.user, *turn.assistant):
+            if isinstance(say, Shown):
+                continue
+            assert say == say.strip() and say and "  " not in say, say
+            assert not re.search(r"[{}\[\]|]| [.,?]|[.,?]{2}", say), say
+            assert not re.search(r"\b[Aa] [aeio]|\b[Aa]n [^aeiou]", say), say
+
+
+def test_answers_use_few_words():
+    said = " ".join(say for _, _, turn in turns() for say in turn.assistant if isinstance(say, str))
+    assert len(set(re.findall(r"[a-z0-9]+", said.lower()))) < 900
