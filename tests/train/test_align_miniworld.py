@@ -17,7 +17,8 @@ from nextgpt.miniworld.language import Dialogue, Shown, Turn, canonical_caption,
 from nextgpt.miniworld.scene import Content, Placed, Scene, Sound
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.synthesis.text_encoding import TextConditioner
-from nextgpt.model.weights import WEIGHTS_FILE, read_weights
+from nextgpt.model.tensors import read_tensors
+from nextgpt.model.weights import WEIGHTS_FILE
 from nextgpt.testing import fake_model, picture, write_tiny_model
 from nextgpt.train import align_miniworld
 from nextgpt.train.align_miniworld import AlignmentTrainer, example_of, join, remembered_targets
@@ -146,7 +147,7 @@ def test_an_encoder_of_another_width_is_refused(tmp_path: Path) -> None:
 def test_a_later_stage_goes_on_from_what_was_trained_and_the_first_starts_anew(tmp_path: Path) -> None:
     """The tiny model's folder stands for one that an earlier stage wrote."""
     write_tiny_model(tmp_path, seed=1)
-    saved = read_weights(tmp_path / WEIGHTS_FILE)["input_projection.layers.shared.weight"]
+    saved = read_tensors(tmp_path / WEIGHTS_FILE)["input_projection.layers.shared.weight"]
     later = join(recipe(tmp_path, stage="decoding-alignment"))
     first = join(recipe(tmp_path, stage="encoding-alignment"))
     assert torch.equal(later.input_projection.layers["shared"].weight, saved)
