@@ -65,7 +65,9 @@ class _Decoder:
     blocks: list[np.ndarray] = field(default_factory=list)
     sample_count: int = 0
     resampler: av.AudioResampler | None = None
+    rate_hz: int = 0
     size_px: tuple[int, int] | None = None
+    quarter_turns: int = 0
 
     def run(self) -> Decoded:
         # The cover of a record is a film stream of one picture, and no film; streams of no known codec have no context.
@@ -90,7 +92,7 @@ class _Decoder:
         fps = _rate_of(video) if video is not None else _DEFAULT_FPS
         sound = None
         if audio is not None and self.blocks:
-            sound = Audio(clean_samples(np.concatenate(self.blocks, axis=1)), audio.rate)
+            sound = Audio(clean_samples(np.concatenate(self.blocks, axis=1)), self.rate_hz)
         return Decoded(self.frames, fps, sound)
 
     def _check_headers(self, video: av.VideoStream | None, audio: av.AudioStream | None) -> None:
@@ -126,17 +128,20 @@ class _Decoder:
         self._check_frame_size(frame.width, frame.height)
         self._check_frame_count(len(self.frames) + 1)
         if self.size_px is None:
+            # Every frame gets the size and turn of the first, even where the film changes them on its way.
             self.size_px = _fitting(frame.width, frame.height, self.limits.frame_side_px)
-        # Every frame gets the size of the first, even where the film changes it on its way.
+            # Telephones film lying down and note how to turn it, counter-clockwise in degrees.
+            self.quarter_turns = round(frame.rotation / 90)
         small = frame.reformat(*self.size_px, "rgb24", interpolation="AREA").to_ndarray()
-        # Telephones film lying down and note how to turn it, counter-clockwise in degrees.
-        self.frames.append(np.rot90(small, round(frame.rotation / 90)))
+        self.frames.append(np.rot90(small, self.quarter_turns))
 
     def _take_sound(self, frame: av.AudioFrame) -> None:
         if self.resampler is None:
             # Planar float at the stream's own rate; more than two channels are mixed down to two.
             layout = "mono" if len(frame.layout.channels) == 1 else "stereo"
-            self.resampler = av.AudioResampler(_SAMPLE_FORMAT, layout, frame.sample_rate)
+            # The frames know their rate better than the header, which HE-AAC halves.
+            self.rate_hz = frame.sample_rate
+            self.resampler = av.AudioResampler(_SAMPLE_FORMAT, layout, self.rate_hz)
         for piece in self.resampler.resample(frame):
             block = piece.to_ndarray()  # (channels, samples)
             self.blocks.append(block)
