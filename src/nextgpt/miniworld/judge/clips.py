@@ -24,8 +24,8 @@ from nextgpt.miniworld.sprites import SIZES_PX
 _FINALISTS = 6
 _CLEAR = 0.1
 """Where more than this share stays unexplained, the object may be off its track: nearby tracks are tried."""
-_SEARCH_STEPS_PX = (4, 2, 1)
-_LIKELY_MOTIONS = 3
+_SEARCH_STEPS_PX = (4, 2)
+_LIKELY_MOTIONS = 2
 
 
 @dataclass(frozen=True)

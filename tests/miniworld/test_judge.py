@@ -1,0 +1,126 @@
+"""The judge names what true renderings show, forgives what generated media do wrong, and sees nothing in nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nextgpt.miniworld.arrangement import render_sound
+from nextgpt.miniworld.judge import compare, judge_accuracy, judge_clips, judge_scenes, judge_sounds
+from nextgpt.miniworld.render import render_clip, render_scene
+from nextgpt.miniworld.sampling import sample_clip, sample_scene, sample_sound
+from nextgpt.miniworld.scene import BACKGROUNDS, Clip, Placed, Scene, Sound
+
+TWO = Scene((Placed("cat", "red", "left", "small"), Placed("dog", "natural", "right", "small")), "sea")
+
+
+def test_true_renderings_of_the_held_out_split_are_judged_right() -> None:
+    assert all(score.accuracy >= 0.99 for score in judge_accuracy("test", cases=16, seed=3))
+
+
+def test_the_accuracy_falls_where_media_are_spoiled_beyond_recognition() -> None:
+    scores = judge_accuracy("test", cases=4, spoil=lambda medium: np.zeros_like(medium))
+    named = {score.attribute: score.accuracy for score in scores}
+    assert named["object"] < 0.5
+    assert named["source"] < 0.5
+
+
+def test_blur_noise_and_a_cast_of_colour_are_forgiven_in_pictures() -> None:
+    rng = np.random.default_rng(0)
+    scenes = [sample_scene(rng, "test") for _ in range(32)]
+    pictures = np.stack([render_scene(scene) for scene in scenes]).astype(np.float32)
+    noisy = pictures + rng.normal(0, 12, pictures.shape)
+    dark = pictures * 0.95 + (6, 0, -6)
+    for spoiled in (_blurred(pictures), noisy, dark):
+        seen = judge_scenes(np.clip(spoiled, 0, 255).astype(np.uint8))
+        assert _share_right(scenes, seen) >= 0.97
+
+
+def test_an_object_off_its_place_keeps_its_name_and_gets_the_nearest_place() -> None:
+    picture = render_scene(Scene((Placed("cat", "blue", "center", "small"),), "pink"))
+    (seen,) = judge_scenes(np.roll(picture, (5, -6), (0, 1))[None])
+    assert seen.content == Scene((Placed("cat", "blue", "center", "small"),), "pink")
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+def test_an_empty_picture_shows_no_objects(background: str) -> None:
+    (seen,) = judge_scenes(render_scene(Scene((), background))[None])
+    assert seen.content == Scene((), background)
+
+
+def test_what_is_not_of_this_world_stays_unexplained() -> None:
+    rng = np.random.default_rng(0)
+    chaos = np.kron(rng.integers(0, 256, (1, 8, 8, 3)), np.ones((1, 8, 8, 1))).astype(np.uint8)
+    true = render_scene(TWO)[None]
+    assert judge_scenes(true)[0].unexplained < 0.01
+    assert judge_scenes(chaos)[0].unexplained > 0.4
+
+
+def test_loudness_noise_and_a_late_beginning_are_forgiven_in_sounds() -> None:
+    rng = np.random.default_rng(1)
+    sounds = [sample_sound(rng, "test") for _ in range(24)]
+    samples = np.stack([render_sound(sound) for sound in sounds])
+    hiss = rng.normal(0, 0.002, samples.shape).astype(np.float32)
+    for spoiled in (0.2 * samples, samples + hiss, np.roll(samples, 700, axis=1)):
+        assert _share_right(sounds, judge_sounds(spoiled)) >= 0.95
+
+
+def test_phase_is_not_heard() -> None:
+    sound = Sound("violin", "high", "rising", "fast")
+    (heard,) = judge_sounds(-render_sound(sound)[None])
+    assert heard.content == sound
+
+
+def test_a_sound_of_another_length_is_judged() -> None:
+    samples = render_sound(Sound("bell", "low"))
+    for fitted in (samples[:24000], np.pad(samples, (0, 5000))):
+        (heard,) = judge_sounds(fitted[None])
+        assert heard.content.source == "bell"
+
+
+def test_silence_is_no_sound_of_this_world() -> None:
+    (heard,) = judge_sounds(np.zeros((1, 32000), np.float32))
+    assert heard.unexplained > 0.9
+
+
+def test_an_object_off_its_track_is_still_recognised() -> None:
+    rng = np.random.default_rng(2)
+    clips = [sample_clip(rng, "test", with_sound=False) for _ in range(6)]
+    frames = np.stack([np.roll(render_clip(clip), (3, 2), (1, 2)) for clip in clips])
+    assert _share_right(clips, judge_clips(frames)) >= 0.99
+
+
+def test_compare_matches_objects_whatever_their_order() -> None:
+    assert all(compare(TWO, replace(TWO, objects=TWO.objects[::-1])).values())
+
+
+def test_compare_names_exactly_what_differs() -> None:
+    moved = replace(TWO, objects=(replace(TWO.objects[0], place="top left"), TWO.objects[1]))
+    assert [name for name, is_right in compare(TWO, moved).items() if not is_right] == ["place"]
+    alone = replace(TWO, objects=TWO.objects[:1])
+    assert compare(TWO, alone)["background"]
+    assert not compare(TWO, alone)["object"]
+    assert not compare(TWO, alone)["count"]
+    assert compare(alone, TWO)["object"]
+    assert compare(Sound("bell", "low"), Sound("bell", "high")) == {
+        "source": True, "pitch": False, "pattern": True, "speed": True,
+    }  # fmt: skip
+    assert not compare(Clip("cat", motion="up"), Clip("cat", motion="down"))["motion"]
+
+
+def _share_right(contents: list, verdicts: list) -> float:
+    """The share of attributes that are judged right."""
+    right = [
+        is_right
+        for content, verdict in zip(contents, verdicts, strict=True)
+        for is_right in compare(content, verdict.content).values()
+    ]
+    return float(np.mean(right))
+
+
+def _blurred(pictures: np.ndarray) -> np.ndarray:
+    for axis in (1, 2):
+        pictures = (np.roll(pictures, 1, axis) + 2 * pictures + np.roll(pictures, -1, axis)) / 4
+    return pictures
