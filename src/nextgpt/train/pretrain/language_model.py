@@ -114,7 +114,7 @@ def pretrain_language_model(
 ) -> None:
     """Train tokenizer and language model from nothing and write a transformers folder.
 
-    ``config.batch_size`` counts tokens here, about 16,000 a step.
+    ``config.batch_size`` counts tokens here.
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
