@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import PIL.Image
+import pytest
+
+from nextgpt.cli.app import main
+from nextgpt.errors import ConfigError, ModelError
+from nextgpt.evaluate import suite
+from nextgpt.evaluate.miniworld import Miniworld
+from nextgpt.evaluate.report import as_table, as_values, write_report
+from nextgpt.evaluate.rows import ROWS
+from nextgpt.evaluate.score import Score
+from nextgpt.evaluate.sheet import THUMBNAILS, TILE_PX, contact_sheet, thumbnail
+from nextgpt.evaluate.suite import Results, Sample, evaluate
+from nextgpt.model.folder import load_model
+from nextgpt.modality import MODALITIES
+from nextgpt.testing import film, picture, sound, write_tiny_model
+
+SAMPLES = (
+    Sample("pictures", "Draw a very long story about a cat. " * 5, picture(), picture((0, 0, 255)), True),
+    Sample("sounds", "Play it.", sound(), None, False),
+    Sample("films", "Film it.", film(), film(), False),
+)
+RESULTS = Results("tiny", "miniworld", (Score("row", 0.91234, 0.8, 0.95, 200, 1.0), Score("other", 1, 0.9, 1, 40, None)), SAMPLES)
+FEW = [row for row in ROWS if row.name in ("text_to_image.background", "questions", "indirect_image.true_caption")]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def test_a_suite_gives_a_score_a_row_and_the_judge_is_right_about_the_truth(home: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    scores, samples = Miniworld(FEW).evaluate(
+        load_model(home), home, limit=2, seed=0, tell=lambda *stage: told.append(stage)
+    )
+    assert [score.name for score in scores] == [row.name for row in FEW]
+    assert all(score.cases == 2 and score.judge == 1 for score in scores)
+    assert {sample.group for sample in samples} == {"text_to_image (direct)", "indirect_image (true_caption)"}
+    assert ("question (direct)", 2, 2) in told
+
+
+def test_a_suite_or_a_model_that_is_unknown_is_named(home: Path) -> None:
+    with pytest.raises(ConfigError, match="'miniwolrd' is unknown.*'miniworld'"):
+        evaluate(str(home), "miniwolrd")
+    with pytest.raises(ModelError, match="'no-such-model' is unknown"):
+        evaluate("no-such-model")
+
+
+def test_values_are_those_of_the_contract() -> None:
+    values = as_values(RESULTS)
+    assert list(values) == ["model", "suite", "rows"]
+    assert values["rows"][0] == {"name": "row", "value": 0.9123, "low": 0.8, "high": 0.95, "cases": 200, "judge": 1.0}
+
+
+def test_the_table_says_shares_in_per_cent() -> None:
+    assert "| row | 91.2 | 80.0 – 95.0 | 200 | 100.0 |" in as_table(RESULTS)
+    assert as_table(RESULTS).endswith("| other | 100.0 | 90.0 – 100.0 | 40 |  |\n")
+
+
+def test_a_report_is_three_files_that_can_be_read(tmp_path: Path) -> None:
+    values, table, sheet = write_report(RESULTS, tmp_path / "new" / "folder")
+    assert json.loads(values.read_text()) == as_values(RESULTS)
+    assert table.read_text() == as_table(RESULTS)
+    assert PIL.Image.open(sheet).format == "PNG"
+
+
+def test_a_group_is_a_row_of_the_contact_sheet() -> None:
+    three, one = contact_sheet(SAMPLES), contact_sheet(SAMPLES[:1])
+    assert three.height == 3 * one.height and three.width == one.width
+    assert contact_sheet(SAMPLES[:1] * 2).width == 2 * one.width
+
+
+def test_every_modality_has_a_thumbnail() -> None:
+    assert list(THUMBNAILS) == list(MODALITIES)
+    assert all(thumbnail(medium).size == (TILE_PX, TILE_PX) for medium in (picture(), sound(), film()))
+
+
+def test_the_command_prints_one_json_object(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = {}
+
+    def measure(model: str, name: str, **settings: object) -> Results:
+        print("a library that prints")
+        asked.update(model=model, suite=name, **settings)
+        return RESULTS
+
+    monkeypatch.setattr(suite, "evaluate", measure)
+    assert main(["eval", "some", "--limit", "3", "--seed", "5", "--out", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == as_values(RESULTS)
+    assert (asked["model"], asked["suite"], asked["limit"], asked["seed"]) == ("some", "miniworld", 3, 5)
+    assert (tmp_path / "samples.png").is_file()
+
+
+def test_an_unknown_suite_is_a_users_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "nano", "--suite", "world"]) == 2
+    assert "expected one of miniworld" in capsys.readouterr().err
