@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -57,12 +58,13 @@ def digests(model: Path) -> dict[str, str]:
 @pytest.mark.parametrize("name", [path.stem for path in SMOKE])
 def test_each_loss_falls(name: str, run: Run) -> None:
     losses = run.losses[name]
-    assert len(losses) >= 4
-    assert losses[-1] < losses[0], losses
+    assert len(losses) >= 10
+    # Single batches differ; three of them differ less.
+    assert fmean(losses[-3:]) < fmean(losses[:3]), losses
 
 
 def test_the_stages_leave_the_files_of_the_frozen_parts_as_they_are(run: Run) -> None:
-    before = run.digests[SMOKE[SMOKE.index(next(p for p in SMOKE if p.stem == STAGES[0])) - 1].stem]
+    before = run.digests["4-encoder"]
     assert len(before) > 20
     for stage in STAGES:
         assert run.digests[stage] == before, stage
