@@ -5,7 +5,7 @@
 #   make test                                  the whole test suite
 #
 # The first call creates .venv and installs the versions of constraints.txt; later calls start at once.
-# PIP_ARGS is passed to pip, for example PIP_ARGS='--extra-index-url https://download.pytorch.org/whl/cpu'.
+#PIP_ARGS is passed to pip.
 
 PYTHON ?= python3
 ARGS ?=
@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install chat test nano eval lint clean
+.PHONY: help install chat test nano eval bench lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -38,6 +38,9 @@ nano: $(STAMP) ## train the embedded model from nothing into out/nano, part by p
 
 eval: $(STAMP) ## measure the embedded model
 	@$(BIN)/nextgpt eval $(ARGS)
+
+bench: $(STAMP) ## measure the speed of the embedded model beside a plain reference
+	@$(BIN)/nextgpt bench $(ARGS)
 
 lint: $(STAMP) ## check the code's style
 	$(BIN)/ruff check $(ARGS)
