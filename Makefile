@@ -5,7 +5,7 @@
 #   make test                                  the whole test suite
 #
 # The first call creates .venv and installs the versions of constraints.txt; later calls start at once.
-#PIP_ARGS is passed to pip.
+# PIP_ARGS is passed to pip.
 
 PYTHON ?= python3
 ARGS ?=
