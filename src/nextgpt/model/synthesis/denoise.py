@@ -16,7 +16,7 @@ from nextgpt.model.synthesis.base import Conditions, Latents, Step
 from nextgpt.model.synthesis.schedule import Schedule
 
 Predict = Callable[[Tensor, Tensor], Tensor]
-"""Noisy latents (B, F, Z, H, W) and a timestep, to the model's output: noise, velocity or flow, by its training."""
+"""Noisy latents (B, F, Z, h, w) and a timestep, to the model's output: noise, velocity or flow, by its training."""
 PredictConditioned = Callable[[Tensor, Tensor, Tensor], Tensor]
 """The same with conditions (B, Q, C) as third argument."""
 

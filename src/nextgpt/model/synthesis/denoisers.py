@@ -17,7 +17,7 @@ from nextgpt.model.synthesis.mel import MelConfig
 from nextgpt.model.synthesis.settings import SynthesisSettings
 
 LatentShape = tuple[int, int, int, int]
-"""(F, Z, H, W) of one medium's latents."""
+"""(F, Z, h, w) of one medium's latents."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class DenoiserKind:
     """What must be known about one kind of denoiser."""
 
     predict: Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
-    """Denoiser, latents (B, F, Z, H, W), timestep () and conditions (B, Q, C) to a prediction like the latents."""
+    """Denoiser, latents (B, F, Z, h, w), timestep () and conditions (B, Q, C) to a prediction like the latents."""
     latent_shape: Callable[[Mapping[str, Any]], LatentShape]
     """The denoiser's config to its own latent shape."""
     condition_shape: Callable[[Mapping[str, Any]], tuple[int, int]]

@@ -21,7 +21,7 @@ class SynthesisSettings(BaseModel):
     solver: str | None = None
     """A diffusers scheduler class to use on the folder's noise schedule; ``None`` takes the folder's own."""
     latent_shape: tuple[int, int, int, int] | None = None
-    """(F, Z, H, W) of one medium's latents; ``None`` takes the denoiser's sample size."""
+    """(F, Z, h, w) of one medium's latents; ``None`` takes the denoiser's sample size."""
     fps: float = 8.0
     """Frames a second of films."""
     mel: MelConfig = MelConfig()
