@@ -19,7 +19,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
 
     def evaluate(name: str, suite_name: str, *, limit: int, tell: suite.Tell) -> suite.Results:
         asked.append((name, suite_name, limit))
-        tell("drawings", 1, 2)
+        tell("drawings", 2, 2)
         print("a library that prints")
         return suite.Results(name, suite_name, (Score("questions", 0.5, 0.25, 0.75, 8, None),), ())
 
@@ -33,7 +33,7 @@ def test_json_is_one_object_of_the_promised_form(measured: list, capsys: Printed
     assert measured == [("nano", "miniworld", 8)]
     row = {"name": "questions", "value": 0.5, "low": 0.25, "high": 0.75, "cases": 8, "judge": None}
     assert json.loads(printed.out) == {"model": "nano", "suite": "miniworld", "rows": [row]}
-    assert "drawings 1/2\n" in printed.err
+    assert "drawings: 2 in 0.0 s\n" in printed.err
 
 
 def test_the_table_names_every_row(capsys: Printed) -> None:

@@ -30,7 +30,8 @@ def evaluate(
 
 def _measure(model: str, suite: str, limit: int, out: Path | None) -> nextgpt.evaluate.suite.Results:
     from nextgpt.cli.loading import keep_libraries_quiet
-    from nextgpt.cli.progress import Task, error_console
+    from nextgpt.cli.progress import error_console
+    from nextgpt.cli.stages import stages
     from nextgpt.evaluate import report
     from nextgpt.evaluate import suite as suites
     from nextgpt.media.target import writing
@@ -39,10 +40,9 @@ def _measure(model: str, suite: str, limit: int, out: Path | None) -> nextgpt.ev
     if out is not None:
         with writing(out):  # what cannot be written is told before the work, not after it
             out.mkdir(parents=True, exist_ok=True)
-    console = error_console()
-    with Task(console) as task:
-        results = suites.evaluate(model, suite, limit=limit, tell=task.tell)
+    with stages() as tell:
+        results = suites.evaluate(model, suite, limit=limit, tell=tell)
     if out is not None:
         for path in report.write_report(results, out):
-            console.print(f"Written: {path}")
+            error_console().print(f"Written: {path}")
     return results
