@@ -249,3 +249,19 @@ def test_words_are_tidy():
 def test_answers_use_few_words():
     said = " ".join(say for _, _, turn in turns() for say in turn.assistant if isinstance(say, str))
     assert len(set(re.findall(r"[a-z0-9]+", said.lower()))) < 900
+
+
+def test_nothing_that_a_person_says_in_tests_is_said_in_training():
+    said = {
+        split: {
+            say.strip(" .?!").lower()
+            for t in TASKS
+            for d in dialogues(split, t)
+            for turn in d.turns
+            for say in turn.user
+            if isinstance(say, str)
+        }
+        for split in SPLITS
+    }
+    assert len(said["test"]) > 500
+    assert not said["train"] & said["test"]

@@ -50,11 +50,9 @@ class Edited:
 def _things(content: Content) -> tuple[Placed, ...]:
     """What is seen; a video's object as if it were a picture's."""
     assert not isinstance(content, Sound)
-    return (
-        content.objects
-        if isinstance(content, Scene)
-        else (Placed(content.object, content.tint, size="small"),)
-    )
+    if isinstance(content, Clip):
+        return (Placed(content.object, content.tint, size="small"),)
+    return content.objects
 
 
 def _pick(talk: Talk, content: Content) -> tuple[Placed, str] | None:
@@ -79,6 +77,7 @@ def _with(content: Content, old: Placed, new: Placed) -> Content:
 
 
 def background(talk: Talk, content: Content) -> Edited | None:
+    """Another background."""
     assert not isinstance(content, Sound)
     background = talk.choose(BACKGROUNDS)
     values = {
@@ -90,6 +89,7 @@ def background(talk: Talk, content: Content) -> Edited | None:
 
 
 def tint(talk: Talk, content: Content) -> Edited | None:
+    """Another colour of one object; its own colour is its natural one."""
     picked = _pick(talk, content)
     if picked is None:
         return None
@@ -100,6 +100,7 @@ def tint(talk: Talk, content: Content) -> Edited | None:
 
 
 def natural_tint(talk: Talk, content: Content) -> Edited | None:
+    """Back to the natural colour."""
     picked = _pick(talk, content)
     if picked is None:
         return None
@@ -108,6 +109,7 @@ def natural_tint(talk: Talk, content: Content) -> Edited | None:
 
 
 def object_by_name(talk: Talk, content: Content) -> Edited | None:
+    """Another kind of object, in the colour, place and size of the old one."""
     picked = _pick(talk, content)
     if picked is None:
         return None
@@ -120,6 +122,7 @@ def object_by_name(talk: Talk, content: Content) -> Edited | None:
 
 
 def only_object(talk: Talk, content: Content) -> Edited | None:
+    """Another kind of object, where there is only one, so that it needs no name."""
     return object_by_name(talk, content) if len(_things(content)) == 1 else None
 
 
@@ -130,6 +133,7 @@ def _alone(content: Content) -> Placed | None:
 
 
 def place(talk: Talk, content: Content) -> Edited | None:
+    """Another place of a single object."""
     placed = _alone(content)
     if placed is None:
         return None
@@ -143,6 +147,7 @@ def place(talk: Talk, content: Content) -> Edited | None:
 
 
 def place_and_tint(talk: Talk, content: Content) -> Edited | None:
+    """Another place and colour of a single object."""
     moved = place(talk, content)
     colored = tint(talk, moved.content) if moved else None
     if moved is None or colored is None or len(difference(content, colored.content)) < 2:
@@ -151,6 +156,8 @@ def place_and_tint(talk: Talk, content: Content) -> Edited | None:
 
 
 def size(value: str) -> Callable[[Talk, Content], Edited | None]:
+    """A change of a single object to a size."""
+
     def change(talk: Talk, content: Content) -> Edited | None:
         placed = _alone(content)
         if placed is None:
@@ -162,6 +169,7 @@ def size(value: str) -> Callable[[Talk, Content], Edited | None]:
 
 
 def opposite(talk: Talk, content: Content) -> Edited | None:
+    """The opposite motion, where there is one."""
     assert isinstance(content, Clip)
     if content.motion not in OPPOSITES:
         return None
@@ -169,6 +177,7 @@ def opposite(talk: Talk, content: Content) -> Edited | None:
 
 
 def motion(talk: Talk, content: Content) -> Edited | None:
+    """Another motion."""
     assert isinstance(content, Clip)
     motion = talk.choose(MOTIONS)
     it = talk.choose(("it", "it", f"the {noun(content.object)}"))
@@ -176,6 +185,8 @@ def motion(talk: Talk, content: Content) -> Edited | None:
 
 
 def pitch_by(step: int) -> Callable[[Talk, Content], Edited | None]:
+    """A change of the pitch by steps, where there are so many."""
+
     def change(talk: Talk, content: Content) -> Edited | None:
         assert isinstance(content, Sound)
         position = PITCHES.index(content.pitch) + step
@@ -185,12 +196,14 @@ def pitch_by(step: int) -> Callable[[Talk, Content], Edited | None]:
 
 
 def pitch(talk: Talk, content: Content) -> Edited | None:
+    """Another pitch."""
     assert isinstance(content, Sound)
     pitch = talk.choose(PITCHES)
     return Edited(replace(content, pitch=pitch), {"pitch": pitch})
 
 
 def source(talk: Talk, content: Content) -> Edited | None:
+    """Another source, if it can be heard in the same pattern."""
     assert isinstance(content, Sound)
     source = talk.choose(SOURCES)
     if content.pattern not in patterns_of(source):
@@ -200,6 +213,7 @@ def source(talk: Talk, content: Content) -> Edited | None:
 
 
 def instrument(talk: Talk, content: Content) -> Edited | None:
+    """Another source that is an instrument."""
     edited = source(talk, content)
     is_playable = (
         edited is not None and isinstance(edited.content, Sound) and is_instrument(edited.content.source)
@@ -208,6 +222,7 @@ def instrument(talk: Talk, content: Content) -> Edited | None:
 
 
 def pattern(talk: Talk, content: Content) -> Edited | None:
+    """Another pattern; the speed stays where the pattern has one."""
     assert isinstance(content, Sound)
     pattern = talk.choose(patterns_of(content.source))
     speed = content.speed if pattern in TIMED_PATTERNS else "slow"
@@ -216,6 +231,8 @@ def pattern(talk: Talk, content: Content) -> Edited | None:
 
 
 def speed(value: str) -> Callable[[Talk, Content], Edited | None]:
+    """A change to a speed, of patterns of several notes."""
+
     def change(talk: Talk, content: Content) -> Edited | None:
         assert isinstance(content, Sound)
         return Edited(replace(content, speed=value), {}) if content.pattern in TIMED_PATTERNS else None

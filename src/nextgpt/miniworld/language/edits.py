@@ -254,7 +254,10 @@ EDITS = (
                 "the same at a {pitch} pitch.",
                 "I want to hear it at a {pitch} pitch.",
             ),
-            held_out=("play it at a {pitch} pitch.", "[can|could] you make the pitch {pitch}?"),
+            held_out=(
+                "[can|could] you change the pitch to {pitch}?",
+                "[can|could] you make the pitch {pitch}?",
+            ),
         ),
     ),
     Edit(

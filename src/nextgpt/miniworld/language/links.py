@@ -49,7 +49,7 @@ SEEN_TO_HEARD_SO = Phrasings(
         "how does [this|it] sound {how}?",
         "[can|could] you play [this|it] {how}?",
     ),
-    held_out=("what does [this|it] sound like {how}?", "I want to hear [this|it] {how}."),
+    held_out=("what does [this|it] sound like {how}?", "I would like to hear [this|it] {how}."),
 )
 HEARD_TO_SEEN = Phrasings(
     (

@@ -42,6 +42,7 @@ def _other_object(talk: Talk, content: Content) -> str:
 
 
 def what(talk: Talk, content: Content) -> Asked | None:
+    """Which object it is, where there is only one."""
     placed = _single(content)
     if placed is None:
         return None
@@ -49,6 +50,7 @@ def what(talk: Talk, content: Content) -> Asked | None:
 
 
 def is_object(talk: Talk, content: Content) -> Asked | None:
+    """Whether it is a certain object."""
     placed = _single(content)
     if placed is None:
         return None
@@ -59,6 +61,7 @@ def is_object(talk: Talk, content: Content) -> Asked | None:
 
 
 def which_objects(talk: Talk, content: Content) -> Asked | None:
+    """All objects, where there are several."""
     assert isinstance(content, Scene)
     if len(content.objects) == 1:
         return None
@@ -68,6 +71,7 @@ def which_objects(talk: Talk, content: Content) -> Asked | None:
 
 
 def where(talk: Talk, content: Content) -> Asked | None:
+    """The place of an object."""
     placed = _unique(talk, content)
     if placed is None:
         return None
@@ -76,6 +80,7 @@ def where(talk: Talk, content: Content) -> Asked | None:
 
 
 def what_is_at(talk: Talk, content: Content) -> Asked | None:
+    """The object at a place."""
     assert isinstance(content, Scene)
     placed = talk.choose(content.objects)
     thing, place = kind_phrase(placed.object, placed.tint), PLACE_FORMS[placed.place][0]
@@ -84,6 +89,7 @@ def what_is_at(talk: Talk, content: Content) -> Asked | None:
 
 
 def how_many(talk: Talk, content: Content) -> Asked | None:
+    """The number of objects."""
     assert isinstance(content, Scene)
     number = len(content.objects)
     things = f"{NUMBERS[number]} object{'s' if number > 1 else ''}"
@@ -91,6 +97,7 @@ def how_many(talk: Talk, content: Content) -> Asked | None:
 
 
 def how_many_of(talk: Talk, content: Content) -> Asked | None:
+    """The number of objects of one kind, which may be none."""
     assert isinstance(content, Scene)
     name = _other_object(talk, content) if talk.chance(0.2) else talk.choose(content.objects).object
     number = [placed.object for placed in content.objects].count(name)
@@ -103,6 +110,7 @@ def _are(number: int) -> str:
 
 
 def which_color(talk: Talk, content: Content) -> Asked | None:
+    """The colour of an object, its natural one included."""
     placed = _unique(talk, content)
     if placed is None:
         return None
@@ -116,6 +124,7 @@ def which_color(talk: Talk, content: Content) -> Asked | None:
 
 
 def which_background(talk: Talk, content: Content) -> Asked | None:
+    """The background."""
     assert not isinstance(content, Sound)
     placed = _single(content)
     values = {"thing": noun(placed.object) if placed else "objects"}
@@ -123,6 +132,7 @@ def which_background(talk: Talk, content: Content) -> Asked | None:
 
 
 def how_big(talk: Talk, content: Content) -> Asked | None:
+    """The size of a single object."""
     placed = _single(content)
     if placed is None:
         return None
@@ -132,6 +142,7 @@ def how_big(talk: Talk, content: Content) -> Asked | None:
 
 
 def is_there(talk: Talk, content: Content) -> Asked | None:
+    """Whether a picture shows a kind of object."""
     assert isinstance(content, Scene)
     if talk.chance(0.5):
         name = talk.choose(content.objects).object
@@ -142,6 +153,7 @@ def is_there(talk: Talk, content: Content) -> Asked | None:
 
 
 def is_colored(talk: Talk, content: Content) -> Asked | None:
+    """Whether an object has a certain colour."""
     placed = _unique(talk, content)
     if placed is None or placed.tint == "natural":
         return None
@@ -154,17 +166,20 @@ def is_colored(talk: Talk, content: Content) -> Asked | None:
 
 
 def which_motion(talk: Talk, content: Content) -> Asked | None:
+    """What the object of a video does."""
     assert isinstance(content, Clip)
     motion = MOTION_FORMS[content.motion][0]
     return Asked(f"The {noun(content.object)} is {motion}.", ((motion,),), {"thing": noun(content.object)})
 
 
 def which_way(talk: Talk, content: Content) -> Asked | None:
+    """The direction, where the object travels."""
     assert isinstance(content, Clip)
     return which_motion(talk, content) if content.motion in ("left", "right", "up", "down") else None
 
 
 def is_moving(talk: Talk, content: Content) -> Asked | None:
+    """Whether the object of a video does a certain thing."""
     assert isinstance(content, Clip)
     asked = content.motion if talk.chance(0.5) else talk.choose([m for m in MOTIONS if m != content.motion])
     is_so, motion = asked == content.motion, MOTION_FORMS[content.motion][0]
@@ -174,6 +189,7 @@ def is_moving(talk: Talk, content: Content) -> Asked | None:
 
 
 def is_category(talk: Talk, content: Content) -> Asked | None:
+    """Whether the object is an animal, a vehicle and so on."""
     placed = _single(content)
     if placed is None:
         return None
