@@ -224,7 +224,7 @@ EDITS = (
                 "it should be higher.",
                 "now higher.",
             ),
-            held_out=("play it higher[, please|].", "I want it higher.", "[can|could] you make it higher?"),
+            held_out=("I want it higher.", "[can|could] you make it higher?"),
         ),
     ),
     Edit(
