@@ -1,4 +1,7 @@
-"""Shape and type checks are on wherever tests run: every annotation of the package is checked at each call."""
+"""Shape and type checks are on wherever tests run: annotations of the package are checked at each call.
+
+The small world is left out: it holds no tensors, and its trainings' draws call it millions of times.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ import pytest
 
 # The checker is found by name, in whichever way pytest imports the tests.
 sys.path.insert(0, str(Path(__file__).parent))
+PACKAGE = Path(__file__).parents[1] / "src" / "nextgpt"
+CHECKED = [f"nextgpt.{path.stem}" for path in PACKAGE.iterdir() if path.stem not in ("__init__", "miniworld")]
 # Before anything of the package is imported; modules that are loaded already stay unchecked.
-jaxtyping.install_import_hook("nextgpt", "typechecks.checked")
+jaxtyping.install_import_hook(CHECKED, "typechecks.checked")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
