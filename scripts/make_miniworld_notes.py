@@ -106,7 +106,9 @@ def finish(samples: np.ndarray) -> np.ndarray:
     samples = samples[: notes.NOTE_SAMPLES].copy()
     samples[:RISE_SAMPLES] *= np.linspace(0, 1, RISE_SAMPLES)
     block = notes.SAMPLE_RATE_HZ // 5
-    energies = [np.mean(samples[i : i + block] ** 2) for i in range(0, max(len(samples) - block, 1), block // 4)]
+    energies = [
+        np.mean(samples[i : i + block] ** 2) for i in range(0, max(len(samples) - block, 1), block // 4)
+    ]
     samples = samples * (LOUDNESS / np.sqrt(max(energies)))
     samples = PEAK * np.tanh(samples / PEAK)
     fade = min(FADE_SAMPLES, len(samples))
@@ -115,7 +117,10 @@ def finish(samples: np.ndarray) -> np.ndarray:
 
 
 def begin(samples: np.ndarray, swell: float) -> int:
-    """The sample at which the envelope first comes within ``swell`` of its height: fast notes of slow sources would be silent."""
+    """The sample at which the envelope first reaches the share ``swell`` of its height.
+
+    From the true beginning, the fast notes of sources that swell slowly would be silent.
+    """
     window = notes.SAMPLE_RATE_HZ // 40
     envelope = np.sqrt(np.convolve(samples**2, np.ones(window) / window))
     return max(int((envelope > swell * envelope.max()).argmax()) - window, 0)

@@ -36,7 +36,9 @@ def draw_emoji(kind: Kind, font: ImageFont.FreeTypeFont) -> Image.Image:
     ImageDraw.Draw(canvas).text((20, 20), kind.emoji, font=font, embedded_color=True)
     box = canvas.getbbox()
     if box is None:
-        raise SystemExit(f"{FONT} has no glyph for {kind.name} ({kind.emoji}). Install a newer Noto Color Emoji.")
+        raise SystemExit(
+            f"{FONT} has no glyph for {kind.name} ({kind.emoji}). Install a newer Noto Color Emoji."
+        )
     return canvas.crop(box)
 
 

@@ -100,7 +100,9 @@ def test_an_object_changes_only_the_box_where_it_is_placed() -> None:
     for place in PLACES:
         for size in SIZES:
             top, left, side = box_of(place, size)
-            changed = np.abs(render_scene(Scene((Placed("cat", "natural", place, size),), "sea")) - plain).sum(-1)
+            changed = np.abs(
+                render_scene(Scene((Placed("cat", "natural", place, size),), "sea")) - plain
+            ).sum(-1)
             inside = changed[top : top + side, left : left + side].sum()
             assert inside > 0
             assert changed.sum() == inside

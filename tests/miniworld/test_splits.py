@@ -86,7 +86,9 @@ def test_each_source_is_trained_at_every_pitch_and_in_every_pattern() -> None:
 
 def test_a_picture_is_held_out_where_any_of_its_objects_is() -> None:
     kept = next(
-        Placed(name, place="left", size="small") for name in OBJECTS if is_held_out(Scene((Placed(name),), "sea"))
+        Placed(name, place="left", size="small")
+        for name in OBJECTS
+        if is_held_out(Scene((Placed(name),), "sea"))
     )
     free = next(
         Placed(name, place="right", size="small")
@@ -112,6 +114,8 @@ def test_a_clip_with_a_held_out_sound_is_held_out() -> None:
 
 def test_place_size_and_speed_play_no_part() -> None:
     placed = Placed("cat", "red", "left", "small")
-    assert set(combinations(Scene((placed,), "sea"))) == set(combinations(Scene((Placed("cat", "red"),), "sea")))
+    assert set(combinations(Scene((placed,), "sea"))) == set(
+        combinations(Scene((Placed("cat", "red"),), "sea"))
+    )
     slow, fast = (Sound("piano", "low", "rising", speed) for speed in ("slow", "fast"))
     assert list(combinations(slow)) == list(combinations(fast))

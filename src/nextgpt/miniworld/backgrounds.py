@@ -37,7 +37,9 @@ def background(name: str) -> np.ndarray:
 def _grass() -> np.ndarray:
     y, x = _grid()
     hill = 0.36 + 0.05 * np.sin(2.2 * np.pi * x + 0.6)
-    meadow = _gradient((y - hill) / 0.64, (120, 200, 80), (55, 140, 45)) + 7 * np.sin(9 * x + 14 * y)[..., None]
+    meadow = (
+        _gradient((y - hill) / 0.64, (120, 200, 80), (55, 140, 45)) + 7 * np.sin(9 * x + 14 * y)[..., None]
+    )
     return _above(y, hill, meadow)
 
 
@@ -70,9 +72,7 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
     return np.meshgrid(centres, centres, indexing="ij")
 
 
-def _gradient(
-    share: np.ndarray, first: tuple[int, int, int], last: tuple[int, int, int]
-) -> np.ndarray:
+def _gradient(share: np.ndarray, first: tuple[int, int, int], last: tuple[int, int, int]) -> np.ndarray:
     """From ``first`` where ``share`` (H, W) is 0 to ``last`` where it is 1."""
     share = np.clip(share, 0, 1)[..., None]
     return (1 - share) * np.array(first, np.float32) + share * np.array(last, np.float32)

@@ -43,5 +43,7 @@ def _notes() -> np.ndarray:
     with (resources.files("nextgpt.miniworld") / "assets" / "notes.ogg").open("rb") as file:
         samples, rate_hz = soundfile.read(file, dtype="float32")
     slots = len(SOURCES) * len(PITCHES) * len(INTERVALS)
-    assert (rate_hz, len(samples)) == (SAMPLE_RATE_HZ, slots * SLOT_SAMPLES), "the notes are older than the sources"
+    assert (rate_hz, len(samples)) == (SAMPLE_RATE_HZ, slots * SLOT_SAMPLES), (
+        "the notes are older than the sources"
+    )
     return samples.reshape(len(SOURCES), len(PITCHES), len(INTERVALS), SLOT_SAMPLES)[..., :NOTE_SAMPLES]

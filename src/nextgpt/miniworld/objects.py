@@ -34,8 +34,8 @@ class Kind:
         return tuple(tint for tint in TINTS if tint != self.color)
 
 
+# fmt: off
 _KINDS = (
-    # fmt: off
     Kind("dog", "🐶", "animal", synonyms=("puppy", "doggy", "hound"),
          facts=("A dog barks.", "A dog likes to fetch sticks.")),
     Kind("cat", "🐱", "animal", synonyms=("kitty", "kitten"),
@@ -304,8 +304,8 @@ _KINDS = (
          facts=("A diamond has four equal sides.", "A diamond stands on its tip.")),
     Kind("heart", "", "shape", synonyms=("love heart",),
          facts=("A heart stands for love.", "A heart shape has one tip.")),
-    # fmt: on
 )
+# fmt: on
 
 OBJECTS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
 """All kinds by name, in a fixed order."""

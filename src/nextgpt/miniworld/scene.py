@@ -76,5 +76,5 @@ Content = Scene | Sound | Clip
 
 
 def patterns_of(source: str) -> tuple[str, ...]:
-    """The patterns in which ``source`` is heard: what has no pitch of its own, such as applause or a word, has no chord."""
+    """The patterns in which ``source`` is heard: what has no pitch of its own has no chord."""
     return PATTERNS if source in INSTRUMENT_SOURCES else tuple(p for p in PATTERNS if p != "chord")

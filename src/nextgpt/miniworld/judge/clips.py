@@ -118,7 +118,8 @@ def _norms(motion: str, name: str) -> np.ndarray:
     """About how much each sprite changes in a whole clip with ``motion`` over a background, float32 (1, N)."""
     behind = background(name)
     layers = np.concatenate(
-        [np.ones((SIDE_PX, SIDE_PX, 1), np.float32), behind, np.square(behind).sum(-1, keepdims=True)], axis=-1
+        [np.ones((SIDE_PX, SIDE_PX, 1), np.float32), behind, np.square(behind).sum(-1, keepdims=True)],
+        axis=-1,
     )
     film = np.broadcast_to(layers, (motions.FRAMES, *layers.shape))
     rest = halve(_brought_back(motion, film, is_squared=True)[None])
@@ -135,7 +136,9 @@ def _brought_back(motion: str, film: np.ndarray, is_squared: bool = False) -> np
     With ``is_squared``, visibility counts squared, as it does in energies.
     """
     if motion in motions.SIDES_PX:
-        matrices = motions.resizing(SIZES_PX["large"], tuple(motions.SIDES_PX[motion].tolist()))  # (16, 64, side)
+        matrices = motions.resizing(
+            SIZES_PX["large"], tuple(motions.SIDES_PX[motion].tolist())
+        )  # (16, 64, side)
         rows = np.einsum("fys,fyxc->fsxc", matrices, film, optimize=True)
         return np.einsum("fxt,fsxc->stc", matrices, rows, optimize=True)
     if motion == "spin":
@@ -158,7 +161,9 @@ def _turned_back(film: np.ndarray) -> np.ndarray:
     flat = indices.ravel()
     return np.stack(
         [
-            np.bincount(flat, (box[..., channel] * weights).ravel(), minlength=side * side).reshape(side, side)
+            np.bincount(flat, (box[..., channel] * weights).ravel(), minlength=side * side).reshape(
+                side, side
+            )
             for channel in range(film.shape[-1])
         ],
         axis=-1,

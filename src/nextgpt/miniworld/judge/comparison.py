@@ -21,7 +21,9 @@ def compare(expected: Content, seen: Content) -> dict[str, bool]:
     Objects of a picture are matched so that as much as possible agrees; an attribute holds where it holds for every
     object that was expected. Objects too many show in ``count`` alone.
     """
-    assert type(expected) is type(seen), f"a {type(expected).__name__} is compared with a {type(seen).__name__}"
+    assert type(expected) is type(seen), (
+        f"a {type(expected).__name__} is compared with a {type(seen).__name__}"
+    )
     if not isinstance(expected, Scene) or not isinstance(seen, Scene):
         return {name: getattr(expected, name) == getattr(seen, name) for name in ATTRIBUTES[type(expected)]}
     partners = max(_pairings(expected, seen), key=lambda partners: _agreements(expected, partners))

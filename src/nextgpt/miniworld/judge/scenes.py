@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
 import numpy as np
 
@@ -23,6 +24,8 @@ _MARGIN_PX = 4
 """How far beyond the edge of a picture an object may reach."""
 _FIRST_SHARE, _FURTHER_SHARE = 0.15, 0.35
 """An object is seen where it explains at least this share of what it would change; less is chance."""
+_VISIBLE_ENERGY = 1e4
+"""Squared differences from the background that are worth explaining; the faintest object has eight times as much."""
 _MOST_OBJECTS = {"small": 3, "large": 1}
 _TOUCH_PX = 4
 """Objects of one picture may come this close into each other's boxes: generated ones miss their places a little."""
@@ -45,7 +48,7 @@ class _Layers:
 
     change: np.ndarray
     """What differs from the background."""
-    product: np.ndarray
+    change_behind: np.ndarray
     """Its product with the background, summed over the colours: one channel."""
     behind: np.ndarray
     """The background."""
@@ -63,14 +66,14 @@ def _judge_chunk(pictures: np.ndarray) -> list[Verdict[Scene]]:
     names = find_backgrounds(pictures)
     behind = np.stack([background(name) for name in names])
     change = change_from(behind, pictures)
-    product = (change * behind).sum(-1, keepdims=True)
-    change, product = _with_margin(change), _with_margin(product)
-    gains = {size: _coarse_gains(size, change, product, names) for size in SIZES_PX}
+    change_behind = _with_margin((change * behind).sum(-1, keepdims=True))
+    change = _with_margin(change)
+    gains = {size: _coarse_gains(size, change, change_behind, names) for size in SIZES_PX}
     return [
         _verdict(
             name,
             {size: gains[size][index] for size in SIZES_PX},
-            _Layers(change[index], product[index], _background_with_margin(name)),
+            _Layers(change[index], change_behind[index], _background_with_margin(name)),
         )
         for index, name in enumerate(names)
     ]
@@ -81,7 +84,8 @@ def _verdict(name: str, gains: dict[str, np.ndarray], layers: _Layers) -> Verdic
     energy = float(np.square(halve(layers.change[None])).sum())
     explanations = [_explain(size, gains[size], layers) for size in SIZES_PX]
     found = max(explanations, key=_total)
-    return Verdict(Scene(tuple(one.placed for one in found), name), 1 - _total(found) / max(energy, 1e-6))
+    unexplained = (energy - _total(found)) / max(energy, _VISIBLE_ENERGY)
+    return Verdict(Scene(tuple(one.placed for one in found), name), unexplained)
 
 
 def _total(found: Iterable[_Found]) -> float:
@@ -112,14 +116,14 @@ def _look_closely(
     """Match ``sprites`` in all windows around ``corner``; None where nothing is clear enough."""
     side = SIZES_PX[size]
     limit = len(layers.change) - side
-    corners = np.clip([corner + (row, column) for row in _NEARBY_PX for column in _NEARBY_PX], 0, limit)
-    change, product, behind = (
+    corners = np.clip([corner + np.array(aside) for aside in product(_NEARBY_PX, repeat=2)], 0, limit)
+    change, change_behind, behind = (
         halve(np.stack([layer[top : top + side, left : left + side] for top, left in corners]))
-        for layer in (layers.change, layers.product, layers.behind)
+        for layer in (layers.change, layers.change_behind, layers.behind)
     )
-    weight = np.ones(product.shape[:-1], np.float32)
+    weight = np.ones(behind.shape[:-1], np.float32)
     norms = sprites.norms(weight, behind, np.square(behind).sum(-1))
-    gains = sprites.gains(change, product, norms)
+    gains = sprites.gains(change, change_behind, norms)
     gains[gains < least_share * norms] = -np.inf
     window, row = np.unravel_index(gains.argmax(), gains.shape)
     if not gains[window, row] > 0:
@@ -133,11 +137,11 @@ def _nearest_place(corner: np.ndarray, side: int) -> str:
     return PLACES[3 * row + column]
 
 
-def _coarse_gains(size: str, change: np.ndarray, product: np.ndarray, names: list[str]) -> np.ndarray:
+def _coarse_gains(size: str, change: np.ndarray, change_behind: np.ndarray, names: list[str]) -> np.ndarray:
     """What each sprite explains at each coarse window of each picture: float32 (B, windows, N)."""
     sprites = bank(size, _COARSE_HALVINGS)
     norms = np.concatenate([_coarse_norms(size, name) for name in names])
-    windows = _windows(change, sprites.side), _windows(product, sprites.side)
+    windows = _windows(change, sprites.side), _windows(change_behind, sprites.side)
     gains = sprites.gains(*windows, norms)
     gains[gains < _FIRST_SHARE * norms] = -np.inf
     return gains.reshape(len(change), -1, len(sprites.names))

@@ -18,6 +18,8 @@ from nextgpt.miniworld.scene import PITCHES, SOURCES, SPEEDS, TIMED_PATTERNS, So
 _WINDOW, _HOP, _MEL_BINS = 1024, 256, 80
 _RANGE_DB = 25.0
 """What lies further below the loudest counts as silence: generated sound has a floor of noise and soft edges."""
+_SILENCE_DB = -30.0
+"""Whatever has nothing louder is not brought to the common level; the sounds of the world lie 50 dB above."""
 _BLUR_FRAMES = (0.25, 0.5, 0.25)
 _SHIFTS = (-4, -2, 0, 2, 4)
 """Frames by which a sound may begin early or late."""
@@ -60,7 +62,8 @@ def _picture(samples: np.ndarray) -> np.ndarray:
     magnitudes = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW).astype(np.float32), axis=1))
     mel = 20 * np.log10(np.maximum(magnitudes.astype(np.float32) @ _mel_filters(), 1e-5))
     # Not the very loudest bin, which a click would set.
-    picture = np.clip(1 + (mel - np.percentile(mel, 99.5)) / _RANGE_DB, 0, 1.1)
+    loudest = max(float(np.percentile(mel, 99.5)), _SILENCE_DB)
+    picture = np.clip(1 + (mel - loudest) / _RANGE_DB, 0, 1.1)
     around = np.pad(picture, [(1, 1), (0, 0)], mode="edge")
     return sum(share * around[i : i + len(picture)] for i, share in enumerate(_BLUR_FRAMES))
 
