@@ -47,7 +47,9 @@ def test_sound_from_a_picture_has_that_picture():
 
 @pytest.mark.parametrize("frequency_hz", [220.0, 440.0, 1760.0])
 def test_a_note_keeps_its_pitch(frequency_hz: float):
-    samples = griffin_lim(log_mel(tone(frequency_hz)[None]), iterations=16)[0]
+    time_s = torch.arange(2 * RATE_HZ) / RATE_HZ
+    note = 0.4 * torch.sin(2 * math.pi * frequency_hz * time_s)
+    samples = griffin_lim(log_mel(note[None]), iterations=8)[0]
     spectrum = torch.fft.rfft(samples * torch.hann_window(len(samples))).abs()
     strongest_hz = spectrum.argmax().item() * RATE_HZ / len(samples)
     assert strongest_hz == pytest.approx(frequency_hz, rel=0.06)  # a semitone
@@ -83,4 +85,4 @@ def test_pictures_are_those_of_the_reference_library(config: MelConfig):
         log_mel="log",
     )[:, : config.frames]
     expected = (torch.from_numpy(reference).float() - config.mean) / config.std
-    torch.testing.assert_close(log_mel(samples[None], config)[0], expected, atol=2e-3, rtol=0)
+    torch.testing.assert_close(log_mel(samples[None], config)[0], expected, atol=5e-3, rtol=0)

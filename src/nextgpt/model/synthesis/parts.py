@@ -74,7 +74,9 @@ class Parts:
         """The noise schedule and its solver, a template: runs take copies."""
         config = read_json(self.folder / "scheduler" / "scheduler_config.json")
         own = self._class_name("scheduler")
-        chosen = scheduler_class(self.solver or own, where=self.folder)
+        chosen = scheduler_class(own, where=self.folder)
+        if self.solver is not None:
+            chosen = scheduler_class(self.solver, where=self.folder)
         flow = (
             _flow_settings(config) if own.startswith("FlowMatch") and self.solver not in (None, own) else {}
         )
