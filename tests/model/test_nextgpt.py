@@ -28,7 +28,7 @@ def model() -> NextGPT:
 
 
 def script(model: NextGPT, monkeypatch, *said: str | int) -> None:
-    """Make the LLM say words, modalities (by name) or ids, then end its turn."""
+    """Make the LLM say words, modalities (by name) or ids, then end its turn; a batch says it in chorus."""
     llm = model.llm
     runs = {name: llm.signals.ids.run(name)[:1] for name in model.config.synthesizers}
     ids = [
@@ -39,8 +39,8 @@ def script(model: NextGPT, monkeypatch, *said: str | int) -> None:
     remaining = iter(ids)
 
     def logits(hidden: torch.Tensor) -> torch.Tensor:
-        scores = torch.zeros(1, llm.vocabulary_size + len(llm.signals.ids))
-        scores[0, next(remaining, 0)] = 1.0
+        scores = torch.zeros(len(hidden), llm.vocabulary_size + len(llm.signals.ids))
+        scores[:, next(remaining, 0)] = 1.0
         return scores
 
     monkeypatch.setattr(llm, "logits", logits)
@@ -239,19 +239,43 @@ def test_forward_gives_hidden_states_of_which_conditions_are_made(model):
     assert model.input_projection.layers["shared"].weight.grad.abs().sum() > 0
 
 
+def answer_scripted(
+    model: NextGPT, conversations: list[Conversation], *said: str | int
+) -> list[Conversation]:
+    """The conversations with what the script says as their answers."""
+    with pytest.MonkeyPatch.context() as while_answering:
+        script(model, while_answering, *said)
+        replies = model.chat_batch(conversations)
+    return [each.answer(reply) for each, reply in zip(conversations, replies, strict=True)]
+
+
 def test_training_and_answering_make_the_same_condition_of_the_same_words(model, monkeypatch):
-    """What the output projection is trained on is what it meets: hidden states do not depend on how they were fed."""
-    script(model, monkeypatch, "ok", "image")
-    conditions = []
+    """What the output projection is trained on is what it meets: hidden states do not depend on how they were fed.
+
+    Answering feeds conversations side by side, word by word and run by run, and later turns from memory; training
+    feeds all turns at once.
+    """
+    answered: list[torch.Tensor] = []
     project = model.condition
-    monkeypatch.setattr(model, "condition", lambda *rest: conditions.append(project(*rest)) or conditions[-1])
-    first = Conversation().say(["draw", picture()])
-    reply = model.chat(first)
-    prompt = model.llm.weave(first.answer(reply), is_answering=False)
-    thoughts = model([prompt], model.encode(prompt.media))
-    (span,) = model.llm.signals.ids.spans(thoughts.woven.ids[0].tolist())
-    trained = project("image", thoughts.hidden[:, span.start : span.stop])
-    torch.testing.assert_close(conditions[0], trained, rtol=1e-3, atol=1e-3)
+    monkeypatch.setattr(model, "condition", lambda *rest: answered.append(project(*rest)) or answered[-1])
+    edit = model.llm.signals.ids.edit
+    first = [
+        Conversation().say(["draw", picture((1, 2, 3))]),
+        Conversation().say([sound(), "much more before", picture((4, 5, 6)), "and after"]),
+    ]
+    second = answer_scripted(model, first, "ok", edit, "image", "and", "audio")
+    asked = [each.say(["now", picture((7, 8, 9))]) for each in second]
+    last = answer_scripted(model, asked, "video", "so")
+
+    prompts = [model.llm.weave(each, is_answering=False, is_edit=model._is_edit) for each in last]
+    thoughts = model(prompts, model.encode([medium for prompt in prompts for medium in prompt.media]))
+    spans = [model.llm.signals.ids.spans(ids) for ids in thoughts.woven.ids.tolist()]
+    told = [[(span.modality, span.is_edit) for span in of_row] for of_row in spans]
+    assert told == [[("image", True), ("audio", False), ("video", False)]] * 2
+    for runs, condition in zip(zip(*spans, strict=True), answered, strict=True):
+        hidden = [states[run.start : run.stop] for run, states in zip(runs, thoughts.hidden, strict=True)]
+        trained = project(runs[0].modality, torch.stack(hidden))
+        torch.testing.assert_close(condition, trained, rtol=1e-4, atol=1e-4)
 
 
 def test_samplings_are_one_for_all_or_one_for_each(model):
