@@ -11,7 +11,7 @@ from nextgpt.message import Conversation, Sampling, TextPiece
 from nextgpt.model.llm.generation import Request, generate
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.llm.thought import MediumSegment, TextSegment, Thought
-from nextgpt.testing import tiny_language_model
+from nextgpt.testing import picture, tiny_language_model
 
 ALL = ("text", "image", "audio", "video")
 NO_MEDIA = torch.zeros(0, 1, 32)
@@ -22,11 +22,15 @@ class Script:
 
     def __init__(self, llm: LanguageModel, ids: list[int]) -> None:
         self.remaining = iter(ids)
-        self.steps = 0
+        self.heard: list[torch.Tensor] = []
         self.width = llm.vocabulary_size + len(llm.signals.ids)
 
+    @property
+    def steps(self) -> int:
+        return len(self.heard)
+
     def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
-        self.steps += 1
+        self.heard.append(hidden)
         logits = torch.zeros(1, self.width)
         logits[0, next(self.remaining, 0)] = 1.0
         return logits
@@ -204,24 +208,28 @@ def test_changed_weights_forget_what_was_remembered(llm):
     assert len(llm.prefixes) == 0
 
 
-def test_soft_tokens_are_heard_where_they_stand():
-    import numpy as np
-    import PIL.Image
-
-    from nextgpt.message import Image
-
+def test_soft_tokens_are_heard_where_they_stand(monkeypatch):
+    """What is chosen and what a run says come from the words and soft tokens laid out by hand, in their order."""
     llm = tiny_language_model(soft_tokens=2)
-    picture = Image(PIL.Image.fromarray(np.zeros((2, 2, 3), np.uint8)))
-    prompt = llm.weave(Conversation().say(["a", picture]))
-    request = Request(prompt, Sampling(max_tokens=12), ALL)
-    soft = torch.randn(2, 1, 2, 32) * 3
+    prompt = llm.weave(Conversation().say(["a", picture(), "b", picture((1, 2, 3)), "c"]))
+    soft = torch.randn(2, 2, 32, generator=torch.Generator().manual_seed(0)) * 3
+    request = Request(prompt, Sampling(), ALL)
 
-    @torch.no_grad()
-    def say(soft: torch.Tensor) -> tuple[int, ...]:
+    def heard(soft: torch.Tensor) -> torch.Tensor:
+        """Hidden states from which the first choice is made, then those of the run that it begins: (1 + 4, D)."""
         llm.prefixes.clear()
-        return [spoken for _, spoken in generate(llm, [request], soft)][-1].token_ids
+        script = scripted(llm, monkeypatch, "image", end(llm))
+        thought = [spoken for _, spoken in generate(llm, [request], soft)][-1]
+        return torch.cat([script.heard[0], thought.segments[0].hidden])
 
-    assert say(soft[0]) == say(soft[0]) != say(soft[1])
+    with torch.no_grad():
+        before, between, after = (llm.embed_ids(stretch.ids) for stretch in prompt.stretches)
+        run = llm.embed_ids(llm.signals.ids.run("image"))
+        laid_out = torch.cat([before, soft[0], between, soft[1], after, run])[None]
+        positions = torch.arange(laid_out.shape[1])[None]
+        whole = llm.think(laid_out, torch.ones_like(positions, dtype=torch.bool), positions)
+        torch.testing.assert_close(heard(soft), whole[0, -5:], rtol=1e-4, atol=1e-4)
+        assert not torch.allclose(heard(soft), heard(soft.flip(0)), atol=1e-2)
 
 
 def test_an_answer_does_not_depend_on_words_that_spell_the_end(llm, monkeypatch):
