@@ -1,0 +1,73 @@
+"""What the package ships for tests: found by name, the same each time, and answering as a real model does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import nextgpt.testing
+from nextgpt.message import Conversation, Finished, Sampling
+from nextgpt.testing import FakeEncoder, FakeSynthesizer, ScriptedModel, fake_model, film, picture, sound
+
+
+def test_every_name_in_the_listing_is_there():
+    assert nextgpt.testing.__all__ == sorted(nextgpt.testing.__all__)
+    assert all(callable(getattr(nextgpt.testing, name)) for name in nextgpt.testing.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'fake_modle'"):
+        nextgpt.testing.fake_modle  # noqa: B018
+
+
+def test_nothing_heavy_is_imported_before_it_is_used():
+    told = "import sys, nextgpt.testing; print('torch' in sys.modules, 'diffusers' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["False", "False"]
+
+
+def test_equal_seeds_make_equal_models_and_leave_the_callers_random_stream_alone():
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    one, same, other = fake_model(), fake_model(), fake_model(seed=1)
+    assert torch.equal(torch.rand(3), expected)
+    weights, again = one.state_dict(), same.state_dict()
+    assert weights.keys() == again.keys() and all(torch.equal(weights[name], again[name]) for name in weights)
+    assert not torch.equal(one.llm.signals.input, other.llm.signals.input)
+
+
+def test_a_fake_encoder_tells_media_apart_by_content_and_remembers_calls():
+    encoder = FakeEncoder(width=8)
+    red, same, blue = encoder.encode([picture(), picture(), picture((0, 0, 255))])
+    assert red.vectors.shape == (1, 8)
+    assert torch.equal(red.vectors, same.vectors) and not torch.equal(red.vectors, blue.vectors)
+    encoder.encode([sound(), film()])
+    assert encoder.calls == [["image", "image", "image"], ["audio", "video"]]
+
+
+@pytest.mark.parametrize("modality", ["image", "audio", "video"])
+def test_a_fake_synthesizer_makes_media_of_its_modality_that_tell_the_seed_and_the_source(modality):
+    synthesizer = FakeSynthesizer(modality)
+    conditions = torch.zeros(2, 6, 16)
+    steps = list(synthesizer.steps(conditions, seeds=[0, 1], num_steps=3))
+    assert [(step.index, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
+    one, other = synthesizer.decode(steps[-1].latents)
+    assert one.modality == other.modality == modality
+    assert one.digest != other.digest
+    *_, edited = synthesizer.steps(conditions, seeds=[0, 1], source=[picture(), picture()])
+    assert synthesizer.decode(edited.latents)[0].digest != one.digest
+    assert synthesizer.calls[0] == {"batch": 2, "seeds": [0, 1], "source": None, "guidance": None}
+
+
+def test_a_scripted_model_streams_what_it_chats():
+    model = ScriptedModel()
+    says = Conversation().say("hi")
+    *events, last = model.stream(says, Sampling())
+    assert isinstance(last, Finished) and not any(isinstance(event, Finished) for event in events)
+    words = "".join(part.text for part in last.reply.parts if part.modality == "text")
+    assert words == "".join(event.text for event in events if hasattr(event, "text"))
+    assert model.heard == [says]
