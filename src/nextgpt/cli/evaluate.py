@@ -15,6 +15,7 @@ def evaluate(
     model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
     suite: Annotated[str, Option(metavar="NAME", help="What is measured.")] = "miniworld",
     limit: Annotated[int, Option(min=1, max=100_000, help="Cases a row.")] = 200,
+    seed: Annotated[int, Option(min=0, help="Draws the cases.")] = 0,
     out: Annotated[Path | None, Option(metavar="DIR", help="Write table, values and samples to look at.")] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -23,12 +24,12 @@ def evaluate(
     from nextgpt.evaluate.report import as_table, as_values
 
     if json:
-        print_json(lambda: as_values(_measure(model, suite, limit, out)))
+        print_json(lambda: as_values(_measure(model, suite, limit, seed, out)))
     else:
-        print(as_table(_measure(model, suite, limit, out)))
+        print(as_table(_measure(model, suite, limit, seed, out)))
 
 
-def _measure(model: str, suite: str, limit: int, out: Path | None) -> nextgpt.evaluate.suite.Results:
+def _measure(model: str, suite: str, limit: int, seed: int, out: Path | None) -> nextgpt.evaluate.suite.Results:
     from nextgpt.cli.loading import keep_libraries_quiet
     from nextgpt.cli.progress import error_console
     from nextgpt.cli.stages import stages
@@ -41,7 +42,7 @@ def _measure(model: str, suite: str, limit: int, out: Path | None) -> nextgpt.ev
         with writing(out):  # what cannot be written is told before the work, not after it
             out.mkdir(parents=True, exist_ok=True)
     with stages() as tell:
-        results = suites.evaluate(model, suite, limit=limit, tell=tell)
+        results = suites.evaluate(model, suite, limit=limit, seed=seed, tell=tell)
     if out is not None:
         for path in report.write_report(results, out):
             error_console().print(f"Written: {path}")

@@ -85,14 +85,17 @@ def test_a_run_leaves_its_scheduler_untouched():
 
 
 @pytest.mark.parametrize("solver", ["DPMSolverMultistepScheduler", "UniPCMultistepScheduler"])
-def test_a_fast_solver_follows_the_flow_of_the_folder(families: Families, tmp_path, solver: str):
+def test_a_fast_solver_follows_the_flow_of_the_folder(families: Families, tmp_path, capfd, solver: str):
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     from nextgpt.model.synthesis import write_folder
 
     folder = families.copy("nano image", tmp_path)
     write_folder(folder, {"scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0)})
+    capfd.readouterr()
     scheduler = families.load(folder, settings=SynthesisSettings(solver=solver)).parts.scheduler
+    Schedule.start(scheduler, 4)
+    assert capfd.readouterr().err == ""
     assert type(scheduler).__name__ == solver
     assert (scheduler.config.prediction_type, scheduler.config.flow_shift) == ("flow_prediction", 3.0)
     assert families.load(folder, settings=SynthesisSettings(solver=None)).parts.scheduler.config.shift == 3.0

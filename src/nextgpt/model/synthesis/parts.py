@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,9 @@ class Parts:
         flow = (
             _flow_settings(config) if own.startswith("FlowMatch") and self.solver not in (None, own) else {}
         )
-        return chosen.from_config({**config, **flow})
+        # Settings that only the folder's own scheduler knows are left out; diffusers would warn of them at every run.
+        known = inspect.signature(chosen.__init__).parameters
+        return chosen(**{key: value for key, value in (config | flow).items() if key in known})
 
     @cached_property
     def negative_condition(self) -> Tensor | None:
