@@ -25,7 +25,7 @@ _FINALISTS = 6
 _CLEAR = 0.1
 """Where more than this share stays unexplained, the object may be off its track: nearby tracks are tried."""
 _SEARCH_STEPS_PX = (4, 2)
-_LIKELY_MOTIONS = 2
+_LIKELY_MOTIONS = 3
 
 
 @dataclass(frozen=True)
