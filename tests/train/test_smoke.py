@@ -58,10 +58,9 @@ def digests(model: Path) -> dict[str, str]:
 @pytest.mark.parametrize("name", [path.stem for path in SMOKE])
 def test_each_loss_falls(name: str, run: Run) -> None:
     losses = run.losses[name]
-    quarter = len(losses) // 4
-    assert quarter >= 2
-    # Single batches differ; the mean of some of them differs less.
-    assert fmean(losses[-quarter:]) < fmean(losses[:quarter]), losses
+    assert len(losses) >= 10
+    # Single batches differ; three of them differ less.
+    assert fmean(losses[-3:]) < fmean(losses[:3]), losses
 
 
 def test_the_stages_leave_the_files_of_the_frozen_parts_as_they_are(run: Run) -> None:
