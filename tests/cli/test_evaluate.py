@@ -17,7 +17,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
     """What was asked for; one row is the answer."""
     asked = []
 
-    def evaluate(name: str, suite_name: str, *, limit: int, seed: int, tell: suite.Tell) -> suite.Results:
+    def evaluate(name: str, suite_name: str, *, limit: int, seed: int, workers: int, tell: suite.Tell) -> suite.Results:
         asked.append((name, suite_name, limit))
         tell("drawings", 2, 2)
         print("a library that prints")

@@ -15,7 +15,6 @@ from nextgpt.evaluate.rows import ROWS
 from nextgpt.evaluate.score import Score
 from nextgpt.evaluate.sheet import THUMBNAILS, TILE_PX, contact_sheet, thumbnail
 from nextgpt.evaluate.suite import Results, Sample, evaluate
-from nextgpt.model.folder import load_model
 from nextgpt.modality import MODALITIES
 from nextgpt.testing import film, picture, sound, write_tiny_model
 
@@ -36,7 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_suite_gives_a_score_a_row_and_the_judge_is_right_about_the_truth(home: Path) -> None:
     told: list[tuple[str, int, int]] = []
     scores, samples = Miniworld(FEW).evaluate(
-        load_model(home), home, limit=2, seed=0, tell=lambda *stage: told.append(stage)
+        home, limit=2, seed=0, workers=1, tell=lambda *stage: told.append(stage)
     )
     assert [score.name for score in scores] == [row.name for row in FEW]
     assert all(score.cases == 2 and score.judge == 1 for score in scores)

@@ -16,6 +16,7 @@ def evaluate(
     suite: Annotated[str, Option(metavar="NAME", help="What is measured.")] = "miniworld",
     limit: Annotated[int, Option(min=1, max=100_000, help="Cases a row.")] = 200,
     seed: Annotated[int, Option(min=0, help="Draws the cases.")] = 0,
+    workers: Annotated[int | None, Option(min=1, help="Processes that share the work; else one a core.")] = None,
     out: Annotated[Path | None, Option(metavar="DIR", help="Write table, values and samples to look at.")] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -23,13 +24,18 @@ def evaluate(
     from nextgpt.cli.output import print_json
     from nextgpt.evaluate.report import as_table, as_values
 
+    def measure() -> nextgpt.evaluate.suite.Results:
+        return _measure(model, suite, out, limit=limit, seed=seed, workers=workers)
+
     if json:
-        print_json(lambda: as_values(_measure(model, suite, limit, seed, out)))
+        print_json(lambda: as_values(measure()))
     else:
-        print(as_table(_measure(model, suite, limit, seed, out)))
+        print(as_table(measure()))
 
 
-def _measure(model: str, suite: str, limit: int, seed: int, out: Path | None) -> nextgpt.evaluate.suite.Results:
+def _measure(
+    model: str, suite: str, out: Path | None, *, limit: int, seed: int, workers: int | None
+) -> nextgpt.evaluate.suite.Results:
     from nextgpt.cli.loading import keep_libraries_quiet
     from nextgpt.cli.progress import error_console
     from nextgpt.cli.stages import stages
@@ -41,8 +47,9 @@ def _measure(model: str, suite: str, limit: int, seed: int, out: Path | None) ->
     if out is not None:
         with writing(out):  # what cannot be written is told before the work, not after it
             out.mkdir(parents=True, exist_ok=True)
+    workers = workers or suites.fitting_workers(limit)
     with stages() as tell:
-        results = suites.evaluate(model, suite, limit=limit, seed=seed, tell=tell)
+        results = suites.evaluate(model, suite, limit=limit, seed=seed, workers=workers, tell=tell)
     if out is not None:
         for path in report.write_report(results, out):
             error_console().print(f"Written: {path}")

@@ -9,14 +9,15 @@ the direct way.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from nextgpt.config import ModelConfig
 from nextgpt.evaluate.case import Answer, Attempt, Case
-from nextgpt.evaluate.players import MAX_TOKENS, Advance, in_batches
+from nextgpt.evaluate.players import MAX_TOKENS
 from nextgpt.message import Medium, Part, Reply, Text
 from nextgpt.miniworld.language.dialogue import Dialogue
 from nextgpt.modality import MODALITIES
@@ -31,34 +32,39 @@ Write = Callable[[Sequence[Case]], list[str]]
 _CAPTION = re.compile(rf"<\|({'|'.join(MODALITIES)})\|>(.*?){re.escape(CLOSE)}", re.DOTALL)
 
 
+def text_conditioners(config: ModelConfig, home: Path) -> dict[str, TextConditioner]:
+    """The text encoders of a model's synthesizers. Raises :class:`~nextgpt.errors.ModelError` where one has none."""
+    return {
+        modality: TextConditioner(find_folder(settings.source, home))
+        for modality, settings in config.synthesizers.items()
+    }
+
+
 class Captioned:
     """Answers in words, and has the captions among them made into media.
 
     Args:
         write: Who writes.
         model: Whose synthesizers are used.
-        home: The folder of the model, where their text encoders are.
+        conditioners: Their own text encoders.
     """
 
-    def __init__(self, write: Write, model: NextGPT, home: Path) -> None:
+    def __init__(self, write: Write, model: NextGPT, conditioners: Mapping[str, TextConditioner]) -> None:
         self._write = write
         self._model = model
-        self._conditioners = {
-            modality: TextConditioner(find_folder(settings.source, home))
-            for modality, settings in model.config.synthesizers.items()
-        }
+        self._conditioners = conditioners
 
-    def play(self, cases: Sequence[Case], advance: Advance) -> list[Attempt]:
+    def play(self, cases: Sequence[Case]) -> list[Attempt]:
         """See :meth:`.players.Player.play`. Takes cases of which the last turn alone is asked."""
-        attempts: list[Attempt] = []
-        for batch in in_batches(cases):
-            pieces = [_CAPTION.split(text) for text in self._write(batch)]
-            media = self._media(pieces, [case.seed for case in batch])
-            for row, (case, split) in enumerate(zip(batch, pieces, strict=True)):
-                reply = Reply(tuple(_parts(row, split, media)), case.seed)
-                attempts.append(Attempt(case, (Answer(case.asked[-1], reply),)))
-            advance(len(batch))
-        return attempts
+        pieces = [_CAPTION.split(text) for text in self._write(cases)]
+        media = self._media(pieces, [case.seed for case in cases])
+        replies = [
+            Reply(tuple(_parts(row, split, media)), case.seed)
+            for row, (case, split) in enumerate(zip(cases, pieces, strict=True))
+        ]
+        return [
+            Attempt(case, (Answer(case.asked[-1], reply),)) for case, reply in zip(cases, replies, strict=True)
+        ]
 
     @torch.inference_mode()
     def _media(self, pieces: Sequence[list[str]], seeds: Sequence[int]) -> dict[tuple[int, int], Medium]:

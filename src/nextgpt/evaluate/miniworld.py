@@ -6,25 +6,19 @@ where the request says one. The judge's own worth stands beside each row: the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nextgpt.evaluate.case import Attempt, Case
+from nextgpt.config import read_config
+from nextgpt.evaluate.cascade import text_conditioners
 from nextgpt.evaluate.draw import draw_cases
-from nextgpt.evaluate.judging import judge
-from nextgpt.evaluate.players import Direct, Player, Truth, turns_in
 from nextgpt.evaluate.rows import ROWS, Row
 from nextgpt.evaluate.score import Score
 from nextgpt.evaluate.suite import Sample, Tell
+from nextgpt.evaluate.work import CASCADE, TRUE_CAPTION, TRUTH, Played, play
 from nextgpt.miniworld.render import render
-from nextgpt.model.nextgpt import NextGPT
 
 SAMPLES_A_SOURCE = 8
-TRUTH = "truth"
-"""The player that answers as it should."""
-
-Played = Mapping[tuple[str, str], Sequence[Attempt]]
-"""Judged attempts by player and source."""
 
 
 class Miniworld:
@@ -38,49 +32,17 @@ class Miniworld:
         self._rows = rows
 
     def evaluate(
-        self, model: NextGPT, home: Path, *, limit: int, seed: int, tell: Tell
+        self, home: Path, *, limit: int, seed: int, workers: int, tell: Tell
     ) -> tuple[list[Score], list[Sample]]:
         """See :meth:`.suite.Suite.evaluate`."""
-        players = create_players(model, home, {row.player for row in self._rows})
+        if {row.player for row in self._rows} & {CASCADE, TRUE_CAPTION}:
+            text_conditioners(read_config(home), home)  # what is missing is told before the work
         cases = draw_cases(self._rows, limit=limit, seed=seed)
-        played = self._play(players, cases, tell)
-        return [_score(row, played) for row in self._rows], list(_samples(played, self._rows))
-
-    def _play(self, players: Mapping[str, Player], cases: Mapping[str, Sequence[Case]], tell: Tell) -> Played:
-        """Each source by the players of its rows, and by the truth."""
         pairs = dict.fromkeys(
             (player, source) for row in self._rows for source in row.sources for player in (row.player, TRUTH)
         )
-        return {
-            (player, source): _play_one(players[player], cases[source], f"{source} ({player})", tell)
-            for player, source in pairs
-        }
-
-
-def create_players(model: NextGPT, home: Path, names: set[str]) -> dict[str, Player]:
-    """Players by name, ``truth`` among them. Raises :class:`~nextgpt.errors.ModelError` where parts are missing."""
-    players: dict[str, Player] = {TRUTH: Truth()}
-    if "direct" in names:
-        players["direct"] = Direct(model)
-    if names & {"cascade", "true_caption"}:
-        from nextgpt.evaluate.cascade import Captioned, CaptionWriter, true_words
-        from nextgpt.model.parts import find_folder
-
-        players["cascade"] = Captioned(CaptionWriter(find_folder(model.config.llm.source, home)), model, home)
-        players["true_caption"] = Captioned(true_words, model, home)
-    return players
-
-
-def _play_one(player: Player, cases: Sequence[Case], what: str, tell: Tell) -> list[Attempt]:
-    done, total = 0, turns_in(cases)
-
-    def advance(turns: int) -> None:
-        nonlocal done
-        done += turns
-        tell(what, done, total)
-
-    tell(what, 0, total)
-    return judge(player.play(cases, advance))
+        played = play(pairs, cases, home, workers=workers, tell=tell)
+        return [_score(row, played) for row in self._rows], list(_samples(played, self._rows))
 
 
 def _score(row: Row, played: Played) -> Score:

@@ -1,12 +1,12 @@
 """Who answers: the model, and those that it is compared with.
 
-A player takes cases and gives attempts. Dialogues are held side by side, many turns at once, and every player gets the
-same cases, seeds, steps and guidance.
+A player takes cases, holds all of them side by side, and gives attempts. Every player gets the same cases, seeds, steps
+and guidance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from nextgpt.errors import ConversationError
@@ -14,20 +14,19 @@ from nextgpt.evaluate.case import Answer, Attempt, Case, message
 from nextgpt.message import Conversation, Message, Reply, Sampling
 from nextgpt.model.nextgpt import NextGPT
 
-BATCH = 32
+BATCH = 64
+"""Cases that are played side by side."""
 MAX_TOKENS = 200
 """Of one answer: the longest right ones take about half."""
 
 Item = TypeVar("Item")
-Advance = Callable[[int], None]
-"""Told after each batch how many turns were answered in it."""
 
 
 @runtime_checkable
 class Player(Protocol):
     """Answers cases."""
 
-    def play(self, cases: Sequence[Case], advance: Advance) -> list[Attempt]:
+    def play(self, cases: Sequence[Case]) -> list[Attempt]:
         """Answer every turn that is asked; attempts come in the order of the cases."""
         ...
 
@@ -38,23 +37,18 @@ class Direct:
     def __init__(self, model: NextGPT) -> None:
         self._model = model
 
-    def play(self, cases: Sequence[Case], advance: Advance) -> list[Attempt]:
+    def play(self, cases: Sequence[Case]) -> list[Attempt]:
         """Hold all dialogues side by side, turn by turn; what was answered stays in the dialogue."""
         talks = [_begin(case) for case in cases]
         answers: list[list[Answer]] = [[] for _ in cases]
         for number in range(max((len(case.asked) for case in cases), default=0)):
             asked = [index for index, case in enumerate(cases) if number < len(case.asked)]
-            # Alike turns side by side, so that media of one modality are made in large batches.
-            asked.sort(key=lambda index: cases[index].asked[number].modalities)
-            for batch in in_batches(asked):
-                for index in batch:
-                    turn = cases[index].asked[number]
-                    talks[index] = _add(talks[index], message("user", turn.user))
-                replies = self._answer([talks[i] for i in batch], [cases[i].seed for i in batch])
-                for index, reply in zip(batch, replies, strict=True):
-                    answers[index].append(Answer(cases[index].asked[number], reply))
-                    talks[index] = talks[index].answer(reply)
-                advance(len(batch))
+            for index in asked:
+                talks[index] = _add(talks[index], message("user", cases[index].asked[number].user))
+            replies = self._answer([talks[index] for index in asked], [cases[index].seed for index in asked])
+            for index, reply in zip(asked, replies, strict=True):
+                answers[index].append(Answer(cases[index].asked[number], reply))
+                talks[index] = talks[index].answer(reply)
         return [Attempt(case, tuple(given)) for case, given in zip(cases, answers, strict=True)]
 
     def _answer(self, talks: Sequence[Conversation], seeds: Sequence[int]) -> list[Reply]:
@@ -71,7 +65,7 @@ class Direct:
 class Truth:
     """Answers as it should: with the true words, and true renderings of all media. It shows what the judge is worth."""
 
-    def play(self, cases: Sequence[Case], advance: Advance) -> list[Attempt]:
+    def play(self, cases: Sequence[Case]) -> list[Attempt]:
         """See :meth:`Player.play`."""
         attempts = []
         for case in cases:
@@ -79,7 +73,6 @@ class Truth:
             attempts.append(
                 Attempt(case, tuple(Answer(*pair) for pair in zip(case.asked, replies, strict=True)))
             )
-            advance(len(case.asked))
         return attempts
 
 
@@ -99,7 +92,3 @@ def in_batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """``items`` in runs of at most :data:`BATCH`."""
     return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
 
-
-def turns_in(cases: Iterable[Case]) -> int:
-    """How many turns are asked in all."""
-    return sum(len(case.asked) for case in cases)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,10 +12,15 @@ from typing import Protocol, runtime_checkable
 from nextgpt.errors import ConfigError, unknown
 from nextgpt.evaluate.score import Score
 from nextgpt.message import Medium
-from nextgpt.model.nextgpt import NextGPT
 
 Tell = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
+
+
+MOST_WORKERS = 8
+"""Each takes about a gigabyte."""
+CASES_FOR_ONE = 20
+"""So many cases a row one process does sooner alone."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,9 @@ class Suite(Protocol):
     """Measures a model."""
 
     def evaluate(
-        self, model: NextGPT, home: Path, *, limit: int, seed: int, tell: Tell
+        self, home: Path, *, limit: int, seed: int, workers: int, tell: Tell
     ) -> tuple[list[Score], list[Sample]]:
-        """Measure ``model``, whose folder is ``home``, with ``limit`` cases a row."""
+        """Measure the model in the folder ``home`` with ``limit`` cases a row, by ``workers`` processes."""
         ...
 
 
@@ -57,9 +63,19 @@ SUITES: Mapping[str, tuple[str, str]] = {"miniworld": ("nextgpt.evaluate.miniwor
 
 
 def evaluate(
-    name: str, suite: str = "miniworld", *, limit: int = 200, seed: int = 0, tell: Tell = lambda *_: None
+    name: str,
+    suite: str = "miniworld",
+    *,
+    limit: int = 200,
+    seed: int = 0,
+    workers: int = 1,
+    tell: Tell = lambda *_: None,
 ) -> Results:
     """Measure the model of that name by a suite.
+
+    Args:
+        workers: Processes that share the work, each with the model in its memory. More than one are started by
+            importing the main module again, which must stand that.
 
     Raises:
         ConfigError: No such suite.
@@ -69,8 +85,14 @@ def evaluate(
 
     if suite not in SUITES:
         raise ConfigError(unknown("suite", suite, SUITES))
+    home = locate(name)
     module, class_name = SUITES[suite]
     chosen: Suite = getattr(import_module(module), class_name)()
-    home = locate(name)
-    scores, samples = chosen.evaluate(NextGPT.from_pretrained(name), home, limit=limit, seed=seed, tell=tell)
+    scores, samples = chosen.evaluate(home, limit=limit, seed=seed, workers=workers, tell=tell)
     return Results(name, suite, tuple(scores), tuple(samples))
+
+
+def fitting_workers(limit: int) -> int:
+    """How many processes pay for so many cases a row: one a core, but few cases are done before others have begun."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS) if limit > CASES_FOR_ONE else 1
