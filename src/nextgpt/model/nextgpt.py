@@ -131,12 +131,9 @@ class NextGPT(nn.Module):
         has_previews: bool = False,
     ) -> Iterator[tuple[int, Event]]:
         clock, tellers = Clock(), [Teller() for _ in conversations]
-        prompts = [self.llm.weave(conversation, is_edit=self._is_edit) for conversation in conversations]
-        requests = [self._request(*row) for row in zip(prompts, conversations, samplings, strict=True)]
+        requests = [self.request(*row) for row in zip(conversations, samplings, strict=True)]
         with clock.measure("encoding"):
-            media = [medium for prompt in prompts for medium in prompt.media]
-            features = self.encode(media)
-            soft = self.input_projection(features, [medium.modality for medium in media])  # (N, K, D)
+            soft = self.hear([medium for request in requests for medium in request.prompt.media])  # (N, K, D)
         for row, spoken in clock.each(generate(self.llm, requests, soft), lambda _: "llm"):
             yield from ((row, event) for event in tellers[row].hear(spoken))
         with clock.measure("output_projection"):
@@ -149,6 +146,27 @@ class NextGPT(nn.Module):
             yield row, Finished(self._reply(teller, sampling, clock))
 
     # ---- what the path needs on its way ------------------------------------------------------------------------
+
+    def request(self, conversation: Conversation, sampling: Sampling) -> Request:
+        """A conversation as the language model is asked to answer it; raises what is wrong with either."""
+        prompt = self.llm.weave(conversation, is_edit=self._is_edit)
+        check(sampling, self.modalities)
+        return Request(
+            prompt,
+            sampling,
+            modalities=sampling.modalities or self.modalities,
+            sources=tuple({medium.modality for medium in conversation.media}),
+        )
+
+    def hear(self, media: Sequence[Medium]) -> Float[Tensor, "N K D"]:
+        """Soft tokens of media, in order."""
+        return self.input_projection(self.encode(media), [medium.modality for medium in media])
+
+    def remember_edits(self, teller: Teller) -> None:
+        """Note which media of a whole answer are edits, so that a later turn remembers them so."""
+        for part, segment in zip(teller.parts, teller.thought.segments, strict=True):
+            if isinstance(segment, MediumSegment) and segment.is_edit:
+                self._edits.append(part.digest)
 
     @property
     def encoder(self) -> Encoder:
@@ -175,19 +193,8 @@ class NextGPT(nn.Module):
             for features in self._features.features(media, encoder.encode)
         ]
 
-    def _request(self, prompt: Prompt, conversation: Conversation, sampling: Sampling) -> Request:
-        check(sampling, self.modalities)
-        return Request(
-            prompt,
-            sampling,
-            modalities=sampling.modalities or self.modalities,
-            sources=tuple({medium.modality for medium in conversation.media}),
-        )
-
     def _reply(self, teller: Teller, sampling: Sampling, clock: Clock) -> Reply:
-        for part, segment in zip(teller.parts, teller.thought.segments, strict=True):
-            if isinstance(segment, MediumSegment) and segment.is_edit:
-                self._edits.append(part.digest)
+        self.remember_edits(teller)
         timings = clock.seconds | {"total": sum(clock.seconds.values())}
         return Reply(teller.parts, sampling.seed, teller.thought.dropped, timings)
 

@@ -7,7 +7,7 @@ signal tokens of a video cost one step. Knows nothing of encoders and synthesize
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,25 +49,87 @@ def generate(
         requests: Conversations, each with its own sampling: an answer does not depend on its neighbours.
         soft: The soft tokens of all their media, in order.
     """
-    if not requests:
-        return
-    remaining = iter(soft)
-    rows = [_Row(llm, index, request, remaining) for index, request in enumerate(requests)]
-    batch = KeyValues([row.known for row in rows], soft.device)
-    while rows:
-        hidden = _feed(llm, rows, batch)
+    generation = Generation(llm)
+    generation.join(enumerate(requests), soft)
+    while generation.keys:
+        yield from generation.step()
+
+
+class Generation:
+    """Conversations that are answered side by side, and may come and go between two steps."""
+
+    def __init__(self, llm: LanguageModel) -> None:
+        self._llm = llm
+        self._running, self._joining = _Batch(), _Batch()
+
+    @property
+    def keys(self) -> list[int]:
+        """Keys of the conversations that are being answered."""
+        return [row.key for batch in (self._running, self._joining) for row in batch.rows]
+
+    def join(self, requests: Iterable[tuple[int, Request]], soft: Float[Tensor, "N K D"]) -> None:
+        """Begin to answer more conversations, each under a key of the caller's; ``soft`` as for :func:`generate`."""
+        self._admit()
+        remaining = iter(soft)
+        rows = [_Row(self._llm, key, request, remaining) for key, request in requests]
+        self._joining = _Batch(rows, KeyValues([row.known for row in rows], soft.device) if rows else None)
+
+    def leave(self, keys: Collection[int]) -> None:
+        """Answer these conversations no further."""
+        for batch in (self._running, self._joining):
+            batch.keep([place for place, row in enumerate(batch.rows) if row.key not in keys])
+
+    def step(self) -> Iterator[tuple[int, Spoken]]:
+        """Take one step of every conversation; newcomers hear their prompts apart, so that nobody is padded to them."""
+        for batch in (self._running, self._joining):
+            if batch.rows:
+                yield from batch.step(self._llm)
+        self._admit()
+
+    def _admit(self) -> None:
+        """Put newcomers beside those that are running; places that are padding in every row go on the way."""
+        if self._joining.rows:
+            batches = [batch for batch in (self._running, self._joining) if batch.rows]
+            self._running = batches[0] if len(batches) == 1 else _together(batches)
+        self._joining = _Batch()
+
+
+class _Batch:
+    """Rows that are fed together, and their keys and values."""
+
+    def __init__(self, rows: Sequence[_Row] = (), cache: KeyValues | None = None) -> None:
+        self.rows = list(rows)
+        self.cache = cache
+
+    def step(self, llm: LanguageModel) -> Iterator[tuple[int, Spoken]]:
+        assert self.cache is not None, "a batch with rows has a cache"
+        hidden = _feed(llm, self.rows, self.cache)
         logits = llm.logits(torch.stack([states[-1] for states in hidden]))  # (B, Vn)
-        for row, states, scores in zip(rows, hidden, logits, strict=True):
+        for row, states, scores in zip(self.rows, hidden, logits, strict=True):
             for spoken in row.hear(states, scores):
-                yield row.index, spoken
-        done = [place for place, row in enumerate(rows) if row.is_done]
-        for place in done:
-            llm.prefixes.remember(rows[place].fed, batch.row(place))
-        if done:
-            left = [place for place, row in enumerate(rows) if not row.is_done]
-            rows = [rows[place] for place in left]
-            if rows:
-                batch.select(left)
+                yield row.key, spoken
+        for place, row in enumerate(self.rows):
+            if row.is_done:
+                llm.prefixes.remember(row.fed, self.cache.row(place))
+        self.keep([place for place, row in enumerate(self.rows) if not row.is_done])
+
+    def keep(self, places: list[int]) -> None:
+        """Keep the rows at these places only."""
+        if len(places) == len(self.rows):
+            return
+        self.rows = [self.rows[place] for place in places]
+        if self.rows and self.cache is not None:
+            self.cache.select(places)
+        else:
+            self.cache = None
+
+
+def _together(batches: Sequence[_Batch]) -> _Batch:
+    caches = [(batch.cache, place) for batch in batches for place in range(len(batch.rows))]
+    return _Batch(
+        [row for batch in batches for row in batch.rows],
+        KeyValues([cache.row(place) for cache, place in caches], caches[0][0].mask.device),
+    )
 
 
 def _feed(llm: LanguageModel, rows: Sequence[_Row], batch: KeyValues) -> list[Float[Tensor, "n D"]]:
@@ -91,10 +153,10 @@ class _Row:
     """One conversation while it is answered: what is to be fed next, and what was said so far."""
 
     def __init__(
-        self, llm: LanguageModel, index: int, request: Request, soft: Iterator[Float[Tensor, "K D"]]
+        self, llm: LanguageModel, key: int, request: Request, soft: Iterator[Float[Tensor, "K D"]]
     ) -> None:
         sampling, keys = request.sampling, request.prompt.keys(llm.soft_tokens)
-        self.index = index
+        self.key = key
         self.is_done = False
         self.known = llm.prefixes.find(keys)
         start = self.known.length if self.known else 0
