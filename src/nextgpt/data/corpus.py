@@ -1,0 +1,66 @@
+"""A corpus: records that are read once, and what of it is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+
+from nextgpt.data.document import open_document
+from nextgpt.data.formats import find_format
+from nextgpt.data.record import Broken, MediaFile, Record, dialogue_of, media_of
+from nextgpt.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All records of one file or folder, in order. Media are not opened yet."""
+
+    name: str
+    format: str
+    records: tuple[Record, ...]
+    broken: tuple[Broken, ...]
+    """Rows that could not be read."""
+
+    def fingerprint(self) -> str:
+        """Changes with every word, medium and size of a file that the corpus has."""
+        digest = blake2b(digest_size=16)
+        for record in self.records:
+            digest.update(f"{record.key}\0{dialogue_of(record, 'described').text}\0".encode())
+            for medium in media_of(record):
+                digest.update(f"{medium.key}{medium.caption}\0".encode())
+        return digest.hexdigest()
+
+
+def read_corpus(
+    path: Path, *, format: str | None = None, media: Path | None = None, limit: int | None = None
+) -> Corpus:
+    """Read a corpus whole, or the first ``limit`` records.
+
+    Raises:
+        ConfigError: it is missing, of no known format, or has no record that can be read.
+    """
+    document = open_document(path, media)
+    kind = find_format(document, format)
+    records: list[Record] = []
+    broken: list[Broken] = []
+    for item in _limited(kind.records(document), limit):
+        (broken if isinstance(item, Broken) else records).append(item)  # type: ignore[arg-type]
+    if not records:
+        why = f"the first: {broken[0].key}: {broken[0].reason}" if broken else "it is empty"
+        raise ConfigError(
+            f"{path} has no record that can be read as {kind.name} ({why}); expected {kind.about}. "
+            "Check the file, or name another format."
+        )
+    return Corpus(path.name, kind.name, tuple(records), tuple(broken))
+
+
+def _limited(items: Iterator[Record | Broken], limit: int | None) -> Iterator[Record | Broken]:
+    return items if limit is None else islice(items, limit)
+
+
+def is_absent(medium: MediaFile) -> bool:
+    """Whether there is no file; what the assistant makes needs none, as its caption says what to learn."""
+    return medium.span is None and not medium.path.is_file()

@@ -1,0 +1,151 @@
+"""Corpora in their real formats: told apart, read, and what is broken in them listed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nextgpt.data.check import validate
+from nextgpt.data.corpus import Corpus, read_corpus
+from nextgpt.data.formats import FORMATS
+from nextgpt.data.record import Dialogue, MediaFile, Pair, dialogue_of
+from nextgpt.errors import ConfigError, MediaError
+
+Write = Callable[[str], Any]
+
+
+def told(dialogue: Dialogue) -> list[list[str]]:
+    return [[part if isinstance(part, str) else f"<{part.modality}>" for part in turn.parts] for turn in dialogue.turns]
+
+
+def dialogue(corpus: Corpus, position: int) -> Dialogue:
+    record = corpus.records[position]
+    assert isinstance(record, Dialogue)
+    return record
+
+
+def test_none_of_the_table_is_left_out(written_formats: set[str]) -> None:
+    assert written_formats == FORMATS.keys()
+
+
+def test_a_format_is_told_by_the_file_itself(format_name: str, written: Any) -> None:
+    assert read_corpus(written.path).format == format_name
+
+
+def test_what_is_broken_is_counted_and_listed_and_the_rest_stays(written: Any) -> None:
+    verdict = validate(read_corpus(written.path), workers=1)
+    assert verdict.records == written.records
+    assert verdict.broken and all(fault.key and fault.reason for fault in verdict.broken)
+
+
+def test_records_become_typed_conversations(written: Any) -> None:
+    corpus = read_corpus(written.path)
+    record = corpus.records[0]
+    assert isinstance(record, Pair) == written.is_pairs
+    conversation = dialogue_of(record, "described").conversation(opened_or_stand_in)
+    assert [message.role for message in conversation][:2] == ["user", "assistant"]
+
+
+def opened_or_stand_in(medium: MediaFile) -> object:
+    from nextgpt.testing import picture
+
+    try:
+        return medium.open()
+    except MediaError:
+        return picture()
+
+
+def test_a_pair_is_described_or_drawn(write: Write) -> None:
+    pair = read_corpus(write("cc3m_json").path).records[0]
+    assert isinstance(pair, Pair)
+    assert told(pair.drawn()) == [["a a"], ["a a", "<image>"]]
+    question, answer = told(pair.described())
+    assert question[0] == "<image>" and "picture" in question[1] and answer == ["a a"]
+
+
+def test_markers_become_media_where_they_stand(write: Write) -> None:
+    llava = read_corpus(write("llava").path)
+    assert told(dialogue(llava, 0)) == [["<image>", "What is this?"], ["A red square."], ["Which colour?"], ["Red."]]
+    assert told(dialogue(llava, 1))[0] == ["What is this?", "<image>"]
+
+
+def test_the_published_forms_give_captions_to_what_is_made(tmp_path: Path, write: Write) -> None:
+    for name, position, modality, caption in (
+        ("t2m_legacy", 0, "image", "a red square"),
+        ("nextgpt", 0, "image", "a red square"),
+        ("nextgpt", 2, "audio", "a tone"),
+        ("mosit", 0, "image", "a red square"),
+    ):
+        made = dialogue(read_corpus(write(name).path), position).made
+        assert [(medium.modality, medium.caption) for medium in made] == [(modality, caption)]
+
+
+def test_media_in_the_midst_of_words_stay_there(write: Write) -> None:
+    assert told(dialogue(read_corpus(write("mosit").path), 0))[1] == ["Look:", "<image>", "Nice?"]
+
+
+def test_edits_are_known(write: Write) -> None:
+    (made,) = dialogue(read_corpus(write("messages_jsonl").path), 0).made
+    assert made.is_edit and made.caption == "a blue square"
+
+
+def test_media_elsewhere_are_found_in_the_folder_that_is_named(write: Write, tmp_path: Path) -> None:
+    path = write("cc3m_json").path
+    moved = tmp_path / "elsewhere" / "cc3m.json"
+    moved.parent.mkdir()
+    path.rename(moved)
+    assert validate(read_corpus(moved), workers=1).records == 0
+    assert validate(read_corpus(moved, media=tmp_path), workers=1).records == 1
+
+
+def test_a_tar_that_is_cut_off_gives_what_stands_before(write: Write) -> None:
+    path = write("caption_tar").path
+    path.write_bytes(path.read_bytes()[: -path.stat().st_size // 4])
+    corpus = read_corpus(path)
+    assert corpus.records
+
+
+def test_a_folder_of_tars_is_one_corpus(write: Write, tmp_path: Path) -> None:
+    path = write("caption_tar").path
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for number in range(2):
+        (folder / f"{number:05d}.tar").write_bytes(path.read_bytes())
+    assert len(read_corpus(folder).records) == 2 * len(read_corpus(path).records)
+
+
+def test_a_fingerprint_changes_with_words_and_media(write: Write) -> None:
+    path = write("cc3m_json").path
+    before = read_corpus(path).fingerprint()
+    assert read_corpus(path).fingerprint() == before
+    rows = json.loads(path.read_text())
+    path.write_text(json.dumps([rows[0] | {"caption": "another"}, rows[1]]))
+    assert read_corpus(path).fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.json", '[{"colour": "red"}]', "begins with the keys colour"),
+        ("a.json", "[", "is no JSON"),
+        ("a.json", "[]", "begins with the keys none"),
+        ("a.txt", "hello", "ends with .txt"),
+        ("a.json", '[{"image_name": "a.jpg", "caption": ""}]', "no record that can be read as cc3m_json"),
+    ],
+)
+def test_a_file_that_is_no_corpus_is_refused_with_what_to_do(
+    name: str, content: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=said):
+        read_corpus(path)
+
+
+def test_an_unknown_format_names_the_nearest(write: Write) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'llava'"):
+        read_corpus(write("llava").path, format="lava")
