@@ -66,16 +66,44 @@ class LanguageModelConfig(Config):
     lora: LoraConfig | None = None
 
 
+class GroupingConfig(Config):
+    """Sizes of the grouping projection, as the later version of the paper has them."""
+
+    width: int = 512
+    heads: int = 8
+    blocks: tuple[int, ...] = (6, 3, 3)
+    """Transformer blocks of each stage."""
+    groups: tuple[int, ...] = (64,)
+    """Groups after each stage but the last two; the stage before the last leaves K of them."""
+
+    @model_validator(mode="after")
+    def _has_groups_for_its_stages(self) -> GroupingConfig:
+        if len(self.blocks) != len(self.groups) + 2:
+            raise ValueError(
+                f"{len(self.blocks)} stages of blocks came with {len(self.groups)} number of groups; expected two fewer "
+                "groups than stages, as K ends the stage before the last. Give both for the same stages"
+            )
+        return self
+
+
 class InputProjectionConfig(Config):
     """From encoder features to soft tokens."""
 
-    kind: Literal["linear"] = "linear"
+    kind: Literal["linear", "grouping"] = "linear"
     encoder_width: int
     """E, the width of the encoder's vectors."""
     soft_tokens: int = 1
     """K, the soft tokens an item becomes."""
     is_shared: bool = True
     """One layer for all modalities as published, or one a modality."""
+    grouping: GroupingConfig | None = None
+    """Sizes of the kind ``grouping``; its defaults where ``None``."""
+
+    @model_validator(mode="after")
+    def _has_sizes_of_its_kind(self) -> InputProjectionConfig:
+        if self.grouping is not None and self.kind != "grouping":
+            raise ValueError(f"sizes of 'grouping' came for the kind {self.kind!r}; expected them for 'grouping' alone")
+        return self
 
 
 class OutputProjectionConfig(Config):

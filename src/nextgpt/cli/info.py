@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
+
+if TYPE_CHECKING:
+    from nextgpt.model.description import PartDescription
+
+TOKEN_ROWS = "llm.signals"
+"""The part that holds the rows of new tokens, which the paper does not count."""
 
 
 def info(
@@ -27,25 +33,43 @@ def _report(model: str) -> dict[str, Any]:
     from nextgpt.config import read_config
     from nextgpt.model.description import describe
     from nextgpt.model.folder import locate
+    from nextgpt.presets import PRESETS
 
-    folder = locate(model)
+    folder = PRESETS.get(model) or locate(model)
     parts = describe(read_config(folder), folder)
-    return {
+    report = {
         "model": model,
-        "parts": [
-            {
-                "name": part.name,
-                "class": part.class_name,
-                "parameters": part.parameters,
-                "trainable": part.trainable,
-                "dtype": part.dtype,
-                "source": part.source,
-                "licence": part.licence,
-            }
-            for part in parts
-        ],
+        "parts": [_part(part) for part in parts],
         "parameters": sum(part.parameters for part in parts),
         "trainable": sum(part.trainable for part in parts),
+    }
+    return report | (_beside_published(model, report) if model in PRESETS else {})
+
+
+def _part(part: PartDescription) -> dict[str, Any]:
+    told = {
+        "name": part.name,
+        "class": part.class_name,
+        "parameters": part.parameters,
+        "trainable": part.trainable,
+        "dtype": part.dtype,
+        "source": part.source,
+        "licence": part.licence,
+    }
+    return told | ({"towers": dict(part.towers)} if part.towers else {})
+
+
+def _beside_published(model: str, report: dict[str, Any]) -> dict[str, Any]:
+    """What a preset's authors say of it, beside our own numbers."""
+    from nextgpt.presets import preset
+
+    token_rows = sum(part["parameters"] for part in report["parts"] if part["name"] == TOKEN_ROWS)
+    besides = report["trainable"] - token_rows
+    published = preset(model).published
+    return {
+        "trainable_besides_token_rows": besides,
+        "share": besides / report["parameters"],
+        "published": None if published is None else published.model_dump(),
     }
 
 
@@ -59,5 +83,22 @@ def _show(report: dict[str, Any]) -> None:
         total = f"{report[name]:,}" if name in report else ""
         table.add_column(name, justify="right" if total else "left", footer=total, overflow="fold")
     for part in report["parts"]:
-        table.add_row(*(f"{value:,}" if isinstance(value, int) else value for value in part.values()))
+        table.add_row(*(_cell(part[column.header]) for column in table.columns))
+        for tower, parameters in part.get("towers", {}).items():
+            table.add_row(f"  {tower}", "", f"({parameters:,})")
     print_table(table)
+    if "share" in report:
+        print(_comparison(report))
+
+
+def _cell(value: int | str) -> str:
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _comparison(report: dict[str, Any]) -> str:
+    besides, published = report["trainable_besides_token_rows"], report["published"]
+    ours = f"{besides:,} are trained besides the rows of new tokens, {report['share']:.2%} of all."
+    if published is None:
+        return ours
+    theirs = f"Published: {published['trainable']} of {published['parameters']}."
+    return "\n".join((ours, theirs, published["explanation"]))

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 
 def models() -> None:
-    """List what MODEL can be: embedded models, and what a folder or a Hub id serves for."""
+    """List what MODEL can be: embedded models, presets with what they need, and what a folder or a Hub id serves for."""
     from rich.table import Table
 
     from nextgpt.cli.output import print_table
     from nextgpt.model.folder import EMBEDDED
+    from nextgpt.presets import PRESETS, home, preset
 
-    table = Table("MODEL", "what it is", box=None, pad_edge=False)
+    table = Table("MODEL", "what it is", "download", "licences", box=None, pad_edge=False)
     for name, folder in EMBEDDED.items():
         state = "ready" if (folder / "config.json").is_file() else "no weights in this copy; see make nano"
         table.add_row(name, f"embedded, {state}")
+    for name in PRESETS:
+        wanted = preset(name)
+        is_ready = (home(name) / "config.json").is_file()
+        state = f"ready in {home(name)}" if is_ready else f"to be fetched; nextgpt chat {name} says how"
+        table.add_row(name, f"{wanted.title}; {state}", f"{wanted.size_gb:.1f} GB", ", ".join(wanted.licences))
     table.add_row("FOLDER", "a model folder written by save_pretrained")
     table.add_row("OWNER/NAME", "a repository of the Hub that holds such a folder")
     print_table(table)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class PartDescription:
     """A folder or file of the model, or a repository of the Hub."""
     licence: str
     """As the model card says."""
+    towers: Mapping[str, int] = field(default_factory=dict)
+    """Parameters of each tower of an encoder."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def describe(config: ModelConfig, folder: Path) -> list[PartDescription]:
     Raises:
         ModelError: The configs of a part are missing.
     """
-    homes = {name: _home(source, folder) for name, source in config.sources.items()}
+    homes = {name: _home(name, source, folder) for name, source in config.sources.items()}
     llm = _llm(homes["llm"].folder)
     rows = [_encoder(homes["encoder"]), *_trained_around_llm(config, homes["llm"], llm, folder)]
     for modality in config.synthesizers:
@@ -120,7 +122,8 @@ def _encoder(home: _Home) -> PartDescription:
     config = read_encoder_config(home.folder)
     with torch.device("meta"):
         encoder = ImageBind(config)
-    return home.describe("encoder", encoder, home.folder, {})
+    row = home.describe("encoder", encoder, home.folder, {})
+    return replace(row, towers={name: count(encoder.tower(name)) for name in config.towers})
 
 
 def _llm(folder: Path) -> nn.Module:
@@ -154,27 +157,31 @@ def _from_config(kind: Any, folder: Path, config: dict[str, Any]) -> nn.Module:
     return kind.from_config(config) if config_class is None else kind(config_class.from_pretrained(folder))
 
 
-def _home(source: PartSource, folder: Path) -> _Home:
-    """Where a part's configs are; of a repository of the Hub, only they are fetched."""
+def _home(name: str, source: PartSource, folder: Path) -> _Home:
+    """Where a part's configs are: in the model's folder, as presets have them, or fetched from the Hub without weights."""
     from nextgpt.model.parts import fetch, find_folder
 
     if source.hub is None:
         part = find_folder(source, folder)
-        return _Home(part, f"{source.path}/", _licence(part, folder))
-    part = fetch(source.hub, source.revision, only=("*.json", "README.md"))
+        return _Home(part, _from_card("source", part) or f"{source.path}/", _licence(part, folder))
+    part = folder / name
+    if not part.is_dir():
+        part = fetch(source.hub, source.revision, only=("*.json", "README.md"))
     version = f"@{source.revision}" if source.revision else ""
     return _Home(part, source.hub + version, _licence(part))
 
 
 def _licence(*folders: Path) -> str:
     """The licence that the first model card among ``folders`` names in its header."""
-    for folder in folders:
-        card = folder / "README.md"
-        header = card.read_text(encoding="utf-8", errors="replace")[:4096] if card.is_file() else ""
-        found = re.search(r"\A---\s.*?^license:\s*(\S+)", header, flags=re.DOTALL | re.MULTILINE)
-        if found:
-            return found[1].strip("\"'")
-    return UNKNOWN
+    return next(filter(None, (_from_card("license", folder) for folder in folders)), UNKNOWN)
+
+
+def _from_card(key: str, folder: Path) -> str | None:
+    """What the header of a folder's model card says under a key."""
+    card = folder / "README.md"
+    header = card.read_text(encoding="utf-8", errors="replace")[:4096] if card.is_file() else ""
+    found = re.search(rf"\A---\s.*?^{key}:\s*(\S+)", header, flags=re.DOTALL | re.MULTILINE)
+    return found[1].strip("\"'") if found else None
 
 
 def _dtype(files: Iterable[Path]) -> str | None:

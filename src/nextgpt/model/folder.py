@@ -15,6 +15,7 @@ from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.parts import Part, fetch, part_from
 from nextgpt.model.synthesis.base import Synthesizer
 from nextgpt.model.weights import WEIGHTS_FILE, load_trained, save_trained
+from nextgpt.presets import PRESETS, installed
 
 EMBEDDED = {"nano": Path(__file__).parents[1] / "weights" / "nano"}
 """Models that come with the package."""
@@ -71,19 +72,21 @@ def save_model(model: NextGPT, folder: Path, *, dtype: torch.dtype | None = None
 
 
 def locate(name: str | Path) -> Path:
-    """The folder of a model: an embedded one, a folder of that name, or the local copy of a Hub repository.
+    """The folder of a model: an embedded one, a preset's, a folder of that name, or the local copy of a Hub repository.
 
     Raises:
-        ModelError: It is none of them; names what is known.
+        ModelError: It is none of them; names what is known. For a preset without weights, says which files to get.
     """
     embedded = EMBEDDED.get(str(name))
     if embedded is not None:
         return embedded
+    if str(name) in PRESETS:
+        return installed(str(name))
     folder = Path(name)
     if folder.is_dir():
         return folder
     if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return fetch(name)
     raise ModelError(
-        unknown("model", str(name), EMBEDDED) + " A model folder or a Hub id (owner/name) serves as well."
+        unknown("model", str(name), [*EMBEDDED, *PRESETS]) + " A model folder or a Hub id (owner/name) serves as well."
     )

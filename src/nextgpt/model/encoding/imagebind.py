@@ -59,6 +59,12 @@ class ImageBind(nn.Module):
         """Length E of every vector."""
         return self.config.width
 
+    def tower(self, name: str) -> nn.ModuleList:
+        """Everything that belongs to one tower: stem, trunk, head and postprocessor."""
+        self._check_tower(name)
+        steps = (self.modality_preprocessors, self.modality_trunks, self.modality_heads, self.modality_postprocessors)
+        return nn.ModuleList(step[name] for step in steps)
+
     @torch.no_grad()
     def encode(self, media: Sequence[Medium]) -> list[Features]:
         """Features of every medium, in order; clips of the same shape go through their tower together."""

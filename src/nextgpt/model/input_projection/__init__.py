@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from nextgpt.config import InputProjectionConfig
+from nextgpt.config import GroupingConfig, InputProjectionConfig
 from nextgpt.model.input_projection.base import InputProjection
+from nextgpt.model.input_projection.grouping import GroupingProjection
 from nextgpt.model.input_projection.linear import LinearProjection
 
-__all__ = ["InputProjection", "LinearProjection", "create_input_projection"]
+__all__ = ["GroupingProjection", "InputProjection", "LinearProjection", "create_input_projection"]
 
 
-def create_input_projection(config: InputProjectionConfig, llm_width: int) -> LinearProjection:
+def create_input_projection(
+    config: InputProjectionConfig, llm_width: int
+) -> LinearProjection | GroupingProjection:
     """The input projection that a config names."""
-    kinds = {"linear": LinearProjection}
-    return kinds[config.kind](
-        config.encoder_width, llm_width, soft_tokens=config.soft_tokens, is_shared=config.is_shared
-    )
+    sizes = {"soft_tokens": config.soft_tokens, "is_shared": config.is_shared}
+    if config.kind == "linear":
+        return LinearProjection(config.encoder_width, llm_width, **sizes)
+    grouping = config.grouping or GroupingConfig()
+    return GroupingProjection(config.encoder_width, llm_width, **sizes, **grouping.model_dump())

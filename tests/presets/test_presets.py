@@ -1,0 +1,123 @@
+"""Presets: the counts that the configs give are those of the published parts, and what is missing is told exactly."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+
+from nextgpt.cli.app import main
+from nextgpt.config import read_config
+from nextgpt.errors import ModelError
+from nextgpt.model.description import describe
+from nextgpt.model.folder import locate
+from nextgpt.presets import PRESETS, home, installed, preset
+
+TOWERS = {
+    "vision": 632_829_440,
+    "text": 354_032_641,
+    "audio": 86_235_648,
+    "depth": 21_871_872,
+    "thermal": 86_211_072,
+    "imu": 19_600_384,
+}
+
+
+@cache
+def counts(name: str) -> dict[str, int]:
+    return {part.name: part.parameters for part in describe(read_config(PRESETS[name]), PRESETS[name])}
+
+
+@pytest.mark.parametrize(
+    ("part", "parameters"),
+    [
+        ("encoder", 1_200_781_057),
+        ("llm", 6_738_415_616),
+        ("llm.lora", 33_554_432),
+        ("input_projection", 4_198_400),
+        ("output_projection.image", 31_958_784),
+        ("output_projection.audio", 31_788_544),
+        ("output_projection.video", 32_090_112),
+        ("image.unet", 859_520_964),
+        ("image.vae", 83_653_863),
+        ("image.text_encoder", 123_060_480),
+        ("video.text_encoder", 340_387_840),
+    ],
+)
+def test_the_parts_of_the_paper_have_their_published_sizes(part, parameters):
+    assert counts("paper")[part] == parameters
+
+
+def test_audioldm_has_the_975_million_of_the_papers_table():
+    audio = sum(parameters for part, parameters in counts("paper").items() if part.startswith("audio."))
+    assert round(audio / 1e6) == 975
+
+
+def test_the_second_version_takes_the_wider_conditions_of_stable_diffusion_2():
+    assert counts("paper-v2")["output_projection.image"] == 32_090_112
+    assert counts("paper-v2")["image.unet"] == 865_910_724
+
+
+def test_info_tells_the_paper_beside_its_published_numbers(capsys):
+    assert main(["info", "paper", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    encoder = told["parts"][0]
+    assert encoder["towers"] == TOWERS and sum(TOWERS.values()) == encoder["parameters"]
+    assert told["trainable_besides_token_rows"] == 133_590_272
+    assert told["trainable"] == 133_590_272 + 2 * 37 * 4096
+    assert told["share"] == pytest.approx(0.0111, abs=5e-4)
+    assert (told["published"]["trainable"], told["published"]["parameters"]) == ("131M", "12.275B")
+    assert "floors each term" in told["published"]["explanation"]
+
+
+@pytest.mark.slow
+def test_info_reads_no_weights_and_takes_little_memory():
+    script = (
+        "import resource; from nextgpt.cli.app import main; status = main(['info', 'paper', '--json']);"
+        "used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "raise SystemExit(status or (f'{used} KiB' if used > 2 * 2**20 else 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_part_of_a_preset_names_its_source_and_licence(name):
+    parts = describe(read_config(PRESETS[name]), PRESETS[name])
+    frozen = [part for part in parts if not part.trainable]
+    assert all(part.licence != "unknown" and "/" in part.source.rstrip("/") for part in frozen)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_without_weights_names_every_file_and_its_place(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path))
+    with pytest.raises(ModelError) as caught:
+        locate(name)
+    told = str(caught.value)
+    assert str(tmp_path / name) in told
+    for download in preset(name).downloads:
+        assert download.source in told and download.get in told and all(file in told for file in download.files)
+
+
+def test_chat_with_a_preset_that_is_missing_is_one_line_and_status_2(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path))
+    assert main(["chat", "paper", "--once", "hello"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "imagebind_huge.pth" in told and "pytorch_model.pt" in told
+
+
+def test_a_preset_that_was_made_is_found(monkeypatch, tmp_path):
+    monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path))
+    home("paper").mkdir()
+    (home("paper") / "config.json").write_text("{}")
+    assert installed("paper") == tmp_path / "paper"
+
+
+def test_an_unknown_preset_names_the_nearest():
+    with pytest.raises(ModelError, match="Did you mean 'paper'"):
+        preset("papr")
+    with pytest.raises(ModelError, match="Did you mean 'paper'"):
+        locate("papr")
