@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from nextgpt.cli.bench import bench
 from nextgpt.cli.chat import chat
+from nextgpt.cli.data import app as data
 from nextgpt.cli.evaluate import evaluate
 from nextgpt.cli.info import info
 from nextgpt.cli.models import models
@@ -28,6 +29,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench,
 }
 """A new command is one file and one entry here."""
+GROUPS: dict[str, typer.Typer] = {"data": data}
+"""Commands that have commands of their own."""
 
 OTHER_FAILURE, USER_MISTAKE = 1, 2
 
@@ -47,6 +50,8 @@ def _nextgpt() -> None:
 
 for name, command in COMMANDS.items():
     app.command(name)(command)
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if given and given[0] not in COMMANDS and not given[0].startswith("-"):
-            raise ConfigError(unknown("command", given[0], COMMANDS))
+        if given and given[0] not in (known := [*COMMANDS, *GROUPS]) and not given[0].startswith("-"):
+            raise ConfigError(unknown("command", given[0], known))
         status = app(given or ["--help"], prog_name="nextgpt", standalone_mode=False)
     except NextGPTError as error:
         return _say(str(error), USER_MISTAKE)

@@ -95,9 +95,9 @@ def _line(row: Row, document: Document) -> Iterator[Record]:
 def _sample(row: Row, document: Document) -> Iterator[Record]:
     def find(modality: str, path: str) -> MediaFile:
         found = row.get(path.lower())
-        if not isinstance(found, MediaFile):
-            raise ValueError(f"the sample has no member {path}")
-        return replace(found, modality=modality)
+        if isinstance(found, MediaFile):
+            return replace(found, modality=modality)
+        return MediaFile(modality, document.media / path)  # is not there, as what the assistant makes need not be
 
     yield record_of(json.loads(row["messages.json"]), find)
 

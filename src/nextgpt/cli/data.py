@@ -1,0 +1,167 @@
+"""``nextgpt data``: look after corpora. Each command is one function."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option, Typer, echo
+
+if TYPE_CHECKING:
+    from nextgpt.data.corpus import Corpus
+    from nextgpt.data.record import Broken
+
+Path_ = Annotated[Path, Argument(metavar="CORPUS", help="A JSON, JSONL, CSV or tar file, or a folder of tars.")]
+Format_ = Annotated[str | None, Option("--format", metavar="NAME", help="One of nextgpt data formats; else told.")]
+Media = Annotated[Path | None, Option(metavar="DIR", help="Where its media lie; else beside the file.")]
+Limit = Annotated[int | None, Option(min=1, help="Read the first rows only.")]
+Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
+
+SHOWN = 20
+"""Broken items that are printed; --out takes all."""
+
+app = Typer(
+    name="data", help="Build, check, show, convert and pack corpora.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command()
+def formats(json: Json = False) -> None:
+    """List the formats that are read."""
+    from nextgpt.cli.output import print_json
+    from nextgpt.data.formats import FORMATS
+
+    if json:
+        print_json(lambda: {"formats": [{"name": row.name, "about": row.about} for row in FORMATS.values()]})
+        return
+    for row in FORMATS.values():
+        echo(f"{row.name:<16}{'/'.join(row.containers):<8}{row.about}")
+
+
+@app.command()
+def validate(
+    corpus: Path_,
+    format: Format_ = None,
+    media: Media = None,
+    limit: Limit = None,
+    workers: Annotated[int, Option(min=1, help="Threads that decode.")] = 4,
+    out: Annotated[Path | None, Option(metavar="FILE", help="Write all that is broken here, a JSON line each.")] = None,
+    json: Json = False,
+) -> None:
+    """Open every medium; count and list what is broken."""
+    from nextgpt.cli.output import print_json
+    from nextgpt.cli.stages import stages
+    from nextgpt.data.check import validate as check
+
+    with stages() as tell:
+        verdict = check(
+            _read(corpus, format, media, limit), workers=workers, tell=lambda done, of: tell("records", done, of)
+        )
+    if out is not None:
+        write_broken(verdict.broken, out)
+    if json:
+        print_json(lambda: {"path": str(corpus), **asdict(verdict)})
+        return
+    opened = ", ".join(f"{count} {modality}" for modality, count in verdict.media.items()) or "none"
+    echo(f"{corpus}: {verdict.format}, {verdict.records} records to train on; media opened: {opened}")
+    if verdict.absent:
+        echo(f"{verdict.absent} media that the assistant makes are not there; their captions suffice")
+    _list_broken(verdict.broken)
+
+
+@app.command()
+def stats(
+    corpus: Path_, format: Format_ = None, media: Media = None, limit: Limit = None, json: Json = False
+) -> None:
+    """Count records, turns, words and media; opens no medium."""
+    from nextgpt.cli.output import print_json
+    from nextgpt.data.statistics import count
+
+    found = asdict(count(_read(corpus, format, media, limit)))
+    if json:
+        print_json(lambda: {"path": str(corpus), **found})
+        return
+    for name, value in found.items():
+        shown = ", ".join(f"{n} {modality}" for modality, n in value.items()) if isinstance(value, dict) else value
+        echo(f"{name:<14}{shown if shown != '' else 'none'}")
+
+
+@app.command()
+def preview(
+    corpus: Path_,
+    out: Annotated[Path, Option(metavar="DIR", help="Takes the page and the media that it shows.")],
+    format: Format_ = None,
+    media: Media = None,
+    limit: Limit = None,
+    samples: Annotated[int, Option(min=1, help="How many.")] = 20,
+    seed: Annotated[int, Option(help="Which.")] = 0,
+) -> None:
+    """Write an HTML page that shows and plays random samples."""
+    from nextgpt.data.preview import write_preview
+
+    echo(write_preview(_read(corpus, format, media, limit), out, samples=samples, seed=seed))
+
+
+@app.command()
+def convert(
+    corpus: Path_,
+    out: Annotated[Path, Option(metavar="FILE.jsonl", help="JSON lines of typed parts.")],
+    format: Format_ = None,
+    media: Media = None,
+    limit: Limit = None,
+) -> None:
+    """Write the project's own form: JSON lines of typed parts that name media where they lie."""
+    from nextgpt.data.writing import write_lines
+
+    read = _read(corpus, format, media, limit)
+    echo(f"wrote {out}: {write_lines(read.records, out)} records")
+    _list_broken(read.broken)
+
+
+@app.command()
+def pack(
+    corpus: Path_,
+    out: Annotated[Path, Option(metavar="DIR", help="Takes 00000.tar, 00001.tar, ...")],
+    format: Format_ = None,
+    media: Media = None,
+    limit: Limit = None,
+    shard_mib: Annotated[int, Option(min=1, help="Size of one tar.")] = 512,
+) -> None:
+    """Write tars with words and media together, readable by webdataset, for disks that dislike small files."""
+    from nextgpt.data.record import Broken
+    from nextgpt.data.writing import write_tars
+
+    read = _read(corpus, format, media, limit)
+    broken = list(read.broken)
+    for written in write_tars(read.records, out, shard_bytes=shard_mib * 2**20):
+        if isinstance(written, Broken):
+            broken.append(written)
+        else:
+            echo(f"wrote {written} ({written.stat().st_size / 1e6:.2f} MB)")
+    _list_broken(broken)
+
+
+def _read(path: Path, format: str | None, media: Path | None, limit: int | None) -> Corpus:
+    from nextgpt.data.corpus import read_corpus
+
+    return read_corpus(path, format=format, media=media, limit=limit)
+
+
+def _list_broken(broken: tuple[Broken, ...] | list[Broken]) -> None:
+    if broken:
+        echo(f"broken: {len(broken)}")
+    for fault in broken[:SHOWN]:
+        echo(f"  {fault.key}: {fault.reason}")
+    if len(broken) > SHOWN:
+        echo(f"  and {len(broken) - SHOWN} more")
+
+
+def write_broken(broken: tuple[Broken, ...], path: Path) -> None:
+    """Write what is broken, a JSON object a line."""
+    import json
+
+    from nextgpt.media.target import writing
+
+    with writing(path):
+        path.write_text("".join(json.dumps(asdict(fault)) + "\n" for fault in broken), encoding="utf-8")
