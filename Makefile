@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install chat test nano eval bench lint clean
+.PHONY: help install chat serve test nano eval bench lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -26,6 +26,9 @@ install: $(STAMP) ## create .venv and install, where that is not done yet
 
 chat: $(STAMP) ## an any-to-any chat in the terminal
 	@$(BIN)/nextgpt chat $(ARGS)
+
+serve: $(STAMP) ## the HTTP server on 127.0.0.1
+	@$(BIN)/nextgpt serve $(ARGS)
 
 test: $(STAMP) ## run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)

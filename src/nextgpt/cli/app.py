@@ -17,6 +17,7 @@ from nextgpt.cli.data import app as data
 from nextgpt.cli.evaluate import evaluate
 from nextgpt.cli.info import info
 from nextgpt.cli.models import models
+from nextgpt.cli.serve import serve
 from nextgpt.cli.train import train
 from nextgpt.errors import ConfigError, NextGPTError, unknown
 
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "eval": evaluate,
     "bench": bench,
+    "serve": serve,
 }
 """A new command is one file and one entry here."""
 GROUPS: dict[str, typer.Typer] = {"data": data}

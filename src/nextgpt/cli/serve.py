@@ -1,0 +1,54 @@
+"""``nextgpt serve``: the HTTP server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Argument, Option
+
+from nextgpt.errors import ConfigError
+
+
+def serve(
+    model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
+    host: Annotated[str, Option(help="Address to listen on; other than loopback only with an API key.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535)] = 8000,
+    api_key: Annotated[
+        list[str] | None,
+        Option(metavar="KEY", envvar="NEXTGPT_API_KEY", help="A key that requests must bring; may be repeated."),
+    ] = None,
+    insecure: Annotated[bool, Option("--insecure", help="Listen elsewhere without a key, at your own risk.")] = False,
+    allow_host: Annotated[
+        list[str] | None, Option(metavar="NAME", help="A name under which the server is asked; * for all.")
+    ] = None,
+    allow_media_domains: Annotated[
+        list[str] | None, Option(metavar="DOMAIN", help="Fetch media that requests name from here; else from nowhere.")
+    ] = None,
+    requests_per_minute: Annotated[int, Option(min=0, help="That one key may make; 0 for any number.")] = 0,
+    max_running: Annotated[int, Option(min=1, help="Conversations in one batch of the language model.")] = 32,
+    max_waiting: Annotated[int, Option(min=1, help="Answers that may wait or run; more are refused with 429.")] = 256,
+    device: Annotated[str, Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+) -> None:
+    """Serve a model over HTTP, in the dialect of OpenAI's clients. See docs/serving.md."""
+    keys = tuple(key for key in api_key or () if key)
+    if not is_loopback(host) and not keys and not insecure:
+        raise ConfigError(
+            f"--host {host} came without a key; expected one, as others could use the server. Add --api-key KEY, or "
+            "listen on 127.0.0.1."
+        )
+    from nextgpt.serve.run import Listen, run
+    from nextgpt.serve.settings import LOOPBACK, ServerSettings
+
+    hosts = tuple(allow_host or ()) or (LOOPBACK if is_loopback(host) else ("*",))
+    settings = ServerSettings(
+        api_keys=keys,
+        allowed_hosts=hosts,
+        media_domains=tuple(domain.lower() for domain in allow_media_domains or ()),
+        requests_per_minute=requests_per_minute,
+    )
+    run(model, Listen(host, port), settings, device=device, max_running=max_running, max_waiting=max_waiting)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine can connect."""
+    return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())

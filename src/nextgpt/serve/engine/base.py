@@ -1,0 +1,169 @@
+"""What the server asks of an engine, and what comes back. Knows no HTTP and no torch."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from nextgpt.config import Config
+from nextgpt.message import Conversation, Event, Medium, Reply, Sampling
+
+
+class EngineSettings(Config):
+    """How much is done side by side."""
+
+    max_running: int = 32
+    """Conversations in one batch of the language model."""
+    max_waiting: int = 256
+    """Jobs that may wait or run; one more is refused."""
+    max_media: int = 16
+    """Media in one batch of a synthesizer."""
+    cache_bytes: int = 512 * 2**20
+    """Memory for what the language model remembers of earlier turns."""
+    cache_entries: int = 128
+    """Conversations that it remembers."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One answer to be made."""
+
+    conversation: Conversation
+    sampling: Sampling
+    has_previews: bool = False
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Event: the answer is complete, with what it took."""
+
+    reply: Reply
+    prompt_tokens: int
+    completion_tokens: int
+    finish_reason: Literal["stop", "length"]
+
+
+EngineEvent = Event | Answered
+Observe = Callable[[str, float], None]
+"""Told the name of a stage and the seconds that it took, for metrics."""
+
+
+def observe_nothing(stage: str, seconds: float) -> None:
+    """Keep no metrics."""
+
+
+class Busy(Exception):
+    """Too much is waiting already."""
+
+    def __init__(self, waiting: int, retry_after_s: int) -> None:
+        super().__init__(
+            f"{waiting} answers are waiting; expected fewer, as more would wait too long. "
+            f"Try again in {retry_after_s} s."
+        )
+        self.retry_after_s = retry_after_s
+
+
+class EngineFailure(Exception):
+    """The engine is stopping or broke; nothing of the request is to blame."""
+
+
+class Ticket:
+    """The caller's end of a job: its events as they come, and the way to call it off.
+
+    Events are put in by the engine's threads, and taken out on the event loop that the ticket was made on.
+    """
+
+    def __init__(self, job: Job, on_closed: Callable[[], None] = lambda: None) -> None:
+        self.job = job
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[EngineEvent | Exception] = asyncio.Queue()
+        self._cancelled = threading.Event()
+        self._on_closed = on_closed
+        self._closing = threading.Lock()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Call the job off: it takes no further token or step, and its place is free at once."""
+        self._cancelled.set()
+        self._close()
+
+    def tell(self, event: EngineEvent | Exception) -> None:
+        """Pass an event on, from any thread; an exception or :class:`Answered` is the last."""
+        if isinstance(event, (Answered, Exception)):
+            self._close()
+        try:
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+        except RuntimeError:  # the loop is closed: nobody listens
+            self._cancelled.set()
+
+    async def events(self) -> AsyncIterator[EngineEvent]:
+        """What happens, up to :class:`Answered`; leaving early cancels. Raises what went wrong."""
+        try:
+            while True:
+                event = await self._events.get()
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+                if isinstance(event, Answered):
+                    return
+        finally:
+            self.cancel()
+
+    async def answer(self) -> Answered:
+        """Wait for the whole answer."""
+        async for event in self.events():
+            if isinstance(event, Answered):
+                return event
+        raise EngineFailure("The answer broke off; expected its end. Try again.")
+
+    def _close(self) -> None:
+        with self._closing:
+            closed, self._on_closed = self._on_closed, lambda: None
+        closed()
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Answers conversations, many at once."""
+
+    name: str
+    """What clients call the model."""
+    observe: Observe
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What can be answered."""
+        ...
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers at once."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait or run."""
+        ...
+
+    def start(self) -> None:
+        """Begin to work."""
+        ...
+
+    def submit(self, jobs: Sequence[Job]) -> list[Ticket]:
+        """Take all jobs or none. Call it on the event loop. Raises :class:`Busy` or :class:`EngineFailure`."""
+        ...
+
+    async def embed(self, items: Sequence[str | Medium]) -> list[list[float]]:
+        """A vector of the encoder's common space for each text or medium."""
+        ...
+
+    def close(self, *, wait_s: float = 0.0) -> None:
+        """Finish what is running within ``wait_s`` seconds, call off the rest, and stop."""
+        ...

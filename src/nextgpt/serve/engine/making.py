@@ -1,0 +1,161 @@
+"""The thread of the synthesizers: media of one kind are made side by side, kinds take turns step by step."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import torch
+
+from nextgpt.message import Medium, Progress
+from nextgpt.model.rendering import Order, Place, render
+from nextgpt.model.synthesis.base import Synthesizer
+from nextgpt.serve.engine.base import Observe
+from nextgpt.serve.engine.work import Work
+
+logger = logging.getLogger("nextgpt.serve")
+
+Kind = tuple[object, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """One medium that somebody waits for."""
+
+    work: Work
+    order: Order
+
+    @property
+    def kind(self) -> Kind:
+        """Media of one kind can be made side by side."""
+        order = self.order
+        return order.modality, order.steps, order.guidance, order.source is None, self.work.ticket.job.has_previews
+
+    @property
+    def ready(self) -> Wanted | None:
+        """The same with its source at hand; ``None`` while that is still being made."""
+        source = self.order.source
+        if not isinstance(source, tuple):
+            return self
+        made = self.work.made.get(source)
+        return None if made is None else replace(self, order=replace(self.order, source=made))
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Media that are being made side by side."""
+
+    members: dict[Place, Wanted]
+    events: Iterator[tuple[Place, Progress | Medium]]
+    begun: float
+
+    @property
+    def is_cancelled(self) -> bool:
+        return all(member.work.ticket.is_cancelled for member in self.members.values())
+
+
+class Making:
+    """Batches of diffusion: while one batch of a kind runs, the next one gathers.
+
+    Args:
+        synthesizer: Gives the synthesizer of a modality.
+        max_media: Media in one batch.
+        finish: Takes a work whose media are all made.
+    """
+
+    def __init__(
+        self,
+        synthesizer: Callable[[str], Synthesizer],
+        *,
+        max_media: int,
+        finish: Callable[[Work], None],
+        observe: Observe,
+    ) -> None:
+        self._synthesizer = synthesizer
+        self._max_media = max_media
+        self._finish = finish
+        self._observe = observe
+        self._inbox: list[Wanted] = []
+        self._groups: dict[Kind, _Group] = {}
+        self._changed = threading.Condition()
+        self._is_stopping = False
+
+    def put(self, work: Work, orders: list[Order]) -> None:
+        """Order the media of a work. Any thread may call this."""
+        with self._changed:
+            self._inbox += [Wanted(work, order) for order in orders]
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """End the loop after the step at hand."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify()
+
+    @torch.no_grad()
+    def run(self) -> None:
+        """The loop; it ends with :meth:`stop`."""
+        while self._wait():
+            self._gather()
+            for kind in list(self._groups):
+                self._step(kind)
+
+    def _wait(self) -> bool:
+        with self._changed:
+            self._inbox = [wanted for wanted in self._inbox if not wanted.work.ticket.is_cancelled]
+            self._changed.wait_for(lambda: self._is_stopping or self._inbox or self._groups)
+            return not self._is_stopping
+
+    def _gather(self) -> None:
+        """Begin a group of every kind that somebody waits for and that is not being made."""
+        with self._changed:
+            ready = [(wanted, wanted.ready) for wanted in self._inbox]
+            for kind in dict.fromkeys(given.kind for _, given in ready if given is not None):
+                if kind in self._groups:
+                    continue
+                chosen = [pair for pair in ready if pair[1] is not None and pair[1].kind == kind][: self._max_media]
+                taken = {id(wanted) for wanted, _ in chosen}
+                self._inbox = [wanted for wanted in self._inbox if id(wanted) not in taken]
+                self._groups[kind] = self._begin([given for _, given in chosen if given is not None])
+
+    def _begin(self, chosen: list[Wanted]) -> _Group:
+        members = {wanted.order.place: wanted for wanted in chosen}
+        orders = [wanted.order for wanted in chosen]
+        events = render(orders, self._synthesizer, has_previews=chosen[0].work.ticket.job.has_previews)
+        return _Group(members, events, time.perf_counter())
+
+    def _step(self, kind: Kind) -> None:
+        group = self._groups[kind]
+        if group.is_cancelled:
+            del self._groups[kind]
+            return
+        start = time.perf_counter()
+        try:
+            events = list(islice(group.events, len(group.members)))  # every member's step, or every member's medium
+        except Exception as error:
+            logger.exception("a synthesizer failed at a step")
+            del self._groups[kind]
+            for member in group.members.values():
+                member.work.fail(error)
+                member.work.ticket.cancel()
+            return
+        if not events:
+            del self._groups[kind]
+            return
+        self._observe(f"{kind[0]}_step", time.perf_counter() - start)
+        for place, event in events:
+            self._tell(group, place, event)
+
+    def _tell(self, group: _Group, place: Place, event: Progress | Medium) -> None:
+        member = group.members[place]
+        if member.work.ticket.is_cancelled:
+            return
+        member.work.show(place, event)
+        if not isinstance(event, Progress):
+            member.work.took(member.order.modality, time.perf_counter() - group.begun)
+            if member.work.is_complete:
+                self._finish(member.work)

@@ -1,0 +1,249 @@
+"""What stands before every route: who may ask, from where, how much, and what every answer carries.
+
+A plain ASGI middleware, so that streams pass through as they are and a client that leaves is noticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import secrets
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nextgpt.serve.errors import ApiError, as_api_error, response
+from nextgpt.serve.metrics import Metrics
+from nextgpt.serve.settings import ServerSettings
+
+logger = logging.getLogger("nextgpt.serve.access")
+
+OWNER = "nextgpt.owner"
+"""Where the scope says whose request it is."""
+OPEN_PATHS = ("/health",)
+"""Asked by load balancers, which have no key."""
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self' https://cdn.jsdelivr.net 'unsafe-inline'; connect-src 'self'; "
+    "style-src 'self' https://cdn.jsdelivr.net 'unsafe-inline'; img-src 'self' data: https://fastapi.tiangolo.com; "
+    "frame-ancestors 'none'"
+)
+
+
+class Guard:
+    """Refuses what may not be asked, and bounds what may.
+
+    Args:
+        own_policy: Paths whose pages bring their own Content-Security-Policy, such as a mounted web chat.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, settings: ServerSettings, metrics: Metrics, own_policy: Sequence[str] = ()
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+        self._own_policy = tuple(own_policy)
+        self._keys = [hashlib.sha256(key.encode()).digest() for key in settings.api_keys]
+        self._recent: OrderedDict[str, deque[float]] = OrderedDict()
+        self._reading_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it with what is wrong."""
+        if scope["type"] != "http":
+            await self._refuse_other(scope, receive, send)
+            return
+        exchange = _Exchange(scope, send, self._policy(scope["path"]))
+        body = _Body(self, receive)
+        try:
+            self._check(scope)
+            await self._app(scope, body.receive, exchange.send)
+        except Exception as error:
+            if exchange.status is None:
+                await response(as_api_error(error))(scope, receive, exchange.send)
+            else:
+                as_api_error(error)  # logs it; the answer has begun, and ends here
+        finally:
+            body.release()
+            exchange.log(self._metrics)
+
+    async def _refuse_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        self._check_host(headers)
+        who = str((scope.get("client") or ("",))[0])
+        if self._keys and scope["path"] not in OPEN_PATHS:
+            who = self._owner(headers)
+        scope[OWNER] = who if self._keys else ""
+        self._check_rate(who)
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length[:20]) > self._settings.body_bytes:
+            raise self.too_large()
+
+    def _check_host(self, headers: Headers) -> None:
+        host = _host_of(headers.get("host", ""))
+        allowed = self._settings.allowed_hosts
+        if "*" not in allowed and host not in allowed:
+            raise ApiError(
+                421, f"The host {host[:80]!r} is not this server's; expected one that --allow-host names.", code="host"
+            )
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+            raise ApiError(
+                403, "Another site's page asked; expected a page of this server, or a program.", code="origin"
+            )
+
+    def _owner(self, headers: Headers) -> str:
+        """The fingerprint of the key that was brought. Every known key is compared, in constant time."""
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        digest = hashlib.sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
+        matches = [hmac.compare_digest(digest, key) for key in self._keys]
+        if scheme.lower() != "bearer" or not any(matches):
+            raise ApiError(
+                401, "No valid API key came; expected the header Authorization: Bearer <key>.", code="invalid_api_key"
+            )
+        return digest.hex()[:32]
+
+    def _check_rate(self, who: str) -> None:
+        most = self._settings.requests_per_minute
+        if not most:
+            return
+        now = time.monotonic()
+        recent = self._recent.setdefault(who, deque())
+        self._recent.move_to_end(who)
+        while len(self._recent) > 10_000:
+            self._recent.popitem(last=False)
+        while recent and recent[0] < now - 60:
+            recent.popleft()
+        if len(recent) >= most:
+            wait_s = max(1, round(recent[0] + 60 - now))
+            raise ApiError(
+                429,
+                f"More than {most} requests came in a minute; expected fewer. Try again in {wait_s} s.",
+                code="rate_limit_exceeded",
+                retry_after_s=wait_s,
+            )
+        recent.append(now)
+
+    def take(self, size_bytes: int) -> None:
+        """Note that so much of a body came. Raises :class:`ApiError` where all bodies together are too much."""
+        if self._reading_bytes + size_bytes > self._settings.bodies_bytes:
+            raise ApiError(
+                429, "Too much is being sent at once; expected less. Try again in 5 s.", code="busy", retry_after_s=5
+            )
+        self._reading_bytes += size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        """Note that a request is done with its body."""
+        self._reading_bytes -= size_bytes
+
+    def too_large(self) -> ApiError:
+        """What a body over the limit is told."""
+        most = self._settings.body_bytes / 2**20
+        return ApiError(413, f"The request is larger than {most:.0f} MiB; expected less. Upload media to /v1/files.")
+
+    @property
+    def body_bytes(self) -> int:
+        """Size of one request."""
+        return self._settings.body_bytes
+
+    @property
+    def body_s(self) -> float:
+        """Time in which a request must have arrived whole."""
+        return self._settings.body_s
+
+    def _policy(self, path: str) -> str | None:
+        if path.startswith(self._own_policy or ("\0",)):
+            return None
+        return DOCS_POLICY if path == "/docs" else HEADERS["Content-Security-Policy"]
+
+
+class _Body:
+    """Counts a request's body while it comes, and looks at the clock."""
+
+    def __init__(self, guard: Guard, receive: Receive) -> None:
+        self._guard = guard
+        self._receive = receive
+        self._size = 0
+        self._is_whole = False
+        self._end = time.monotonic() + guard.body_s
+
+    async def receive(self) -> Message:
+        if self._is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(max(0.001, self._end - time.monotonic())):
+                message = await self._receive()
+        except TimeoutError:
+            raise ApiError(
+                408, f"The request did not come whole within {self._guard.body_s:g} s; expected it faster. Try again."
+            ) from None
+        if message["type"] == "http.request":
+            size = len(message.get("body", b""))
+            if self._size + size > self._guard.body_bytes:
+                raise self._guard.too_large()
+            self._guard.take(size)
+            self._size += size
+            self._is_whole = not message.get("more_body", False)
+        return message
+
+    def release(self) -> None:
+        self._guard.give_back(self._size)
+        self._size = 0
+
+
+class _Exchange:
+    """One request and its answer: adds the headers, and writes a line to the log, without contents."""
+
+    def __init__(self, scope: Scope, send: Send, policy: str | None) -> None:
+        self._scope = scope
+        self._send = send
+        self._policy = policy
+        self._begun = time.perf_counter()
+        self.id = f"req-{secrets.token_hex(8)}"
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = int(message["status"])
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.id
+            for name, value in HEADERS.items():
+                if name != "Content-Security-Policy":
+                    headers[name] = value
+                elif self._policy is not None:
+                    headers[name] = self._policy
+        await self._send(message)
+
+    def log(self, metrics: Metrics) -> None:
+        seconds = time.perf_counter() - self._begun
+        route = getattr(self._scope.get("route"), "path", "other")  # never the path itself: it may name a file
+        metrics.request(route, self.status or 499, seconds)
+        line = {"id": self.id, "method": self._scope["method"], "route": route, "status": self.status or 499}
+        logger.info("%s", json.dumps(line | {"seconds": round(seconds, 4)}))
+
+
+def _host_of(header: str) -> str:
+    """The name in a ``Host`` header, without its port."""
+    try:
+        return (urlsplit(f"//{header}").hostname or "").lower()
+    except ValueError:
+        return ""

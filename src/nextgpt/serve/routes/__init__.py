@@ -1,0 +1,20 @@
+"""Routes: one file a family of addresses, each with a ``router``."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from nextgpt.serve.routes import audio, chat, embeddings, files, images, models, status, videos
+
+ROUTERS: tuple[APIRouter, ...] = (
+    chat.router,
+    images.router,
+    audio.router,
+    videos.router,
+    embeddings.router,
+    files.router,
+    models.router,
+    status.router,
+)
+
+__all__ = ["ROUTERS"]

@@ -1,0 +1,56 @@
+"""A server in this process: the model, its engine, the app, and uvicorn around them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+
+from nextgpt.serve.settings import ServerSettings
+
+SLOW_HEADERS_S = 15
+"""After which an idle connection is closed."""
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where the server listens."""
+
+    host: str
+    port: int
+
+
+def run(
+    model: str, listen: Listen, settings: ServerSettings, *, device: str, max_running: int, max_waiting: int
+) -> None:
+    """Load the model and serve it until a signal comes. Raises :class:`~nextgpt.errors.ModelError`."""
+    from nextgpt.cli.loading import keep_libraries_quiet
+
+    keep_libraries_quiet()
+    import torch
+    import uvicorn
+
+    from nextgpt import NextGPT
+    from nextgpt.serve.app import create_app
+    from nextgpt.serve.engine import BatchingEngine, EngineSettings
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # words and media are made at the same time
+    engine = BatchingEngine(
+        NextGPT.from_pretrained(model, device=device),
+        model,
+        EngineSettings(max_running=max_running, max_waiting=max_waiting),
+    )
+    app = create_app(engine, settings)
+    uvicorn.run(
+        app,
+        host=listen.host,
+        port=listen.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=SLOW_HEADERS_S,
+        timeout_graceful_shutdown=30,
+        h11_max_incomplete_event_size=2**16,
+    )

@@ -1,0 +1,90 @@
+"""A server on loopback around a model that answers from a script, and clients for it. No torch, no weights."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+import uvicorn
+
+from nextgpt.message import Medium
+from nextgpt.serve.app import create_app
+from nextgpt.serve.engine.base import Engine
+from nextgpt.serve.engine.serial import SerialEngine
+from nextgpt.serve.settings import ServerSettings
+from nextgpt.testing.scripted import ScriptedModel, film, picture, sound
+
+
+@contextlib.contextmanager
+def running(engine: Engine, settings: ServerSettings = ServerSettings(), **options: Any) -> Iterator[str]:
+    """Serve ``engine`` on a free port of loopback; yields the address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        create_app(engine, settings, **options), log_level="warning", timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 120
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=60)
+        listener.close()
+
+
+@pytest.fixture(scope="session")
+def model() -> ScriptedModel:
+    """What answers; it remembers what it heard."""
+    return ScriptedModel()
+
+
+@pytest.fixture(scope="session")
+def address(model: ScriptedModel) -> Iterator[str]:
+    """A server without keys."""
+    with running(SerialEngine(model)) as at:
+        yield at
+
+
+@pytest.fixture(scope="session")
+def client(address: str) -> Iterator[openai.OpenAI]:
+    """OpenAI's own client."""
+    with openai.OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0, timeout=120) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def http(address: str) -> Iterator[httpx.Client]:
+    """A plain client."""
+    with httpx.Client(base_url=address, timeout=120, trust_env=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def media_bytes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A file of every modality."""
+    folder = tmp_path_factory.mktemp("media")
+    return {medium.modality: _bytes(medium, folder) for medium in (picture(), sound(), film())}
+
+
+def _bytes(medium: Medium, folder: Path) -> bytes:
+    return medium.save(folder / medium.modality).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def data_uri(media_bytes: dict[str, bytes]) -> Callable[[str], str]:
+    """The data URI of a modality's file."""
+    types = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4"}
+    return lambda name: f"data:{types[name]};base64,{base64.b64encode(media_bytes[name]).decode()}"
