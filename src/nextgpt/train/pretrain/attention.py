@@ -13,6 +13,7 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import PreTrainedModel
 
 _attention = F.scaled_dot_product_attention
 
@@ -21,6 +22,15 @@ def float32_scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tens
     """:func:`torch.nn.functional.scaled_dot_product_attention` in float32, the result in the type of ``query``."""
     with torch.autocast(query.device.type, enabled=False):
         return _attention(query.float(), key.float(), value.float(), *args, **kwargs).to(query.dtype)
+
+
+def compile_for_training(transformer: PreTrainedModel) -> None:
+    """Compile a language model for batches of any length.
+
+    Compiled, attention by matrix products in bfloat16 beats the fused kernel, which CPUs lack in bfloat16.
+    """
+    transformer.set_attn_implementation("eager")
+    transformer.base_model.compile(dynamic=True)
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 As in ImageBind, one tower binds the others; there it is vision, here it is text, since every content of the small
 world has a caption. Batches hold families of contents that differ in one attribute alone, so that a vector must carry
-place, tint, pitch and motion, and not only what the object is.
+place, tint, pitch and motion, and not only what the object is; :mod:`.attributes` asks for the same outright.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from nextgpt.miniworld import sampling
@@ -26,6 +28,7 @@ from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.encoding import EncoderConfig, ImageBind, save_encoder
 from nextgpt.train.fit import FitConfig, fit
 from nextgpt.train.pretrain.attention import float32_attention
+from nextgpt.train.pretrain.attributes import AttributeReadout, labels_of
 from nextgpt.train.pretrain.tokenizer import train_tokenizer
 
 TOKENIZER_ROUNDS = 4000
@@ -33,6 +36,9 @@ FAMILY = 4
 """Contents of a batch that are relatives: the same but for one attribute."""
 CANONICAL_SHARE = 0.5
 """How often the caption is the full canonical one; otherwise it is varied and may leave attributes out."""
+MOST_DELAY = 12
+"""Columns of 10 ms."""
+MOST_SILENT_BANDS = 12
 KINDS: dict[str, tuple[Callable[..., Content], str, float]] = {
     "image": (sampling.sample_scene, "vision", 0.6),
     "audio": (sampling.sample_sound, "audio", 0.2),
@@ -43,11 +49,12 @@ KINDS: dict[str, tuple[Callable[..., Content], str, float]] = {
 
 @dataclass(frozen=True)
 class Pairs:
-    """Media of one modality beside the token ids of their captions."""
+    """Media of one modality beside the token ids of their captions and the values of their attributes."""
 
-    tower: str
+    modality: str
     items: Tensor
     captions: Tensor
+    labels: Tensor
 
 
 def relatives(content: Content, draw: Callable[[], Content], rng: np.random.Generator) -> list[Content]:
@@ -85,6 +92,38 @@ def _item(encoder: ImageBind, content: Content) -> Tensor:
     return _clip_of_sound(encoder, content) if isinstance(content, Sound) else encoder.preprocess(render(content))[0]
 
 
+def varied_sounds(items: Float[Tensor, "B 1 mels frames"], rng: np.random.Generator) -> Float[Tensor, "B 1 mels frames"]:
+    """The same sounds a little later, louder, noisier and with some bands silent.
+
+    There are few hundred sounds; without this a tower knows them by heart, and no others.
+    """
+    varied = []
+    for item in items.numpy():
+        item = np.roll(item, int(rng.integers(-MOST_DELAY, MOST_DELAY + 1)), axis=-1)
+        item = item + rng.normal(0, 0.2) + rng.normal(0, rng.uniform(0, 0.3), item.shape)
+        first = int(rng.integers(item.shape[-2]))
+        item[:, first : first + int(rng.integers(MOST_SILENT_BANDS))] = item.min()
+        varied.append(item.astype(np.float32))
+    return torch.from_numpy(np.stack(varied))
+
+
+@torch.no_grad()
+def place_patches(encoder: ImageBind) -> None:
+    """Start the positions of pictures at sines and cosines of row and column, as loud as the patches themselves.
+
+    Small random positions drown in the colours of the patches, and what stands where is then learned late or never.
+    """
+    table = encoder.modality_preprocessors["vision"].pos_embedding_helper.pos_embed  # (1, 1 + P, D)
+    side = math.isqrt(table.shape[1] - 1)
+    if side**2 != table.shape[1] - 1:
+        return  # several moments: a film's positions are learned as they are
+    rates = torch.linspace(math.pi / side, math.pi, table.shape[2] // 4)
+    angles = (torch.arange(side)[:, None] + 0.5) * rates  # (side, D / 4)
+    waves = torch.cat((angles.sin(), angles.cos()), dim=1)
+    rows, columns = waves.repeat_interleave(side, dim=0), waves.repeat(side, 1)
+    table[0, 1:] = torch.cat((rows, columns), dim=1)
+
+
 class ContrastiveTrainer:
     """An encoder in training, with a tokenizer of its own."""
 
@@ -96,11 +135,18 @@ class ContrastiveTrainer:
             update={"vocabulary": len(tokenizer), "start_token_id": None, "end_token_id": tokenizer.eos_token_id}
         )
         self.encoder = ImageBind(config.model_copy(update={"text": tower}), tokenizer.backend_tokenizer)
+        self.readout = AttributeReadout(config.width)
+        place_patches(self.encoder)
+
+    def compile(self) -> None:
+        """Compile the towers of media, whose batches all have one shape; captions differ in length."""
+        for tower in {tower for _, tower, _ in KINDS.values()}:
+            self.encoder.modality_trunks[tower].compile(dynamic=False)
 
     def draw_batch(self, rng: np.random.Generator, size: int) -> list[Pairs]:
         """Draw pairs of every modality, in families."""
         batch = []
-        for draw, tower, share in KINDS.values():
+        for modality, (draw, _, share) in KINDS.items():
             draw_one = partial(draw, rng, "train")
             contents: list[Content] = []
             while len(contents) < size * share:
@@ -110,25 +156,32 @@ class ContrastiveTrainer:
                 canonical_caption(c) if rng.random() < CANONICAL_SHARE else caption(c, rng, "train") for c in contents
             ]
             items = torch.stack([_item(self.encoder, content) for content in contents])
-            batch.append(Pairs(tower, items, self.encoder.tokenize(texts)))
+            if modality == "audio":
+                items = varied_sounds(items, rng)
+            labels = labels_of(modality, contents)
+            batch.append(Pairs(modality, items, self.encoder.tokenize(texts), labels))
         return batch
 
     def loss(self, batch: list[Pairs], noise: torch.Generator) -> dict[str, Tensor]:
-        """The contrastive loss among the pairs of one modality, averaged over modalities."""
-        losses, hits = [], []
+        """The contrastive loss among the pairs of one modality, and the attributes', each averaged over modalities."""
+        contrasts, readings, shares = [], [], {}
         with float32_attention():
             for pairs in batch:
-                media = F.normalize(self.encoder.forward_modality(pairs.tower, pairs.items).float(), dim=-1)
+                vectors = self.encoder.forward_modality(KINDS[pairs.modality][1], pairs.items).float()
+                media = F.normalize(vectors, dim=-1)
                 texts = self.encoder.forward_modality("text", pairs.captions).float()  # of the length 1 / temperature
                 scores = media @ texts.T
                 # A caption that stands twice in the batch is right for both: it is no contrast.
                 same = (pairs.captions[:, None] == pairs.captions[None]).all(-1).fill_diagonal_(False)
                 scores = scores.masked_fill(same, -1e4)
                 answer = torch.arange(len(scores))
-                losses.append((F.cross_entropy(scores, answer) + F.cross_entropy(scores.T, answer)) / 2)
-                hits.append((scores.argmax(1) == answer).float().mean())
-        names = [f"{name}_hits" for name in KINDS]
-        return {"loss": torch.stack(losses).mean(), **dict(zip(names, hits, strict=True))}
+                contrasts.append((F.cross_entropy(scores, answer) + F.cross_entropy(scores.T, answer)) / 2)
+                read, right = self.readout(pairs.modality, vectors, pairs.labels)
+                readings.append(read)
+                shares[f"{pairs.modality}_hits"] = (scores.argmax(1) == answer).float().mean()
+                shares[f"{pairs.modality}_read"] = right
+        contrast, read = torch.stack(contrasts).mean(), torch.stack(readings).mean()
+        return {"loss": contrast + read, "contrast": contrast, "attributes": read, **shares}
 
 
 def _captions_of_each_kind(rng: np.random.Generator) -> list[str]:
@@ -151,7 +204,9 @@ def pretrain_encoder(
     """
     torch.manual_seed(fit_config.seed)
     trainer = ContrastiveTrainer(config, fit_config.seed)
-    modules: dict[str, nn.Module] = {"encoder": trainer.encoder}
+    if fit_config.compile:
+        trainer.compile()
+    modules: dict[str, nn.Module] = {"encoder": trainer.encoder, "readout": trainer.readout}
     fit(modules, trainer.draw_batch, trainer.loss, fit_config, work_folder, report=report)
     save_encoder(without_text_tower(trainer.encoder), folder, dtype=torch.bfloat16)
 

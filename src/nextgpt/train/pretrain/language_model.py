@@ -28,7 +28,7 @@ from nextgpt.miniworld.language import Dialogue, Shown, canonical_caption, sampl
 from nextgpt.modality import MODALITIES
 from nextgpt.model.llm.template import TEMPLATES
 from nextgpt.train.fit import FitConfig, fit
-from nextgpt.train.pretrain.attention import float32_attention
+from nextgpt.train.pretrain.attention import compile_for_training, float32_attention
 from nextgpt.train.pretrain.tokenizer import train_tokenizer
 
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
@@ -129,6 +129,8 @@ def pretrain_language_model(
             **architecture,
         )
     )
+    if config.compile:
+        compile_for_training(model)
     drawn = (sample_dialogue(rng, "train") for _ in range(dialogues))
     corpus = Corpus.of(drawn, tokenizer, model.config.max_position_embeddings)
 
