@@ -85,6 +85,13 @@ def mean_loss(trainer: AlignmentTrainer, batches: list[Batch]) -> float:
     return fmean(float(trainer.loss(batch, torch.Generator())["loss"]) for batch in batches)
 
 
+def test_the_refinement_of_video_holds_the_text_encoder_and_changes_the_denoiser(run: Run) -> None:
+    before, after = run.digests["2-video-diffusion"], run.digests["2-video-refinement"]
+    assert {name for name in before if before[name] != after[name]} == {
+        "video/transformer/diffusion_pytorch_model.safetensors",
+    }
+
+
 def test_the_stages_leave_the_files_of_the_frozen_parts_as_they_are(run: Run) -> None:
     before = run.digests["4-encoder"]
     assert len(before) > 20

@@ -25,7 +25,7 @@ from nextgpt.model.synthesis.text_encoding import TextConditioner
 from nextgpt.model.weights import WEIGHTS_FILE, load_trained
 from nextgpt.train.alignment import Example, Targets, alignment_loss, prepare
 from nextgpt.train.fit import fit
-from nextgpt.train.pretrain.attention import float32_attention
+from nextgpt.train.pretrain.attention import compile_for_training, float32_attention
 from nextgpt.train.recipe import AlignmentRecipe, Report
 from nextgpt.train.stage import ENCODING_ALIGNMENT, STAGES
 
@@ -35,6 +35,12 @@ _MADE: dict[str, Medium] = {
     "video": Video(np.zeros((1, 1, 1, 3), dtype=np.uint8), 8.0),
 }
 """Stand in where the assistant makes a medium: a run of signal tokens says nothing of its pixels."""
+
+
+_MEDIUM_CHARACTERS = 30
+"""What a medium counts for beside words: about six tokens."""
+POOL = 4
+"""Batches' worth of dialogues that are drawn to choose one batch of neighbours in length: padding costs as words do."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,24 @@ def example_of(dialogue: Dialogue) -> Example:
     return Example(Conversation(tuple(messages)), tuple(captions), frozenset(edits))
 
 
+def _of_one_length(dialogues: Sequence[Dialogue], rng: np.random.Generator, turns: int) -> list[Dialogue]:
+    """Neighbours in length with ``turns`` turns in all; each dialogue is as likely to be where they begin."""
+    in_order = sorted(dialogues, key=_length)
+    first = int(rng.integers(len(in_order)))
+    chosen: list[Dialogue] = []
+    for dialogue in (*in_order[first:], *reversed(in_order[:first])):
+        if sum(len(dialogue.turns) for dialogue in chosen) >= turns:
+            break
+        chosen.append(dialogue)
+    return chosen
+
+
+def _length(dialogue: Dialogue) -> int:
+    """About how much a dialogue says."""
+    says = [say for turn in dialogue.turns for say in (*turn.user, *turn.assistant)]
+    return sum(len(say) if isinstance(say, str) else _MEDIUM_CHARACTERS for say in says)
+
+
 def _part(say: Say) -> Part:
     if isinstance(say, str):
         return Text(say)
@@ -77,10 +101,11 @@ class AlignmentTrainer:
         self.targets = targets
 
     def draw_batch(self, rng: np.random.Generator, size: int) -> Batch:
-        """Draw dialogues of the training split; long ones count for several."""
-        dialogues: list[Dialogue] = []
-        while sum(len(dialogue.turns) for dialogue in dialogues) < size:
-            dialogues.append(sample_dialogue(rng, "train", task=self._task(rng)))
+        """Draw dialogues of the training split of about one length; long ones count for several."""
+        drawn: list[Dialogue] = []
+        while sum(len(dialogue.turns) for dialogue in drawn) < size * POOL:
+            drawn.append(sample_dialogue(rng, "train", task=self._task(rng)))
+        dialogues = _of_one_length(drawn, rng, size)
         contents = [shown.content for d in dialogues for turn in d.turns for shown in turn.given]
         return Batch(tuple(map(example_of, dialogues)), self._features(contents))
 
@@ -152,6 +177,8 @@ def join(recipe: AlignmentRecipe) -> NextGPT:
         )
     if is_begun:
         load_trained(model, weights, is_merged=False)
+    else:
+        model.llm.begin_signals_at(recipe.signals_begin_at)
     return model
 
 
@@ -161,6 +188,8 @@ def align(recipe: AlignmentRecipe, report: Report | None = None) -> None:
     prepare(model, STAGES[recipe.stage], recipe.lora)
     conditioners = {name: TextConditioner(recipe.model / name) for name in MODALITIES}
     trainer = AlignmentTrainer(model, recipe, remembered_targets(conditioners))
+    if recipe.fit.compile:
+        compile_for_training(model.llm.transformer)
     fit({"model": model}, trainer.draw_batch, trainer.loss, recipe.fit, recipe.work, report=report)
     model.eval()
     model.save_pretrained(recipe.model, dtype=torch.bfloat16)

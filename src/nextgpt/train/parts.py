@@ -85,6 +85,7 @@ def _train_diffusion(recipe: DiffusionRecipe, report: Report | None) -> None:
         folder=folder,
         work_folder=recipe.work,
         initial=initial,
+        holds_text_encoder=recipe.holds_text_encoder,
         settings=recipe.settings,
         report=report,
     )

@@ -57,6 +57,8 @@ class DiffusionRecipe(BaseRecipe):
     """Arguments of transformers' ``CLIPTextConfig``."""
     initial: str | None = None
     """A modality made before, whose weights to start from."""
+    holds_text_encoder: bool = False
+    """Leave the text encoder as ``initial`` has it, so that projections that were trained to meet it still do."""
     settings: dict[str, Any] = {}
     """What the synthesizer's ``nextgpt.json`` says beside the defaults: steps, guidance, edit strength, solver."""
 
@@ -90,6 +92,8 @@ class AlignmentRecipe(BaseRecipe):
     tasks: dict[str, float] | None = None
     """Weights of the small world's tasks; ``None`` takes its own mixture."""
     condition_weight: float = 1.0
+    signals_begin_at: dict[str, str] = {}
+    """Special tokens of the LLM at which runs of signal tokens start, by modality or ``edit``; none for most LLMs."""
     input_projection: InputProjectionConfig
     output_projections: dict[str, OutputProjectionConfig]
     lora: LoraConfig

@@ -35,6 +35,25 @@ def test_rows_of_a_modality_are_those_of_its_ids():
     assert torch.equal(signals.rows("audio"), signals.embed(torch.tensor(IDS.run("audio"))))
 
 
+def test_a_run_can_start_at_a_token_of_the_llm():
+    signals, own = SignalTokens(IDS, width=8), torch.randn(100, 8)
+    signals.start_from(own, own)
+    before = signals.input.clone(), signals.output.clone()
+    signals.begin_at("audio", own[3], own[4], own.mean(dim=0))
+    first, *later = (token_id - IDS.first_id for token_id in IDS.run("audio"))
+    assert torch.equal(signals.input[first], own[3]) and torch.equal(signals.output[first], own[4])
+    torch.testing.assert_close(signals.input[later] - own[3], before[0][later] - own.mean(dim=0))
+    others = [row for row in range(len(IDS)) if row not in (first, *later)]
+    assert torch.equal(signals.input[others], before[0][others])
+    assert torch.equal(signals.output[later + others], before[1][later + others])
+
+
+def test_the_edit_token_can_start_at_a_token_of_the_llm():
+    signals, own = SignalTokens(IDS, width=8), torch.randn(100, 8)
+    signals.begin_at("edit", own[3], own[4], own.mean(dim=0))
+    assert torch.equal(signals.input[-1], own[3]) and torch.equal(signals.output[-1], own[4])
+
+
 def test_rows_start_at_the_mean_of_the_llms_own():
     torch.manual_seed(0)
     signals, own = SignalTokens(IDS, width=64), torch.randn(100, 64) + 5

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
-from nextgpt.errors import ConversationError
+from nextgpt.errors import ConfigError, ConversationError
 from nextgpt.message import Conversation, Medium
 from nextgpt.model.llm import lora
 from nextgpt.model.llm.prefix_cache import PrefixCache
@@ -87,6 +87,23 @@ class LanguageModel(nn.Module):
         self.adapters: dict[str, Tensor] = {}
         """LoRA that was merged into the weights; kept, as it is saved apart from them."""
         self.end_ids = _end_ids(transformer, tokenizer, self.codec.split_markers(template.end_of_turn))
+
+    def begin_signals_at(self, markers: Mapping[str, str]) -> None:
+        """Start runs of signal tokens, by modality or ``edit``, at special tokens that this LLM knows in their place.
+
+        Raises:
+            ConfigError: The tokenizer has no such special token.
+        """
+        words, head = self.transformer.get_input_embeddings(), self.transformer.get_output_embeddings()
+        for name, marker in markers.items():
+            pieces = self.codec.split_markers(marker)
+            if len(pieces) != 1 or not isinstance(pieces[0], int):
+                raise ConfigError(
+                    f"signals_begin_at.{name} is {marker!r}; expected one special token of the LLM's tokenizer. "
+                    "Correct the recipe, or leave the setting out."
+                )
+            row = pieces[0]
+            self.signals.begin_at(name, words.weight[row], head.weight[row], words.weight.mean(dim=0))
 
     def weave(
         self,

@@ -16,6 +16,10 @@ from torch import Tensor, nn
 from nextgpt.modality import EDIT_TOKEN, MODALITIES
 
 
+EDIT = "edit"
+"""How the edit token is called beside the names of modalities."""
+
+
 @dataclass(frozen=True)
 class SignalSpan:
     """Where a run of signal tokens stands in a sequence of ids."""
@@ -90,6 +94,20 @@ class SignalTokens(nn.Module):
         spread = input_rows.std(dim=0) * torch.randn_like(self.input)
         self.input.copy_(input_rows.mean(dim=0) + 0.5 * spread)
         self.output.copy_(output_rows.mean(dim=0).expand_as(self.output))
+
+    @torch.no_grad()
+    def begin_at(
+        self, name: str, input_row: Float[Tensor, " D"], output_row: Float[Tensor, " D"], input_mean: Float[Tensor, " D"]
+    ) -> None:
+        """Start a modality's run, or ``edit``, at one of the LLM's own tokens, one that says the same to it.
+
+        The run is then chosen where that token would be; its later tokens keep their own spread around the row.
+        """
+        run = (self.ids.edit,) if name == EDIT else self.ids.run(name)
+        first, last = run[0] - self.ids.first_id, run[-1] - self.ids.first_id
+        self.input[first : last + 1] += input_row - input_mean
+        self.input[first] = input_row
+        self.output[first] = output_row
 
     def rows(self, modality: str) -> Float[Tensor, "S D"]:
         """The input rows of a modality's run."""

@@ -138,6 +138,7 @@ def pretrain_diffusion(
     folder: Path,
     work_folder: Path,
     initial: Path | None = None,
+    holds_text_encoder: bool = False,
     settings: Mapping[str, Any] = {},
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> None:
@@ -146,12 +147,14 @@ def pretrain_diffusion(
     Args:
         initial: a diffusers folder whose denoiser and text encoder to start from, as video models start from image
             models; its latents may have other channels.
+        holds_text_encoder: leave the text encoder as it is there.
         settings: of :class:`SynthesisSettings`, where the defaults do not fit.
     """
     torch.manual_seed(config.seed)
     if initial is not None:
         inherit(trainer.denoiser, CogVideoXTransformer3DModel.from_pretrained(initial / "transformer"))
         inherit(trainer.text_encoder, CLIPTextModel.from_pretrained(initial / "text_encoder"))
+    trainer.text_encoder.requires_grad_(not holds_text_encoder)
     if config.compile:
         trainer.compile()
     modules = {"denoiser": trainer.denoiser, "text_encoder": trainer.text_encoder}
