@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,17 @@ import openai
 import pytest
 import uvicorn
 
-from nextgpt.message import Medium
+from nextgpt.message import (
+    Conversation,
+    Event,
+    Finished,
+    Medium,
+    Progress,
+    Reply,
+    Sampling,
+    Text,
+    TextPiece,
+)
 from nextgpt.serve.app import create_app
 from nextgpt.serve.engine.base import Engine
 from nextgpt.serve.engine.serial import SerialEngine
@@ -45,14 +56,52 @@ def running(engine: Engine, settings: ServerSettings = ServerSettings(), **optio
         listener.close()
 
 
+@dataclass
+class Studio(ScriptedModel):
+    """Makes what ``modalities`` ask for, in three steps; a "slow" word makes it draw words until it is called off."""
+
+    closed: threading.Event = field(default_factory=threading.Event)
+    """Set when somebody left a slow answer."""
+    samplings: list[Sampling] = field(default_factory=list)
+
+    def stream(self, says: Conversation, sampling: Sampling) -> Iterator[Event]:
+        self.samplings.append(sampling)
+        if "slow" in says.messages[-1].text:
+            yield from self._draw_out()
+        elif sampling.modalities is None:
+            yield from super().stream(says, sampling)
+        else:
+            self.heard.append(says)
+            yield from self._make(sampling)
+
+    def _make(self, sampling: Sampling) -> Iterator[Event]:
+        makers = {"text": lambda: Text("Yes."), "image": picture, "audio": sound, "video": film}
+        parts = tuple(makers[name]() for name in sampling.modalities)
+        for part in parts:
+            if isinstance(part, Text):
+                yield TextPiece(part.text)
+                continue
+            yield from (Progress(part.modality, step, 3, part) for step in (1, 2, 3))
+            yield part
+        yield Finished(Reply(parts, sampling.seed))
+
+    def _draw_out(self) -> Iterator[Event]:
+        try:
+            for _ in range(12_000):
+                yield TextPiece("and ")
+                time.sleep(0.01)
+        finally:
+            self.closed.set()
+
+
 @pytest.fixture(scope="session")
-def model() -> ScriptedModel:
+def model() -> Studio:
     """What answers; it remembers what it heard."""
-    return ScriptedModel()
+    return Studio()
 
 
 @pytest.fixture(scope="session")
-def address(model: ScriptedModel) -> Iterator[str]:
+def address(model: Studio) -> Iterator[str]:
     """A server without keys."""
     with running(SerialEngine(model)) as at:
         yield at

@@ -15,6 +15,7 @@ from nextgpt.serve.errors import install_handlers
 from nextgpt.serve.fetch import Resolve, Transport
 from nextgpt.serve.files import FileStore
 from nextgpt.serve.guard import Guard
+from nextgpt.serve.jobs import VideoJobs
 from nextgpt.serve.metrics import Metrics
 from nextgpt.serve.routes import ROUTERS
 from nextgpt.serve.settings import ServerSettings
@@ -48,6 +49,7 @@ def create_app(
         files=FileStore(keep_s=settings.file_s, quota_bytes=settings.files_bytes, quota_files=settings.files_count),
         decoder=Decoder(settings.media_limits, memory_bytes=settings.decode_memory_bytes),
         metrics=metrics,
+        jobs=VideoJobs(keep_s=settings.file_s),
         resolve=resolve,
         transport=transport,
     )

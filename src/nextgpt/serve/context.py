@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from fastapi import Request
 
-from nextgpt.message import Medium, Message, Sampling, Text
+from nextgpt.message import Conversation, Medium, Message, Sampling, Text
 from nextgpt.serve.decoding import Decoder
 from nextgpt.serve.engine.base import Engine, Job, Ticket
 from nextgpt.serve.errors import ApiError
 from nextgpt.serve.fetch import Resolve, Transport, fetch
 from nextgpt.serve.files import FileStore
 from nextgpt.serve.guard import OWNER
+from nextgpt.serve.jobs import VideoJobs
 from nextgpt.serve.metrics import Metrics
 from nextgpt.serve.settings import ServerSettings
 from nextgpt.serve.wire.answer import Publisher
@@ -30,6 +31,7 @@ class Service:
     files: FileStore
     decoder: Decoder
     metrics: Metrics
+    jobs: VideoJobs
     resolve: Resolve | None = None
     """Replaces the system's resolver in tests."""
     transport: Transport | None = None
@@ -57,12 +59,13 @@ class Service:
         """Take all jobs or none. Raises :class:`Busy`."""
         return self.engine.submit(jobs)
 
-    def job(self, prompt: str, media: list[Medium], sampling: Sampling, *, has_previews: bool = False) -> Job:
-        """One turn that asks for a medium."""
-        from nextgpt.message import Conversation
-
-        parts = (*media, Text(prompt)) if prompt else tuple(media)
-        return Job(Conversation((Message("user", parts),)), sampling, has_previews)
+    def order(
+        self, prompt: str, given: Sequence[Medium], samplings: Sequence[Sampling], *, has_previews: bool = False
+    ) -> list[Ticket]:
+        """Ask for media in one turn each. Raises :class:`Busy`."""
+        parts = (*given, Text(prompt)) if prompt else tuple(given)
+        conversation = Conversation((Message("user", parts),))
+        return self.submit(*(Job(conversation, sampling, has_previews) for sampling in samplings))
 
     def _fetch(self) -> Callable[[str], Awaitable[bytes]]:
         return partial(

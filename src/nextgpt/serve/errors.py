@@ -30,6 +30,7 @@ TYPES = {
     415: "invalid_request_error",
     421: "invalid_request_error",
     429: "rate_limit_error",
+    409: "invalid_request_error",
     501: "not_implemented_error",
     503: "service_unavailable_error",
 }

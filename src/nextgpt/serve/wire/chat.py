@@ -178,7 +178,7 @@ class ChatRequest(Lenient):
 def samplings(request: ChatRequest, known: tuple[str, ...], settings: ServerSettings) -> list[Sampling]:
     """How each of the ``n`` choices is to be made. Raises :class:`ApiError` beyond the server's ceilings."""
     check_modalities(request.modalities, known)
-    _check_most("n", request.n, settings.choices)
+    check_at_most("n", request.n, settings.choices)
     if request.tools:
         raise ApiError(400, "tools came; expected none: this model calls no functions. Leave them out.", param="tools")
     options = {name: getattr(request.nextgpt, name) for name in MODALITIES if name in known}
@@ -219,11 +219,12 @@ def check_modalities(asked: list[str] | None, known: tuple[str, ...]) -> None:
 
 def check_options(option: MediumOptions, settings: ServerSettings, where: str) -> None:
     """Raise :class:`ApiError` beyond the server's ceilings."""
-    _check_most(f"{where}.num_inference_steps", option.num_inference_steps or 1, settings.steps)
-    _check_most(f"{where}.guidance_scale", option.guidance_scale or 1, settings.guidance)
+    check_at_most(f"{where}.num_inference_steps", option.num_inference_steps or 1, settings.steps)
+    check_at_most(f"{where}.guidance_scale", option.guidance_scale or 1, settings.guidance)
 
 
-def _check_most(name: str, value: float, most: float) -> None:
+def check_at_most(name: str, value: float, most: float) -> None:
+    """Raise :class:`ApiError` where a number that a client gives is above the server's ceiling."""
     if value > most:
         raise ApiError(400, f"{name} is {value}; expected at most {most}. Ask for less.", param=name)
 

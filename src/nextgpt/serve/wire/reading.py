@@ -85,7 +85,7 @@ class Reader:
             elif isinstance(part, TextPart):
                 yield Text(part.text)
             else:
-                reference, modality = _reference(part, where)
+                reference, modality = reference_of(part, where)
                 yield await self.medium(reference, modality, where)
 
     async def _content(self, reference: str, param: str) -> bytes:
@@ -132,7 +132,7 @@ def _all_parts(message: ChatMessage) -> Sequence[str | Part]:
     return [*content, *(message.images or []), *(message.audios or []), *(message.videos or [])]
 
 
-def _reference(
+def reference_of(
     part: ImagePart | AudioUrlPart | VideoPart | InputAudioPart | FilePart, param: str
 ) -> tuple[str, str | None]:
     """What names the medium of a part, and its modality where the part says."""
