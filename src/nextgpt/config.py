@@ -132,6 +132,8 @@ class ModelConfig(Config):
     """A whole model."""
 
     name: str = "nextgpt"
+    quirks: Literal["nextgpt_2023"] | None = None
+    """Habits of the official code that its published weights depend on, all at once; see :mod:`nextgpt.model.quirks`."""
     encoder: PartSource
     llm: LanguageModelConfig
     input_projection: InputProjectionConfig

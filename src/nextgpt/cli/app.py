@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from nextgpt.cli.bench import bench
 from nextgpt.cli.chat import chat
+from nextgpt.cli.convert import app as convert
 from nextgpt.cli.data import app as data
 from nextgpt.cli.evaluate import evaluate
 from nextgpt.cli.info import info
@@ -31,7 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve,
 }
 """A new command is one file and one entry here."""
-GROUPS: dict[str, typer.Typer] = {"data": data}
+GROUPS: dict[str, typer.Typer] = {"convert": convert, "data": data}
 """Commands that have commands of their own."""
 
 OTHER_FAILURE, USER_MISTAKE = 1, 2

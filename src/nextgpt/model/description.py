@@ -68,7 +68,7 @@ def describe(config: ModelConfig, folder: Path) -> list[PartDescription]:
         ModelError: The configs of a part are missing.
     """
     homes = {name: _home(name, source, folder) for name, source in config.sources.items()}
-    llm = _llm(homes["llm"].folder)
+    llm = build_llm(homes["llm"].folder)
     rows = [_encoder(homes["encoder"]), *_trained_around_llm(config, homes["llm"], llm, folder)]
     for modality in config.synthesizers:
         rows += _synthesizer(modality, homes[modality])
@@ -107,12 +107,17 @@ def _trained_around_llm(config: ModelConfig, home: _Home, llm: nn.Module, folder
 
 def lora_parameters(llm: nn.Module, lora: LoraConfig) -> int:
     """Parameters of the adapters that a LoRA config gives to an LLM."""
-    layers = [
-        module
+    layers = adapted_layers(llm, lora).values()
+    return sum(lora.rank * (layer.in_features + layer.out_features) for layer in layers)
+
+
+def adapted_layers(llm: nn.Module, lora: LoraConfig) -> dict[str, nn.Linear]:
+    """The layers of an LLM that a LoRA config adapts, by name."""
+    return {
+        name: module
         for name, module in llm.named_modules()
         if isinstance(module, nn.Linear) and name.rpartition(".")[2] in lora.targets
-    ]
-    return sum(lora.rank * (layer.in_features + layer.out_features) for layer in layers)
+    }
 
 
 def _encoder(home: _Home) -> PartDescription:
@@ -126,7 +131,8 @@ def _encoder(home: _Home) -> PartDescription:
     return replace(row, towers={name: count(encoder.tower(name)) for name in config.towers})
 
 
-def _llm(folder: Path) -> nn.Module:
+def build_llm(folder: Path) -> nn.Module:
+    """The LLM of a folder without content, by its config alone. Raises :class:`ModelError`."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:

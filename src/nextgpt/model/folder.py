@@ -13,6 +13,7 @@ from nextgpt.model.llm.folder import load_language_model
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.parts import Part, fetch, part_from
+from nextgpt.model.quirks import QUIRKS
 from nextgpt.model.synthesis.base import Synthesizer
 from nextgpt.model.weights import WEIGHTS_FILE, load_trained, save_trained
 from nextgpt.presets import PRESETS, installed
@@ -34,13 +35,15 @@ def build_model(
 ) -> NextGPT:
     """Join frozen parts; what is to be trained is fresh. Paths in ``config`` are relative to ``folder``."""
 
+    quirks = QUIRKS.get(config.quirks or "")
+
     def encoder(source: Path) -> Encoder:
-        return load_encoder(source, dtype=dtype).to(device)
+        return load_encoder(source, dtype=dtype, has_lengths=quirks is not None).to(device)
 
     def llm(source: Path) -> LanguageModel:
         return load_language_model(
             source,
-            template=config.llm.template,
+            template=quirks.template if quirks else config.llm.template,
             soft_tokens=config.input_projection.soft_tokens,
             context_length=config.llm.context_length,
             dtype=dtype,

@@ -31,6 +31,26 @@ def test_vicuna_says_its_system_text_first():
     assert around[1:] == [" ASSISTANT:", "</s>USER: ", " ASSISTANT:"]
 
 
+# lm-sys/FastChat, docs/vicuna_weights_version.md, "Example prompt"; the start token is the tokenizer's.
+FASTCHAT = {
+    "vicuna_v0": "<s>A chat between a curious human and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the human's questions.\n\n"
+    "### Human: Hello!\n### Assistant: Hello!\n### Human: How are you?\n### Assistant: I am good.",
+    "vicuna_v1.1": "<s>A chat between a curious user and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the user's questions. "
+    "USER: Hello! ASSISTANT: Hello!</s>USER: How are you? ASSISTANT: I am good.</s>",
+}
+
+
+@pytest.mark.parametrize("name", FASTCHAT)
+def test_vicunas_templates_are_laid_out_as_documented(name):
+    roles = ["user", "assistant", "user", "assistant"]
+    around = TEMPLATES[name].surroundings(roles, is_answering=False)
+    said = ["Hello!", " Hello!", "How are you?", " I am good.", ""]
+    woven = "".join(part for pair in zip(around, said, strict=True) for part in pair)
+    assert woven.removesuffix("\n###") == FASTCHAT[name]
+
+
 def test_a_system_message_takes_the_place_of_the_templates_own():
     around = TEMPLATES["vicuna_v1.1"].surroundings(["system", "user"], is_answering=True)
     assert around == ["<s>", " USER: ", " ASSISTANT:"]

@@ -28,8 +28,10 @@ def save_encoder(encoder: ImageBind, folder: str | Path, *, dtype: torch.dtype |
         encoder.tokenizer.save(str(folder / TOKENIZER_FILE))
 
 
-def load_encoder(folder: str | Path, *, dtype: torch.dtype = torch.float32) -> ImageBind:
-    """Read an encoder, ready to answer with.
+def load_encoder(
+    folder: str | Path, *, dtype: torch.dtype = torch.float32, has_lengths: bool = False
+) -> ImageBind:
+    """Read an encoder, ready to answer with; ``has_lengths`` as in :class:`~.imagebind.ImageBind`.
 
     Raises:
         ModelError: a file of the folder is missing or cannot be read.
@@ -39,7 +41,7 @@ def load_encoder(folder: str | Path, *, dtype: torch.dtype = torch.float32) -> I
     folder = Path(folder)
     config = read_encoder_config(folder)
     with torch.device("meta"):  # No time is spent on weights that are replaced at once.
-        encoder = ImageBind(config, _read_tokenizer(folder / TOKENIZER_FILE))
+        encoder = ImageBind(config, _read_tokenizer(folder / TOKENIZER_FILE), has_lengths=has_lengths)
     path = _existing(folder / WEIGHTS_FILE)
     tensors = read_tensors(path)
     check_tensors(path, tensors, encoder.state_dict())

@@ -31,9 +31,16 @@ _CLIPS_AT_ONCE = 32
 class ImageBind(nn.Module):
     """An :class:`~nextgpt.model.encoding.base.Encoder` for whichever towers its config names."""
 
-    def __init__(self, config: EncoderConfig, tokenizer: Tokenizer | None = None) -> None:
-        """``tokenizer`` is needed for texts alone."""
+    def __init__(
+        self, config: EncoderConfig, tokenizer: Tokenizer | None = None, *, has_lengths: bool = False
+    ) -> None:
+        """``tokenizer`` is needed for texts alone.
+
+        With ``has_lengths`` pooled features of media keep the lengths that the towers give them (sounds are 20 times as
+        long as pictures); else each clip's vector has length 1, so that no modality is louder to the LLM.
+        """
         super().__init__()
+        self.has_lengths = has_lengths
         self.config = config
         self.tokenizer = tokenizer
         towers = config.towers
@@ -103,8 +110,10 @@ class ImageBind(nn.Module):
             )
         return tokenize(self.tokenizer, texts, self.config.text)
 
-    def forward_modality(self, name: str, batch: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B E"]:
-        """Pooled vectors of one tower, scaled as published, with gradients.
+    def forward_modality(
+        self, name: str, batch: Shaped[Tensor, "B ..."], *, has_length: bool = True
+    ) -> Float[Tensor, "B E"]:
+        """Pooled vectors of one tower, with gradients, scaled as published or of length 1.
 
         Args:
             name: a tower: ``vision``, ``text``, ``audio``, ``depth``, ``thermal``, ``imu``.
@@ -116,7 +125,8 @@ class ImageBind(nn.Module):
         clips = batch.flatten(0, 1) if has_clips else batch
         states, pooled_at = self._states(name, clips)
         pooled = states[torch.arange(len(states), device=states.device), pooled_at]  # (B * clips, D)
-        vectors = self.modality_postprocessors[name](self.modality_heads[name](pooled))
+        vectors = self.modality_heads[name](pooled)
+        vectors = self.modality_postprocessors[name](vectors) if has_length else functional.normalize(vectors, dim=-1)
         return vectors.unflatten(0, batch.shape[:2]).mean(dim=1) if has_clips else vectors
 
     def forward_patches(self, name: str, batch: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B P E"]:
@@ -136,7 +146,10 @@ class ImageBind(nn.Module):
         if self.config.features == "patches":
             parts = [self.forward_patches(tower, part) for part in clips.split(_CLIPS_AT_ONCE)]
         else:
-            parts = [self.forward_modality(tower, part)[:, None] for part in clips.split(_CLIPS_AT_ONCE)]
+            parts = [
+                self.forward_modality(tower, part, has_length=self.has_lengths)[:, None]
+                for part in clips.split(_CLIPS_AT_ONCE)
+            ]
         return torch.cat(parts)
 
     def _over_clips(self, vectors: Tensor) -> Tensor:

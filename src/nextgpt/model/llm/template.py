@@ -120,6 +120,8 @@ TEMPLATES: dict[str, PromptTemplate] = {
         user_close="<|end|>",
         assistant_open="<|assistant|>",
         end_of_turn="<|end|>",
+        media_open="<|{modality}|>",
+        media_close="<|close|>",
     ),
     "vicuna_v1.1": PromptTemplate(
         start="<s>",
@@ -133,6 +135,19 @@ TEMPLATES: dict[str, PromptTemplate] = {
         media_open="<Img>",
         media_close="</Img>",
     ),
+    "vicuna_v0": PromptTemplate(
+        start="<s>",
+        system="A chat between a curious human and an artificial intelligence assistant. "
+        "The assistant gives helpful, detailed, and polite answers to the human's questions.",
+        system_close="\n\n###",
+        user_open=" Human: ",
+        user_close="\n###",
+        assistant_open=" Assistant:",
+        end_of_turn="\n###",
+        media_open="<Img>",
+        media_close="</Img>",
+        stop=("\n###", "###"),
+    ),
     "nextgpt_7b_tiva_v0": PromptTemplate(
         start="<s>###",
         system_open=" ",
@@ -142,11 +157,14 @@ TEMPLATES: dict[str, PromptTemplate] = {
         assistant_open=" Assistant:",
         end_of_turn="\n###",
         media_open="<Img>",
-        media_close="</Img>",
+        media_close="</Img><s>",
         stop=("\n###", "###"),
     ),
 }
-"""Templates by name; ``nextgpt_7b_tiva_v0`` is that of the published checkpoint, the others are their models' own."""
+"""Templates by name; ``nextgpt_7b_tiva_v0`` is that of the published checkpoint, the others are their models' own.
+
+Vicuna's are those of lm-sys/FastChat, ``docs/vicuna_weights_version.md``: v0 as ``vicuna_v0``, v1.1 to v1.5 alike.
+"""
 
 
 def create_template(template: str | PromptTemplate, tokenizer: ChatTokenizer) -> Template:

@@ -1,0 +1,85 @@
+"""``nextgpt convert``: foreign weights into this project's layout. Each command is one function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option, Typer, echo
+
+New = Annotated[Path, Argument(metavar="DIR", help="The new folder; written whole or not at all.")]
+Synthesizer = Annotated[
+    Path | None, Option(metavar="DIR", help="Its synthesizer, a diffusers folder; else fetched from the Hub.")
+]
+
+app = Typer(
+    name="convert",
+    help="Bring foreign weights into this project's layout.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def imagebind(
+    weights: Annotated[Path, Argument(metavar="imagebind_huge.pth", help="The published weights.")],
+    folder: New,
+    tokenizer: Annotated[
+        Path | None, Option(metavar="FILE", help="CLIP's tokenizer.json, if texts are to be encoded.")
+    ] = None,
+) -> None:
+    """Write ImageBind-huge as an encoder's folder; any missing or unexpected key stops it."""
+    from nextgpt.convert import convert_imagebind
+
+    echo(f"{convert_imagebind(weights, folder, tokenizer=tokenizer)} tensors placed, all of them. Written to {folder}.")
+
+
+@app.command()
+def nextgpt(
+    checkpoint: Annotated[
+        Path, Argument(metavar="CHECKPOINT", help="pytorch_model.pt of 2023, or a folder of the official code of 2024.")
+    ],
+    llm: Annotated[Path, Option(metavar="DIR", help="The LLM that it was trained with, a transformers folder.")],
+    imagebind: Annotated[Path, Option(metavar="DIR", help="What nextgpt convert imagebind wrote.")],
+    out: Annotated[Path | None, Option(metavar="DIR", help="The model folder; else the preset's own.")] = None,
+    image: Synthesizer = None,
+    audio: Synthesizer = None,
+    video: Synthesizer = None,
+) -> None:
+    """Write a model folder from a published NExT-GPT; any key without a place stops it."""
+    from nextgpt.cli.loading import keep_libraries_quiet
+
+    keep_libraries_quiet()
+    from nextgpt.convert import convert_nextgpt
+    from nextgpt.presets import home
+
+    target = out or home("paper-v2" if checkpoint.is_dir() else "paper")
+    named = {name: path for name, path in (("image", image), ("audio", audio), ("video", video)) if path is not None}
+    done = convert_nextgpt(checkpoint, llm=llm, imagebind=imagebind, out=target, synthesizers=named)
+    echo(f"Layout of {done.layout}: {done.placed} tensors placed, all of them. Written to {done.folder}.")
+    if done.missing_parts:
+        echo(f"From the Hub when first needed: {', '.join(done.missing_parts)}.")
+
+
+@app.command()
+def vicuna(
+    base: Annotated[Path, Argument(metavar="LLAMA", help="LLaMA, a transformers folder.")],
+    delta: Annotated[Path, Argument(metavar="DELTA", help="The published difference, e.g. vicuna-7b-delta-v0.")],
+    folder: New,
+) -> None:
+    """Add Vicuna's published difference to LLaMA."""
+    from nextgpt.convert import convert_vicuna
+
+    echo(f"{convert_vicuna(base, delta, folder)} tensors added. Written to {folder}.")
+
+
+@app.command()
+def folder(
+    source: Annotated[Path, Argument(metavar="SOURCE", help="A folder of transformers or diffusers with pickles.")],
+    folder: New,
+) -> None:
+    """Copy a folder of transformers or diffusers, its pickles as safetensors."""
+    from nextgpt.convert import convert_folder
+
+    converted = convert_folder(source, folder)
+    echo(f"{len(converted)} files converted ({', '.join(converted) or 'none'}). Written to {folder}.")

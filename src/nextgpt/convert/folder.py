@@ -1,0 +1,60 @@
+"""Folders of transformers and diffusers whose weights are pickles: the same folders with safetensors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from nextgpt.convert.reading import INDEXES, read_pickle
+from nextgpt.convert.writing import new_folder, save_tensors, size_bytes
+from nextgpt.errors import ModelError
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+OBSOLETE = "rotary_emb.inv_freq"
+"""A buffer that old versions of transformers wrote and newer ones compute."""
+NAMES = {"pytorch_model": "model"}
+"""What transformers calls safetensors where pickles have another name; diffusers keeps the name."""
+
+
+def convert_folder(source: Path, folder: Path) -> list[str]:
+    """Copy a folder, every pickle as safetensors, one in memory at a time; return the names of the files converted.
+
+    Raises:
+        ModelError: ``source`` is no folder, or ``folder`` cannot be written.
+        WeightsError: A pickle is damaged or wants to run code.
+    """
+    if not source.is_dir():
+        raise ModelError(f"{source} is no folder; expected one of transformers or diffusers. Check the path.")
+    converted = []
+    with new_folder(folder, size_bytes=size_bytes(source)) as scratch:
+        for path in sorted(path for path in source.rglob("*") if path.is_file()):
+            name = path.relative_to(source)
+            if any(step.startswith(".") for step in name.parts):  # what downloads leave behind
+                continue
+            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            if path.suffix in PICKLES:
+                tensors = {key: value for key, value in read_pickle(path).items() if not key.endswith(OBSOLETE)}
+                save_tensors(tensors, scratch / safe_name(name))
+                converted.append(str(name))
+            elif path.name == INDEXES[1]:
+                write_index(json.loads(path.read_text())["weight_map"], scratch / name.parent)
+            else:
+                shutil.copy(path, scratch / name)
+    return converted
+
+
+def safe_name(name: Path) -> Path:
+    """``unet/diffusion_pytorch_model.bin`` to ``unet/diffusion_pytorch_model.safetensors``."""
+    stem = name.stem
+    for old, new in NAMES.items():
+        stem = stem.replace(old, new, 1) if stem.startswith(old) else stem
+    return name.with_name(f"{stem}.safetensors")
+
+
+def write_index(weight_map: dict[str, str], folder: Path) -> None:
+    """Write which file holds which tensor, as transformers expects it beside weights in parts."""
+    renamed = {
+        key: str(safe_name(Path(file))) for key, file in weight_map.items() if not key.endswith(OBSOLETE)
+    }
+    (folder / INDEXES[0]).write_text(json.dumps({"metadata": {}, "weight_map": renamed}, indent=2) + "\n")

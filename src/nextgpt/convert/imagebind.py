@@ -1,0 +1,44 @@
+"""``imagebind_huge.pth`` to an encoder's folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from nextgpt.convert.reading import read_pickle
+from nextgpt.convert.writing import new_folder, save_tensors
+from nextgpt.errors import ModelError
+from nextgpt.model.encoding.config import EncoderConfig, imagebind_huge
+from nextgpt.model.encoding.folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from nextgpt.model.encoding.imagebind import ImageBind
+from nextgpt.model.tensors import check_tensors
+
+
+def convert_imagebind(
+    weights: Path, folder: Path, *, tokenizer: Path | None = None, config: EncoderConfig | None = None
+) -> int:
+    """Write the published ImageBind as an encoder's folder; return how many tensors were placed.
+
+    Args:
+        tokenizer: ``tokenizer.json`` of CLIP (openai/clip-vit-large-patch14), without which texts cannot be read.
+        config: Sizes of another ImageBind; the published one's where ``None``.
+
+    Raises:
+        WeightsError: The file is damaged, or its tensors are not exactly those of the config; all are named.
+        ModelError: The folder cannot be written.
+    """
+    if tokenizer is not None and not tokenizer.is_file():
+        raise ModelError(f"{tokenizer} is missing; expected CLIP's tokenizer.json. Check the path, or leave it out.")
+    config = config or imagebind_huge()
+    tensors = read_pickle(weights)
+    with torch.device("meta"):
+        expected = ImageBind(config).state_dict()
+    check_tensors(weights, tensors, expected)
+    with new_folder(folder, size_bytes=sum(tensor.nbytes for tensor in tensors.values())) as scratch:
+        (scratch / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + "\n")
+        save_tensors(tensors, scratch / WEIGHTS_FILE)
+        if tokenizer is not None:
+            shutil.copy(tokenizer, scratch / TOKENIZER_FILE)
+    return len(tensors)

@@ -1,0 +1,168 @@
+"""Where every tensor of a published NExT-GPT checkpoint belongs: the file of 2023 and the files of 2024.
+
+A layout is a table of patterns. A key that no pattern matches is never dropped: it is listed, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from nextgpt.config import LoraConfig, parse
+from nextgpt.convert.reading import read_pickle, read_weights
+from nextgpt.errors import ConfigError, WeightsError
+from nextgpt.modality import AUDIO, IMAGE, VIDEO
+
+INPUT_ROWS, OUTPUT_ROWS = "rows.input", "rows.output"
+"""The LLM's whole embedding and head, new tokens last."""
+SIGNAL_ORDER = (IMAGE, VIDEO, AUDIO)
+"""The order in which both versions of the official code add signal tokens to the vocabulary."""
+LORA_LAYER = r"(?P<layer>model\.layers\.\d+\.\w+\.\w+)\.lora_(?P<matrix>[AB])"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One published form."""
+
+    name: str
+    patterns: Mapping[str, str]
+    """Whole keys as regular expressions, and what they become."""
+    tokens: tuple[str, ...]
+    """New tokens in the order of their ids; those before the signal tokens stay ordinary tokens of the LLM."""
+    template: str
+    preset: str
+    """Whose design it has."""
+
+    @property
+    def ordinary_tokens(self) -> tuple[str, ...]:
+        """New tokens that are no signal tokens."""
+        return self.tokens[: len(self.tokens) - sum(modality.signal_count for modality in SIGNAL_ORDER)]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was trained, by this project's names."""
+
+    layout: Layout
+    source: Path
+    tensors: Mapping[str, Tensor]
+    """Projections and LoRA by the names of ``nextgpt.safetensors``, and the LLM's rows."""
+    lora: LoraConfig | None
+
+
+LAYOUT_2023 = Layout(
+    "2023",
+    patterns={
+        r"llama_proj\.(weight|bias)": r"input_projection.layers.shared.\1",
+        r"gen_text_hidden_fcs\.0\.(.+)": r"output_projections.image.\1",
+        r"gen_text_hidden_fcs_video\.0\.(.+)": r"output_projections.video.\1",
+        r"gen_text_hidden_fcs_audio\.0\.(.+)": r"output_projections.audio.\1",
+        rf"llama_model\.base_model\.model\.{LORA_LAYER}\.default\.weight": r"lora.\g<layer>.\g<matrix>",
+        r"llama_model\.(?:base_model\.model\.)?model\.embed_tokens\.weight": INPUT_ROWS,
+        r"llama_model\.(?:base_model\.model\.)?lm_head\.weight": OUTPUT_ROWS,
+    },
+    tokens=("<Img>", "</Img>", *(token for row in SIGNAL_ORDER for token in row.signal_tokens)),
+    template="nextgpt_7b_tiva_v0",
+    preset="paper",
+)
+"""One file of what was trained, of any stage: stages 1 and 2 have no ``base_model.model`` and no LoRA."""
+
+_PREFIX = r"(?:base_model\.model\.)?model\."
+_OUTPUTS = {"img": "image", "vid": "video", "aud": "audio"}
+LAYOUT_2024 = Layout(
+    "2024",
+    patterns={
+        rf"{_PREFIX}mm_input_projector\.(weight|bias)": r"input_projection.layers.shared.\1",
+        **{
+            rf"{_PREFIX}mm_output_{short}_projector\.{theirs}": rf"output_projections.{modality}.{ours}"
+            for short, modality in _OUTPUTS.items()
+            for theirs, ours in (
+                (r"in_fc\.(\w+)", r"fc.\1"),
+                (r"out_fc\.(\w+)", r"model.\1"),
+                (r"tfm\.(.+)", r"tfm.\1"),
+                (r"query_embs", r"query_embs"),
+            )
+        },
+        rf"base_model\.model\.{LORA_LAYER}\.weight": r"lora.\g<layer>.\g<matrix>",
+        rf"{_PREFIX}embed_tokens\.weight": INPUT_ROWS,
+        r"(?:base_model\.model\.)?lm_head\.weight": OUTPUT_ROWS,
+    },
+    tokens=tuple(f"<{row.name}_{index:02d}>" for row in SIGNAL_ORDER for index in range(row.signal_count)),
+    template="vicuna_v1.1",
+    preset="paper-v2",
+)
+"""A folder of up to four files; what a later stage saved again replaces what an earlier one saved."""
+
+FILES_2024 = ("mm_input_projector.bin", "mm_output_projector.bin", "non_lora_trainables.bin")
+"""In the order of the stages."""
+LORA_FILES_2024 = ("adapter_model.safetensors", "adapter_model.bin")
+"""Of which peft writes one."""
+
+
+def read_checkpoint(source: Path) -> Checkpoint:
+    """Read a published checkpoint: a file is that of 2023, a folder one of 2024.
+
+    Raises:
+        WeightsError: A file is missing or damaged, or has keys that belong nowhere; all are named.
+    """
+    return _read_2024(source) if source.is_dir() else _read_2023(source)
+
+
+def _read_2023(source: Path) -> Checkpoint:
+    tensors = place(source, read_pickle(source), LAYOUT_2023)
+    ranks = {len(tensor) for name, tensor in tensors.items() if name.startswith("lora.") and name.endswith(".A")}
+    # The published adapters have alpha = rank; the file does not say it.
+    lora = LoraConfig(rank=max(ranks), alpha=max(ranks)) if ranks else None
+    return Checkpoint(LAYOUT_2023, source, tensors, lora)
+
+
+def _read_2024(source: Path) -> Checkpoint:
+    tensors: dict[str, Tensor] = {}
+    adapters = [name for name in LORA_FILES_2024 if (source / name).is_file()][:1]
+    found = [name for name in (*FILES_2024, *adapters) if (source / name).is_file()]
+    if not found:
+        expected = ", ".join((*FILES_2024, LORA_FILES_2024[0]))
+        raise WeightsError(
+            f"{source} holds none of {expected}; expected the output of the official code of 2024. Check the path."
+        )
+    for name in found:
+        tensors |= place(source / name, read_weights(source / name), LAYOUT_2024)
+    return Checkpoint(LAYOUT_2024, source, tensors, _lora_config(source) if adapters else None)
+
+
+def place(path: Path, tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    """Tensors by this project's names. Raises :class:`WeightsError` that names every key that belongs nowhere."""
+    placed: dict[str, Tensor] = {}
+    unknown = []
+    for key, tensor in tensors.items():
+        found = next(
+            (match.expand(name) for pattern, name in layout.patterns.items() if (match := re.fullmatch(pattern, key))),
+            None,
+        )
+        if found is None:
+            unknown.append(key)
+        else:
+            placed[found] = tensor
+    if unknown:
+        raise WeightsError(
+            f"{path} has {len(unknown)} unexpected: {', '.join(sorted(unknown))}; expected the keys of the layout of "
+            f"{layout.name}. A grouping projector of the official code has no place here; nothing was written."
+        )
+    return placed
+
+
+def _lora_config(source: Path) -> LoraConfig:
+    path = source / "adapter_config.json"
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing; expected it beside the adapters, as peft writes it. Fetch it again.")
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        values = {"rank": said["r"], "alpha": said["lora_alpha"], "targets": sorted(said["target_modules"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is no config of LoRA ({error!r}); expected r, lora_alpha, target_modules.") from None
+    return parse(LoraConfig, values, where=str(path))

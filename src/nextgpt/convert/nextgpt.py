@@ -1,0 +1,246 @@
+"""A published NExT-GPT checkpoint to a model folder: every tensor is placed, or nothing is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nextgpt.config import (
+    InputProjectionConfig,
+    LanguageModelConfig,
+    LoraConfig,
+    ModelConfig,
+    OutputProjectionConfig,
+    PartSource,
+    SynthesizerConfig,
+    write_config,
+)
+from nextgpt.convert.folder import OBSOLETE, safe_name, write_index
+from nextgpt.convert.layouts import INPUT_ROWS, OUTPUT_ROWS, SIGNAL_ORDER, Checkpoint, Layout, read_checkpoint
+from nextgpt.convert.reading import INDEXES, shards
+from nextgpt.convert.writing import new_folder, save_tensors, size_bytes
+from nextgpt.errors import ModelError, WeightsError
+from nextgpt.modality import MODALITIES
+from nextgpt.model.encoding.folder import read_encoder_config
+from nextgpt.model.input_projection import create_input_projection
+from nextgpt.model.llm.signal_tokens import SignalIds
+from nextgpt.model.output_projection import create_output_projection
+from nextgpt.model.tensors import check_tensors
+from nextgpt.model.weights import WEIGHTS_FILE
+
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+"""What a LLaMA calls its embedding and its head."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was done."""
+
+    folder: Path
+    layout: str
+    placed: int
+    """Tensors of the checkpoint, all of them."""
+    missing_parts: tuple[str, ...]
+    """Synthesizers that no folder was named for; they come from the Hub."""
+
+
+def convert_nextgpt(
+    source: Path, *, llm: Path, imagebind: Path, out: Path, synthesizers: Mapping[str, Path]
+) -> Converted:
+    """Write a model folder from a published checkpoint and the frozen parts that it was trained with.
+
+    The LLM is written anew, as the checkpoint trained its embedding and head; the other parts stay where they are.
+
+    Args:
+        source: ``pytorch_model.pt`` of 2023, or a folder of the official code of 2024.
+        synthesizers: Diffusers folders by modality; what is not named comes from the Hub.
+
+    Raises:
+        WeightsError: A tensor has no place, is missing, or does not fit the LLM or the encoder; all are named.
+        ModelError: A folder is missing or no such model, or ``out`` cannot be written.
+    """
+    checkpoint = read_checkpoint(source)
+    sizes = _llm_sizes(llm)
+    rows = _rows(checkpoint, sizes)
+    config = _config(checkpoint, imagebind, synthesizers)
+    trained = {name: tensor for name, tensor in checkpoint.tensors.items() if name not in (INPUT_ROWS, OUTPUT_ROWS)}
+    check_tensors(source, trained, _expected(config, llm))
+    with new_folder(out, size_bytes=size_bytes(llm) + sum(tensor.nbytes for tensor in trained.values())) as scratch:
+        _write_llm(llm, scratch / "llm", rows, sizes["vocab_size"], checkpoint.layout)
+        write_config(config, scratch)
+        save_tensors(trained | _signals(rows, sizes["vocab_size"], checkpoint.layout), scratch / WEIGHTS_FILE)
+    missing = tuple(name for name in MODALITIES if name not in synthesizers)
+    return Converted(out, checkpoint.layout.name, len(checkpoint.tensors), missing)
+
+
+def _llm_sizes(folder: Path) -> dict[str, int]:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ModelError(f"{folder} has no config.json; expected a LLaMA saved by transformers. Check --llm.")
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return {name: int(said[name]) for name in ("vocab_size", "hidden_size")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} says no {error}; expected the config of a LLaMA. Check --llm.") from None
+
+
+def _rows(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> dict[str, Tensor]:
+    """The LLM's whole embedding and head, checked against the LLM and the new tokens."""
+    expected = (sizes["vocab_size"] + len(checkpoint.layout.tokens), sizes["hidden_size"])
+    rows = {name: checkpoint.tensors[name] for name in (INPUT_ROWS, OUTPUT_ROWS) if name in checkpoint.tensors}
+    faults = [f"{name} is missing" for name in (INPUT_ROWS, OUTPUT_ROWS) if name not in rows]
+    faults += [f"{name} is {tuple(tensor.shape)}" for name, tensor in rows.items() if tensor.shape != expected]
+    if faults:
+        raise WeightsError(
+            f"{checkpoint.source}: {', '.join(faults)}; expected {expected}, that is the vocabulary of the LLM with "
+            f"{len(checkpoint.layout.tokens)} new tokens, and its width. Name the LLM that it was trained with."
+        )
+    return rows
+
+
+def _config(checkpoint: Checkpoint, imagebind: Path, synthesizers: Mapping[str, Path]) -> ModelConfig:
+    layout = checkpoint.layout
+    return ModelConfig(
+        name=checkpoint.source.stem,
+        quirks="nextgpt_2023" if layout.name == "2023" else None,
+        encoder=PartSource(path=str(imagebind.resolve())),
+        llm=LanguageModelConfig(source=PartSource(path="llm"), template=layout.template, lora=checkpoint.lora),
+        input_projection=InputProjectionConfig(encoder_width=read_encoder_config(imagebind).width),
+        synthesizers={
+            modality: SynthesizerConfig(
+                source=_synthesizer(modality, synthesizers, layout),
+                output_projection=_output_projection(modality, checkpoint),
+            )
+            for modality in MODALITIES
+        },
+    )
+
+
+def _synthesizer(modality: str, folders: Mapping[str, Path], layout: Layout) -> PartSource:
+    """The folder that was named, or the repository of the layout's preset."""
+    from nextgpt.presets import preset
+
+    if modality not in folders:
+        sources = {download.part: download.source for download in preset(layout.preset).downloads}
+        return PartSource(hub=sources[modality].removeprefix("https://huggingface.co/"))
+    if not folders[modality].is_dir():
+        raise ModelError(f"{folders[modality]} is no folder; expected a synthesizer's. Check --{modality}.")
+    return PartSource(path=str(folders[modality].resolve()))
+
+
+def _output_projection(modality: str, checkpoint: Checkpoint) -> OutputProjectionConfig:
+    """The sizes that a projection's own tensors have; that they belong together is checked afterwards."""
+    prefix = f"output_projections.{modality}."
+    own = {name.removeprefix(prefix): t for name, t in checkpoint.tensors.items() if name.startswith(prefix)}
+    needed = {"query_embs": 3, "model.weight": 2, "tfm.encoder.layers.0.linear1.weight": 2}
+    for name, dimensions in needed.items():
+        if name not in own or own[name].ndim != dimensions:
+            raise WeightsError(
+                f"{checkpoint.source} has no {name} of the {modality} projection; expected one of {dimensions} "
+                "dimensions. Fetch the checkpoint again."
+            )
+    return OutputProjectionConfig(
+        queries=own["query_embs"].shape[1],
+        condition_width=len(own["model.weight"]),
+        width=own["query_embs"].shape[2],
+        layers=len({name.split(".")[3] for name in own if name.startswith("tfm.encoder.layers.")}),
+        feedforward_width=len(own["tfm.encoder.layers.0.linear1.weight"]),
+    )
+
+
+def _expected(config: ModelConfig, llm: Path) -> dict[str, Tensor]:
+    """Every tensor that such a model has besides the rows of its tokens, without content."""
+    from nextgpt.model.description import build_llm
+
+    transformer = build_llm(llm)
+    width = transformer.get_input_embeddings().weight.shape[1]
+    with torch.device("meta"):
+        modules: dict[str, nn.Module] = {
+            "input_projection": create_input_projection(config.input_projection, width),
+            **{
+                f"output_projections.{modality}": create_output_projection(row.output_projection, width)
+                for modality, row in config.synthesizers.items()
+            },
+        }
+    states = {f"{name}.{key}": t for name, module in modules.items() for key, t in module.state_dict().items()}
+    return states | (_expected_lora(transformer, config.llm.lora) if config.llm.lora else {})
+
+
+def _expected_lora(transformer: nn.Module, lora: LoraConfig) -> dict[str, Tensor]:
+    from nextgpt.model.description import adapted_layers
+
+    return {
+        f"lora.{name}.{matrix}": torch.empty(shape, device="meta")
+        for name, layer in adapted_layers(transformer, lora).items()
+        for matrix, shape in (("A", (lora.rank, layer.in_features)), ("B", (layer.out_features, lora.rank)))
+    }
+
+
+def _signals(rows: Mapping[str, Tensor], vocabulary_size: int, layout: Layout) -> dict[str, Tensor]:
+    """Rows of the signal tokens in our order. ``[EDIT]``, which no release has, starts at the mean of all rows."""
+    first = vocabulary_size + len(layout.ordinary_tokens)
+    ids = SignalIds(first)
+    signals = {}
+    for name, short in ((INPUT_ROWS, "input"), (OUTPUT_ROWS, "output")):
+        held = rows[name]
+        mean = held[:vocabulary_size].float().mean(dim=0).to(held.dtype)
+        ours = mean.expand(len(ids), -1).clone()
+        start = first
+        for modality in SIGNAL_ORDER:
+            run = ids.run(modality.name)
+            ours[run[0] - first : run[-1] + 1 - first] = held[start : start + modality.signal_count]
+            start += modality.signal_count
+        signals[f"signals.{short}"] = ours
+    return signals
+
+
+def _write_llm(
+    source: Path, folder: Path, rows: Mapping[str, Tensor], vocabulary_size: int, layout: Layout
+) -> None:
+    """The LLM with the checkpoint's embedding and head, one file in memory at a time."""
+    folder.mkdir()
+    count = vocabulary_size + len(layout.ordinary_tokens)
+    replaced = {EMBEDDING: rows[INPUT_ROWS][:count], HEAD: rows[OUTPUT_ROWS][:count]}
+    weight_map: dict[str, str] = {}
+    for file, held in shards(source):
+        kept = {
+            name: replaced[name].to(tensor.dtype) if name in replaced else tensor
+            for name, tensor in held.items()
+            if not name.endswith(OBSOLETE)
+        }
+        save_tensors(kept, folder / safe_name(Path(file)))
+        weight_map |= dict.fromkeys(kept, file)
+    if absent := replaced.keys() - weight_map.keys():
+        raise WeightsError(f"{source} has no {', '.join(sorted(absent))}; expected a LLaMA's names. Check --llm.")
+    if len(set(weight_map.values())) > 1:
+        write_index(weight_map, folder)
+    for path in source.iterdir():
+        if path.is_file() and path.suffix in (".json", ".model", ".txt") and path.name not in INDEXES:
+            shutil.copy(path, folder / path.name)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | {"vocab_size": count}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    _add_tokens(folder, layout.ordinary_tokens, vocabulary_size)
+
+
+def _add_tokens(folder: Path, tokens: tuple[str, ...], vocabulary_size: int) -> None:
+    """Teach the tokenizer the new tokens that are no signal tokens."""
+    if not tokens:
+        return
+    from tokenizers import AddedToken
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
+    ids = tokenizer.convert_tokens_to_ids(list(tokens))
+    if ids != list(range(vocabulary_size, vocabulary_size + len(tokens))):
+        raise ModelError(
+            f"The tokenizer gives {', '.join(tokens)} the ids {ids}; expected them from {vocabulary_size} on, where the "
+            "checkpoint has their rows. Name the LLM with the tokenizer that it was trained with."
+        )
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,36 @@
+"""Habits of the official code that its published weights depend on, behind one switch: ``quirks`` in ``config.json``.
+
+``"quirks": "nextgpt_2023"`` means, for weights of the first release:
+
+- features keep the lengths that ImageBind gives them: sounds are 20 times as long as pictures;
+- one pair of tags, ``<Img>`` and ``</Img>``, stands around pictures, sounds and films alike;
+- a start token stands before every piece of text, so again after every medium;
+- conversations are laid out as ``### Human: ... ### Assistant: ...``;
+- captions were cleaned before they were learned (:func:`clean_caption`).
+
+Without the switch every clip's vector has length 1, there is one start token, and the template is the config's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STRIPPED = str.maketrans("", "", '"()*#:;~')
+"""Characters that captions of the first release lack."""
+
+
+@dataclass(frozen=True)
+class Quirks:
+    """One release's habits; whether features have lengths follows from there being any."""
+
+    template: str
+    """The layout with its tags and start tokens, a name in :data:`~nextgpt.model.llm.template.TEMPLATES`."""
+
+
+QUIRKS = {"nextgpt_2023": Quirks(template="nextgpt_7b_tiva_v0")}
+"""By the release's name in ``config.json``."""
+
+
+def clean_caption(caption: str) -> str:
+    """A caption as the first release was trained on: ``'A "red" Cat;'`` becomes ``'a red cat'``."""
+    return " ".join(caption.lower().translate(STRIPPED).split())

@@ -1,0 +1,316 @@
+"""Published NExT-GPT checkpoints under their own key names become models that answer with every modality."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from nextgpt import Audio, Conversation, Image, NextGPT, Sampling
+from nextgpt.cli.app import main
+from nextgpt.config import read_config
+from nextgpt.convert import convert_imagebind, convert_nextgpt
+from nextgpt.errors import ModelError, WeightsError
+from nextgpt.model.weights import trained_tensors
+from nextgpt.testing import tiny_tokenizer, write_tiny_audioldm, write_tiny_stable_diffusion, write_tiny_zeroscope
+
+WIDTH, LAYERS, RANK = 16, 2, 4
+HUMAN = "llama_model.base_model.model."
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """The frozen parts, tiny, in their real formats: an LLM and three synthesizers."""
+    home = tmp_path_factory.mktemp("parts")
+    tokenizer = tiny_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=24, num_hidden_layers=LAYERS,
+        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=256, bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(home / "llm")
+    tokenizer.save_pretrained(home / "llm")
+    write_tiny_stable_diffusion(home / "image")
+    write_tiny_audioldm(home / "audio")
+    write_tiny_zeroscope(home / "video")
+    return home
+
+
+@pytest.fixture
+def vocabulary(parts):
+    return json.loads((parts / "llm" / "config.json").read_text())["vocab_size"]
+
+
+@pytest.fixture
+def imagebind(imagebind_tensors, tiny_imagebind, tmp_path):
+    torch.save(imagebind_tensors, tmp_path / "imagebind_huge.pth")
+    convert_imagebind(tmp_path / "imagebind_huge.pth", tmp_path / "imagebind", config=tiny_imagebind)
+    return tmp_path / "imagebind"
+
+
+def mapper_tensors(prefix: str, *, llm_width: int, queries: int, condition_width: int) -> dict[str, Tensor]:
+    """An output projection under the published names of its parts, tiny: one layer, width 8."""
+    shapes: dict[str, tuple[int, ...]] = {f"{prefix}.query_embs": (1, queries, 8)}
+    attention = {
+        "in_proj_weight": (24, 8), "in_proj_bias": (24,), "out_proj.weight": (8, 8), "out_proj.bias": (8,),
+    }  # fmt: skip
+    for side, attentions, norms in (("encoder", ("self_attn",), 2), ("decoder", ("self_attn", "multihead_attn"), 3)):
+        layer = f"{prefix}.tfm.{side}.layers.0"
+        shapes |= {f"{layer}.{kind}.{name}": shape for kind in attentions for name, shape in attention.items()}
+        shapes |= {f"{layer}.linear1.weight": (12, 8), f"{layer}.linear1.bias": (12,)}
+        shapes |= {f"{layer}.linear2.weight": (8, 12), f"{layer}.linear2.bias": (8,)}
+        shapes |= {f"{layer}.norm{i + 1}.{name}": (8,) for i in range(norms) for name in ("weight", "bias")}
+        shapes |= {f"{prefix}.tfm.{side}.norm.{name}": (8,) for name in ("weight", "bias")}
+    shapes |= {f"{prefix}.fc.weight": (8, llm_width), f"{prefix}.fc.bias": (8,)}
+    shapes |= {f"{prefix}.model.weight": (condition_width, 8), f"{prefix}.model.bias": (condition_width,)}
+    return {name: torch.randn(shape) * 0.2 for name, shape in shapes.items()}
+
+
+def files_under(folder: Path) -> list[Path]:
+    """Everything in a folder, hidden or not."""
+    return sorted(folder.rglob("*"))
+
+
+def lora(prefix: str, ending: str) -> dict[str, torch.Tensor]:
+    return {
+        f"{prefix}layers.{layer}.self_attn.{name}_proj.lora_{matrix}{ending}": torch.randn(shape) * 0.1
+        for layer in range(LAYERS)
+        for name in "qkvo"
+        for matrix, shape in (("A", (RANK, WIDTH)), ("B", (WIDTH, RANK)))
+    }
+
+
+def mappers(names: dict[str, str]) -> dict[str, torch.Tensor]:
+    sizes = {"image": (77, 16), "audio": (1, 16), "video": (77, 16)}
+    return {
+        key: tensor
+        for modality, prefix in names.items()
+        for key, tensor in mapper_tensors(
+            prefix, llm_width=WIDTH, queries=sizes[modality][0], condition_width=sizes[modality][1]
+        ).items()
+    }
+
+
+@pytest.fixture
+def delta(vocabulary):
+    """What the file of 2023 holds after its third stage, in half precision as published."""
+    torch.manual_seed(1)
+    tensors = {
+        "llama_proj.weight": torch.randn(WIDTH, 8),
+        "llama_proj.bias": torch.randn(WIDTH),
+        **mappers({
+            "image": "gen_text_hidden_fcs.0", "video": "gen_text_hidden_fcs_video.0", "audio": "gen_text_hidden_fcs_audio.0"
+        }),
+        **lora(f"{HUMAN}model.", ".default.weight"),
+        f"{HUMAN}model.embed_tokens.weight": torch.randn(vocabulary + 38, WIDTH),
+        f"{HUMAN}lm_head.weight": torch.randn(vocabulary + 38, WIDTH),
+    }  # fmt: skip
+    return {name: tensor.half() for name, tensor in tensors.items()}
+
+
+def convert(source: Path, parts: Path, imagebind: Path, out: Path):
+    named = {name: parts / name for name in ("image", "audio", "video")}
+    return convert_nextgpt(source, llm=parts / "llm", imagebind=imagebind, out=out, synthesizers=named)
+
+
+@pytest.fixture
+def written(delta, tmp_path):
+    torch.save(delta, tmp_path / "pytorch_model.pt")
+    return tmp_path / "pytorch_model.pt"
+
+
+def test_every_tensor_of_2023_is_placed(written, delta, parts, imagebind, vocabulary, tmp_path):
+    done = convert(written, parts, imagebind, tmp_path / "model")
+    assert (done.placed, done.layout, done.missing_parts) == (len(delta), "2023", ())
+    ours = load_file(tmp_path / "model" / "nextgpt.safetensors")
+    rows = delta[f"{HUMAN}model.embed_tokens.weight"]
+    # <Img>, </Img>, then 4 of images, 24 of films, 8 of sounds; ours are images, sounds, films, [EDIT].
+    assert torch.equal(ours["signals.input"][:4], rows[vocabulary + 2 : vocabulary + 6])
+    assert torch.equal(ours["signals.input"][4:12], rows[vocabulary + 30 : vocabulary + 38])
+    assert torch.equal(ours["signals.input"][12:36], rows[vocabulary + 6 : vocabulary + 30])
+    assert torch.equal(ours["input_projection.layers.shared.weight"], delta["llama_proj.weight"])
+    name = "tfm.decoder.layers.0.multihead_attn.in_proj_weight"
+    assert torch.equal(ours[f"output_projections.video.{name}"], delta[f"gen_text_hidden_fcs_video.0.{name}"])
+    theirs = f"{HUMAN}model.layers.1.self_attn.o_proj.lora_B.default.weight"
+    assert torch.equal(ours["lora.model.layers.1.self_attn.o_proj.B"], delta[theirs])
+    llm = load_file(tmp_path / "model" / "llm" / "model.safetensors")
+    assert torch.equal(llm["model.embed_tokens.weight"], rows[: vocabulary + 2].float())
+    assert torch.equal(llm["lm_head.weight"], delta[f"{HUMAN}lm_head.weight"][: vocabulary + 2].float())
+
+
+def test_the_config_turns_the_quirks_on_and_names_lora(written, parts, imagebind, tmp_path):
+    convert(written, parts, imagebind, tmp_path / "model")
+    config = read_config(tmp_path / "model")
+    assert config.quirks == "nextgpt_2023" and config.llm.template == "nextgpt_7b_tiva_v0"
+    assert config.llm.lora is not None and (config.llm.lora.rank, config.llm.lora.alpha) == (RANK, RANK)
+    assert config.synthesizers["audio"].output_projection.queries == 1
+
+
+def test_the_model_hears_and_answers_every_modality_and_comes_back_bit_by_bit(written, parts, imagebind, tmp_path):
+    convert(written, parts, imagebind, tmp_path / "model")
+    model = NextGPT.from_pretrained(tmp_path / "model")
+    assert model.encoder.has_lengths
+    said = [Image(PIL.Image.new("RGB", (40, 30))), Audio(np.zeros((1, 8000), np.float32), 16000), "What is it?"]
+    model.chat(said, Sampling(max_tokens=2))
+    for modality in ("image", "audio", "video"):
+        hidden = torch.randn(1, len(model.llm.signals.rows(modality)), WIDTH)
+        condition = model.condition(modality, hidden)
+        *_, last = model.synthesizer(modality).steps(condition, seeds=[0], num_steps=1)
+        assert model.synthesizer(modality).decode(last.latents)[0].modality == modality
+    model.save_pretrained(tmp_path / "again")
+    again = NextGPT.from_pretrained(tmp_path / "again")
+    ours, theirs = trained_tensors(model), trained_tensors(again)
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_one_pair_of_tags_and_a_start_token_stand_around_every_medium(written, parts, imagebind, tmp_path):
+    convert(written, parts, imagebind, tmp_path / "model")
+    llm = NextGPT.from_pretrained(tmp_path / "model").llm
+    sound = Audio(np.zeros((1, 8000), np.float32), 16000)
+    before, after = llm.weave(Conversation().say([sound, "hm"])).stretches
+    tag, closing = llm.vocabulary_size - 2, llm.vocabulary_size - 1
+    assert before.ids[-1] == tag and after.ids[0] == closing
+    assert tag not in llm.weave(Conversation().say("<Img>")).token_ids
+
+
+def test_a_file_of_the_first_stages_has_no_lora(delta, parts, imagebind, tmp_path):
+    early = {key.replace("base_model.model.", ""): tensor for key, tensor in delta.items() if "lora" not in key}
+    torch.save(early, tmp_path / "pytorch_model.pt")
+    convert(tmp_path / "pytorch_model.pt", parts, imagebind, tmp_path / "model")
+    assert read_config(tmp_path / "model").llm.lora is None
+
+
+def _unknown(tensors):
+    tensors["module.llama_proj.weight"] = tensors.pop("llama_proj.weight")
+
+
+def _no_adapter(tensors):
+    del tensors[f"{HUMAN}model.layers.0.self_attn.k_proj.lora_B.default.weight"]
+
+
+def _no_norm(tensors):
+    del tensors["gen_text_hidden_fcs_audio.0.tfm.encoder.norm.weight"]
+
+
+def _no_head(tensors):
+    del tensors[f"{HUMAN}lm_head.weight"]
+
+
+def _other_width(tensors):
+    tensors["llama_proj.weight"] = torch.zeros(WIDTH, 9)
+
+
+def _other_vocabulary(tensors):
+    key = f"{HUMAN}model.embed_tokens.weight"
+    tensors[key] = tensors[key][1:]
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (_unknown, "1 unexpected: module.llama_proj.weight"),
+        (_no_adapter, r"1 missing: lora.model.layers.0.self_attn.k_proj.B"),
+        (_no_norm, "1 missing: output_projections.audio.tfm.encoder.norm.weight"),
+        (_no_head, "rows.output is missing"),
+        (_other_width, r"shared.weight \(16, 9\) instead of \(16, 8\)"),
+        (_other_vocabulary, r"expected \(\d+, 16\), that is the vocabulary of the LLM with 38 new tokens"),
+    ],
+)
+def test_what_has_no_place_stops_it_and_nothing_is_written(harm, told, delta, parts, imagebind, tmp_path):
+    harm(delta)
+    torch.save(delta, tmp_path / "pytorch_model.pt")
+    before = files_under(tmp_path)
+    with pytest.raises(WeightsError, match=told):
+        convert(tmp_path / "pytorch_model.pt", parts, imagebind, tmp_path / "model")
+    assert files_under(tmp_path) == before
+
+
+def test_a_tokenizer_with_other_ids_stops_it_and_nothing_is_written(written, parts, imagebind, tmp_path):
+    shutil.copytree(parts / "llm", tmp_path / "llm")
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["<more>"])
+    tokenizer.save_pretrained(tmp_path / "llm")
+    before = files_under(tmp_path)
+    named = {name: parts / name for name in ("image", "audio", "video")}
+    with pytest.raises(ModelError, match="The tokenizer gives <Img>"):
+        convert_nextgpt(
+            written, llm=tmp_path / "llm", imagebind=imagebind, out=tmp_path / "model", synthesizers=named
+        )
+    assert files_under(tmp_path) == before
+
+
+@pytest.fixture
+def run_2024(vocabulary, tmp_path):
+    """The output of all stages of the official code of 2024."""
+    torch.manual_seed(2)
+    run = tmp_path / "run"
+    run.mkdir()
+    rows = {
+        "model.embed_tokens.weight": torch.randn(vocabulary + 36, WIDTH),
+        "lm_head.weight": torch.randn(vocabulary + 36, WIDTH),
+    }
+    projection = {
+        "model.mm_input_projector.weight": torch.randn(WIDTH, 8), "model.mm_input_projector.bias": torch.randn(WIDTH)
+    }  # fmt: skip
+    old = mappers({
+        "image": "model.mm_output_img_projector",
+        "video": "model.mm_output_vid_projector",
+        "audio": "model.mm_output_aud_projector",
+    })  # fmt: skip
+    outputs = {
+        key.replace("projector.fc.", "projector.in_fc.").replace("projector.model.", "projector.out_fc."): tensor
+        for key, tensor in old.items()
+    }
+    torch.save(projection | rows, run / "mm_input_projector.bin")
+    torch.save(outputs | rows, run / "mm_output_projector.bin")
+    later = {"base_model.model.model.mm_input_projector.bias": torch.ones(WIDTH)}
+    torch.save(later, run / "non_lora_trainables.bin")
+    save_file(lora("base_model.model.model.", ".weight"), run / "adapter_model.safetensors")
+    said = {"r": RANK, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"], "bias": "none"}
+    (run / "adapter_config.json").write_text(json.dumps(said))
+    return run
+
+
+def test_the_files_of_2024_are_placed_and_later_stages_win(run_2024, parts, imagebind, vocabulary, tmp_path):
+    done = convert(run_2024, parts, imagebind, tmp_path / "model")
+    assert done.layout == "2024"
+    ours = load_file(tmp_path / "model" / "nextgpt.safetensors")
+    assert torch.equal(ours["input_projection.layers.shared.bias"], torch.ones(WIDTH))
+    rows = torch.load(run_2024 / "mm_output_projector.bin", weights_only=True)["model.embed_tokens.weight"]
+    assert torch.equal(ours["signals.input"][:4], rows[vocabulary : vocabulary + 4])
+    assert torch.equal(ours["signals.input"][4:12], rows[vocabulary + 28 :])
+    config = read_config(tmp_path / "model")
+    assert config.quirks is None and config.llm.template == "vicuna_v1.1"
+    assert config.llm.lora is not None and (config.llm.lora.rank, config.llm.lora.alpha) == (RANK, 8)
+    model = NextGPT.from_pretrained(tmp_path / "model")
+    assert model.chat("Hello", Sampling(max_tokens=2)).parts is not None
+
+
+def test_a_projector_of_2024_that_has_no_place_stops_it(run_2024, parts, imagebind, tmp_path):
+    torch.save({"model.mm_input_projector.in_fc.weight": torch.zeros(2)}, run_2024 / "mm_input_projector.bin")
+    with pytest.raises(WeightsError, match=r"1 unexpected: model.mm_input_projector.in_fc.weight.*grouping"):
+        convert(run_2024, parts, imagebind, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_command_writes_the_presets_own_folder(written, parts, imagebind, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path / "home"))
+    named = [word for name in ("image", "audio", "video") for word in (f"--{name}", str(parts / name))]
+    command = ["convert", "nextgpt", str(written), "--llm", str(parts / "llm"), "--imagebind", str(imagebind), *named]
+    assert main(command) == 0
+    assert "all of them" in capsys.readouterr().out
+    assert NextGPT.from_pretrained("paper").config.quirks == "nextgpt_2023"
+
+
+def test_a_folder_without_a_checkpoint_names_the_files_that_were_expected(parts, imagebind, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(WeightsError, match=r"none of mm_input_projector.bin.*adapter_model.safetensors"):
+        convert(tmp_path / "empty", parts, imagebind, tmp_path / "model")
