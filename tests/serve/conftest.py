@@ -31,6 +31,7 @@ from nextgpt.message import (
 from nextgpt.serve.app import create_app
 from nextgpt.serve.engine.base import Engine
 from nextgpt.serve.engine.serial import SerialEngine
+from nextgpt.serve.run import UVICORN
 from nextgpt.serve.settings import ServerSettings
 from nextgpt.testing.scripted import ScriptedModel, film, picture, sound
 
@@ -39,9 +40,7 @@ from nextgpt.testing.scripted import ScriptedModel, film, picture, sound
 def running(engine: Engine, settings: ServerSettings = ServerSettings(), **options: Any) -> Iterator[str]:
     """Serve ``engine`` on a free port of loopback; yields the address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        create_app(engine, settings, **options), log_level="warning", timeout_graceful_shutdown=2
-    )
+    config = uvicorn.Config(create_app(engine, settings, **options), **UVICORN | {"timeout_graceful_shutdown": 2})
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -97,6 +96,18 @@ class Studio(ScriptedModel):
 @pytest.fixture(scope="session")
 def model() -> Studio:
     """What answers; it remembers what it heard."""
+    return Studio()
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., contextlib.AbstractContextManager[str]]:
+    """Serves an engine with settings of the test's own."""
+    return running
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    """A model of the test module's own."""
     return Studio()
 
 

@@ -5,6 +5,7 @@ A file is known to its owner alone: whoever brings another key does not learn th
 
 from __future__ import annotations
 
+import math
 import secrets
 import shutil
 import tempfile
@@ -70,7 +71,7 @@ class FileStore:
         now = time.time()
         file = StoredFile(
             PREFIX + secrets.token_hex(16), owner, name, media_type, len(content), purpose, int(now),
-            int(now + self._keep_s),
+            math.ceil(now + self._keep_s),
         )
         with self._lock:
             self._expire(now)
