@@ -10,8 +10,10 @@ import nextgpt
 PROMISED = [
     "Audio",
     "Conversation",
+    "Depth",
     "Finished",
     "Image",
+    "Imu",
     "Message",
     "NextGPT",
     "NextGPTError",
@@ -20,6 +22,7 @@ PROMISED = [
     "Sampling",
     "Text",
     "TextPiece",
+    "Thermal",
     "Video",
 ]
 

@@ -9,14 +9,17 @@ if TYPE_CHECKING:
     from nextgpt.errors import NextGPTError as NextGPTError
     from nextgpt.message import Audio as Audio
     from nextgpt.message import Conversation as Conversation
+    from nextgpt.message import Depth as Depth
     from nextgpt.message import Finished as Finished
     from nextgpt.message import Image as Image
+    from nextgpt.message import Imu as Imu
     from nextgpt.message import Message as Message
     from nextgpt.message import Progress as Progress
     from nextgpt.message import Reply as Reply
     from nextgpt.message import Sampling as Sampling
     from nextgpt.message import Text as Text
     from nextgpt.message import TextPiece as TextPiece
+    from nextgpt.message import Thermal as Thermal
     from nextgpt.message import Video as Video
     from nextgpt.model.nextgpt import NextGPT as NextGPT
 
@@ -29,6 +32,9 @@ _HOMES = {
         "Image",
         "Audio",
         "Video",
+        "Depth",
+        "Thermal",
+        "Imu",
         "Reply",
         "Sampling",
         "TextPiece",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from nextgpt.errors import ConversationError
-from nextgpt.modality import MODALITIES
+from nextgpt.modality import SUFFIXES
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -126,7 +126,86 @@ class Video:
         return _digest(np.ascontiguousarray(self.frames).tobytes(), (self.fps, *self.frames.shape))
 
 
-Medium = Image | Audio | Video
+@dataclass(frozen=True, eq=False)
+class Depth:
+    """A depth map: float32 distances (H, W) in metres, 0 where nothing is known. Heard, never answered."""
+
+    metres: np.ndarray
+    modality: ClassVar[str] = "depth"
+
+    @classmethod
+    def open(cls, source: Source) -> Depth:
+        """Read 16-bit PNG or TIFF in millimetres, or NPY in metres. Raises :class:`~nextgpt.errors.MediaError`."""
+        from nextgpt.media.sensors import read_depth
+
+        return read_depth(source)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as NPY in metres."""
+        from nextgpt.media.sensors import write_array
+
+        return write_array(self.metres, path)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """16 bytes that identify the content, for caches."""
+        return _digest(np.ascontiguousarray(self.metres).tobytes(), ("depth", *self.metres.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Thermal:
+    """A thermal picture: float32 (H, W), 0 is cold and 1 is warm. Heard, never answered."""
+
+    values: np.ndarray
+    modality: ClassVar[str] = "thermal"
+
+    @classmethod
+    def open(cls, source: Source) -> Thermal:
+        """Read 8- or 16-bit PNG or TIFF, or NPY. Raises :class:`~nextgpt.errors.MediaError`."""
+        from nextgpt.media.sensors import read_thermal
+
+        return read_thermal(source)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as NPY."""
+        from nextgpt.media.sensors import write_array
+
+        return write_array(self.values, path)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """16 bytes that identify the content, for caches."""
+        return _digest(np.ascontiguousarray(self.values).tobytes(), ("thermal", *self.values.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Imu:
+    """Inertial measurements: float32 (6, samples), acceleration then rotation of three axes. Heard, never answered."""
+
+    samples: np.ndarray
+    sample_rate_hz: float
+    modality: ClassVar[str] = "imu"
+
+    @classmethod
+    def open(cls, source: Source) -> Imu:
+        """Read a CSV that states its rate. Raises :class:`~nextgpt.errors.MediaError`."""
+        from nextgpt.media.sensors import read_imu
+
+        return read_imu(source)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as CSV with its rate."""
+        from nextgpt.media.sensors import write_imu
+
+        return write_imu(self, path)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """16 bytes that identify the content, for caches."""
+        return _digest(np.ascontiguousarray(self.samples).tobytes(), ("imu", self.sample_rate_hz, *self.samples.shape))
+
+
+Medium = Image | Audio | Video | Depth | Thermal | Imu
 Part = Text | Medium
 Says = str | Part | Iterable[str | Part]
 """What a person may say: words, a medium, or a list of both."""
@@ -142,13 +221,13 @@ class Message:
     @classmethod
     def of(cls, role: Role, says: Says) -> Message:
         """Build a message from words, a medium, or a list of both."""
-        items = [says] if isinstance(says, (str, Text, Image, Audio, Video)) else list(says)
+        items = [says] if isinstance(says, str | Part) else list(says)
         parts = tuple(Text(item) if isinstance(item, str) else item for item in items)
         for part in parts:
-            if not isinstance(part, (Text, Image, Audio, Video)):
+            if not isinstance(part, Part):
                 raise ConversationError(
-                    f"A message holds a {type(part).__name__}; expected str, Text, Image, Audio or Video. "
-                    "Open files with Image.open, Audio.open or Video.open."
+                    f"A message holds a {type(part).__name__}; expected str, Text, Image, Audio, Video, Depth, Thermal or Imu. "
+                    "Open files with Image.open, Audio.open and the like."
                 )
         return cls(role, parts)
 
@@ -289,7 +368,7 @@ class Reply:
 
 def file_name(position: int, medium: Medium) -> str:
     """What the file of a reply's part is called: ``<position>-<modality><suffix>``, position from 0."""
-    return f"{position:02d}-{medium.modality}{MODALITIES[medium.modality].suffix}"
+    return f"{position:02d}-{medium.modality}{SUFFIXES[medium.modality]}"
 
 
 def _digest(content: bytes, shape: object) -> bytes:

@@ -36,5 +36,10 @@ VIDEO = Modality("video", signal_prefix="VID", signal_count=24, suffix=".mp4")
 MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (IMAGE, AUDIO, VIDEO)}
 """The media modalities, always in this order."""
 
+HEARD_ONLY = {"depth": ".npy", "thermal": ".npy", "imu": ".csv"}
+"""Modalities that are given and never answered, so that they have no signal tokens, and the suffixes of their files."""
+SUFFIXES: dict[str, str] = {name: row.suffix for name, row in MODALITIES.items()} | HEARD_ONLY
+"""File suffixes of everything that a conversation may hold besides words."""
+
 EDIT_TOKEN = "[EDIT]"
 """Stands directly before a run of signal tokens: synthesis starts from the latents of the last given medium."""

@@ -101,7 +101,7 @@ def test_quit_ends_at_once(chat: Chat, model: ScriptedModel) -> None:
 def test_help_lists_every_command(chat: Chat, paper) -> None:
     chat.run(["/help"])
     listed = [line.split()[0] for line in paper.out.getvalue().splitlines()]
-    assert listed == ["/image", "/audio", "/video", "/save", "/reset", "/help", "/quit"]
+    assert listed == ["/image", "/audio", "/video", "/depth", "/thermal", "/imu", "/save", "/reset", "/help", "/quit"]
 
 
 def test_bytes_that_are_no_text_do_not_end_the_chat() -> None:

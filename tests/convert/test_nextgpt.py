@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from nextgpt import Audio, Conversation, Image, NextGPT, Sampling
+from nextgpt import Audio, Conversation, Depth, Image, Imu, NextGPT, Sampling, Thermal, Video
 from nextgpt.cli.app import main
 from nextgpt.config import read_config
 from nextgpt.convert import convert_imagebind, convert_nextgpt
@@ -158,7 +158,15 @@ def test_the_model_hears_and_answers_every_modality_and_comes_back_bit_by_bit(wr
     convert(written, parts, imagebind, tmp_path / "model")
     model = NextGPT.from_pretrained(tmp_path / "model")
     assert model.encoder.has_lengths
-    said = [Image(PIL.Image.new("RGB", (40, 30))), Audio(np.zeros((1, 8000), np.float32), 16000), "What is it?"]
+    said = [
+        Image(PIL.Image.new("RGB", (40, 30))),
+        Audio(np.zeros((1, 8000), np.float32), 16000),
+        Video(np.zeros((4, 32, 32, 3), np.uint8), 2.0),
+        Depth(np.ones((40, 30), np.float32)),
+        Thermal(np.ones((40, 30), np.float32)),
+        Imu(np.ones((6, 100), np.float32), 100.0),
+        "What is it?",
+    ]
     model.chat(said, Sampling(max_tokens=2))
     for modality in ("image", "audio", "video"):
         hidden = torch.randn(1, len(model.llm.signals.rows(modality)), WIDTH)

@@ -16,6 +16,9 @@ def chat(
     image: Annotated[list[Path] | None, Option(metavar="FILE", help="Send a picture with the first message.")] = None,
     audio: Annotated[list[Path] | None, Option(metavar="FILE", help="Send a sound with the first message.")] = None,
     video: Annotated[list[Path] | None, Option(metavar="FILE", help="Send a film with the first message.")] = None,
+    depth: Annotated[list[Path] | None, Option(metavar="FILE", help="Send a depth map with the first message.")] = None,
+    thermal: Annotated[list[Path] | None, Option(metavar="FILE", help="Send a thermal picture likewise.")] = None,
+    imu: Annotated[list[Path] | None, Option(metavar="FILE", help="Send inertial measurements likewise.")] = None,
     history: Annotated[Path | None, Option(metavar="FILE", help="Go on from a conversation.json.")] = None,
     seed: Annotated[int, Option(min=0, max=2**63 - 1, help="The same seed gives the same answer.")] = 0,
     out: Annotated[Path | None, Option(metavar="DIR", help="Where media are written; else a temporary folder.")] = None,
@@ -26,7 +29,8 @@ def chat(
 
     if json and once is None:
         raise ConfigError("--json came without --once; expected one turn to print as JSON. Add --once TEXT.")
-    files = {"image": image or [], "audio": audio or [], "video": video or []}
+    given = {"image": image, "audio": audio, "video": video, "depth": depth, "thermal": thermal, "imu": imu}
+    files = {modality: paths or [] for modality, paths in given.items()}
     with begin(model, files, history=history, seed=seed, out=out) as start:
         if once is None:
             from nextgpt.cli.interactive import talk

@@ -17,11 +17,25 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nextgpt.errors import ConversationError
 from nextgpt.media.target import writing
-from nextgpt.message import Audio, Conversation, Image, Medium, Message, Part, Role, Text, Video, file_name
+from nextgpt.message import (
+    Audio,
+    Conversation,
+    Depth,
+    Image,
+    Imu,
+    Medium,
+    Message,
+    Part,
+    Role,
+    Text,
+    Thermal,
+    Video,
+    file_name,
+)
 
 FILE = "conversation.json"
 SIZE_LIMIT_BYTES = 16 * 1024**2
-MEDIA: dict[str, type[Medium]] = {kind.modality: kind for kind in (Image, Audio, Video)}
+MEDIA: dict[str, type[Medium]] = {kind.modality: kind for kind in (Image, Audio, Video, Depth, Thermal, Imu)}
 """What can be attached, by modality."""
 
 
@@ -39,7 +53,7 @@ class TextEntry(_Strict):
 class MediumEntry(_Strict):
     """A file, relative to the folder of the JSON."""
 
-    type: Literal["image", "audio", "video"]
+    type: Literal["image", "audio", "video", "depth", "thermal", "imu"]
     path: str
 
 

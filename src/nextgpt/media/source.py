@@ -45,6 +45,20 @@ def open_source(source: Any, limits: MediaLimits, modality: str) -> Iterator[Ope
             stream.close()
 
 
+def read_bytes(source: Any, limits: MediaLimits) -> tuple[bytes, str]:
+    """The content of ``source`` and what to call it, for formats that are not told by their first bytes.
+
+    Raises:
+        MediaError: nothing is there, it is no regular file, or it is empty or too large.
+    """
+    stream, name, owned = _stream(source, limits)
+    try:
+        return stream.read(), name
+    finally:
+        if owned:
+            stream.close()
+
+
 def _stream(source: Any, limits: MediaLimits) -> tuple[io.BufferedIOBase, str, bool]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         _check_size(len(source), "The file", limits)

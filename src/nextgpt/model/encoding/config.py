@@ -145,6 +145,8 @@ class ImuTower(Tower):
     channels: int = 6
     samples: int = 2000
     window: int = 8
+    clip_s: float = 5.0
+    """Length of a clip, which ``samples`` fill (ImageBind's paper, section 4)."""
 
 
 class EncoderConfig(BaseModel):

@@ -1,0 +1,52 @@
+"""Depth maps, thermal pictures and inertial measurements to what their towers take.
+
+ImageBind's authors published sizes and, for thermal pictures, no normalisation; for depth and IMU they published no
+code. Here depth becomes disparity, as their paper says (arXiv:2305.05665, section 4), relative to the nearest point,
+and measurements are the middle 5 s at the rate that fills the tower.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from nextgpt.message import Depth, Imu, Thermal
+from nextgpt.model.encoding.config import DepthTower, ImuTower, ThermalTower
+
+
+def preprocess_depth(depth: Depth, tower: DepthTower) -> Float[Tensor, "1 1 H W"]:
+    """Disparity, 1 at the nearest point and 0 where nothing is known, short side scaled, middle cut out."""
+    metres = torch.from_numpy(depth.metres)
+    known = metres > 0
+    nearest = metres[known].min() if known.any() else metres.new_ones(())
+    return _square(torch.where(known, nearest / metres.clamp(min=1e-6), 0.0), tower.size_px)
+
+
+def preprocess_thermal(thermal: Thermal, tower: ThermalTower) -> Float[Tensor, "1 1 H W"]:
+    """Short side scaled (bicubic), middle cut out, not normalised."""
+    return _square(torch.from_numpy(thermal.values), tower.size_px)
+
+
+def preprocess_imu(imu: Imu, tower: ImuTower) -> Float[Tensor, "1 C S"]:
+    """The middle of the measurements, as many seconds as the tower takes; shorter ones end in zeros."""
+    count = max(1, round(imu.samples.shape[1] / imu.sample_rate_hz * tower.samples / tower.clip_s))
+    times = np.linspace(0, imu.samples.shape[1] - 1, count)
+    places = np.arange(imu.samples.shape[1])
+    samples = np.stack([np.interp(times, places, axis) for axis in imu.samples]).astype(np.float32)
+    start = max(0, (count - tower.samples) // 2)
+    clip = torch.from_numpy(samples[:, start : start + tower.samples])
+    return functional.pad(clip, (0, tower.samples - clip.shape[1]))[None]
+
+
+def _square(values: Float[Tensor, "H W"], side_px: int) -> Float[Tensor, "1 1 S S"]:
+    height, width = values.shape
+    scale = side_px / min(height, width)
+    size = (max(side_px, round(height * scale)), max(side_px, round(width * scale)))
+    scaled = functional.interpolate(
+        values[None, None], size=size, mode="bicubic", antialias=True, align_corners=False
+    ).clamp(0, 1)
+    top, left = (size[0] - side_px) // 2, (size[1] - side_px) // 2
+    return scaled[..., top : top + side_px, left : left + side_px].contiguous()

@@ -1,0 +1,88 @@
+"""Any causal LM of transformers: the same tests for each family, none of which our code knows by name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import transformers
+
+from nextgpt.message import Audio, Conversation, Sampling
+from nextgpt.model.llm.folder import load_language_model, save_language_model
+from nextgpt.model.llm.generation import Request, generate
+from nextgpt.model.llm.language_model import LanguageModel
+from nextgpt.model.llm.thought import MediumSegment
+from nextgpt.testing import tiny_tokenizer
+
+FAMILIES = ("Llama", "Qwen3", "Mistral", "Gemma", "Phi", "Phi3", "Gemma3Text")
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.3,
+    "bos_token_id": None,
+}
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def folder(request, tmp_path_factory):
+    """A tiny LLM of the family as its folder, with a chat template of its own."""
+    home = tmp_path_factory.mktemp("llm") / request.param
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = CHATML
+    ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    config = getattr(transformers, f"{request.param}Config")(vocab_size=len(tokenizer), **ids, **SIZES)
+    torch.manual_seed(0)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(home)
+    tokenizer.save_pretrained(home)
+    return home
+
+
+@pytest.fixture
+def llm(folder) -> LanguageModel:
+    torch.manual_seed(0)
+    return load_language_model(folder, template="chat_template", soft_tokens=2)
+
+
+@torch.no_grad()
+def test_words_heard_as_embeddings_are_words_heard_as_ids(llm):
+    prompt = llm.weave(Conversation().say("What is this?"))
+    thoughts = llm(llm.embed([prompt], torch.zeros(0, 2, llm.width)))
+    reference = llm.transformer(input_ids=torch.tensor([prompt.token_ids])).logits
+    torch.testing.assert_close(thoughts.logits[..., : llm.vocabulary_size], reference, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_soft_tokens_are_heard(llm):
+    import numpy as np
+
+    prompt = llm.weave(Conversation().say([Audio(np.zeros((1, 9), np.float32), 16000), "hm"]))
+    one, other = (llm(llm.embed([prompt], torch.randn(1, 2, llm.width))).hidden[0, -1] for _ in range(2))
+    assert not torch.allclose(one, other)
+
+
+@torch.no_grad()
+def test_a_signal_token_is_spoken_as_a_whole_run(llm):
+    image = llm.signals.ids.run("image")
+    llm.signals.output[image[0] - llm.vocabulary_size] = 100 * torch.sign(
+        llm(llm.embed([llm.weave(Conversation().say("Draw"))], torch.zeros(0, 2, llm.width))).hidden[0, -1]
+    )
+    request = Request(llm.weave(Conversation().say("Draw")), Sampling(max_tokens=4), modalities=("text", "image"))
+    spoken = [event for _, event in generate(llm, [request], torch.zeros(0, 2, llm.width))]
+    media = [event for event in spoken if isinstance(event, MediumSegment)]
+    assert media and media[0].modality == "image" and media[0].hidden.shape == (4, llm.width)
+
+
+def test_it_comes_back_bit_by_bit(llm, tmp_path):
+    save_language_model(llm, tmp_path)
+    again = load_language_model(tmp_path, template="chat_template", soft_tokens=2)
+    ours, theirs = llm.transformer.state_dict(), again.transformer.state_dict()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert again.weave(Conversation().say("Hi")).token_ids == llm.weave(Conversation().say("Hi")).token_ids
