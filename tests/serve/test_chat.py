@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 
 import httpx
@@ -172,3 +174,16 @@ def test_health_and_readiness_answer(http: httpx.Client):
     assert http.get("/health").json() == {"status": "ok"}
     assert http.get("/ready").json()["status"] == "ready"
     assert "/v1/chat/completions" in http.get("/openapi.json").json()["paths"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_curl_gets_answers_and_streams(address: str):
+    asked = {"model": "nano", "messages": [{"role": "user", "content": "show me"}]}
+
+    def curl(body: dict[str, object]) -> str:
+        command = ["curl", "-sN", "--noproxy", "*", f"{address}/v1/chat/completions"]
+        command += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+    assert json.loads(curl(asked))["choices"][0]["message"]["content"] == "Look: hereNice?"
+    assert curl(asked | {"stream": True}).endswith("data: [DONE]\n\n")

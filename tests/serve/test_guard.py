@@ -204,6 +204,21 @@ def test_one_key_may_ask_so_often_in_a_minute(studio: Any, serving: Serving):
         assert client.get("/v1/models", headers=bearer(OTHER)).status_code == 200
 
 
+def test_one_key_may_have_so_many_open(studio: Any, serving: Serving):
+    settings = ServerSettings(api_keys=(KEY, OTHER), requests_at_once=1)
+    engine = SerialEngine(studio)
+    with serving(engine, settings) as at, httpx.Client(base_url=at, timeout=60, trust_env=False) as client:
+        asked = chat("slow", stream=True)
+        with client.stream("POST", "/v1/chat/completions", json=asked, headers=bearer()) as answer:
+            next(answer.iter_lines())
+            assert client.get("/v1/models", headers=bearer()).status_code == 429
+            assert client.get("/v1/models", headers=bearer(OTHER)).status_code == 200
+        deadline = time.monotonic() + 30
+        while client.get("/v1/models", headers=bearer()).status_code == 429 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert client.get("/v1/models", headers=bearer()).status_code == 200
+
+
 def test_files_expire_and_stay_within_their_quota(media_bytes: dict[str, bytes]):
     from nextgpt.serve.errors import ApiError
     from nextgpt.serve.files import FileStore

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from nextgpt.serve.errors import ApiError
@@ -59,10 +60,14 @@ class FileStore:
         self._keep_s = keep_s
         self._quota_bytes = quota_bytes
         self._quota_files = quota_files
-        self._folder = Path(tempfile.mkdtemp(prefix="nextgpt-files-"))
         self._files: dict[str, StoredFile] = {}
         """The oldest first."""
         self._lock = threading.Lock()
+
+    @cached_property
+    def _folder(self) -> Path:
+        """Made when the first file comes; nobody else may look into it."""
+        return Path(tempfile.mkdtemp(prefix="nextgpt-files-"))
 
     def add(self, content: bytes, *, owner: str, name: str, media_type: str, purpose: str) -> StoredFile:
         """Keep a file. Raises :class:`ApiError` where it is larger than the whole quota."""
@@ -112,8 +117,9 @@ class FileStore:
 
     def close(self) -> None:
         """Forget all files."""
-        shutil.rmtree(self._folder, ignore_errors=True)
         self._files.clear()
+        if "_folder" in self.__dict__:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _expire(self, now: float) -> None:
         for file in list(self._files.values()):

@@ -12,8 +12,9 @@ import json
 import logging
 import secrets
 import time
-from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -58,6 +59,7 @@ class Guard:
         self._own_policy = tuple(own_policy)
         self._keys = [hashlib.sha256(key.encode()).digest() for key in settings.api_keys]
         self._recent: OrderedDict[str, deque[float]] = OrderedDict()
+        self._open: Counter[str] = Counter()
         self._reading_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,8 +70,8 @@ class Guard:
         exchange = _Exchange(scope, send, self._policy(scope["path"]))
         body = _Body(self, receive)
         try:
-            self._check(scope)
-            await self._app(scope, body.receive, exchange.send)
+            with self._counted(self._check(scope)):
+                await self._app(scope, body.receive, exchange.send)
         except Exception as error:
             if exchange.status is None:
                 await response(as_api_error(error))(scope, receive, exchange.send)
@@ -86,7 +88,26 @@ class Guard:
         else:
             await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    @contextmanager
+    def _counted(self, who: str) -> Iterator[None]:
+        """Count one's open requests. Raises :class:`ApiError` where they are too many."""
+        if self._open[who] >= self._settings.requests_at_once:
+            raise ApiError(
+                429,
+                f"{self._open[who]} of your requests are open; expected fewer. Wait for one of them.",
+                code="too_many_open_requests",
+                retry_after_s=1,
+            )
+        self._open[who] += 1
+        try:
+            yield
+        finally:
+            self._open[who] -= 1
+            if not self._open[who]:
+                del self._open[who]
+
+    def _check(self, scope: Scope) -> str:
+        """Who asks. Raises :class:`ApiError` where it may not."""
         headers = Headers(scope=scope)
         self._check_host(headers)
         who = str((scope.get("client") or ("",))[0])
@@ -97,6 +118,7 @@ class Guard:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self._settings.body_bytes:
             raise self.too_large()
+        return who
 
     def _check_host(self, headers: Headers) -> None:
         host = _host_of(headers.get("host", ""))

@@ -45,6 +45,8 @@ class ServerSettings(Config):
     guidance: float = 50.0
     requests_per_minute: int = 0
     """Requests that one key, or one address where there are no keys, may make in a minute; 0: any number."""
+    requests_at_once: int = 128
+    """Requests of one key, or one address, that may be open; fewer than may wait, so that nobody fills the queue."""
     keepalive_s: float = 15.0
     """Silence after which a stream says that it is alive."""
     file_s: float = 3600.0
