@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from nextgpt.model.nextgpt import NextGPT
 from nextgpt.train.parts import made_before
 from nextgpt.train.recipe import (
     AlignmentRecipe,
     AutoencoderRecipe,
+    CorporaRecipe,
     DiffusionRecipe,
     EncoderRecipe,
     LanguageModelRecipe,
@@ -91,15 +94,24 @@ def _encoder(recipe: EncoderRecipe) -> Iterator[Share]:
 
 
 def _alignment(recipe: AlignmentRecipe) -> Iterator[Share]:
-    from nextgpt.model.description import describe
     from nextgpt.train.align_miniworld import join
+
+    yield from _aligned(join(recipe), recipe.model, recipe)
+
+
+def _corpora(recipe: CorporaRecipe) -> Iterator[Share]:
+    from nextgpt.model.folder import locate
+    from nextgpt.train.align_corpora import begin
+
+    yield from _aligned(begin(recipe), locate(recipe.initial), recipe)
+
+
+def _aligned(model: NextGPT, folder: Path, recipe: AlignmentRecipe | CorporaRecipe) -> Iterator[Share]:
+    from nextgpt.model.description import describe
     from nextgpt.train.alignment import prepare
     from nextgpt.train.stage import STAGES
 
-    model = join(recipe)
-    frozen = [
-        Share(row.name, 0, row.parameters) for row in describe(model.config, recipe.model) if row.trainable == 0
-    ]
+    frozen = [Share(row.name, 0, row.parameters) for row in describe(model.config, folder) if row.trainable == 0]
     prepare(model, STAGES[recipe.stage], recipe.lora)
     yield from (share for share in frozen if share.part == "encoder")
     yield Share.of("input_projection", model.input_projection)
@@ -116,4 +128,5 @@ _OUTLINES: dict[str, Callable[[Any], Iterator[Share]]] = {
     "language_model": _language_model,
     "encoder": _encoder,
     "alignment": _alignment,
+    "corpora": _corpora,
 }

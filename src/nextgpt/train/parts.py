@@ -15,6 +15,7 @@ from nextgpt.errors import ConfigError, ModelError, unknown
 from nextgpt.train.recipe import (
     AlignmentRecipe,
     AutoencoderRecipe,
+    CorporaRecipe,
     DiffusionRecipe,
     EncoderRecipe,
     LanguageModelRecipe,
@@ -126,6 +127,13 @@ def _train_alignment(recipe: AlignmentRecipe, report: Report | None) -> None:
     align(recipe, report)
 
 
+def _train_on_corpora(recipe: CorporaRecipe, report: Report | None) -> None:
+    from nextgpt.train.align_corpora import align_on_corpora
+
+    if not align_on_corpora(recipe, report):
+        raise SystemExit(0)  # asked to stop, which it did with all that was learned
+
+
 def check_settings(kind: type, settings: Mapping[str, Any], *, where: str) -> None:
     """Raise :class:`ConfigError` for a setting that ``kind`` does not take; some kinds would silently ignore it."""
     known = [f.name for f in fields(kind)] if is_dataclass(kind) else [*inspect.signature(kind.__init__).parameters][1:]
@@ -147,4 +155,5 @@ PARTS: dict[str, PartKind] = {
     "language_model": PartKind(lambda recipe: "llm", _train_language_model),
     "encoder": PartKind(lambda recipe: "encoder", _train_encoder),
     "alignment": PartKind(lambda recipe: ".", _train_alignment),
+    "corpora": PartKind(lambda recipe: ".", _train_on_corpora),
 }

@@ -17,6 +17,7 @@ from nextgpt.config import InputProjectionConfig, LoraConfig, OutputProjectionCo
 from nextgpt.errors import ConfigError, unknown
 from nextgpt.model.encoding.config import EncoderConfig
 from nextgpt.train.fit import FitConfig
+from nextgpt.train.settings import EngineConfig, Mixing, SourceConfig
 
 Report = Callable[[dict[str, float]], None]
 
@@ -99,13 +100,40 @@ class AlignmentRecipe(BaseRecipe):
     lora: LoraConfig
 
 
-Recipe = AutoencoderRecipe | DiffusionRecipe | LanguageModelRecipe | EncoderRecipe | AlignmentRecipe
+class CorporaRecipe(BaseRecipe):
+    """One of the three alignments on corpora, for any model, by one process or many."""
+
+    sample: ClassVar[str] = "example"
+    kind: Literal["corpora"]
+    stage: Literal["encoding-alignment", "decoding-alignment", "instruction-tuning"]
+    initial: str
+    """The model to begin with: what ``nextgpt models`` lists. Earlier stages' results are taken up."""
+    is_fresh: bool = False
+    """Begin with its frozen parts alone, whatever else it learned before."""
+    sources: dict[str, SourceConfig]
+    """Corpora by a name for each."""
+    mixing: Mixing = "examples"
+    """``batches``: one source a batch, as published; ``examples``: sources side by side."""
+    max_tokens: int | None = None
+    """Longer examples are left out, counted and listed; None: as long as the model hears."""
+    condition_weight: float = 1.0
+    lora: LoraConfig = LoraConfig()
+    """Of instruction tuning alone."""
+    cache: Path | None = None
+    """Folder that ``nextgpt data cache`` fills; training then loads neither encoder nor text encoders."""
+    engine: EngineConfig = EngineConfig()
+
+
+Recipe = (
+    AutoencoderRecipe | DiffusionRecipe | LanguageModelRecipe | EncoderRecipe | AlignmentRecipe | CorporaRecipe
+)
 RECIPES: dict[str, type[BaseRecipe]] = {
     "autoencoder": AutoencoderRecipe,
     "diffusion": DiffusionRecipe,
     "language_model": LanguageModelRecipe,
     "encoder": EncoderRecipe,
     "alignment": AlignmentRecipe,
+    "corpora": CorporaRecipe,
 }
 """What a recipe says, by its ``kind``."""
 

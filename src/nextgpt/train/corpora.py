@@ -1,0 +1,220 @@
+"""Batches from corpora: which records make up step n, decoded in workers, a share for each process.
+
+A batch is a function of the seed and the step. Its records are neighbours in length, so little is padding. A record
+that turns out to be broken is replaced by another that its place in the batch draws, so that shares do not depend on
+how many processes there are; it is counted and listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import PIL.Image
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from nextgpt.data.corpus import Corpus, read_corpus
+from nextgpt.data.record import Broken, Dialogue, Direction, MediaFile, dialogue_of
+from nextgpt.errors import ConfigError, ConversationError, MediaError
+from nextgpt.message import Audio, Image, Medium, Video
+from nextgpt.model.encoding.base import Features
+from nextgpt.train.alignment import Example
+from nextgpt.train.settings import Mixing, SourceConfig
+
+POOL = 8
+"""Batches' worth of records that are drawn to choose one batch of neighbours in length."""
+TRIES = 100
+"""Records that a place in a batch tries before it gives up."""
+_MEDIUM_CHARACTERS = 30
+"""What a medium counts for beside words when lengths are compared."""
+_STAND_INS: dict[str, Medium] = {
+    "image": Image(PIL.Image.new("RGB", (1, 1))),
+    "audio": Audio(np.zeros((1, 1), dtype=np.float32), 16_000),
+    "video": Video(np.zeros((1, 1, 1, 3), dtype=np.uint8), 8.0),
+}
+
+Recall = Callable[[Dialogue], "Known"]
+"""What a cache knows of a dialogue. Raises :class:`MediaError` where it knows a medium for broken."""
+Check = Callable[[Example], None]
+"""Raises :class:`ConversationError` for an example that the model cannot hear."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A corpus that was read, as dialogues."""
+
+    name: str
+    corpus: Corpus
+    weight: float
+    directions: tuple[Direction, ...]
+
+    def __len__(self) -> int:
+        return len(self.corpus.records) * len(self.directions)
+
+    def dialogue(self, index: int) -> Dialogue:
+        """A dialogue by its number; pairs are numbered once for each direction."""
+        number, direction = divmod(index, len(self.directions))
+        return dialogue_of(self.corpus.records[number], self.directions[direction])
+
+
+def read_sources(configs: dict[str, SourceConfig], directions: tuple[Direction, ...]) -> tuple[Source, ...]:
+    """Read all corpora. Raises :class:`ConfigError` where one cannot be read."""
+    if not configs:
+        raise ConfigError("sources is empty; expected at least one corpus, for example sources.cc3m.path. Name one.")
+    return tuple(
+        Source(
+            name,
+            read_corpus(config.path, format=config.format, media=config.media, limit=config.limit),
+            config.weight,
+            (config.direction,) if config.direction else directions,
+        )
+        for name, config in configs.items()
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What was computed of a dialogue before: features of what is given, conditions of what is made."""
+
+    features: tuple[Features, ...]
+    targets: tuple[Float[Tensor, "Q C"], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """An example with its given media, decoded, or with what is known of them."""
+
+    key: str
+    example: Example
+    made: tuple[tuple[str, str], ...]
+    """Modality and caption of each medium that the assistant makes."""
+    given: tuple[Medium, ...] = ()
+    known: Known | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A process's share of one step."""
+
+    items: tuple[Item, ...]
+    broken: tuple[Broken, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the examples."""
+        return tuple(item.key for item in self.items)
+
+    def split(self, size: int) -> list[Batch]:
+        """Parts of at most ``size`` examples."""
+        return [Batch(self.items[start : start + size]) for start in range(0, len(self.items), size)]
+
+
+def example_of(dialogue: Dialogue, given: Sequence[Medium] | None) -> Example:
+    """A dialogue as an example. Stand-ins take the place of what is made, whose captions say what to learn, and of what
+    is given where ``given`` is None, since its features are known."""
+    places = {id(part): index for index, part in enumerate(dialogue.made)}
+    remaining = iter(given or ())
+
+    def opened(part: MediaFile) -> Medium:
+        if id(part) in places or given is None:
+            return replace(_STAND_INS[part.modality])  # edits are told apart by identity
+        return next(remaining)
+
+    edits = frozenset(index for index, medium in enumerate(dialogue.made) if medium.is_edit)
+    return Example(dialogue.conversation(opened), tuple(medium.caption for medium in dialogue.made), edits)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws the batches of a run."""
+
+    sources: tuple[Source, ...]
+    batch_size: int
+    """Examples of one step, all processes together."""
+    seed: int
+    check: Check
+    mixing: Mixing = "examples"
+    """``batches``: one source a batch, so its modality alone; ``examples``: sources side by side."""
+    recall: Recall | None = None
+
+    def share(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """The share of one of ``world`` processes in a step: every ``world``-th example, so all are alike in length."""
+        broken: list[Broken] = []
+        items = [
+            self._item(dialogue, np.random.default_rng([self.seed, step, place]), broken)
+            for place, dialogue in enumerate(self.plan(step))
+            if place % world == rank
+        ]
+        return Batch(tuple(items), tuple(broken))
+
+    def plan(self, step: int) -> list[Dialogue]:
+        """The dialogues of a step: a pool is drawn and sorted by length, and one batch of it taken."""
+        rng = np.random.default_rng([self.seed, step])
+        source = self._source(rng) if self.mixing == "batches" else None
+        pool = [self._draw(rng, source) for _ in range(self.batch_size * POOL)]
+        start = int(rng.integers(POOL)) * self.batch_size
+        return sorted(pool, key=_length)[start : start + self.batch_size]
+
+    def _source(self, rng: np.random.Generator) -> Source:
+        weights = np.array([source.weight for source in self.sources])
+        return self.sources[int(rng.choice(len(self.sources), p=weights / weights.sum()))]
+
+    def _draw(self, rng: np.random.Generator, source: Source | None = None) -> Dialogue:
+        source = source or self._source(rng)
+        return source.dialogue(int(rng.integers(len(source))))
+
+    def _item(self, dialogue: Dialogue, rng: np.random.Generator, broken: list[Broken]) -> Item:
+        for _ in range(TRIES):
+            try:
+                return self._ready(dialogue)
+            except (MediaError, ConversationError) as error:
+                broken.append(Broken(dialogue.key, str(error)))
+                dialogue = self._draw(rng)
+        raise ConfigError(
+            f"{TRIES} records in a row are broken (the last, {broken[-1].key}: {broken[-1].reason}); expected some "
+            "that can be read. Run nextgpt data validate on the sources."
+        )
+
+    def _ready(self, dialogue: Dialogue) -> Item:
+        for medium in dialogue.made:
+            if not medium.caption:
+                raise MediaError(f"{medium.name} is made by the assistant and has no caption; expected one. Add it.")
+        made = tuple((medium.modality, medium.caption) for medium in dialogue.made)
+        known = self.recall(dialogue) if self.recall else None
+        given = None if known else tuple(medium.open() for medium in dialogue.given)
+        example = example_of(dialogue, given)
+        self.check(example)
+        return Item(dialogue.key, example, made, given or (), known)
+
+
+def _length(dialogue: Dialogue) -> int:
+    return len(dialogue.text) + _MEDIUM_CHARACTERS * (len(dialogue.given) + len(dialogue.made))
+
+
+class _Steps(Dataset):
+    """Steps as a dataset, so that workers of torch decode those that come next."""
+
+    def __init__(self, sampler: Sampler, rank: int, world: int, steps: int) -> None:
+        self.sampler, self.rank, self.world, self.steps = sampler, rank, world, steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.sampler.share(step, self.rank, self.world)
+
+
+def shares(sampler: Sampler, *, first: int, steps: int, rank: int, world: int, workers: int) -> Iterator[Batch]:
+    """The shares of one process from step ``first`` on, in order, decoded in ``workers`` other processes."""
+    dataset = _Steps(sampler, rank, world, steps)
+    yield from DataLoader(
+        dataset,
+        sampler=range(first, steps),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        multiprocessing_context="fork" if workers else None,
+    )

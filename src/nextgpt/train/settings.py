@@ -1,0 +1,44 @@
+"""What recipes on corpora say beside :class:`~nextgpt.train.fit.FitConfig`: sources, and how a run is spread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Direction = Literal["described", "drawn"]
+Mixing = Literal["examples", "batches"]
+Sharding = Literal["none", "fsdp2"]
+
+
+class SourceConfig(BaseModel):
+    """One corpus of a training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Path
+    format: str | None = None
+    """A name of :data:`nextgpt.data.formats.FORMATS`; None tells it by the file."""
+    media: Path | None = None
+    """Where its media lie; None: beside the file."""
+    weight: float = 1.0
+    """How often it is drawn from, beside the others."""
+    direction: Direction | None = None
+    """Whether pairs are described or drawn; None: as the stage needs it, both in turn where it needs both."""
+    limit: int | None = None
+    """Take the first rows only."""
+
+
+class EngineConfig(BaseModel):
+    """How a run is carried out; none of it changes what is learned, up to rounding."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workers: int = 2
+    """Processes beside each training process that decode media; 0 decodes in line."""
+    micro_batch: int | None = None
+    """Examples that go through the model at once; gradients of several are added up. None: a process's whole share."""
+    sharding: Sharding = "none"
+    """``fsdp2`` shards the frozen LLM over the processes."""
+    keep_checkpoints: int = 2

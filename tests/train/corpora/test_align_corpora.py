@@ -1,0 +1,227 @@
+"""Alignment on corpora: what is trained, what is drawn, what is broken, and stopping and going on."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from nextgpt import NextGPT
+from nextgpt.config import read_config
+from nextgpt.errors import ConfigError
+from nextgpt.model.tensors import read_tensors
+from nextgpt.model.weights import WEIGHTS_FILE
+from nextgpt.testing import picture
+from nextgpt.train.align_corpora import align_on_corpora, begin, check_length, conditioners_of, sources_of
+from nextgpt.train.alignment import alignment_loss, prepare
+from nextgpt.train.corpora import Batch, Sampler
+from nextgpt.train.fit import Divergence
+from nextgpt.train.hearing import hear
+from nextgpt.train.objective import AlignmentObjective, ready
+from nextgpt.train.outline import outline
+from nextgpt.train.recipe import CorporaRecipe
+from nextgpt.train.stage import STAGES
+
+Make = Callable[..., CorporaRecipe]
+Losses = Callable[[CorporaRecipe], list[float]]
+TRAINED = {
+    "encoding-alignment": ("input_projection.",),
+    "decoding-alignment": ("output_projections.", "signals."),
+    "instruction-tuning": ("input_projection.", "output_projections.", "signals.", "lora."),
+}
+
+
+def sampler(recipe: CorporaRecipe, **settings: object) -> Sampler:
+    values = {"batch_size": recipe.fit.batch_size, "seed": 0, "check": lambda example: None} | settings
+    return Sampler(sources_of(recipe), **values)
+
+
+@pytest.mark.parametrize("stage", TRAINED)
+def test_a_stage_trains_what_it_names_and_the_model_that_is_written_answers(
+    stage: str, recipe: Make, initial: Path
+) -> None:
+    settings = recipe(stage)
+    assert align_on_corpora(settings)
+    before, after = (read_tensors(folder / WEIGHTS_FILE) for folder in (initial, settings.model))
+    changed = {name for name, value in after.items() if name not in before or not torch.equal(value, before[name])}
+    assert {part for part in TRAINED[stage] if any(name.startswith(part) for name in changed)} == set(TRAINED[stage])
+    assert all(name.startswith(TRAINED[stage]) for name in changed)
+    for part in ("encoder/model.safetensors", "llm/model.safetensors"):
+        assert (settings.model / part).read_bytes() == (initial / part).read_bytes()
+    assert NextGPT.from_pretrained(settings.model).chat(["What is this?", picture()]).parts is not None
+
+
+def test_the_loss_falls(recipe: Make, losses: Losses) -> None:
+    settings = recipe("decoding-alignment", fit={"steps": 30, "batch_size": 8})
+    align_on_corpora(settings)
+    curve = losses(settings)
+    assert sum(curve[-5:]) < 0.9 * sum(curve[:5])
+
+
+def test_stages_build_on_one_another(recipe: Make) -> None:
+    first = recipe("instruction-tuning", name="first")
+    align_on_corpora(first)
+    second = recipe("decoding-alignment", name="second", initial=str(first.model))
+    align_on_corpora(second)
+    before, after = (read_tensors(r.model / WEIGHTS_FILE) for r in (first, second))
+    assert read_config(second.model).llm.lora == first.lora
+    assert all(torch.equal(after[name], value) for name, value in before.items() if name.startswith("lora."))
+
+
+def test_what_is_broken_is_listed_and_replaced(recipe: Make) -> None:
+    settings = recipe("encoding-alignment", fit={"steps": 12})
+    align_on_corpora(settings)
+    listed = [json.loads(line) for line in (settings.work / "broken-0.jsonl").read_text().splitlines()]
+    assert [row["key"] for row in listed] == ["image-bad"] and "cannot be decoded" in listed[0]["reason"]
+
+
+def test_the_decoding_side_opens_nothing_that_is_made(recipe: Make) -> None:
+    drawn = sampler(recipe("decoding-alignment"), batch_size=32).share(0)
+    assert not drawn.broken
+    assert all(not item.given for item in drawn.items if item.made)
+
+
+def test_shares_of_processes_are_the_batch_of_one(recipe: Make) -> None:
+    whole = sampler(recipe("encoding-alignment"), batch_size=8)
+    for step in range(4):
+        shares = [whole.share(step, rank, 2).keys for rank in range(2)]
+        assert [key for pair in zip(*shares, strict=True) for key in pair] == list(whole.share(step).keys)
+
+
+def test_sources_are_drawn_by_weight(recipe: Make, corpora: Path) -> None:
+    sources = {
+        "image": {"path": corpora / "image.json", "weight": 3},
+        "audio": {"path": corpora / "audio.json", "weight": 1},
+        "video": {"path": corpora / "video.json", "weight": 0},
+    }
+    drawn = sampler(recipe("decoding-alignment", sources=sources), batch_size=64)
+    kinds = Counter(medium.modality for step in range(4) for d in drawn.plan(step) for medium in d.made)
+    assert kinds["image"] > 2 * kinds["audio"] > 0 and not kinds["video"]
+
+
+def test_batches_of_one_source_hold_one_modality(recipe: Make) -> None:
+    drawn = sampler(recipe("decoding-alignment"), mixing="batches", batch_size=8)
+    kinds = [{medium.modality for d in drawn.plan(step) for medium in d.made} for step in range(12)]
+    assert all(len(found) <= 1 for found in kinds) and len(set().union(*kinds)) == 3
+
+
+def test_neighbours_in_length_share_a_batch(recipe: Make) -> None:
+    drawn = sampler(recipe("decoding-alignment"), batch_size=8)
+    spans = [[len(d.text) for d in drawn.plan(step)] for step in range(20)]
+    assert sum(max(span) - min(span) for span in spans) / 20 < 0.5 * (max(map(max, spans)) - min(map(min, spans)))
+
+
+@pytest.mark.parametrize("stage", TRAINED)
+def test_losses_are_those_of_the_alignment(stage: str, recipe: Make) -> None:
+    settings = recipe(stage)
+    model = begin(settings)
+    prepare(model, STAGES[stage], settings.lora)
+    drawn = sampler(settings, batch_size=12).share(0)
+    conditioners = conditioners_of(settings, model)
+    (batch,) = ready(iter([drawn]), model.encoder.encode, conditioners, has_targets=True)
+    found = AlignmentObjective(model, STAGES[stage])(batch)
+    features = [f for item in batch.items for f in item.known.features]
+
+    def targets(modality: str, captions: list[str]) -> torch.Tensor:
+        return conditioners[modality](captions).clone()
+
+    expected = alignment_loss(
+        model, [item.example for item in batch.items], features=features, stage=STAGES[stage], targets=targets
+    )
+    assert found.keys() == expected.keys() - {"loss"}
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name])
+
+
+def test_text_before_the_first_signal_token_needs_no_gradient_and_the_gradients_are_the_same(recipe: Make) -> None:
+    settings = recipe("decoding-alignment")
+    gradients = []
+    for is_plain in (True, False):
+        model = begin(settings)
+        prepare(model, STAGES["decoding-alignment"], settings.lora)
+        objective = AlignmentObjective(model, STAGES["decoding-alignment"])
+        drawn = sampler(settings, batch_size=6).share(1)
+        (batch,) = ready(iter([drawn]), model.encoder.encode, conditioners_of(settings, model), has_targets=True)
+        if is_plain:
+            model.input_projection.requires_grad_(True)  # as if something before were trained
+        sum(objective(batch).values()).backward()
+        trained = {name: p for name, p in model.named_parameters() if not name.startswith("input_projection")}
+        gradients.append({name: p.grad for name, p in trained.items() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys() and gradients[0]
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_nothing_is_kept_of_what_stands_before_the_first_signal_token(recipe: Make) -> None:
+    settings = recipe("decoding-alignment")
+    model = begin(settings)
+    prepare(model, STAGES["decoding-alignment"], settings.lora)
+    drawn = sampler(settings, batch_size=4, mixing="batches").share(2)
+    prompts = [model.llm.weave(item.example.conversation, is_answering=False) for item in drawn.items]
+    first = min(i for p in prompts for i, t in enumerate(p.token_ids) if t >= model.llm.signals.ids.first_id)
+    heard: list[bool] = []
+    layer = model.llm.transformer.model.layers[0]
+    layer.register_forward_hook(lambda module, given, out: heard.append((given[0].shape[1], given[0].requires_grad)))
+    hear(model, prompts, [])
+    assert heard[0] == (first, False) and heard[1][1]
+
+
+def test_words_are_counted_as_the_loss_counts_them(recipe: Make) -> None:
+    settings = recipe("instruction-tuning")
+    model = begin(settings)
+    objective = AlignmentObjective(model, STAGES["instruction-tuning"])
+    drawn = sampler(settings, batch_size=12).share(0)
+    whole = objective.terms(drawn)
+    parts = [objective.terms(part) for part in drawn.split(5)]
+    assert len(parts) == 3
+    assert all(sum(part.get(name, 0) for part in parts) == count for name, count in whole.items())
+
+
+def test_micro_batches_give_the_same_curve(recipe: Make, losses: Losses) -> None:
+    whole = recipe("instruction-tuning", name="whole", fit={"batch_size": 6})
+    parts = recipe("instruction-tuning", name="parts", fit={"batch_size": 6}, engine={"workers": 0, "micro_batch": 2})
+    align_on_corpora(whole)
+    align_on_corpora(parts)
+    assert losses(parts) == pytest.approx(losses(whole), rel=1e-4)
+
+
+def test_workers_give_the_same_curve_as_none(recipe: Make, losses: Losses) -> None:
+    inline = recipe("encoding-alignment", name="inline")
+    workers = recipe("encoding-alignment", name="workers", engine={"workers": 1})
+    align_on_corpora(inline)
+    align_on_corpora(workers)
+    assert losses(workers) == losses(inline)
+
+
+def test_an_example_that_is_too_long_is_broken(recipe: Make) -> None:
+    settings = recipe("encoding-alignment")
+    model = begin(settings)
+    drawn = sampler(settings, check=lambda example: check_length(model, 30, example))
+    found = [drawn.share(step) for step in range(6)]
+    assert any("expected at most max_tokens, 30" in fault.reason for batch in found for fault in batch.broken)
+    assert all(isinstance(batch, Batch) and len(batch.items) == 4 for batch in found)
+
+
+def test_sources_that_are_broken_throughout_say_so(recipe: Make, tmp_path: Path) -> None:
+    (tmp_path / "all.json").write_text('[{"image_name": "missing.jpg", "caption": "gone"}]')
+    settings = recipe("encoding-alignment", sources={"all": {"path": tmp_path / "all.json"}})
+    with pytest.raises(ConfigError, match="100 records in a row are broken"):
+        align_on_corpora(settings)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_examples_named(recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = recipe("encoding-alignment")
+    broken = torch.tensor(float("nan"))
+    monkeypatch.setattr(AlignmentObjective, "forward", lambda self, share: {"words": broken})
+    with pytest.raises(Divergence, match="at step 0, with the examples"):
+        align_on_corpora(settings)
+
+
+def test_a_dry_run_counts_what_is_trained(recipe: Make) -> None:
+    shares = {share.part: share for share in outline(recipe("decoding-alignment"))}
+    assert shares["signal_tokens"].trained and shares["output_projection.image"].trained
+    assert not shares["input_projection"].trained and not shares["llm"].trained and shares["encoder"].frozen
