@@ -165,3 +165,30 @@ def write_broken(broken: tuple[Broken, ...], path: Path) -> None:
 
     with writing(path):
         path.write_text("".join(json.dumps(asdict(fault)) + "\n" for fault in broken), encoding="utf-8")
+
+
+@app.command()
+def cache(
+    recipe: Annotated[Path, Argument(metavar="RECIPE.yaml", help="A training on corpora that names a cache.")],
+    overrides: Annotated[list[str] | None, Argument(metavar="[KEY.SUB=VALUE]...", help="Other settings.")] = None,
+) -> None:
+    """Compute features and targets of a training once; goes on where it broke off, refuses what is stale.
+
+    Under torchrun every process computes every n-th shard.
+    """
+    import os
+
+    from nextgpt.cli.loading import keep_libraries_quiet
+
+    keep_libraries_quiet()
+    from nextgpt.cli.stages import stages
+    from nextgpt.errors import ConfigError
+    from nextgpt.train.cache import build_cache
+    from nextgpt.train.recipe import CorporaRecipe, read_recipe
+
+    settings = read_recipe(recipe, overrides or [])
+    if not isinstance(settings, CorporaRecipe):
+        raise ConfigError(f"{recipe} is of the kind {settings.kind}; expected corpora. Others draw what they need.")
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    with stages() as tell:
+        echo(f"wrote {build_cache(settings, rank=rank, world=world, tell=tell)}")
