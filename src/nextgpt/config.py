@@ -80,8 +80,8 @@ class GroupingConfig(Config):
     def _has_groups_for_its_stages(self) -> GroupingConfig:
         if len(self.blocks) != len(self.groups) + 2:
             raise ValueError(
-                f"{len(self.blocks)} stages of blocks came with {len(self.groups)} number of groups; expected two fewer "
-                "groups than stages, as K ends the stage before the last. Give both for the same stages"
+                f"{len(self.blocks)} stages of blocks came with {len(self.groups)} number of groups; expected two "
+                "fewer groups than stages, as K ends the stage before the last. Give both for the same stages"
             )
         return self
 
@@ -133,7 +133,7 @@ class ModelConfig(Config):
 
     name: str = "nextgpt"
     quirks: Literal["nextgpt_2023"] | None = None
-    """Habits of the official code that its published weights depend on, all at once; see :mod:`nextgpt.model.quirks`."""
+    """Habits of the official code that its weights depend on, all at once; see :mod:`nextgpt.model.quirks`."""
     encoder: PartSource
     llm: LanguageModelConfig
     input_projection: InputProjectionConfig

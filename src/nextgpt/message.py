@@ -226,8 +226,8 @@ class Message:
         for part in parts:
             if not isinstance(part, Part):
                 raise ConversationError(
-                    f"A message holds a {type(part).__name__}; expected str, Text, Image, Audio, Video, Depth, Thermal or Imu. "
-                    "Open files with Image.open, Audio.open and the like."
+                    f"A message holds a {type(part).__name__}; expected str, Text, Image, Audio, Video, Depth, "
+                    "Thermal or Imu. Open files with Image.open, Audio.open and the like."
                 )
         return cls(role, parts)
 

@@ -47,6 +47,14 @@ def test_a_diffusers_folder_of_pickles_is_read_after_conversion(tmp_path):
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
+def test_the_condition_of_the_empty_caption_is_kept_beside_a_synthesizer(tmp_path):
+    folder = write_tiny_zeroscope(tmp_path / "video")
+    (folder / "negative_condition.safetensors").unlink()
+    assert main(["convert", "negative", str(folder)]) == 0
+    synthesizer = load_synthesizer(folder, "video")
+    assert synthesizer.parts.negative_condition.shape == synthesizer.condition_shape
+
+
 def test_an_llm_in_several_pickles_keeps_its_parts_and_loses_old_buffers(tmp_path):
     source = llama(tmp_path / "llm")
     tensors = load_file(source / "model.safetensors")

@@ -10,9 +10,15 @@ from typer import Argument, Option
 def bench(
     model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
     runs: Annotated[int, Option(min=1, help="Runs a row; medians are shown.")] = 5,
+    random_weights: Annotated[
+        bool, Option("--random-weights", help="Needs no weights: the real shapes, one part in memory at a time.")
+    ] = False,
+    device: Annotated[str, Option(help="With --random-weights: cpu or cuda.")] = "cpu",
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure speed and memory of a model as ratios against a plain use of the stock libraries."""
+    if random_weights:
+        return _bench_random(model, device, json)
     from nextgpt.cli.loading import keep_libraries_quiet
     from nextgpt.cli.output import print_json
     from nextgpt.cli.stages import stages
@@ -31,3 +37,23 @@ def bench(
     else:
         results = run()
         print(as_table(results.model, results.machine, results.rows), end="")
+
+
+def _bench_random(model: str, device: str, json: bool) -> None:
+    from nextgpt.cli.loading import keep_libraries_quiet
+    from nextgpt.cli.output import print_json
+    from nextgpt.cli.stages import stages
+
+    keep_libraries_quiet()
+    from nextgpt.bench.random_weights import TurnCost, as_table, bench_random
+    from nextgpt.model.folder import locate
+    from nextgpt.presets import PRESETS
+
+    def run() -> TurnCost:
+        with stages() as tell:
+            return bench_random(model, PRESETS.get(model) or locate(model), device=device, tell=tell)
+
+    if json:
+        print_json(lambda: run().as_values())
+    else:
+        print(as_table(run()), end="")

@@ -83,3 +83,17 @@ def folder(
 
     converted = convert_folder(source, folder)
     echo(f"{len(converted)} files converted ({', '.join(converted) or 'none'}). Written to {folder}.")
+
+
+@app.command()
+def negative(
+    folder: Annotated[Path, Argument(metavar="DIR", help="A synthesizer, a diffusers folder with its text encoder.")],
+) -> None:
+    """Keep a synthesizer's condition of the empty caption beside it, so that guidance needs no text encoder."""
+    from nextgpt.cli.loading import keep_libraries_quiet
+
+    keep_libraries_quiet()
+    from nextgpt.model.synthesis.text_encoding import add_negative_condition
+
+    add_negative_condition(folder)
+    echo(f"Written to {folder}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def models() -> None:
-    """List what MODEL can be: embedded models, presets with what they need, and what a folder or a Hub id serves for."""
+    """List what MODEL can be: embedded models, presets with what they need, a folder, a Hub id."""
     from rich.table import Table
 
     from nextgpt.cli.output import print_table

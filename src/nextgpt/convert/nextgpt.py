@@ -240,7 +240,7 @@ def _add_tokens(folder: Path, tokens: tuple[str, ...], vocabulary_size: int) -> 
     ids = tokenizer.convert_tokens_to_ids(list(tokens))
     if ids != list(range(vocabulary_size, vocabulary_size + len(tokens))):
         raise ModelError(
-            f"The tokenizer gives {', '.join(tokens)} the ids {ids}; expected them from {vocabulary_size} on, where the "
-            "checkpoint has their rows. Name the LLM with the tokenizer that it was trained with."
+            f"The tokenizer gives {', '.join(tokens)} the ids {ids}; expected them from {vocabulary_size} on, where "
+            "the checkpoint has their rows. Name the LLM with the tokenizer that it was trained with."
         )
     tokenizer.save_pretrained(folder)

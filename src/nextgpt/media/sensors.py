@@ -57,7 +57,7 @@ def read_thermal(source: Source, *, limits: MediaLimits = MediaLimits()) -> Ther
     if bits == 8:
         return Thermal((values / 255).astype(np.float32))
     low, high = float(values.min()), float(values.max())
-    if values.dtype.kind == "f" and 0 <= low and high <= 1:
+    if values.dtype.kind == "f" and low >= 0 and high <= 1:
         return Thermal(values.astype(np.float32))
     return Thermal(((values - low) / max(high - low, 1e-12)).astype(np.float32))
 
@@ -177,4 +177,4 @@ def _is_number(word: str) -> bool:
 
 def _check_finite(values: np.ndarray, name: str) -> None:
     if not np.isfinite(values).all():
-        raise refusal(name, "holds values that are no numbers (nan or inf)", "numbers", "Write 0 where nothing is known.")
+        raise refusal(name, "holds values that are no numbers (nan or inf)", "numbers", "Write 0 where unknown.")

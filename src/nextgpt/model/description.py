@@ -146,15 +146,23 @@ def build_llm(folder: Path) -> nn.Module:
 
 
 def _synthesizer(modality: str, home: _Home) -> Iterator[PartDescription]:
-    from nextgpt.model.synthesis.folder import part_class, read_index, read_json
+    from nextgpt.model.synthesis.folder import read_index, read_json
 
     index = read_index(home.folder)
     for name in SYNTHESIS_PARTS:
         if name in index:
             config = read_json(home.folder / name / "config.json")
-            with torch.device("meta"):
-                module = _from_config(part_class(index[name], where=home.folder), home.folder / name, config)
+            module = build_part(home.folder, name, index[name])
             yield home.describe(f"{modality}.{name}", module, home.folder / name, config)
+
+
+def build_part(folder: Path, name: str, class_name: str) -> nn.Module:
+    """A part of a diffusers folder without content, by its config alone. Raises :class:`ModelError`."""
+    from nextgpt.model.synthesis.folder import part_class, read_json
+
+    config = read_json(folder / name / "config.json")
+    with torch.device("meta"):
+        return _from_config(part_class(class_name, where=folder), folder / name, config)
 
 
 def _from_config(kind: Any, folder: Path, config: dict[str, Any]) -> nn.Module:
@@ -163,16 +171,21 @@ def _from_config(kind: Any, folder: Path, config: dict[str, Any]) -> nn.Module:
     return kind.from_config(config) if config_class is None else kind(config_class.from_pretrained(folder))
 
 
-def _home(name: str, source: PartSource, folder: Path) -> _Home:
-    """Where a part's configs are: in the model's folder, as presets have them, or fetched from the Hub without weights."""
+def part_folder(name: str, source: PartSource, folder: Path) -> Path:
+    """Where a part's configs are: in the model's folder, as presets have them, or fetched from the Hub alone."""
     from nextgpt.model.parts import fetch, find_folder
 
     if source.hub is None:
-        part = find_folder(source, folder)
+        return find_folder(source, folder)
+    carried = folder / name
+    return carried if carried.is_dir() else fetch(source.hub, source.revision, only=("*.json", "README.md"))
+
+
+def _home(name: str, source: PartSource, folder: Path) -> _Home:
+    """A part's configs, and what its card says."""
+    part = part_folder(name, source, folder)
+    if source.hub is None:
         return _Home(part, _from_card("source", part) or f"{source.path}/", _licence(part, folder))
-    part = folder / name
-    if not part.is_dir():
-        part = fetch(source.hub, source.revision, only=("*.json", "README.md"))
     version = f"@{source.revision}" if source.revision else ""
     return _Home(part, source.hub + version, _licence(part))
 

@@ -1,0 +1,86 @@
+"""The real shapes with random weights: every part works once, without weights on disk, and only one is in memory."""
+
+from __future__ import annotations
+
+import gc
+import json
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+from nextgpt.bench import random_weights
+from nextgpt.bench.filling import filled
+from nextgpt.bench.random_weights import as_table, bench_random
+from nextgpt.cli.app import main
+from nextgpt.config import read_config, write_config
+from nextgpt.testing import (
+    write_tiny_audioldm,
+    write_tiny_model,
+    write_tiny_stable_diffusion,
+    write_tiny_zeroscope,
+)
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory):
+    """A tiny model with the paper's kinds of synthesizers, its weights removed."""
+    folder = write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+    config = read_config(folder)
+    rows = dict(config.synthesizers)
+    writers = (
+        ("image", write_tiny_stable_diffusion, 77),
+        ("audio", write_tiny_audioldm, 1),
+        ("video", write_tiny_zeroscope, 77),
+    )
+    for modality, write, queries in writers:
+        write(folder / f"{modality}-2")
+        projection = rows[modality].output_projection.model_copy(update={"queries": queries, "condition_width": 16})
+        source = rows[modality].source.model_copy(update={"path": f"{modality}-2"})
+        rows[modality] = rows[modality].model_copy(update={"source": source, "output_projection": projection})
+    write_config(config.model_copy(update={"synthesizers": rows}), folder)
+    for path in folder.rglob("*.safetensors"):
+        path.unlink()
+    return folder
+
+
+def test_every_part_works_once_without_weights(configs):
+    turn = bench_random("tiny", configs)
+    assert [part.name for part in turn.parts] == [
+        "encoder", "llm", *(f"{m}.{part}" for m in ("image", "audio", "video") for part in ("denoiser", "decoder"))
+    ]  # fmt: skip
+    assert all(part.parameters > 0 and part.run_s > 0 and part.floor_s > 0 for part in turn.parts)
+    assert turn.parts[1].dtype == "bfloat16"
+    assert turn.parts[1].weights_gb == pytest.approx(2 * turn.parts[1].parameters / 1e9)
+    assert "llm" in as_table(turn)
+
+
+def test_only_one_part_is_in_memory_at_a_time(configs, monkeypatch):
+    projections = ("LinearProjection", "QueryTransformer")
+    alive: list[weakref.ref] = []
+
+    def watched(build, dtype, device):
+        module = filled(build, dtype, device)
+        if type(module).__name__ not in projections:
+            gc.collect()
+            assert [ref for ref in alive if ref() is not None] == []
+            alive.append(weakref.ref(module))
+        return module
+
+    monkeypatch.setattr(random_weights, "filled", watched)
+    bench_random("tiny", configs)
+    assert len(alive) == 8
+
+
+def test_weights_are_random_and_norms_are_one():
+    module = filled(lambda: nn.Sequential(nn.Linear(2000, 2000), nn.LayerNorm(4)), torch.bfloat16, "cpu")
+    weight = module[0].weight
+    assert weight.dtype == torch.bfloat16 and 0.01 < weight.float().std() < 0.03
+    assert not module[0].bias.any() and bool((module[1].weight == 1).all())
+
+
+def test_the_command_prints_one_json_object(configs, capsys):
+    assert main(["bench", str(configs), "--random-weights", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["peak_gb"] > 0 and len(told["parts"]) == 8
