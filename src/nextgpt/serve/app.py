@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -62,7 +63,7 @@ def create_app(
             yield
         finally:
             logger.info("stopping: %d answers are being made", engine.waiting)
-            engine.close(wait_s=SHUTDOWN_S)
+            await asyncio.to_thread(engine.close, wait_s=SHUTDOWN_S)  # films that are jobs go on meanwhile
             service.close()
 
     app = FastAPI(title="NExT-GPT", lifespan=lifespan, redoc_url=None, summary="Any mix of modalities in and out.")

@@ -14,7 +14,7 @@ UVICORN = {
     "access_log": False,
     "server_header": False,
     "timeout_keep_alive": 15,
-    "timeout_graceful_shutdown": 30,
+    "timeout_graceful_shutdown": 20,
     "h11_max_incomplete_event_size": 2**16,
 }
 """How every server of ours is run: quiet, nameless, and done with connections that say nothing."""
