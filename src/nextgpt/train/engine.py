@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -184,7 +185,10 @@ def _is_finite(value: float) -> bool:
 
 @contextmanager
 def _stopping() -> Iterator[Callable[[], bool]]:
-    """Yield what tells whether SIGTERM came; it then ends no process by itself."""
+    """Yield what tells whether SIGTERM came; it then ends no process by itself. Only a main thread can be told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
     asked: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
     try:
