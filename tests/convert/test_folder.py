@@ -21,7 +21,8 @@ def as_pickles(folder):
     """What transformers and diffusers wrote before there was safetensors."""
     for path in list(folder.rglob("*.safetensors")):
         if path.name != "negative_condition.safetensors":
-            name = path.name.replace("model.safetensors", "pytorch_model.bin").replace("diffusion_pytorch_pytorch", "diffusion_pytorch")
+            is_diffusers = path.name.startswith("diffusion")
+            name = "diffusion_pytorch_model.bin" if is_diffusers else "pytorch_model.bin"
             torch.save(load_file(path), path.with_name(name))
             path.unlink()
     return folder

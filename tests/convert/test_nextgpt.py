@@ -19,7 +19,12 @@ from nextgpt.config import read_config
 from nextgpt.convert import convert_imagebind, convert_nextgpt
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.model.weights import trained_tensors
-from nextgpt.testing import tiny_tokenizer, write_tiny_audioldm, write_tiny_stable_diffusion, write_tiny_zeroscope
+from nextgpt.testing import (
+    tiny_tokenizer,
+    write_tiny_audioldm,
+    write_tiny_stable_diffusion,
+    write_tiny_zeroscope,
+)
 
 WIDTH, LAYERS, RANK = 16, 2, 4
 HUMAN = "llama_model.base_model.model."
@@ -107,7 +112,9 @@ def delta(vocabulary):
         "llama_proj.weight": torch.randn(WIDTH, 8),
         "llama_proj.bias": torch.randn(WIDTH),
         **mappers({
-            "image": "gen_text_hidden_fcs.0", "video": "gen_text_hidden_fcs_video.0", "audio": "gen_text_hidden_fcs_audio.0"
+            "image": "gen_text_hidden_fcs.0",
+            "video": "gen_text_hidden_fcs_video.0",
+            "audio": "gen_text_hidden_fcs_audio.0",
         }),
         **lora(f"{HUMAN}model.", ".default.weight"),
         f"{HUMAN}model.embed_tokens.weight": torch.randn(vocabulary + 38, WIDTH),
@@ -287,8 +294,22 @@ def run_2024(vocabulary, tmp_path):
     return run
 
 
-def test_the_files_of_2024_are_placed_and_later_stages_win(run_2024, parts, imagebind, vocabulary, tmp_path):
-    done = convert(run_2024, parts, imagebind, tmp_path / "model")
+@pytest.fixture
+def imagebind_of_patches(imagebind, tiny_imagebind, tmp_path):
+    convert_imagebind(tmp_path / "imagebind_huge.pth", tmp_path / "patches", has_patches=True, config=tiny_imagebind)
+    return tmp_path / "patches"
+
+
+def test_an_encoder_of_the_other_version_stops_it(run_2024, parts, imagebind, tmp_path):
+    with pytest.raises(ModelError, match="gives pooled; a checkpoint of 2024 was trained on patches.*with --patches"):
+        convert(run_2024, parts, imagebind, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_files_of_2024_are_placed_and_later_stages_win(
+    run_2024, parts, imagebind_of_patches, vocabulary, tmp_path
+):
+    done = convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
     assert done.layout == "2024"
     ours = load_file(tmp_path / "model" / "nextgpt.safetensors")
     assert torch.equal(ours["input_projection.layers.shared.bias"], torch.ones(WIDTH))

@@ -27,11 +27,15 @@ def imagebind(
     tokenizer: Annotated[
         Path | None, Option(metavar="FILE", help="CLIP's tokenizer.json, if texts are to be encoded.")
     ] = None,
+    patches: Annotated[
+        bool, Option("--patches", help="Give a vector for each patch, as the paper's later version does.")
+    ] = False,
 ) -> None:
     """Write ImageBind-huge as an encoder's folder; any missing or unexpected key stops it."""
     from nextgpt.convert import convert_imagebind
 
-    echo(f"{convert_imagebind(weights, folder, tokenizer=tokenizer)} tensors placed, all of them. Written to {folder}.")
+    placed = convert_imagebind(weights, folder, tokenizer=tokenizer, has_patches=patches)
+    echo(f"{placed} tensors placed, all of them. Written to {folder}.")
 
 
 @app.command()

@@ -17,12 +17,18 @@ from nextgpt.model.tensors import check_tensors
 
 
 def convert_imagebind(
-    weights: Path, folder: Path, *, tokenizer: Path | None = None, config: EncoderConfig | None = None
+    weights: Path,
+    folder: Path,
+    *,
+    tokenizer: Path | None = None,
+    has_patches: bool = False,
+    config: EncoderConfig | None = None,
 ) -> int:
     """Write the published ImageBind as an encoder's folder; return how many tensors were placed.
 
     Args:
         tokenizer: ``tokenizer.json`` of CLIP (openai/clip-vit-large-patch14), without which texts cannot be read.
+        has_patches: Give a vector for each patch, as the later version of the paper does, not one for each medium.
         config: Sizes of another ImageBind; the published one's where ``None``.
 
     Raises:
@@ -32,6 +38,7 @@ def convert_imagebind(
     if tokenizer is not None and not tokenizer.is_file():
         raise ModelError(f"{tokenizer} is missing; expected CLIP's tokenizer.json. Check the path, or leave it out.")
     config = config or imagebind_huge()
+    config = config.model_copy(update={"features": "patches" if has_patches else config.features})
     tensors = read_pickle(weights)
     with torch.device("meta"):
         expected = ImageBind(config).state_dict()

@@ -35,6 +35,8 @@ class Layout:
     tokens: tuple[str, ...]
     """New tokens in the order of their ids; those before the signal tokens stay ordinary tokens of the LLM."""
     template: str
+    features: str
+    """What its encoder gives: ``pooled`` vectors or ``patches``."""
     preset: str
     """Whose design it has."""
 
@@ -68,6 +70,7 @@ LAYOUT_2023 = Layout(
     },
     tokens=("<Img>", "</Img>", *(token for row in SIGNAL_ORDER for token in row.signal_tokens)),
     template="nextgpt_7b_tiva_v0",
+    features="pooled",
     preset="paper",
 )
 """One file of what was trained, of any stage: stages 1 and 2 have no ``base_model.model`` and no LoRA."""
@@ -94,6 +97,7 @@ LAYOUT_2024 = Layout(
     },
     tokens=tuple(f"<{row.name}_{index:02d}>" for row in SIGNAL_ORDER for index in range(row.signal_count)),
     template="vicuna_v1.1",
+    features="patches",
     preset="paper-v2",
 )
 """A folder of up to four files; what a later stage saved again replaces what an earlier one saved."""

@@ -111,7 +111,7 @@ def _config(checkpoint: Checkpoint, imagebind: Path, synthesizers: Mapping[str, 
         quirks="nextgpt_2023" if layout.name == "2023" else None,
         encoder=PartSource(path=str(imagebind.resolve())),
         llm=LanguageModelConfig(source=PartSource(path="llm"), template=layout.template, lora=checkpoint.lora),
-        input_projection=InputProjectionConfig(encoder_width=read_encoder_config(imagebind).width),
+        input_projection=InputProjectionConfig(encoder_width=_encoder_width(imagebind, layout)),
         synthesizers={
             modality: SynthesizerConfig(
                 source=_synthesizer(modality, synthesizers, layout),
@@ -120,6 +120,18 @@ def _config(checkpoint: Checkpoint, imagebind: Path, synthesizers: Mapping[str, 
             for modality in MODALITIES
         },
     )
+
+
+def _encoder_width(folder: Path, layout: Layout) -> int:
+    """The width of an encoder that gives what the checkpoint was trained on."""
+    config = read_encoder_config(folder)
+    if config.features != layout.features:
+        option = " with --patches" if layout.features == "patches" else " without --patches"
+        raise ModelError(
+            f"The encoder in {folder} gives {config.features}; a checkpoint of {layout.name} was trained on "
+            f"{layout.features}. Convert ImageBind{option}."
+        )
+    return config.width
 
 
 def _synthesizer(modality: str, folders: Mapping[str, Path], layout: Layout) -> PartSource:
