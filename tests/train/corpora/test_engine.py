@@ -94,7 +94,7 @@ def test_a_request_to_stop_saves_exits_0_and_goes_on_bit_equal(recipe: Make, los
     stopped = recipe("encoding-alignment", name="stopped", fit={"steps": 400, "save_every": 1000})
     process = subprocess.Popen(command(stopped), env=environment(), stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
-        if " 3/400 " in line:
+        if "/400 " in line:
             process.send_signal(signal.SIGTERM)
             break
     process.stderr.read()
