@@ -13,7 +13,7 @@ from nextgpt.model.encoding import ImageBind
 from nextgpt.model.synthesis.text_encoding import TextConditioner
 from nextgpt.train import cache as caching
 from nextgpt.train.align_corpora import align_on_corpora
-from nextgpt.train.cache import MANIFEST, build_cache
+from nextgpt.train.cache import build_cache
 from nextgpt.train.recipe import CorporaRecipe
 
 Make = Callable[..., CorporaRecipe]
