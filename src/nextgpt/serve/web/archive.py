@@ -108,4 +108,6 @@ class _Source:
 
 
 def _refusal(came: str) -> ConversationError:
-    return ConversationError(f"The archive {came}; expected a conversation that was exported here. Choose another file.")
+    return ConversationError(
+        f"The archive {came}; expected a conversation that was exported here. Choose another file."
+    )

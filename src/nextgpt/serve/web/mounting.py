@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 from collections.abc import Callable
@@ -39,6 +40,7 @@ def install(app: FastAPI) -> None:
 
     service = app.state.service
     rooms = Rooms(most=1_000, keep_s=service.settings.file_s)
+    atexit.register(rooms.close)
     gradio.set_static_paths([rooms.folder])  # given out as they are, and gone with their room
     page = build_page(Talk(service, ENGLISH), rooms)
     gradio.mount_gradio_app(

@@ -28,7 +28,7 @@ class Room:
 
     id: str
     folder: Path
-    conversation: Conversation = Conversation()
+    conversation: Conversation = field(default_factory=Conversation)
     ticket: Ticket | None = None
     seen_s: float = field(default_factory=time.monotonic)
 
