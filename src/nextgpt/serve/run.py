@@ -41,6 +41,7 @@ def run(
     from nextgpt import NextGPT
     from nextgpt.serve.app import create_app
     from nextgpt.serve.engine import BatchingEngine, EngineSettings
+    from nextgpt.serve.web import MOUNT
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # words and media are made at the same time
@@ -49,5 +50,5 @@ def run(
         model,
         EngineSettings(max_running=max_running, max_waiting=max_waiting),
     )
-    app = create_app(engine, settings)
+    app = create_app(engine, settings, mount=[MOUNT])
     uvicorn.run(app, host=listen.host, port=listen.port, **UVICORN)
