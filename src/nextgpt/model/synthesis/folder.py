@@ -112,12 +112,21 @@ def write_folder(
     index["_class_name"] = pipeline
     for name, part in parts.items():
         part.save_pretrained(folder / name)
+        _forget_origin(folder / name / "config.json")
         index[name] = [_library(part), type(part).__name__]
     path.write_text(json.dumps(index, indent=2) + "\n")
     if settings is not None:
         (folder / SETTINGS_FILE).write_text(settings.model_dump_json(indent=2, exclude_unset=True) + "\n")
     if negative_condition is not None:
         write_negative_condition(folder, negative_condition)
+
+
+def _forget_origin(path: Path) -> None:
+    """Leave out where a part was read from, which diffusers writes down and nobody else can use."""
+    if path.is_file():
+        settings = read_json(path)
+        if settings.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def _library(part: object) -> str:

@@ -92,7 +92,9 @@ def _item(encoder: ImageBind, content: Content) -> Tensor:
     return _clip_of_sound(encoder, content) if isinstance(content, Sound) else encoder.preprocess(render(content))[0]
 
 
-def varied_sounds(items: Float[Tensor, "B 1 mels frames"], rng: np.random.Generator) -> Float[Tensor, "B 1 mels frames"]:
+def varied_sounds(
+    items: Float[Tensor, "B 1 mels frames"], rng: np.random.Generator
+) -> Float[Tensor, "B 1 mels frames"]:
     """The same sounds a little later, louder, noisier and with some bands silent.
 
     There are few hundred sounds; without this a tower knows them by heart, and no others.
