@@ -20,6 +20,7 @@ TINY = [
         for modality in ("image", "audio", "video")
     ),
     "lora={rank: 2, targets: [q_proj, v_proj]}",
+    "signals_begin_at={}",  # the tiny tokenizer has no such tokens
 ]
 
 

@@ -36,9 +36,9 @@ def read(prompt: Prompt) -> str:
 def test_media_of_the_user_become_slots_where_they_were_said():
     one, two = picture(1), picture(2)
     prompt = LLM.weave(Conversation().say(["a ", one, two, " b"]))
-    assert read(prompt) == "<|user|>a (slot)(slot) b<|end|><|assistant|>"
+    assert read(prompt) == "<|user|>a <|image|>(slot)<|close|><|image|>(slot)<|close|> b<|end|><|assistant|>"
     assert prompt.media == [one, two]
-    assert prompt.length(2) == len(prompt.keys(2)) == 1 + 2 + 2 * 2 + 2 + 2
+    assert prompt.length(2) == len(prompt.keys(2)) == len(prompt.token_ids) + 2 * 2
 
 
 def test_media_of_the_assistant_become_their_runs_of_signal_tokens():

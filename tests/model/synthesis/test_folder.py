@@ -176,10 +176,10 @@ def use(folder: Path) -> None:
 
 
 def test_a_part_that_was_read_and_written_again_does_not_say_where_it_was_read(families: Families, tmp_path: Path):
-    part = type(vae := families.open("stable diffusion").parts.autoencoder).from_pretrained(
-        families.folder("stable diffusion") / "vae"
-    )
-    assert str(families.folder("stable diffusion")) in part.config._name_or_path
+    from diffusers import AutoencoderKL
+
+    part = AutoencoderKL.from_pretrained(families.folder("stable diffusion") / "vae")
+    assert str(families.folder("stable diffusion")) in str(part.config._name_or_path)
     write_folder(tmp_path, {"vae": part})
     assert "_name_or_path" not in json.loads((tmp_path / "vae" / "config.json").read_text())
-    assert type(vae).load_config(tmp_path / "vae")["in_channels"] == 3
+    assert AutoencoderKL.load_config(tmp_path / "vae")["in_channels"] == 3

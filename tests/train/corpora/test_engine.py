@@ -30,7 +30,7 @@ PAPER = sorted((Path(__file__).parents[3] / "recipes" / "paper").glob("*.yaml"))
 def written(recipe: CorporaRecipe) -> Path:
     path = recipe.work.parent / "recipe.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(yaml.safe_load(recipe.model_dump_json(exclude_none=True))))
+    path.write_text(yaml.safe_dump(yaml.safe_load(recipe.model_dump_json(exclude_none=True)), sort_keys=False))
     return path
 
 

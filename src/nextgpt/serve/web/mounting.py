@@ -26,9 +26,9 @@ POLICY = (
 """Nothing from other machines. Gradio starts itself with inline scripts."""
 ELSEWHERE = re.compile(
     rb"<link[^>]*\shref=\"https?://[^\"]*\"[^>]*>|<script[^>]*\ssrc=\"https?://[^\"]*\"[^>]*>\s*</script>"
-    rb"|<meta[^>]*\scontent=\"https?://[^\"]*\"[^>]*>"
+    rb"|<meta[^>]*\scontent=\"https?://[^\"]*\"[^>]*>|<link rel=\"manifest\"[^>]*>"
 )
-"""Tags with which Gradio's page fetches fonts and scripts from other machines."""
+"""Tags with which Gradio's page fetches fonts and scripts from other machines, and a manifest that it does not mount."""
 
 
 def install(app: FastAPI) -> None:
@@ -59,6 +59,7 @@ def install(app: FastAPI) -> None:
     mounted = app.router.routes[-1]
     assert isinstance(mounted, Mount) and mounted.path == PATH, "Gradio mounts its app last"
     mounted.app = OwnOnly(mounted.app)
+    app.add_route("/favicon.ico", lambda request: RedirectResponse(f"{PATH}/favicon.ico"), include_in_schema=False)
     app.add_route("/", lambda request: RedirectResponse(f"{PATH}/"), include_in_schema=False)
 
 
