@@ -39,7 +39,7 @@ class WeightsError(ModelError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that ``name`` is not among ``known``, naming the nearest, for example ``unknown("preset", "nan", PRESETS)``."""
+    """Say that ``name`` is not among ``known``, naming the nearest: ``unknown("preset", "nan", PRESETS)``."""
     choices = list(known)
     nearest = difflib.get_close_matches(name, choices, n=1)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""

@@ -17,7 +17,7 @@ from nextgpt.message import Conversation
 from nextgpt.modality import MODALITIES
 from nextgpt.testing import picture, write_tiny_model
 
-NAMES = "cold_start peak_memory first_token token image audio video turn batch_of_8".split()
+NAMES = ["cold_start", "peak_memory", "first_token", "token", "image", "audio", "video", "turn", "batch_of_8"]
 RESULTS = Results("tiny", "machine", (Measured("image", 0.5, 4.0, 8.0, "s"),))
 
 
@@ -133,7 +133,9 @@ def test_the_table_names_the_machine() -> None:
     assert "threads" in machine()
 
 
-def test_the_command_prints_one_json_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_one_json_object(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(suite, "bench", lambda model, *, runs, tell: RESULTS)
     assert main(["bench", "tiny", "--runs", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == RESULTS.as_values()

@@ -25,7 +25,8 @@ CAT = Placed("cat", "red", "top left", "large")
 SCENE = Scene((CAT,), "grass")
 PAIR = Scene((Placed("cat", place="left", size="small"), Placed("dog", place="right", size="small")), "white")
 DRAW = Turn("text_to_image", ("Draw it.",), ("Here.", Shown(SCENE)))
-EDIT = Turn("edit_image", ("On the sea.",), (Shown(replace(SCENE, background="sea"), is_edit=True),), (), ("background",))
+ON_THE_SEA = Shown(replace(SCENE, background="sea"), is_edit=True)
+EDIT = Turn("edit_image", ("On the sea.",), (ON_THE_SEA,), (), ("background",))
 ASK = Turn("question", ("What is it, and what does it do?",), ("A cat.",), (("cat", "kitten"), ("sleeps",)))
 
 
@@ -43,7 +44,9 @@ def test_media_must_be_those_that_were_asked_for() -> None:
 def test_an_attribute_is_right_or_wrong_by_itself(name: str) -> None:
     other = {"object": "dog", "tint": "blue", "place": "right"}
     wrong = (
-        replace(SCENE, background="sea") if name == "background" else Scene((replace(CAT, **{name: other[name]}),), "grass")
+        replace(SCENE, background="sea")
+        if name == "background"
+        else Scene((replace(CAT, **{name: other[name]}),), "grass")
     )
     assert shows(name)(attempt(DRAW, [picture()], SCENE))
     assert not shows(name)(attempt(DRAW, [picture()], wrong))

@@ -5,8 +5,7 @@
 - features keep the lengths that ImageBind gives them: sounds are 20 times as long as pictures;
 - one pair of tags, ``<Img>`` and ``</Img>``, stands around pictures, sounds and films alike;
 - a start token stands before every piece of text, so again after every medium;
-- conversations are laid out as ``### Human: ... ### Assistant: ...``;
-- captions were cleaned before they were learned (:func:`clean_caption`).
+- conversations are laid out as ``### Human: ... ### Assistant: ...``.
 
 Without the switch every clip's vector has length 1, there is one start token, and the template is the config's own.
 """
@@ -14,9 +13,6 @@ Without the switch every clip's vector has length 1, there is one start token, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-STRIPPED = str.maketrans("", "", '"()*#:;~')
-"""Characters that captions of the first release lack."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +25,3 @@ class Quirks:
 
 QUIRKS = {"nextgpt_2023": Quirks(template="nextgpt_7b_tiva_v0")}
 """By the release's name in ``config.json``."""
-
-
-def clean_caption(caption: str) -> str:
-    """A caption as the first release was trained on: ``'A "red" Cat;'`` becomes ``'a red cat'``."""
-    return " ".join(caption.lower().translate(STRIPPED).split())

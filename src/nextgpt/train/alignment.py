@@ -80,7 +80,7 @@ def alignment_loss(
     thoughts = model([weave(model, example) for example in examples], features)
     losses: dict[str, Tensor] = {}
     if "words" in stage.losses:
-        losses["words"] = words_loss(thoughts, model.llm.signals.ids.first_id, _first_signals(model))
+        losses["words"] = words_loss(thoughts, model.llm.signals.ids.first_id, first_signals_of(model))
     if "conditions" in stage.losses:
         losses |= condition_losses(model, thoughts, [example.captions for example in examples], targets)
     weights = {"words": 1.0}
@@ -122,6 +122,7 @@ def condition_losses(
     return losses
 
 
-def _first_signals(model: NextGPT) -> list[int]:
+def first_signals_of(model: NextGPT) -> list[int]:
+    """The ids with which runs begin, those of the edit token and of each modality: what the model is free to choose."""
     ids = model.llm.signals.ids
     return [ids.edit, *(ids.run(modality)[0] for modality in model.config.synthesizers)]

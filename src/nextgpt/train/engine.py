@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from nextgpt.errors import ConfigError
 from nextgpt.train.checkpoints import Checkpoints, Export
-from nextgpt.train.fit import Divergence, FitConfig, _forget_metrics_after, rate_at
+from nextgpt.train.fit import Divergence, FitConfig, forget_metrics_after, rate_at
 from nextgpt.train.optimizers import create_optimizers
 from nextgpt.train.processes import Processes, gathered
 from nextgpt.train.settings import EngineConfig
@@ -206,7 +206,7 @@ class _Log:
         self.path, self.config, self.report = path, config, report
         self.started, self.last, self.waiting_s = time.monotonic(), first, 0.0
         if path is not None:
-            _forget_metrics_after(first, path)
+            forget_metrics_after(first, path)
 
     def waited(self, take: Callable[[], Share]) -> Share:
         """What ``take`` gives; the time that it takes is remembered."""

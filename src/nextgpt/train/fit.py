@@ -91,7 +91,7 @@ def fit(
     average = {name: p.detach().clone() for name, p in trained.items()} if config.ema_decay else {}
     checkpoint = folder / "checkpoint.pt"
     first = _resume(checkpoint, trained, average, optimizers) if checkpoint.exists() else 0
-    _forget_metrics_after(first, folder / "metrics.jsonl")
+    forget_metrics_after(first, folder / "metrics.jsonl")
     noise = torch.Generator(device=device)
     started, last_log = time.monotonic(), first
     autocast = torch.autocast(device, torch.bfloat16) if config.bf16 else nullcontext()
@@ -186,7 +186,7 @@ def _resume(path: Path, trained: Mapping, average: dict, optimizers: list) -> in
     return state["step"]
 
 
-def _forget_metrics_after(step: int, path: Path) -> None:
+def forget_metrics_after(step: int, path: Path) -> None:
     """Cut off what was logged after the checkpoint that a run goes on from, since it is logged again."""
     if not path.is_file():
         return

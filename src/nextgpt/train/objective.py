@@ -13,7 +13,7 @@ from nextgpt.message import Medium
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.weaving import Tokens
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.train.alignment import _first_signals, condition_losses, weave, words_loss
+from nextgpt.train.alignment import condition_losses, first_signals_of, weave, words_loss
 from nextgpt.train.corpora import Batch, Item, Known
 from nextgpt.train.engine import Objective
 from nextgpt.train.hearing import hear
@@ -54,7 +54,7 @@ class AlignmentObjective(Objective):
         thoughts = hear(self.model, [weave(self.model, item.example) for item in items], features)
         losses: dict[str, Tensor] = {}
         if "words" in self.stage.losses:
-            first_signals = _first_signals(self.model)
+            first_signals = first_signals_of(self.model)
             losses["words"] = words_loss(thoughts, self.model.llm.signals.ids.first_id, first_signals)
         if "conditions" in self.stage.losses:
             known = {
@@ -71,7 +71,7 @@ class AlignmentObjective(Objective):
 
     def _words(self, item: Item) -> int:
         """Positions of an example at which the choice of the next token is learned, as words_loss counts them."""
-        first_id, first_signals = self.model.llm.signals.ids.first_id, set(_first_signals(self.model))
+        first_id, first_signals = self.model.llm.signals.ids.first_id, set(first_signals_of(self.model))
         pieces = weave(self.model, item.example).pieces
         ids = [
             token for piece in pieces if isinstance(piece, Tokens) and piece.is_target for token in piece.ids

@@ -1,4 +1,4 @@
-"""The one compact caption of each content, and the way back: what diffusion models are trained on and conditions aim at.
+"""The one compact caption of each content, and the way back: what diffusion models learn from, and conditions aim at.
 
 Compact, because every token of a condition costs a diffusion model time at every step; regular, so that a caption
 that a language model wrote can be read back and judged::

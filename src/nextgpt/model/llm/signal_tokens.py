@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from nextgpt.modality import EDIT_TOKEN, MODALITIES
 
-
 EDIT = "edit"
 """How the edit token is called beside the names of modalities."""
 
@@ -97,7 +96,11 @@ class SignalTokens(nn.Module):
 
     @torch.no_grad()
     def begin_at(
-        self, name: str, input_row: Float[Tensor, " D"], output_row: Float[Tensor, " D"], input_mean: Float[Tensor, " D"]
+        self,
+        name: str,
+        input_row: Float[Tensor, " D"],
+        output_row: Float[Tensor, " D"],
+        input_mean: Float[Tensor, " D"],
     ) -> None:
         """Start a modality's run, or ``edit``, at one of the LLM's own tokens, one that says the same to it.
 

@@ -28,7 +28,7 @@ ELSEWHERE = re.compile(
     rb"<link[^>]*\shref=\"https?://[^\"]*\"[^>]*>|<script[^>]*\ssrc=\"https?://[^\"]*\"[^>]*>\s*</script>"
     rb"|<meta[^>]*\scontent=\"https?://[^\"]*\"[^>]*>|<link rel=\"manifest\"[^>]*>"
 )
-"""Tags with which Gradio's page fetches fonts and scripts from other machines, and a manifest that it does not mount."""
+"""Tags with which Gradio's page fetches fonts and scripts from elsewhere, and a manifest that it does not mount."""
 
 
 def install(app: FastAPI) -> None:
