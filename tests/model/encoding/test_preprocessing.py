@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import kaldi_native_fbank
 import numpy as np
 import PIL.Image
 import pytest
@@ -66,6 +67,59 @@ def test_the_filter_bank_equals_that_of_transformers(noise):
         preemphasis=0.97, mel_filters=filters, log_mel="log", mel_floor=1.192092955078125e-07, remove_dc_offset=True,
     )  # fmt: skip
     np.testing.assert_allclose(log_mel(torch.from_numpy(noise), 16_000, 128).numpy(), expected, atol=5e-3)
+
+
+def kaldis_log_mel(waveform: np.ndarray, rate_hz: int, bins: int, low_hz: float = 20, high_hz: float = 0) -> np.ndarray:
+    """Kaldi's own code (csukuangfj/kaldi-native-fbank) with the arguments of ImageBind."""
+    options = kaldi_native_fbank.FbankOptions()
+    frames, mel = options.frame_opts, options.mel_opts
+    frames.samp_freq, frames.frame_length_ms, frames.frame_shift_ms = rate_hz, 25, 10
+    frames.window_type, frames.dither = "hanning", 0.0
+    mel.num_bins, mel.low_freq, mel.high_freq = bins, low_hz, high_hz
+    options.htk_compat, options.use_energy = True, False
+    bank = kaldi_native_fbank.OnlineFbank(options)
+    bank.accept_waveform(rate_hz, waveform.tolist())
+    bank.input_finished()
+    return np.stack([bank.get_frame(index) for index in range(bank.num_frames_ready)], axis=1)
+
+
+def kaldis_128_bins(waveform: np.ndarray) -> np.ndarray:
+    """ImageBind's 128 bins at 16 kHz. Kaldi refuses them, as the one of number 3 lies between two frequencies and is
+    empty; it does compute the bins below and above, which have the same corners."""
+    lowest, highest = (1127 * math.log(1 + hz / 700) for hz in (20, 8000))
+    corner = 700 * (math.exp((lowest + (highest - lowest) * 4 / 129) / 1127) - 1)
+    below, above = kaldis_log_mel(waveform, 16_000, 3, 20, corner), kaldis_log_mel(waveform, 16_000, 124, corner, 0)
+    empty = np.full((1, below.shape[1]), math.log(1.1920928955078125e-07), np.float32)
+    return np.concatenate([below, empty, above])
+
+
+@pytest.fixture
+def chirp() -> np.ndarray:
+    times = np.arange(32_000) / 16_000
+    tone = 0.3 * np.sin(2 * np.pi * (200 + 1500 * times) * times)
+    return (tone + np.random.default_rng(0).normal(0, 0.05, len(times))).astype(np.float32)
+
+
+def test_the_filter_bank_equals_kaldis(chirp):
+    expected = kaldis_128_bins(chirp)
+    assert expected.shape == (128, 198)
+    np.testing.assert_allclose(log_mel(torch.from_numpy(chirp), 16_000, 128).numpy(), expected, atol=5e-3)
+
+
+@pytest.mark.parametrize(("rate_hz", "bins"), [(16_000, 64), (48_000, 128)])
+def test_the_filter_bank_equals_kaldis_at_other_sizes(chirp, rate_hz, bins):
+    ours, expected = log_mel(torch.from_numpy(chirp), rate_hz, bins).numpy(), kaldis_log_mel(chirp, rate_hz, bins)
+    np.testing.assert_allclose(ours, expected, atol=5e-3)
+
+
+def test_what_the_audio_tower_sees_is_kaldis_filter_bank_filled_up_and_normalised():
+    heard = np.random.default_rng(0).normal(0.1, 0.1, 96_000).astype(np.float32)
+    clips = preprocess_audio(Audio(heard[None], 16_000), AudioTower())
+    for clip, start in zip(clips, (0, 32_000, 64_000), strict=True):
+        part = heard[start : start + 32_000]
+        filled = np.zeros((128, 204), np.float32)
+        filled[:, :198] = kaldis_128_bins(part - part.mean())
+        np.testing.assert_allclose(clip[0].numpy(), (filled + 4.268) / 9.138, atol=2e-3)
 
 
 def test_two_seconds_make_198_columns_and_zeros_up_to_204():
