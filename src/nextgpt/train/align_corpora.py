@@ -14,6 +14,7 @@ from nextgpt.errors import ConversationError
 from nextgpt.model.folder import build_model, locate
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.parts import find_folder
+from nextgpt.model.quirks import QUIRKS
 from nextgpt.model.synthesis.text_encoding import TextConditioner
 from nextgpt.model.weights import WEIGHTS_FILE, load_trained, save_trained
 from nextgpt.train.alignment import Example, prepare, weave
@@ -47,8 +48,9 @@ def begin(recipe: CorporaRecipe) -> NextGPT:
 
 
 def sources_of(recipe: CorporaRecipe) -> tuple[Source, ...]:
-    """The corpora of a recipe, pairs in the directions that its stage needs."""
-    return read_sources(recipe.sources, DIRECTIONS[recipe.stage])
+    """The corpora of a recipe, pairs in the directions that its stage needs, with captions as its model knows them."""
+    quirks = QUIRKS.get(read_config(locate(recipe.initial)).quirks or "")
+    return read_sources(recipe.sources, DIRECTIONS[recipe.stage], caption=quirks.caption if quirks else None)
 
 
 def conditioners_of(recipe: CorporaRecipe, model: NextGPT) -> dict[str, Conditioner]:

@@ -84,7 +84,8 @@ def manifest_of(recipe: CorporaRecipe, model: NextGPT, sources: Sequence[Source]
         for modality, row in model.config.synthesizers.items():
             folder = find_folder(row.source, home)
             encoders[modality] = _hash(folder / "text_encoder") + _hash(folder / "tokenizer")
-    return {
+    quirks = {"quirks": model.config.quirks} if model.config.quirks else {}
+    return quirks | {
         "format": 1,
         "stage": recipe.stage,
         "sources": {source.name: source.corpus.fingerprint() for source in sources},

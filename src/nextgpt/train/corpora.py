@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from nextgpt.data.corpus import Corpus, read_corpus
-from nextgpt.data.record import Broken, Dialogue, Direction, MediaFile, dialogue_of
+from nextgpt.data.record import Broken, Dialogue, Direction, MediaFile, Pair, dialogue_of
 from nextgpt.errors import ConfigError, ConversationError, MediaError
 from nextgpt.message import Audio, Image, Medium, Video
 from nextgpt.model.encoding.base import Features
@@ -38,6 +38,8 @@ _STAND_INS: dict[str, Medium] = {
 
 Recall = Callable[[Dialogue], "Known"]
 """What a cache knows of a dialogue. Raises :class:`MediaError` where it knows a medium for broken."""
+Caption = Callable[[str], str]
+"""What a caption is turned into before it is learned; a function of a module, as workers are sent it."""
 Check = Callable[[Example], None]
 """Raises :class:`ConversationError` for an example that the model cannot hear."""
 
@@ -50,6 +52,8 @@ class Source:
     corpus: Corpus
     weight: float
     directions: tuple[Direction, ...]
+    caption: Caption | None = None
+    """What becomes of the captions of pairs."""
 
     def __len__(self) -> int:
         return len(self.corpus.records) * len(self.directions)
@@ -57,11 +61,16 @@ class Source:
     def dialogue(self, index: int) -> Dialogue:
         """A dialogue by its number; pairs are numbered once for each direction."""
         number, direction = divmod(index, len(self.directions))
-        return dialogue_of(self.corpus.records[number], self.directions[direction])
+        record = self.corpus.records[number]
+        if self.caption is not None and isinstance(record, Pair):
+            record = replace(record, medium=replace(record.medium, caption=self.caption(record.caption)))
+        return dialogue_of(record, self.directions[direction])
 
 
-def read_sources(configs: dict[str, SourceConfig], directions: tuple[Direction, ...]) -> tuple[Source, ...]:
-    """Read all corpora. Raises :class:`ConfigError` where one cannot be read."""
+def read_sources(
+    configs: dict[str, SourceConfig], directions: tuple[Direction, ...], *, caption: Caption | None = None
+) -> tuple[Source, ...]:
+    """Read all corpora, captions of pairs through ``caption``. Raises :class:`ConfigError` where one cannot be read."""
     if not configs:
         raise ConfigError("sources is empty; expected at least one corpus, for example sources.cc3m.path. Name one.")
     return tuple(
@@ -70,6 +79,7 @@ def read_sources(configs: dict[str, SourceConfig], directions: tuple[Direction, 
             read_corpus(config.path, format=config.format, media=config.media, limit=config.limit),
             config.weight,
             (config.direction,) if config.direction else directions,
+            caption,
         )
         for name, config in configs.items()
     )

@@ -72,6 +72,26 @@ def test_stages_build_on_one_another(recipe: Make) -> None:
     assert all(torch.equal(after[name], value) for name, value in before.items() if name.startswith("lora."))
 
 
+def test_a_model_with_the_quirks_of_2023_learns_cleaned_captions(recipe: Make, initial: Path, tmp_path: Path) -> None:
+    caption = 'A "Red" CAR; (old): #1 ~ it*s fast, no?'
+    pairs = [{"id": "0", "caption": caption, "image_name": "none.jpg"}]
+    (tmp_path / "pairs.json").write_text(json.dumps(pairs))
+    said = json.loads((initial / "config.json").read_text())
+    for name, quirks in (("plain", {}), ("quirky", {"quirks": "nextgpt_2023"})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(said | quirks))
+    sources = {"pairs": {"path": tmp_path / "pairs.json"}}
+    made = {
+        (name, stage): sources_of(recipe(stage, initial=str(tmp_path / name), sources=sources))[0].dialogue(0)
+        for name in ("plain", "quirky")
+        for stage in ("encoding-alignment", "decoding-alignment")
+    }
+    cleaned = "a red car old 1 it s fast, no?"
+    assert made["quirky", "encoding-alignment"].turns[-1].parts == (cleaned,)
+    assert made["quirky", "decoding-alignment"].made[0].caption == cleaned
+    assert made["plain", "encoding-alignment"].turns[-1].parts == (caption,)
+
+
 def test_what_is_broken_is_listed_and_replaced(recipe: Make) -> None:
     settings = recipe("encoding-alignment", fit={"steps": 12})
     align_on_corpora(settings)
