@@ -89,7 +89,7 @@ class GroupingConfig(Config):
 class InputProjectionConfig(Config):
     """From encoder features to soft tokens."""
 
-    kind: Literal["linear", "grouping"] = "linear"
+    kind: Literal["linear", "mlp", "grouping"] = "linear"
     encoder_width: int
     """E, the width of the encoder's vectors."""
     soft_tokens: int = 1

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+from transformers import GroupViTVisionConfig
+from transformers.models.groupvit.modeling_groupvit import GroupViTStage
 
 from nextgpt.config import GroupingConfig, InputProjectionConfig
 from nextgpt.errors import ConfigError
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.input_projection import GroupingProjection, create_input_projection
-from nextgpt.model.input_projection.grouping import Gather
+from nextgpt.model.input_projection.grouping import Block, Gather, GroupingNetwork
 
 SMALL = GroupingConfig(width=16, heads=2, blocks=(1, 1, 1), groups=(6,))
 
@@ -28,9 +31,68 @@ def test_the_published_design_gives_8_soft_tokens():
         projection = create_input_projection(config, llm_width=4096)
         soft = projection([Features(torch.empty(256, 1024))], ["image"])
     assert soft.shape == (1, 8, 4096)
-    depths = [stage.trunk for stage in projection.networks["shared"][1:3]] + [projection.networks["shared"][3]]
-    assert [len(trunk.blocks) for trunk in depths] == [6, 3, 3]
-    assert [stage.tokens.shape[1] for stage in projection.networks["shared"][1:3]] == [64, 8]
+    network = projection.networks["shared"]
+    assert [len(part) for part in (*(stage.blocks for stage in network.stages), network.blocks)] == [6, 3, 3]
+    assert [stage.tokens.shape[1] for stage in network.stages] == [64, 8]
+    # The paper's Table 1 says 28M; the sizes that it names make 53.14M.
+    assert sum(parameter.numel() for parameter in projection.parameters()) == 53_141_840
+
+
+def copy_block(theirs: nn.Module, ours: Block) -> None:
+    attention = theirs.self_attn
+    ours.qkv.weight.copy_(torch.cat([p.weight for p in (attention.q_proj, attention.k_proj, attention.v_proj)]))
+    for bias in (attention.q_proj.bias, attention.k_proj.bias, attention.v_proj.bias):
+        bias.zero_()  # ours has none, as the published one
+    pairs = ((attention.out_proj, ours.out), (theirs.layer_norm1, ours.norm_1), (theirs.layer_norm2, ours.norm_2))
+    for source, target in (*pairs, (theirs.mlp.fc1, ours.mlp.fc1), (theirs.mlp.fc2, ours.mlp.fc2)):
+        target.load_state_dict(source.state_dict())
+
+
+def copy_gather(theirs: nn.Module, ours: Gather) -> None:
+    attention = theirs.pre_assign_attn.attn
+    for source, target in (
+        (attention.q_proj, ours.look.query), (attention.k_proj, ours.look.key), (attention.v_proj, ours.look.value)
+    ):  # fmt: skip
+        source.bias.zero_()
+        target.weight.copy_(source.weight)
+    for source, target in (
+        (theirs.norm_tokens, ours.norm_groups), (theirs.norm_x, ours.norm_patches),
+        (theirs.mlp_inter.fc1, ours.mix.fc1), (theirs.mlp_inter.fc2, ours.mix.fc2),
+        (theirs.norm_post_tokens, ours.norm_mixed), (attention.out_proj, ours.look.out),
+        (theirs.pre_assign_attn.norm2, ours.look.norm_mlp), (theirs.pre_assign_attn.norm_post, ours.look.norm_out),
+        (theirs.pre_assign_attn.mlp.fc1, ours.look.mlp.fc1), (theirs.pre_assign_attn.mlp.fc2, ours.look.mlp.fc2),
+        (theirs.assign.q_proj, ours.query), (theirs.assign.k_proj, ours.key), (theirs.assign.v_proj, ours.value),
+        (theirs.assign.proj, ours.out), (theirs.norm_new_x, ours.norm_mlp),
+        (theirs.mlp_channels.fc1, ours.mlp.fc1), (theirs.mlp_channels.fc2, ours.mlp.fc2),
+    ):  # fmt: skip
+        target.load_state_dict(source.state_dict())
+
+
+@torch.no_grad()
+def test_the_stages_equal_those_of_transformers_groupvit():
+    torch.manual_seed(0)
+    config = GroupViTVisionConfig(hidden_size=16, intermediate_size=64, num_attention_heads=2)
+    stages = [
+        GroupViTStage(config, 2, 0, 6, 6), GroupViTStage(config, 1, 6, 3, 3), GroupViTStage(config, 1, 3, 0, 0)
+    ]  # fmt: skip
+    network = GroupingNetwork(6, 4, width=16, heads=2, blocks=(2, 1, 1), counts=(6, 3)).eval()
+    for stage in stages:
+        for parameter in stage.eval().parameters():  # norms and biases start at 1 and 0, where a mix-up would not show
+            parameter.copy_(torch.randn_like(parameter) * 0.3)
+    for theirs, ours in zip(stages, network.stages, strict=False):
+        ours.tokens.copy_(theirs.group_token)
+        for source, target in zip(theirs.layers, ours.blocks, strict=True):
+            copy_block(source, target)
+        copy_gather(theirs.downsample, ours.gather)
+    network.stages[1].told[0].load_state_dict(stages[1].group_projector[0].state_dict())
+    network.stages[1].told[1].load_state_dict(stages[1].group_projector[1].state_dict())
+    copy_block(stages[2].layers[0], network.blocks[0])
+
+    patches = torch.randn(3, 20, 6)
+    states, groups = network.enter(patches), None
+    for stage in stages:
+        states, groups = stage(states, groups)
+    torch.testing.assert_close(network(patches), network.leave(network.norm(states)), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("patches", [1, 5, 40])
@@ -57,7 +119,7 @@ def test_the_order_of_patches_does_not_matter_as_they_have_no_positions():
 def test_every_patch_joins_exactly_one_group():
     torch.manual_seed(0)
     for mode in (True, False):
-        chosen = Gather(8).train(mode).choose(torch.randn(2, 3, 8), torch.randn(2, 7, 8))
+        chosen = Gather(8, 2, 3).train(mode).choose(torch.randn(2, 3, 8), torch.randn(2, 7, 8))
         torch.testing.assert_close(chosen.sum(dim=1), torch.ones(2, 7))
         torch.testing.assert_close(chosen.max(dim=1).values, torch.ones(2, 7))
 

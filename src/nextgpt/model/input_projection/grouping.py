@@ -1,8 +1,8 @@
 """The input projection of the paper's later version: patches gather in groups until K are left (K = 8).
 
-Written from the description (paper, ICML version; the grouping is that of Xu et al. 2022, GroupViT, arXiv:2202.11094):
-stages of transformer blocks over patches and learned group tokens; at a stage's end every patch joins the group that
-it fits best, and the groups are the next stage's patches.
+Written from the descriptions (paper, ICML version; Xu et al. 2022, GroupViT, arXiv:2202.11094) and checked against the
+GroupViT of transformers: stages of transformer blocks over patches and learned group tokens; at a stage's end every
+patch joins the group that it fits best, and the groups are the next stage's patches.
 
 ::
 
@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.encoding.transformer import FeedForward, Trunk
+from nextgpt.model.encoding.transformer import FeedForward
 from nextgpt.model.input_projection.linear import SHARED
 
 
@@ -52,13 +52,7 @@ class GroupingProjection(nn.Module):
         counts = [*groups, soft_tokens]
         self.networks = nn.ModuleDict(
             {
-                name: nn.Sequential(
-                    nn.Linear(encoder_width, width),
-                    *(Stage(width, heads, depth, count) for depth, count in zip(blocks[:-1], counts, strict=True)),
-                    Trunk(width, blocks[-1], heads, has_input_norm=False, has_bias_kv=False, drop_path=0.0),
-                    nn.LayerNorm(width),
-                    nn.Linear(width, llm_width),
-                )
+                name: GroupingNetwork(encoder_width, llm_width, width=width, heads=heads, blocks=blocks, counts=counts)
                 for name in ([SHARED] if is_shared else MODALITIES)
             }
         )
@@ -73,48 +67,149 @@ class GroupingProjection(nn.Module):
         )
 
 
-class Stage(nn.Module):
-    """Transformer blocks over patches and group tokens, then every patch joins one group."""
+class GroupingNetwork(nn.Module):
+    """Patches to soft tokens: in, stages that gather, blocks over the last groups, out."""
 
-    def __init__(self, width: int, heads: int, blocks: int, groups: int) -> None:
+    def __init__(
+        self,
+        encoder_width: int,
+        llm_width: int,
+        *,
+        width: int,
+        heads: int,
+        blocks: Sequence[int],
+        counts: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.enter = nn.Linear(encoder_width, width)
+        before = [None, *counts]
+        self.stages = nn.ModuleList(
+            Stage(width, heads, depth, groups=count, groups_before=earlier)
+            for depth, count, earlier in zip(blocks, counts, before, strict=False)
+        )
+        self.blocks = _blocks(width, heads, blocks[-1])
+        self.norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, llm_width)
+
+    def forward(self, patches: Float[Tensor, "B P E"]) -> Float[Tensor, "B K D"]:
+        states, groups = self.enter(patches), None
+        for stage in self.stages:
+            states, groups = stage(states, groups)
+        return self.leave(self.norm(self.blocks(states)))
+
+
+class Stage(nn.Module):
+    """Transformer blocks over patches and group tokens, then every patch joins one group.
+
+    Group tokens are learned; those of a later stage are told what became of the earlier stage's.
+    """
+
+    def __init__(self, width: int, heads: int, blocks: int, *, groups: int, groups_before: int | None) -> None:
         super().__init__()
         self.tokens = nn.Parameter(torch.randn(1, groups, width) * width**-0.5)
-        self.trunk = Trunk(width, blocks, heads, has_input_norm=False, has_bias_kv=False, drop_path=0.0)
-        self.gather = Gather(width)
+        self.told = (
+            nn.Sequential(nn.LayerNorm(width), AcrossTokens(groups_before, width // 2, groups))
+            if groups_before is not None
+            else None
+        )
+        self.blocks = _blocks(width, heads, blocks)
+        self.gather = Gather(width, heads, groups)
 
-    def forward(self, patches: Float[Tensor, "B P W"]) -> Float[Tensor, "B G W"]:
-        count = self.tokens.shape[1]
-        groups = self.tokens.expand(len(patches), -1, -1)
-        states = self.trunk(torch.cat((groups, patches), dim=1))  # (B, G + P, W)
-        return self.gather(states[:, :count], states[:, count:])
+    def forward(
+        self, patches: Float[Tensor, "B P W"], before: Float[Tensor, "B G0 W"] | None
+    ) -> tuple[Float[Tensor, "B G W"], Float[Tensor, "B G W"]]:
+        """The groups, which are the next stage's patches, and the group tokens as the blocks left them."""
+        tokens = self.tokens.expand(len(patches), -1, -1)
+        if self.told is not None:
+            tokens = tokens + self.told(before)
+        states = self.blocks(torch.cat((patches, tokens), dim=1))  # (B, P + G, W)
+        patches, tokens = states.split([patches.shape[1], tokens.shape[1]], dim=1)
+        return self.gather(tokens, patches), tokens
 
 
 class Gather(nn.Module):
-    """Add to each group the mean of the patches that choose it.
+    """Group tokens look at the patches, then each adds the patches that choose it.
 
     The choice is hard and passes gradients as if it were soft; in training it is drawn (Gumbel), else the likeliest.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, heads: int, groups: int) -> None:
         super().__init__()
         self.norm_groups, self.norm_patches = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
-        self.out = nn.Linear(width, width)
+        self.mix, self.norm_mixed = AcrossTokens(groups, width // 2, groups), nn.LayerNorm(width)
+        self.look = Look(width, heads)
+        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
         self.norm_mlp = nn.LayerNorm(width)
         self.mlp = FeedForward(width)
 
     def forward(self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]) -> Float[Tensor, "B G W"]:
         heard = self.norm_patches(patches)
+        groups = self.look(self.norm_mixed(self.mix(self.norm_groups(groups))), heard)
         chosen = self.choose(groups, heard)  # (B, G, P)
-        mean = chosen @ self.value(heard) / chosen.sum(dim=-1, keepdim=True).clamp(min=1.0)
+        mean = chosen @ self.value(heard) / (chosen.sum(dim=-1, keepdim=True) + 1)
         groups = groups + self.out(mean)
         return groups + self.mlp(self.norm_mlp(groups))
 
     def choose(self, groups: Float[Tensor, "B G W"], heard: Float[Tensor, "B P W"]) -> Float[Tensor, "B G P"]:
         """1 where a patch joins a group, 0 elsewhere: every column has a single 1."""
-        scores = self.query(self.norm_groups(groups)) @ self.key(heard).transpose(1, 2) * groups.shape[-1] ** -0.5
+        scores = self.query(groups) @ self.key(heard).transpose(1, 2) * groups.shape[-1] ** -0.5
         if self.training:
             return functional.gumbel_softmax(scores, hard=True, dim=1)
         soft = scores.softmax(dim=1)
         hard = torch.zeros_like(soft).scatter_(1, soft.argmax(dim=1, keepdim=True), 1.0)
         return hard + soft - soft.detach()
+
+
+class Look(nn.Module):
+    """Groups attend to patches, once."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
+        self.out = nn.Linear(width, width)
+        self.norm_mlp, self.norm_out = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.mlp = FeedForward(width)
+
+    def forward(self, groups: Float[Tensor, "B G W"], heard: Float[Tensor, "B P W"]) -> Float[Tensor, "B G W"]:
+        attended = _attend(self.query(groups), self.key(heard), self.value(heard), self.heads)
+        groups = groups + self.out(attended)
+        return self.norm_out(groups + self.mlp(self.norm_mlp(groups)))
+
+
+class AcrossTokens(nn.Module):
+    """Two layers along the tokens, the same for every channel: ``given`` tokens become ``made``."""
+
+    def __init__(self, given: int, between: int, made: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(given, between), nn.Linear(between, made)
+
+    def forward(self, x: Float[Tensor, "B given W"]) -> Float[Tensor, "B made W"]:
+        return self.fc2(functional.gelu(self.fc1(x.transpose(1, 2)))).transpose(1, 2)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each behind a norm and beside a residual."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width)
+        self.mlp = FeedForward(width)
+
+    def forward(self, x: Float[Tensor, "B T W"]) -> Float[Tensor, "B T W"]:
+        x = x + self.out(_attend(*self.qkv(self.norm_1(x)).chunk(3, dim=-1), self.heads))
+        return x + self.mlp(self.norm_2(x))
+
+
+def _blocks(width: int, heads: int, depth: int) -> nn.Sequential:
+    return nn.Sequential(*(Block(width, heads) for _ in range(depth)))
+
+
+def _attend(
+    query: Float[Tensor, "B T W"], key: Float[Tensor, "B P W"], value: Float[Tensor, "B P W"], heads: int
+) -> Float[Tensor, "B T W"]:
+    q, k, v = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))  # (B, heads, ., .)
+    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
