@@ -17,7 +17,7 @@ from nextgpt import Audio, Conversation, Depth, Image, Imu, NextGPT, Sampling, T
 from nextgpt.cli.app import main
 from nextgpt.config import read_config
 from nextgpt.convert import convert_imagebind, convert_nextgpt
-from nextgpt.errors import ModelError, WeightsError
+from nextgpt.errors import ConfigError, ModelError, WeightsError
 from nextgpt.model.weights import trained_tensors
 from nextgpt.testing import (
     tiny_tokenizer,
@@ -262,30 +262,76 @@ def test_a_tokenizer_with_other_ids_stops_it_and_nothing_is_written(written, par
     assert files_under(tmp_path) == before
 
 
-@pytest.fixture
-def run_2024(vocabulary, tmp_path):
-    """The output of all stages of the official code of 2024."""
-    torch.manual_seed(2)
-    run = tmp_path / "run"
-    run.mkdir()
-    rows = {
-        "model.embed_tokens.weight": torch.randn(vocabulary + 36, WIDTH),
-        "lm_head.weight": torch.randn(vocabulary + 36, WIDTH),
-    }
-    projection = {
-        "model.mm_input_projector.weight": torch.randn(WIDTH, 8), "model.mm_input_projector.bias": torch.randn(WIDTH)
-    }  # fmt: skip
+def linear_2024(prefix: str = "model.mm_input_projector") -> dict[str, torch.Tensor]:
+    return {f"{prefix}.weight": torch.randn(WIDTH, 8), f"{prefix}.bias": torch.randn(WIDTH)}
+
+
+def mlp_2024(prefix: str = "model.mm_input_projector") -> dict[str, torch.Tensor]:
+    shapes = {"0.weight": (WIDTH, 8), "0.bias": (WIDTH,), "2.weight": (WIDTH, WIDTH), "2.bias": (WIDTH,)}
+    return {f"{prefix}.{name}": torch.randn(shape) for name, shape in shapes.items()}
+
+
+def group_2024(prefix: str = "model.mm_input_projector") -> dict[str, torch.Tensor]:
+    """A grouping projector 16 wide of 2, 1 and 1 blocks, 6 and 3 groups."""
+
+    def linear(name: str, out: int, given: int, *, has_bias: bool = True) -> dict[str, tuple[int, ...]]:
+        return {f"{name}.weight": (out, given)} | ({f"{name}.bias": (out,)} if has_bias else {})
+
+    def norms(*names: str) -> dict[str, tuple[int, ...]]:
+        return {f"{name}.{kind}": (16,) for name in names for kind in ("weight", "bias")}
+
+    def mlp(name: str, given: int = 16, between: int = 64, made: int = 16) -> dict[str, tuple[int, ...]]:
+        return linear(f"{name}.fc1", between, given) | linear(f"{name}.fc2", made, between)
+
+    shapes = linear("in_fc", 16, 8) | linear("out_fc", WIDTH, 16) | norms("norm")
+    for stage, depth in enumerate((2, 1, 1)):
+        for block in range(depth):
+            name = f"layers.{stage}.blocks.{block}"
+            shapes |= norms(f"{name}.norm1", f"{name}.norm2") | mlp(f"{name}.mlp")
+            shapes |= linear(f"{name}.attn.qkv", 48, 16, has_bias=False) | linear(f"{name}.attn.proj", 16, 16)
+    for stage, groups in enumerate((6, 3)):
+        name = f"layers.{stage}.downsample"
+        shapes[f"layers.{stage}.group_token"] = (1, groups, 16)
+        shapes |= norms(*(f"{name}.norm_{kind}" for kind in ("tokens", "x", "post_tokens", "new_x")))
+        shapes |= mlp(f"{name}.mlp_inter", groups, 8, groups) | mlp(f"{name}.mlp_channels")
+        shapes |= mlp(f"{name}.pre_assign_attn.mlp") | linear(f"{name}.pre_assign_attn.attn.proj", 16, 16)
+        shapes |= norms(f"{name}.pre_assign_attn.norm2", f"{name}.pre_assign_attn.norm_post")
+        for kind in "qkv":
+            shapes |= linear(f"{name}.pre_assign_attn.attn.{kind}_proj", 16, 16, has_bias=False)
+            shapes |= linear(f"{name}.assign.{kind}_proj", 16, 16)
+        shapes |= linear(f"{name}.assign.proj", 16, 16)
+    shapes |= norms("layers.1.group_projector.0") | mlp("layers.1.group_projector.1", 6, 8, 3)
+    return {f"{prefix}.{name}": torch.randn(shape) * 0.3 for name, shape in shapes.items()}
+
+
+def outputs_2024() -> dict[str, torch.Tensor]:
     old = mappers({
         "image": "model.mm_output_img_projector",
         "video": "model.mm_output_vid_projector",
         "audio": "model.mm_output_aud_projector",
     })  # fmt: skip
-    outputs = {
+    return {
         key.replace("projector.fc.", "projector.in_fc.").replace("projector.model.", "projector.out_fc."): tensor
         for key, tensor in old.items()
     }
-    torch.save(projection | rows, run / "mm_input_projector.bin")
-    torch.save(outputs | rows, run / "mm_output_projector.bin")
+
+
+@pytest.fixture
+def rows_2024(vocabulary):
+    return {
+        "model.embed_tokens.weight": torch.randn(vocabulary + 36, WIDTH),
+        "lm_head.weight": torch.randn(vocabulary + 36, WIDTH),
+    }
+
+
+@pytest.fixture
+def run_2024(rows_2024, tmp_path):
+    """The output of all stages of the official code of 2024."""
+    torch.manual_seed(2)
+    run = tmp_path / "run"
+    run.mkdir()
+    torch.save(linear_2024() | rows_2024, run / "mm_input_projector.bin")
+    torch.save(outputs_2024() | rows_2024, run / "mm_output_projector.bin")
     later = {"base_model.model.model.mm_input_projector.bias": torch.ones(WIDTH)}
     torch.save(later, run / "non_lora_trainables.bin")
     save_file(lora("base_model.model.model.", ".weight"), run / "adapter_model.safetensors")
@@ -317,17 +363,139 @@ def test_the_files_of_2024_are_placed_and_later_stages_win(
     assert torch.equal(ours["signals.input"][:4], rows[vocabulary : vocabulary + 4])
     assert torch.equal(ours["signals.input"][4:12], rows[vocabulary + 28 :])
     config = read_config(tmp_path / "model")
-    assert config.quirks is None and config.llm.template == "vicuna_v1.1"
+    assert config.quirks is None and config.llm.template.user_open == "USER: "
+    assert not config.llm.template.media_open  # media stand among the words without tags
     assert config.llm.lora is not None and (config.llm.lora.rank, config.llm.lora.alpha) == (RANK, 8)
     model = NextGPT.from_pretrained(tmp_path / "model")
     assert model.chat("Hello", Sampling(max_tokens=2)).parts is not None
 
 
 def test_a_projector_of_2024_that_has_no_place_stops_it(run_2024, parts, imagebind, tmp_path):
-    torch.save({"model.mm_input_projector.in_fc.weight": torch.zeros(2)}, run_2024 / "mm_input_projector.bin")
-    with pytest.raises(WeightsError, match=r"1 unexpected: model.mm_input_projector.in_fc.weight.*grouping"):
+    torch.save({"model.mm_input_projector.layers.3.odd.weight": torch.zeros(2)}, run_2024 / "mm_input_projector.bin")
+    with pytest.raises(WeightsError, match=r"1 unexpected: model.mm_input_projector.layers.3.odd.weight"):
         convert(run_2024, parts, imagebind, tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.fixture(params=["linear", "mlp", "grouping"])
+def projector(request, run_2024, rows_2024):
+    """The run with an input projector of a kind: (kind, its tensors)."""
+    tensors = {"linear": linear_2024, "mlp": mlp_2024, "grouping": group_2024}[request.param]()
+    torch.save(tensors | rows_2024, run_2024 / "mm_input_projector.bin")
+    (run_2024 / "non_lora_trainables.bin").unlink()
+    return request.param, tensors
+
+
+def test_every_kind_of_input_projector_is_placed_whole(projector, run_2024, parts, imagebind_of_patches, tmp_path):
+    kind, tensors = projector
+    convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
+    config = read_config(tmp_path / "model")
+    assert (config.input_projection.kind, config.input_projection.soft_tokens) == (kind, 3 if kind == "grouping" else 1)
+    written = load_file(tmp_path / "model" / "nextgpt.safetensors")
+    placed = {name: t for name, t in written.items() if name.startswith("input_projection.")}
+    assert sorted(t.sum().item() for t in placed.values()) == sorted(t.sum().item() for t in tensors.values())
+    model = NextGPT.from_pretrained(tmp_path / "model")
+    assert model.hear([Image(PIL.Image.new("RGB", (30, 30), "red"))]).isfinite().all()
+
+
+def test_a_projector_that_lacks_a_tensor_is_refused_by_name(
+    projector, run_2024, rows_2024, parts, imagebind_of_patches, tmp_path
+):
+    kind, tensors = projector
+    lost, ours = {
+        "linear": ("bias", "layers.shared.bias"),
+        "mlp": ("2.bias", "networks.shared.2.bias"),
+        "grouping": ("layers.1.downsample.assign.v_proj.bias", "networks.shared.stages.1.gather.value.bias"),
+    }[kind]
+    del tensors[f"model.mm_input_projector.{lost}"]
+    torch.save(tensors | rows_2024, run_2024 / "mm_input_projector.bin")
+    with pytest.raises(WeightsError, match=rf"1 missing: input_projection.{ours}"):
+        convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_stages_of_before_may_2025_without_a_head_are_told_apart(
+    run_2024, rows_2024, parts, imagebind_of_patches, tmp_path
+):
+    for name in ("mm_input_projector.bin", "mm_output_projector.bin"):
+        tensors = torch.load(run_2024 / name, weights_only=True)
+        del tensors["lm_head.weight"]
+        torch.save(tensors, run_2024 / name)
+    with pytest.raises(WeightsError, match=r"no lm_head.weight: before May 2025 stages 1 and 2.*did not save it"):
+        convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    head = {"base_model.model.lm_head.weight": rows_2024["lm_head.weight"]}
+    torch.save(head, run_2024 / "non_lora_trainables.bin")  # the third stage saves it
+    convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
+
+
+def test_the_first_stage_alone_makes_a_model_that_hears_and_says_words(
+    run_2024, parts, imagebind_of_patches, tmp_path, capsys
+):
+    for name in ("mm_output_projector.bin", "non_lora_trainables.bin", "adapter_model.safetensors"):
+        (run_2024 / name).unlink()
+    command = ["convert", "nextgpt", str(run_2024), "--llm", str(parts / "llm"), "--imagebind"]
+    assert main([*command, str(imagebind_of_patches), "--out", str(tmp_path / "model")]) == 0
+    assert "no output projection of image, audio, video" in capsys.readouterr().out
+    model = NextGPT.from_pretrained(tmp_path / "model")
+    assert model.modalities == ("text",)
+    reply = model.chat([Image(PIL.Image.new("RGB", (30, 30))), "What is it?"], Sampling(max_tokens=3))
+    assert {part.modality for part in reply.parts} <= {"text"}
+
+
+@pytest.fixture
+def merged_2024(rows_2024, parts, tmp_path):
+    """A merged folder: the whole LLM, changed, with projections and rows, in two files."""
+    torch.manual_seed(3)
+    folder = tmp_path / "nextgpt-v1.5-7b"
+    folder.mkdir()
+    own = {name: t + 1 for name, t in load_file(parts / "llm" / "model.safetensors").items() if name not in rows_2024}
+    tensors = own | linear_2024() | outputs_2024() | rows_2024
+    names = sorted(tensors)
+    files = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    for file, held in files.items():
+        save_file({name: tensors[name].contiguous() for name in held}, folder / file)
+    weight_map = {name: file for file, held in files.items() for name in held}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    said = json.loads((parts / "llm" / "config.json").read_text())
+    merged = said | {"model_type": "nextgpt_llama", "vocab_size": said["vocab_size"] + 36, "mm_hidden_size": 8}
+    (folder / "config.json").write_text(json.dumps(merged))
+    return folder
+
+
+def test_a_merged_folder_brings_its_own_llm(merged_2024, parts, imagebind_of_patches, rows_2024, vocabulary, tmp_path):
+    convert(merged_2024, parts, imagebind_of_patches, tmp_path / "model")
+    assert read_config(tmp_path / "model").llm.lora is None
+    written = {}
+    for file in (tmp_path / "model" / "llm").glob("*.safetensors"):
+        written |= load_file(file)
+    before = load_file(parts / "llm" / "model.safetensors")
+    assert written.keys() == before.keys()
+    assert torch.equal(written["model.norm.weight"], before["model.norm.weight"] + 1)
+    assert torch.equal(written["lm_head.weight"], rows_2024["lm_head.weight"][:vocabulary])
+    model = NextGPT.from_pretrained(tmp_path / "model")
+    assert torch.equal(model.llm.transformer.model.norm.weight, before["model.norm.weight"] + 1)
+    assert model.chat("Hello", Sampling(max_tokens=2)).parts is not None
+
+
+def test_a_merged_folder_with_a_key_too_many_or_too_few_is_refused(merged_2024, parts, imagebind_of_patches, tmp_path):
+    path = merged_2024 / "model-00001-of-00002.safetensors"
+    tensors = load_file(path)
+    name = next(name for name in tensors if name.startswith("model.layers."))
+    save_file({key: t for key, t in tensors.items() if key != name}, path)
+    with pytest.raises(WeightsError, match=f"1 missing: {name}"):
+        convert(merged_2024, parts, imagebind_of_patches, tmp_path / "model")
+    save_file(tensors | {"model.vision_tower.a": torch.zeros(1)}, path)
+    with pytest.raises(WeightsError, match="1 unexpected: model.vision_tower.a"):
+        convert(merged_2024, parts, imagebind_of_patches, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_adapters_that_are_no_plain_lora_are_refused(run_2024, parts, imagebind_of_patches, tmp_path):
+    said = json.loads((run_2024 / "adapter_config.json").read_text())
+    (run_2024 / "adapter_config.json").write_text(json.dumps(said | {"use_rslora": True}))
+    with pytest.raises(ConfigError, match="turns use_rslora on; expected plain LoRA"):
+        convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
 
 
 def test_the_command_writes_the_presets_own_folder(written, parts, imagebind, tmp_path, monkeypatch, capsys):

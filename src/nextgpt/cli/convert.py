@@ -41,7 +41,7 @@ def imagebind(
 @app.command()
 def nextgpt(
     checkpoint: Annotated[
-        Path, Argument(metavar="CHECKPOINT", help="pytorch_model.pt of 2023, or a folder of the official code of 2024.")
+        Path, Argument(metavar="CHECKPOINT", help="pytorch_model.pt of 2023, or a folder of 2024, merged or not.")
     ],
     llm: Annotated[Path, Option(metavar="DIR", help="The LLM that it was trained with, a transformers folder.")],
     imagebind: Annotated[Path, Option(metavar="DIR", help="What nextgpt convert imagebind wrote.")],
@@ -61,6 +61,8 @@ def nextgpt(
     named = {name: path for name, path in (("image", image), ("audio", audio), ("video", video)) if path is not None}
     done = convert_nextgpt(checkpoint, llm=llm, imagebind=imagebind, out=target, synthesizers=named)
     echo(f"Layout of {done.layout}: {done.placed} tensors placed, all of them. Written to {done.folder}.")
+    if done.untrained:
+        echo(f"It holds no output projection of {', '.join(done.untrained)}, so the model does not answer with these.")
     if done.missing_parts:
         echo(f"From the Hub when first needed: {', '.join(done.missing_parts)}.")
 

@@ -1,4 +1,4 @@
-"""Where every tensor of a published NExT-GPT checkpoint belongs: the file of 2023 and the files of 2024.
+"""Where every tensor of a published NExT-GPT checkpoint belongs: the file of 2023, the files of 2024, merged folders.
 
 A layout is a table of patterns. A key that no pattern matches is never dropped: it is listed, and nothing is written.
 """
@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from nextgpt.config import LoraConfig, parse
-from nextgpt.convert.reading import read_pickle, read_weights
+from nextgpt.convert.groupvit import grouping_patterns
+from nextgpt.convert.reading import read_pickle, read_weights, shards
 from nextgpt.errors import ConfigError, WeightsError
 from nextgpt.modality import AUDIO, IMAGE, VIDEO
+from nextgpt.model.llm.template import TEMPLATES, PromptTemplate
 
 INPUT_ROWS, OUTPUT_ROWS = "rows.input", "rows.output"
 """The LLM's whole embedding and head, new tokens last."""
@@ -34,7 +37,7 @@ class Layout:
     """Whole keys as regular expressions, and what they become."""
     tokens: tuple[str, ...]
     """New tokens in the order of their ids; those before the signal tokens stay ordinary tokens of the LLM."""
-    template: str
+    template: str | PromptTemplate
     features: str
     """What its encoder gives: ``pooled`` vectors or ``patches``."""
     preset: str
@@ -55,6 +58,10 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     """Projections and LoRA by the names of ``nextgpt.safetensors``, and the LLM's rows."""
     lora: LoraConfig | None
+    input_kind: str
+    """Of the input projection: ``linear``, ``mlp`` or ``grouping``."""
+    llm: Mapping[str, Tensor] | None = None
+    """Shapes of the LLM's own tensors, without content, where the folder has the whole LLM, LoRA merged into it."""
 
 
 LAYOUT_2023 = Layout(
@@ -81,6 +88,8 @@ LAYOUT_2024 = Layout(
     "2024",
     patterns={
         rf"{_PREFIX}mm_input_projector\.(weight|bias)": r"input_projection.layers.shared.\1",
+        rf"{_PREFIX}mm_input_projector\.([02])\.(weight|bias)": r"input_projection.networks.shared.\1.\2",
+        **grouping_patterns(rf"{_PREFIX}mm_input_projector\.", "input_projection.networks.shared."),
         **{
             rf"{_PREFIX}mm_output_{short}_projector\.{theirs}": rf"output_projections.{modality}.{ours}"
             for short, modality in _OUTPUTS.items()
@@ -96,16 +105,28 @@ LAYOUT_2024 = Layout(
         r"(?:base_model\.model\.)?lm_head\.weight": OUTPUT_ROWS,
     },
     tokens=tuple(f"<{row.name}_{index:02d}>" for row in SIGNAL_ORDER for index in range(row.signal_count)),
-    template="vicuna_v1.1",
+    template=TEMPLATES["vicuna_v1.1"].model_copy(update={"media_open": "", "media_close": ""}),
     features="patches",
     preset="paper-v2",
 )
-"""A folder of up to four files; what a later stage saved again replaces what an earlier one saved."""
+"""A folder of up to four files, or a whole merged one. What a later stage saved again replaces what an earlier one did.
+
+Media stand among the words without tags.
+"""
 
 FILES_2024 = ("mm_input_projector.bin", "mm_output_projector.bin", "non_lora_trainables.bin")
 """In the order of the stages."""
 LORA_FILES_2024 = ("adapter_model.safetensors", "adapter_model.bin")
 """Of which peft writes one."""
+OTHER_LORA = ("use_rslora", "use_dora", "lora_bias", "rank_pattern", "alpha_pattern", "modules_to_save")
+"""Settings of peft that make other adapters."""
+MERGED_TYPE = "nextgpt_llama"
+"""``model_type`` in the ``config.json`` of a merged folder."""
+OWN = r"model\.(?:layers\..+|norm\.weight)"
+"""Keys of the LLM's own in a merged folder, besides its embedding and head."""
+GROUPED = "input_projection.networks.shared.enter."
+_KINDS = {"input_projection.layers.shared.weight": "linear", "input_projection.networks.shared.0.weight": "mlp"}
+"""The kind of an input projection by a name that only it has."""
 
 
 def read_checkpoint(source: Path) -> Checkpoint:
@@ -114,7 +135,9 @@ def read_checkpoint(source: Path) -> Checkpoint:
     Raises:
         WeightsError: A file is missing or damaged, or has keys that belong nowhere; all are named.
     """
-    return _read_2024(source) if source.is_dir() else _read_2023(source)
+    if not source.is_dir():
+        return _read_2023(source)
+    return _read_merged(source) if _is_merged(source) else _read_2024(source)
 
 
 def _read_2023(source: Path) -> Checkpoint:
@@ -122,7 +145,7 @@ def _read_2023(source: Path) -> Checkpoint:
     ranks = {len(tensor) for name, tensor in tensors.items() if name.startswith("lora.") and name.endswith(".A")}
     # The published adapters have alpha = rank; the file does not say it.
     lora = LoraConfig(rank=max(ranks), alpha=max(ranks)) if ranks else None
-    return Checkpoint(LAYOUT_2023, source, tensors, lora)
+    return Checkpoint(LAYOUT_2023, source, tensors, lora, input_kind="linear")
 
 
 def _read_2024(source: Path) -> Checkpoint:
@@ -132,11 +155,37 @@ def _read_2024(source: Path) -> Checkpoint:
     if not found:
         expected = ", ".join((*FILES_2024, LORA_FILES_2024[0]))
         raise WeightsError(
-            f"{source} holds none of {expected}; expected the output of the official code of 2024. Check the path."
+            f"{source} holds none of {expected}, and is no merged folder ({MERGED_TYPE}); expected the output of the "
+            "official code of 2024. Check the path."
         )
     for name in found:
         tensors |= place(source / name, read_weights(source / name), LAYOUT_2024)
-    return Checkpoint(LAYOUT_2024, source, tensors, _lora_config(source) if adapters else None)
+    lora = _lora_config(source) if adapters else None
+    return Checkpoint(LAYOUT_2024, source, tensors, lora, input_kind=_input_kind(tensors))
+
+
+def _is_merged(source: Path) -> bool:
+    path = source / "config.json"
+    try:
+        return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("model_type") == MERGED_TYPE
+    except (ValueError, AttributeError):
+        raise WeightsError(f"{path} is no JSON object; expected the config of a model. Fetch it again.") from None
+
+
+def _read_merged(source: Path) -> Checkpoint:
+    """What was trained besides the LLM; the LLM's own tensors are read again when it is written."""
+    tensors: dict[str, Tensor] = {}
+    llm: dict[str, Tensor] = {}
+    for file, held in shards(source):
+        own = {key for key in held if re.fullmatch(OWN, key)}
+        tensors |= place(source / file, {key: held[key] for key in held.keys() - own}, LAYOUT_2024)
+        llm |= {key: torch.empty_like(held[key], device="meta") for key in own}
+    return Checkpoint(LAYOUT_2024, source, tensors, None, input_kind=_input_kind(tensors), llm=llm)
+
+
+def _input_kind(tensors: Mapping[str, Tensor]) -> str:
+    found = [kind for name, kind in _KINDS.items() if name in tensors]
+    return found[0] if found else "grouping" if any(name.startswith(GROUPED) for name in tensors) else "linear"
 
 
 def place(path: Path, tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
@@ -155,7 +204,7 @@ def place(path: Path, tensors: Mapping[str, Tensor], layout: Layout) -> dict[str
     if unknown:
         raise WeightsError(
             f"{path} has {len(unknown)} unexpected: {', '.join(sorted(unknown))}; expected the keys of the layout of "
-            f"{layout.name}. A grouping projector of the official code has no place here; nothing was written."
+            f"{layout.name}. Nothing was written."
         )
     return placed
 
@@ -167,6 +216,12 @@ def _lora_config(source: Path) -> LoraConfig:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         values = {"rank": said["r"], "alpha": said["lora_alpha"], "targets": sorted(said["target_modules"])}
+        others = [name for name in OTHER_LORA if said.get(name)]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is no config of LoRA ({error!r}); expected r, lora_alpha, target_modules.") from None
+    if others:
+        raise ConfigError(
+            f"{path} turns {', '.join(others)} on; expected plain LoRA, B A x scaled by alpha / rank, as the official "
+            "code trains it. Merge the adapters into the LLM first."
+        )
     return parse(LoraConfig, values, where=str(path))

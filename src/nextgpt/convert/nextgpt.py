@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt.config import (
+    GroupingConfig,
     InputProjectionConfig,
     LanguageModelConfig,
     LoraConfig,
@@ -48,6 +49,8 @@ class Converted:
     """Tensors of the checkpoint, all of them."""
     missing_parts: tuple[str, ...]
     """Synthesizers that no folder was named for; they come from the Hub."""
+    untrained: tuple[str, ...]
+    """Modalities that the checkpoint has no output projection of; the model does not answer with them."""
 
 
 def convert_nextgpt(
@@ -58,7 +61,8 @@ def convert_nextgpt(
     The LLM is written anew, as the checkpoint trained its embedding and head; the other parts stay where they are.
 
     Args:
-        source: ``pytorch_model.pt`` of 2023, or a folder of the official code of 2024.
+        source: ``pytorch_model.pt`` of 2023, or a folder of the official code of 2024, merged or not.
+        llm: What it was trained with; of a merged folder's, only the config and the tokenizer are taken.
         synthesizers: Diffusers folders by modality; what is not named comes from the Hub.
 
     Raises:
@@ -71,12 +75,15 @@ def convert_nextgpt(
     config = _config(checkpoint, imagebind, synthesizers)
     trained = {name: tensor for name, tensor in checkpoint.tensors.items() if name not in (INPUT_ROWS, OUTPUT_ROWS)}
     check_tensors(source, trained, _expected(config, llm))
+    if checkpoint.llm is not None:
+        check_tensors(source, checkpoint.llm, _expected_llm(llm))
     with new_folder(out, size_bytes=size_bytes(llm) + sum(tensor.nbytes for tensor in trained.values())) as scratch:
-        _write_llm(llm, scratch / "llm", rows, sizes["vocab_size"], checkpoint.layout)
+        _write_llm(checkpoint, llm, scratch / "llm", rows, sizes["vocab_size"])
         write_config(config, scratch)
         save_tensors(trained | _signals(rows, sizes["vocab_size"], checkpoint.layout), scratch / WEIGHTS_FILE)
-    missing = tuple(name for name in MODALITIES if name not in synthesizers)
-    return Converted(out, checkpoint.layout.name, len(checkpoint.tensors), missing)
+    missing = tuple(name for name in config.synthesizers if name not in synthesizers)
+    untrained = tuple(name for name in MODALITIES if name not in config.synthesizers)
+    return Converted(out, checkpoint.layout.name, len(checkpoint.tensors), missing, untrained)
 
 
 def _llm_sizes(folder: Path) -> dict[str, int]:
@@ -94,6 +101,12 @@ def _rows(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> dict[str, Tensor]
     """The LLM's whole embedding and head, checked against the LLM and the new tokens."""
     expected = (sizes["vocab_size"] + len(checkpoint.layout.tokens), sizes["hidden_size"])
     rows = {name: checkpoint.tensors[name] for name in (INPUT_ROWS, OUTPUT_ROWS) if name in checkpoint.tensors}
+    if OUTPUT_ROWS not in rows and checkpoint.layout.name == "2024":
+        raise WeightsError(
+            f"{checkpoint.source} has no lm_head.weight: before May 2025 stages 1 and 2 of the official code did not "
+            "save it, so how likely each signal token is cannot be known; expected it in one of the files, as later "
+            "versions and the third stage (non_lora_trainables.bin) save it. Take the output of one of those."
+        )
     faults = [f"{name} is missing" for name in (INPUT_ROWS, OUTPUT_ROWS) if name not in rows]
     faults += [f"{name} is {tuple(tensor.shape)}" for name, tensor in rows.items() if tensor.shape != expected]
     if faults:
@@ -105,21 +118,41 @@ def _rows(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> dict[str, Tensor]
 
 
 def _config(checkpoint: Checkpoint, imagebind: Path, synthesizers: Mapping[str, Path]) -> ModelConfig:
-    layout = checkpoint.layout
+    layout, tensors = checkpoint.layout, checkpoint.tensors
     return ModelConfig(
         name=checkpoint.source.stem,
         quirks="nextgpt_2023" if layout.name == "2023" else None,
         encoder=PartSource(path=str(imagebind.resolve())),
         llm=LanguageModelConfig(source=PartSource(path="llm"), template=layout.template, lora=checkpoint.lora),
-        input_projection=InputProjectionConfig(encoder_width=_encoder_width(imagebind, layout)),
+        input_projection=_input_projection(checkpoint, _encoder_width(imagebind, layout)),
         synthesizers={
             modality: SynthesizerConfig(
                 source=_synthesizer(modality, synthesizers, layout),
                 output_projection=_output_projection(modality, checkpoint),
             )
             for modality in MODALITIES
+            if layout.name == "2023" or any(name.startswith(f"output_projections.{modality}.") for name in tensors)
         },
     )
+
+
+def _input_projection(checkpoint: Checkpoint, encoder_width: int) -> InputProjectionConfig:
+    """Its kind, and of groups the sizes that its own tensors have; that they belong together is checked afterwards."""
+    if checkpoint.input_kind != "grouping":
+        return InputProjectionConfig(kind=checkpoint.input_kind, encoder_width=encoder_width)
+    prefix = "input_projection.networks.shared."
+    own = {name.removeprefix(prefix): t for name, t in checkpoint.tensors.items() if name.startswith(prefix)}
+    counts = [own[name].shape[1] for stage in (0, 1) if (name := f"stages.{stage}.tokens") in own]
+    if len(counts) != 2:
+        raise WeightsError(
+            f"{checkpoint.source} has the group tokens of {len(counts)} stages; expected those of 2. Fetch it again."
+        )
+    homes = ("stages.0.blocks.", "stages.1.blocks.", "blocks.")
+    blocks = tuple(
+        len({name.removeprefix(home).split(".")[0] for name in own if name.startswith(home)}) for home in homes
+    )
+    sizes = GroupingConfig(width=own["stages.0.tokens"].shape[-1], blocks=blocks, groups=(counts[0],))
+    return InputProjectionConfig(kind="grouping", encoder_width=encoder_width, soft_tokens=counts[1], grouping=sizes)
 
 
 def _encoder_width(folder: Path, layout: Layout) -> int:
@@ -184,6 +217,13 @@ def _expected(config: ModelConfig, llm: Path) -> dict[str, Tensor]:
     return states | (_expected_lora(transformer, config.llm.lora) if config.llm.lora else {})
 
 
+def _expected_llm(llm: Path) -> dict[str, Tensor]:
+    """Every tensor of the LLM besides its embedding and head, without content."""
+    from nextgpt.model.description import build_llm
+
+    return {name: t for name, t in build_llm(llm).state_dict().items() if name not in (EMBEDDING, HEAD)}
+
+
 def _expected_lora(transformer: nn.Module, lora: LoraConfig) -> dict[str, Tensor]:
     from nextgpt.model.description import adapted_layers
 
@@ -213,10 +253,11 @@ def _signals(rows: Mapping[str, Tensor], vocabulary_size: int, layout: Layout) -
 
 
 def _write_llm(
-    source: Path, folder: Path, rows: Mapping[str, Tensor], vocabulary_size: int, layout: Layout
+    checkpoint: Checkpoint, llm: Path, folder: Path, rows: Mapping[str, Tensor], vocabulary_size: int
 ) -> None:
     """The LLM with the checkpoint's embedding and head, one file in memory at a time."""
     folder.mkdir()
+    layout, source = checkpoint.layout, llm if checkpoint.llm is None else checkpoint.source
     count = vocabulary_size + len(layout.ordinary_tokens)
     replaced = {EMBEDDING: rows[INPUT_ROWS][:count], HEAD: rows[OUTPUT_ROWS][:count]}
     weight_map: dict[str, str] = {}
@@ -224,15 +265,16 @@ def _write_llm(
         kept = {
             name: replaced[name].to(tensor.dtype) if name in replaced else tensor
             for name, tensor in held.items()
-            if not name.endswith(OBSOLETE)
+            if not name.endswith(OBSOLETE) and (checkpoint.llm is None or name in (*checkpoint.llm, *replaced))
         }
-        save_tensors(kept, folder / safe_name(Path(file)))
+        if kept:
+            save_tensors(kept, folder / safe_name(Path(file)))
         weight_map |= dict.fromkeys(kept, file)
     if absent := replaced.keys() - weight_map.keys():
         raise WeightsError(f"{source} has no {', '.join(sorted(absent))}; expected a LLaMA's names. Check --llm.")
     if len(set(weight_map.values())) > 1:
         write_index(weight_map, folder)
-    for path in source.iterdir():
+    for path in llm.iterdir():
         if path.is_file() and path.suffix in (".json", ".model", ".txt") and path.name not in INDEXES:
             shutil.copy(path, folder / path.name)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | {"vocab_size": count}
