@@ -1,0 +1,21 @@
+# The server on CPU:  docker build -t nextgpt . && docker run -p 127.0.0.1:8000:8000 -e NEXTGPT_API_KEY=... nextgpt
+# What it installs is what the Makefile installs, less the tools for tests. Options follow the image's name, as for
+# nextgpt serve. With --build-arg EXTRAS=[ray] it serves a cluster too, see deploy/.
+FROM python:3.11-slim
+
+ARG EXTRAS=""
+ARG PIP_ARGS=""
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HF_HUB_OFFLINE=1 HOME=/home/nextgpt
+
+WORKDIR /opt/nextgpt
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY src ./src
+RUN python -m pip install --disable-pip-version-check --quiet $PIP_ARGS -c constraints.txt ".$EXTRAS" \
+ && useradd --create-home nextgpt
+
+USER nextgpt
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=2)"]
+# Inside the container other addresses than loopback must reach it, so a key is asked for: NEXTGPT_API_KEY.
+ENTRYPOINT ["nextgpt", "serve", "--host", "0.0.0.0"]
