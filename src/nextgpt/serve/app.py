@@ -66,7 +66,13 @@ def create_app(
             await asyncio.to_thread(engine.close, wait_s=SHUTDOWN_S)  # films that are jobs go on meanwhile
             service.close()
 
-    app = FastAPI(title="NExT-GPT", lifespan=lifespan, redoc_url=None, summary="Any mix of modalities in and out.")
+    app = FastAPI(
+        title="NExT-GPT",
+        summary="Any mix of modalities in and out.",
+        lifespan=lifespan,
+        docs_url=None,  # routes/docs.py shows them without another server's scripts
+        redoc_url=None,
+    )
     app.state.service = service
     install_handlers(app)
     for router in ROUTERS:

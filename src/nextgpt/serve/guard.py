@@ -36,11 +36,6 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
 }
-DOCS_POLICY = (
-    "default-src 'none'; script-src 'self' https://cdn.jsdelivr.net 'unsafe-inline'; connect-src 'self'; "
-    "style-src 'self' https://cdn.jsdelivr.net 'unsafe-inline'; img-src 'self' data: https://fastapi.tiangolo.com; "
-    "frame-ancestors 'none'"
-)
 
 
 class Guard:
@@ -195,7 +190,7 @@ class Guard:
     def _policy(self, path: str) -> str | None:
         if path.startswith(self._own_policy or ("\0",)):
             return None
-        return DOCS_POLICY if path == "/docs" else HEADERS["Content-Security-Policy"]
+        return HEADERS["Content-Security-Policy"]
 
 
 class _Body:
@@ -252,7 +247,7 @@ class _Exchange:
                 if name != "Content-Security-Policy":
                     headers[name] = value
                 elif self._policy is not None:
-                    headers[name] = self._policy
+                    headers.setdefault(name, self._policy)
         await self._send(message)
 
     def log(self, metrics: Metrics) -> None:

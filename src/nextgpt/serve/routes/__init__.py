@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from nextgpt.serve.routes import audio, chat, embeddings, files, images, models, status, videos
+from nextgpt.serve.routes import audio, chat, docs, embeddings, files, images, models, status, videos
 
 ROUTERS: tuple[APIRouter, ...] = (
     chat.router,
@@ -15,6 +15,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     files.router,
     models.router,
     status.router,
+    docs.router,
 )
 
 __all__ = ["ROUTERS"]

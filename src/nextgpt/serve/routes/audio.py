@@ -40,7 +40,7 @@ async def _whole(at: Service, ticket: Ticket, publisher: Publisher) -> Response:
     return answer
 
 
-@router.post("/v1/audio/speech", response_model=None)
+@router.post("/v1/audio/speech", response_model=None, include_in_schema=False)
 async def speech(body: Annotated[dict[str, Any] | None, Body()] = None) -> Response:
     """Refuse: there is no voice in this model."""
     raise ApiError(

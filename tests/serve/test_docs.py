@@ -1,0 +1,43 @@
+"""The page that shows the routes: whole, without another server."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import httpx
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def test_the_page_of_routes_takes_everything_from_this_server(http: httpx.Client):
+    page = http.get("/docs")
+    policy = page.headers["content-security-policy"]
+    assert "http" not in policy and "script-src 'self';" in policy
+    assert "http" not in page.text and "<script>" not in page.text
+    for path in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        got = http.get(path)
+        assert got.status_code == 200 and len(got.content) > 50, path
+    assert "/openapi.json" in http.get("/docs/start.js").text
+
+
+def test_only_its_own_files_are_given(http: httpx.Client):
+    assert http.get("/docs/core.py").status_code == 404
+    assert http.get("/docs/%2e%2e%2fcore.py").status_code == 404
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on PATH; install it with apt-get install chromium")
+def test_a_browser_shows_the_routes(address: str):
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright; install the extra dev")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        problems: list[str] = []
+        page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+        page.goto(f"{address}/docs")
+        page.get_by_text("/v1/chat/completions").wait_for(timeout=60_000)
+        assert page.get_by_text("/v1/videos/sync").count() == 1
+        assert problems == []
+        browser.close()
