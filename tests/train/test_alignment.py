@@ -148,8 +148,7 @@ LEARNED = [4, 5, 6, 7, 11, 13]
 def thoughts_of(logits: Tensor) -> Thoughts:
     ids = torch.tensor([[token for token, _ in SEQUENCE]])
     is_target = torch.tensor([[target for _, target in SEQUENCE]])
-    hidden = torch.zeros(1, len(SEQUENCE), 4)
-    return Thoughts(Woven(hidden, ids != NO_TOKEN, ids, is_target), hidden, logits)
+    return Thoughts(Woven(logits, ids != NO_TOKEN, ids, is_target), logits, read=lambda hidden: hidden)
 
 
 def logits() -> Tensor:

@@ -12,6 +12,7 @@ from nextgpt.config import ModelConfig, read_config, write_config
 from nextgpt.data.record import Direction
 from nextgpt.errors import ConversationError
 from nextgpt.model.folder import build_model, locate
+from nextgpt.model.llm.weaving import Prompt
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.parts import find_folder
 from nextgpt.model.quirks import QUIRKS
@@ -73,13 +74,15 @@ class _Lazy:
         return self._conditioner.encode(captions)
 
 
-def check_length(model: NextGPT, max_tokens: int | None, example: Example) -> None:
-    """Raise :class:`ConversationError` for an example that is longer than the model, or the recipe, allows."""
-    length = weave(model, example).length(model.llm.soft_tokens)
+def lay_out(model: NextGPT, max_tokens: int | None, example: Example) -> Prompt:
+    """Weave an example. Raises :class:`ConversationError` where it is longer than the model, or the recipe, allows."""
+    prompt = weave(model, example)
+    length = prompt.length(model.llm.soft_tokens)
     if max_tokens is not None and length > max_tokens:
         raise ConversationError(
             f"The example takes {length} tokens; expected at most max_tokens, {max_tokens}. Raise it, or shorten it."
         )
+    return prompt
 
 
 def align_on_corpora(recipe: CorporaRecipe, report: Report | None = None) -> bool:
@@ -142,7 +145,7 @@ def sampler_of(recipe: CorporaRecipe, model: NextGPT) -> Sampler:
         sources,
         recipe.fit.batch_size,
         recipe.fit.seed,
-        partial(check_length, model, recipe.max_tokens),
+        partial(lay_out, model, recipe.max_tokens),
         recipe.mixing,
         recall,
     )

@@ -96,7 +96,7 @@ def words_loss(thoughts: Thoughts, first_signal_id: int, first_signals: Sequence
     ids, is_target = thoughts.woven.ids[:, 1:], thoughts.woven.is_target[:, 1:]
     is_free = (ids < first_signal_id) | torch.isin(ids, torch.tensor(first_signals, device=ids.device))
     chosen = is_target & is_free & (ids != NO_TOKEN)
-    return F.cross_entropy(thoughts.logits[:, :-1][chosen].float(), ids[chosen])
+    return F.cross_entropy(thoughts.read(thoughts.hidden[:, :-1][chosen]).float(), ids[chosen])
 
 
 def condition_losses(

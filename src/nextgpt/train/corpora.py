@@ -21,6 +21,7 @@ from nextgpt.data.record import Broken, Dialogue, Direction, MediaFile, Pair, di
 from nextgpt.errors import ConfigError, ConversationError, MediaError
 from nextgpt.message import Audio, Image, Medium, Video
 from nextgpt.model.encoding.base import Features
+from nextgpt.model.llm.weaving import Prompt
 from nextgpt.train.alignment import Example
 from nextgpt.train.settings import Mixing, SourceConfig
 
@@ -40,7 +41,7 @@ Recall = Callable[[Dialogue], "Known"]
 """What a cache knows of a dialogue. Raises :class:`MediaError` where it knows a medium for broken."""
 Caption = Callable[[str], str]
 """What a caption is turned into before it is learned; a function of a module, as workers are sent it."""
-Check = Callable[[Example], None]
+LayOut = Callable[[Example], Prompt]
 """Raises :class:`ConversationError` for an example that the model cannot hear."""
 
 
@@ -99,6 +100,8 @@ class Item:
 
     key: str
     example: Example
+    prompt: Prompt
+    """The example as the model hears it; woven where its media are decoded, beside the training."""
     made: tuple[tuple[str, str], ...]
     """Modality and caption of each medium that the assistant makes."""
     given: tuple[Medium, ...] = ()
@@ -145,7 +148,7 @@ class Sampler:
     batch_size: int
     """Examples of one step, all processes together."""
     seed: int
-    check: Check
+    lay_out: LayOut
     mixing: Mixing = "examples"
     """``batches``: one source a batch, so its modality alone; ``examples``: sources side by side."""
     recall: Recall | None = None
@@ -196,8 +199,7 @@ class Sampler:
         known = self.recall(dialogue) if self.recall else None
         given = None if known else tuple(medium.open() for medium in dialogue.given)
         example = example_of(dialogue, given)
-        self.check(example)
-        return Item(dialogue.key, example, made, given or (), known)
+        return Item(dialogue.key, example, self.lay_out(example), made, given or (), known)
 
 
 def _length(dialogue: Dialogue) -> int:

@@ -1,10 +1,12 @@
 """Hear whole conversations, with gradients only where something that is trained has a part in it.
 
 In the decoding-side alignment nothing that is trained stands before the first signal token: the LLM and all that it is
-given are frozen. What comes before is heard once without gradients, and its keys and values are constants to the rest::
+given are frozen. What comes before is heard once without gradients, and its keys and values are constants to the rest.
+Each row is cut where its own first signal token stands, so the rests begin side by side::
 
-    words of the person, caption ........ | [IMG0] [IMG1] [IMG2] [IMG3] <end>
-    no gradient, nothing kept             | gradient
+    before, no gradient, nothing kept      rest, with gradient
+    a dog runs . .                         [IMG0] [IMG1] [IMG2] [IMG3] <end>
+    two red cats on grass                  [IMG0] [IMG1] [IMG2] [IMG3] <end>
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Int, Shaped
+from torch import Tensor
 from transformers import DynamicCache
 
 from nextgpt.model.encoding.base import Features
@@ -25,22 +29,40 @@ def hear(model: NextGPT, prompts: Sequence[Prompt], features: Sequence[Features]
     modalities = [medium.modality for prompt in prompts for medium in prompt.media]
     soft = model.input_projection(features, modalities)  # (N, K, D)
     woven = model.llm.embed(prompts, soft)
-    start = _first_trained(model, woven)
-    if start == 0:
-        return model.llm(woven)
-    llm, cache = model.llm, DynamicCache()
-    positions = (woven.mask.long().cumsum(dim=1) - 1).clamp(min=0)
-    with torch.no_grad():
-        before = llm.think(woven.embeddings[:, :start].detach(), woven.mask[:, :start], positions[:, :start], cache)
-    after = llm.think(woven.embeddings[:, start:], woven.mask, positions[:, start:], cache)
-    logits = [llm.logits(hidden) for hidden in (before, after)]
-    return Thoughts(woven, torch.cat([before, after], dim=1), torch.cat(logits, dim=1))
-
-
-def _first_trained(model: NextGPT, woven: Woven) -> int:
-    """The first position, of all rows, at which anything that is trained has a part; 0 where it may be everywhere."""
     trained = [*model.input_projection.parameters(), *model.llm.transformer.parameters()]
     if any(parameter.requires_grad for parameter in trained):
-        return 0
-    is_signal = (woven.ids >= model.llm.signals.ids.first_id).any(dim=0)  # (T,)
-    return int(is_signal.long().argmax()) if is_signal.any() else 0
+        return model.llm(woven)
+    return _hear_in_two(model, woven, _first_signals(model, woven))
+
+
+def _hear_in_two(model: NextGPT, woven: Woven, cuts: Int[Tensor, " B"]) -> Thoughts:
+    """Hear ``woven``, with gradients from each row's cut on."""
+    lengths = woven.mask.sum(dim=1)
+    before, rest = int(cuts.max()), int((lengths - cuts).max())
+    steps = torch.arange(before + rest, device=cuts.device)
+    is_rest = steps >= before
+    positions = torch.where(is_rest, steps - before + cuts[:, None], steps)  # (B, before + rest), in the woven row
+    mask = torch.where(is_rest, positions < lengths[:, None], steps < cuts[:, None])
+    positions = positions.clamp(max=woven.mask.shape[1] - 1)
+    embeddings = _taken(woven.embeddings, positions)
+    cache = DynamicCache()
+    with torch.no_grad():
+        hidden = model.llm.think(embeddings[:, :before].detach(), mask[:, :before], positions[:, :before], cache)
+    if rest:
+        after = model.llm.think(embeddings[:, before:], mask, positions[:, before:], cache)
+        hidden = torch.cat([hidden, after], dim=1)
+    woven_steps = torch.arange(woven.mask.shape[1], device=cuts.device)
+    # Padding is read anywhere: nothing asks for it.
+    places = torch.where(woven_steps < cuts[:, None], woven_steps, woven_steps - cuts[:, None] + before)
+    return Thoughts(woven, _taken(hidden, places.clamp(max=before + rest - 1)), model.llm.logits)
+
+
+def _taken(rows: Shaped[Tensor, "B t D"], places: Int[Tensor, "B T"]) -> Shaped[Tensor, "B T D"]:
+    """Of each row what stands at its places."""
+    return rows.gather(1, places[..., None].expand(-1, -1, rows.shape[-1]))
+
+
+def _first_signals(model: NextGPT, woven: Woven) -> Int[Tensor, " B"]:
+    """Where each row's first signal token stands; its length where there is none."""
+    is_signal = woven.ids >= model.llm.signals.ids.first_id  # (B, T)
+    return torch.where(is_signal.any(dim=1), is_signal.long().argmax(dim=1), woven.mask.sum(dim=1))

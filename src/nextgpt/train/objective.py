@@ -11,9 +11,8 @@ from torch import Tensor
 
 from nextgpt.message import Medium
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.llm.weaving import Tokens
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.train.alignment import condition_losses, first_signals_of, weave, words_loss
+from nextgpt.train.alignment import condition_losses, first_signals_of, words_loss
 from nextgpt.train.corpora import Batch, Item, Known
 from nextgpt.train.engine import Objective
 from nextgpt.train.hearing import hear
@@ -51,7 +50,7 @@ class AlignmentObjective(Objective):
         assert all(item.known for item in items), "features and targets come before the losses; see ready()"
         place = self.model.llm.signals.input
         features = [replace(f, vectors=f.vectors.to(place)) for item in items for f in item.known.features]
-        thoughts = hear(self.model, [weave(self.model, item.example) for item in items], features)
+        thoughts = hear(self.model, [item.prompt for item in items], features)
         losses: dict[str, Tensor] = {}
         if "words" in self.stage.losses:
             first_signals = first_signals_of(self.model)
@@ -72,10 +71,7 @@ class AlignmentObjective(Objective):
     def _words(self, item: Item) -> int:
         """Positions of an example at which the choice of the next token is learned, as words_loss counts them."""
         first_id, first_signals = self.model.llm.signals.ids.first_id, set(first_signals_of(self.model))
-        pieces = weave(self.model, item.example).pieces
-        ids = [
-            token for piece in pieces if isinstance(piece, Tokens) and piece.is_target for token in piece.ids
-        ]
+        ids = [token for piece in item.prompt.stretches if piece.is_target for token in piece.ids]
         return sum(token < first_id or token in first_signals for token in ids)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ import torch
 from nextgpt import NextGPT
 from nextgpt.config import read_config
 from nextgpt.errors import ConfigError
+from nextgpt.message import Conversation
+from nextgpt.model.llm.weaving import Prompt
 from nextgpt.model.tensors import read_tensors
 from nextgpt.model.weights import WEIGHTS_FILE
 from nextgpt.testing import picture
-from nextgpt.train.align_corpora import align_on_corpora, begin, check_length, conditioners_of, sources_of
+from nextgpt.train.align_corpora import align_on_corpora, begin, conditioners_of, lay_out, sources_of
 from nextgpt.train.alignment import alignment_loss, prepare
 from nextgpt.train.corpora import Batch, Sampler
 from nextgpt.train.fit import Divergence
@@ -36,7 +39,7 @@ TRAINED = {
 
 
 def sampler(recipe: CorporaRecipe, **settings: object) -> Sampler:
-    values = {"batch_size": recipe.fit.batch_size, "seed": 0, "check": lambda example: None} | settings
+    values = {"batch_size": recipe.fit.batch_size, "seed": 0, "lay_out": lambda example: Prompt(())} | settings
     return Sampler(sources_of(recipe), **values)
 
 
@@ -140,7 +143,7 @@ def test_losses_are_those_of_the_alignment(stage: str, recipe: Make) -> None:
     settings = recipe(stage)
     model = begin(settings)
     prepare(model, STAGES[stage], settings.lora)
-    drawn = sampler(settings, batch_size=12).share(0)
+    drawn = sampler(settings, batch_size=12, lay_out=partial(lay_out, model, None)).share(0)
     conditioners = conditioners_of(settings, model)
     (batch,) = ready(iter([drawn]), model.encoder.encode, conditioners, has_targets=True)
     found = AlignmentObjective(model, STAGES[stage])(batch)
@@ -164,7 +167,7 @@ def test_text_before_the_first_signal_token_needs_no_gradient_and_the_gradients_
         model = begin(settings)
         prepare(model, STAGES["decoding-alignment"], settings.lora)
         objective = AlignmentObjective(model, STAGES["decoding-alignment"])
-        drawn = sampler(settings, batch_size=6).share(1)
+        drawn = sampler(settings, batch_size=6, lay_out=partial(lay_out, model, None)).share(1)
         (batch,) = ready(iter([drawn]), model.encoder.encode, conditioners_of(settings, model), has_targets=True)
         if is_plain:
             model.input_projection.requires_grad_(True)  # as if something before were trained
@@ -180,21 +183,42 @@ def test_nothing_is_kept_of_what_stands_before_the_first_signal_token(recipe: Ma
     settings = recipe("decoding-alignment")
     model = begin(settings)
     prepare(model, STAGES["decoding-alignment"], settings.lora)
-    drawn = sampler(settings, batch_size=4, mixing="batches").share(2)
-    prompts = [model.llm.weave(item.example.conversation, is_answering=False) for item in drawn.items]
-    first = min(i for p in prompts for i, t in enumerate(p.token_ids) if t >= model.llm.signals.ids.first_id)
-    heard: list[bool] = []
+    talks = [Conversation().say(w).say([w, picture()], role="assistant") for w in ("red", "a very long caption")]
+    prompts = [model.llm.weave(talk, is_answering=False) for talk in talks]
+    firsts = [next(i for i, t in enumerate(p.token_ids) if t >= model.llm.signals.ids.first_id) for p in prompts]
+    rests = [len(p.token_ids) - first for p, first in zip(prompts, firsts, strict=True)]
+    assert firsts[0] < firsts[1]
+    heard: list[tuple[int, bool]] = []
     layer = model.llm.transformer.model.layers[0]
     layer.register_forward_hook(lambda module, given, out: heard.append((given[0].shape[1], given[0].requires_grad)))
     hear(model, prompts, [])
-    assert heard[0] == (first, False) and heard[1][1]
+    assert heard == [(max(firsts), False), (max(rests), True)]
+
+
+def test_what_is_heard_in_two_parts_is_what_is_heard_at_once(recipe: Make) -> None:
+    settings = recipe("decoding-alignment")
+    model = begin(settings)
+    prepare(model, STAGES["decoding-alignment"], settings.lora)
+    drawn = sampler(settings, batch_size=6, lay_out=partial(lay_out, model, None)).share(1)
+    prompts = [item.prompt for item in drawn.items]
+    prompts += [model.llm.weave(Conversation().say("Hello").say("Hi.", role="assistant"), is_answering=False)]
+    parts, whole = hear(model, prompts, []), model(prompts, [])
+    torch.testing.assert_close(parts.hidden[parts.woven.mask], whole.hidden[whole.woven.mask], rtol=1e-4, atol=1e-5)
+
+
+def test_dialogues_in_words_alone_leave_the_decoding_side_nothing_but_the_choice_of_signal_tokens(recipe: Make) -> None:
+    model = begin(recipe("decoding-alignment"))
+    prepare(model, STAGES["decoding-alignment"], recipe("decoding-alignment").lora)
+    prompt = model.llm.weave(Conversation().say("Hello").say("Hi.", role="assistant"), is_answering=False)
+    thoughts = hear(model, [prompt], [])
+    assert not thoughts.hidden.requires_grad and thoughts.logits.requires_grad
 
 
 def test_words_are_counted_as_the_loss_counts_them(recipe: Make) -> None:
     settings = recipe("instruction-tuning")
     model = begin(settings)
     objective = AlignmentObjective(model, STAGES["instruction-tuning"])
-    drawn = sampler(settings, batch_size=12).share(0)
+    drawn = sampler(settings, batch_size=12, lay_out=partial(lay_out, model, None)).share(0)
     whole = objective.terms(drawn)
     parts = [objective.terms(part) for part in drawn.split(5)]
     assert len(parts) == 3
@@ -220,7 +244,7 @@ def test_workers_give_the_same_curve_as_none(recipe: Make, losses: Losses) -> No
 def test_an_example_that_is_too_long_is_broken(recipe: Make) -> None:
     settings = recipe("encoding-alignment")
     model = begin(settings)
-    drawn = sampler(settings, check=lambda example: check_length(model, 30, example))
+    drawn = sampler(settings, lay_out=partial(lay_out, model, 30))
     found = [drawn.share(step) for step in range(6)]
     assert any("expected at most max_tokens, 30" in fault.reason for batch in found for fault in batch.broken)
     assert all(isinstance(batch, Batch) and len(batch.items) == 4 for batch in found)

@@ -47,8 +47,13 @@ class Thoughts:
     woven: Woven
     hidden: Float[Tensor, "B T D"]
     """Last-layer hidden states (after the final norm); what follows is read from the position before it."""
-    logits: Float[Tensor, "B T Vn"]
-    """Over the vocabulary, then the signal tokens."""
+    read: Callable[[Float[Tensor, "*B D"]], Float[Tensor, "*B Vn"]]
+    """Hidden states to logits over the vocabulary, then the signal tokens; training asks at few positions."""
+
+    @property
+    def logits(self) -> Float[Tensor, "B T Vn"]:
+        """At every position."""
+        return self.read(self.hidden)
 
 
 class LanguageModel(nn.Module):
@@ -202,8 +207,7 @@ class LanguageModel(nn.Module):
     def forward(self, woven: Woven) -> Thoughts:
         """Hear whole conversations at once, as training does."""
         positions = (woven.mask.long().cumsum(dim=1) - 1).clamp(min=0)
-        hidden = self.think(woven.embeddings, woven.mask, positions)
-        return Thoughts(woven, hidden, self.logits(hidden))
+        return Thoughts(woven, self.think(woven.embeddings, woven.mask, positions), self.logits)
 
     def merge(self, adapters: Mapping[str, Tensor], *, alpha: float, rank: int) -> None:
         """Merge LoRA into the weights, to answer without peft."""
