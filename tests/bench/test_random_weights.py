@@ -48,7 +48,8 @@ def configs(tmp_path_factory):
 def test_every_part_works_once_without_weights(configs):
     turn = bench_random("tiny", configs)
     assert [part.name for part in turn.parts] == [
-        "encoder", "llm", *(f"{m}.{part}" for m in ("image", "audio", "video") for part in ("denoiser", "decoder"))
+        "encoder", "llm.first_token", "llm.token",
+        *(f"{m}.{part}" for m in ("image", "audio", "video") for part in ("denoiser", "decoder")),
     ]  # fmt: skip
     assert all(part.parameters > 0 and part.run_s > 0 and part.floor_s > 0 for part in turn.parts)
     assert turn.parts[1].dtype == "bfloat16"
@@ -73,6 +74,27 @@ def test_only_one_part_is_in_memory_at_a_time(configs, monkeypatch):
     assert len(alive) == 8
 
 
+def test_the_peak_is_each_parts_own_and_arithmetic_is_counted(configs):
+    turn = bench_random("tiny", configs)
+    assert all(part.tflop > 0 for part in turn.parts)
+    first, token = turn.parts[1:3]
+    assert token.tflop < first.tflop and token.parameters == first.parameters
+    assert all(
+        part.floor_s == pytest.approx(max(part.weights_gb / turn.bandwidth_gb_s, part.tflop / turn.tflop_s[part.dtype]))
+        for part in turn.parts
+    )
+
+
+def test_the_peak_starts_again_with_every_part():
+    random_weights._forget_peak("cpu")
+    before = random_weights._peak_gb("cpu")
+    held = torch.ones(50_000_000)
+    assert random_weights._peak_gb("cpu") > before + 0.15
+    del held
+    random_weights._forget_peak("cpu")
+    assert random_weights._peak_gb("cpu") < before + 0.1
+
+
 def test_weights_are_random_and_norms_are_one():
     module = filled(lambda: nn.Sequential(nn.Linear(2000, 2000), nn.LayerNorm(4)), torch.bfloat16, "cpu")
     weight = module[0].weight
@@ -83,4 +105,4 @@ def test_weights_are_random_and_norms_are_one():
 def test_the_command_prints_one_json_object(configs, capsys):
     assert main(["bench", str(configs), "--random-weights", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["peak_gb"] > 0 and len(told["parts"]) == 8
+    assert told["peak_gb"] > 0 and len(told["parts"]) == 9

@@ -16,8 +16,11 @@ from torch import Tensor
 from nextgpt.errors import ModelError, unknown
 from nextgpt.model.synthesis.base import Latents, Pixels
 
-AT_ONCE = 16
-"""Pictures that go through an autoencoder together; bounds the memory that a film takes."""
+AT_ONCE_PX = 2**18
+"""Pixels that go through an autoencoder together, or one picture; bounds the memory that a film takes.
+
+Stable Diffusion's keeps several layers of 256 float32 for each: about 2 GB for one picture of 512 x 512.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,20 +74,19 @@ class LatentCodec:
 
     def encode(self, pixels: Pixels) -> Latents:
         """Encode, and scale to unit size."""
-        latents = self._each(self.kind.encode, pixels)
+        latents = self._each(self.kind.encode, pixels, px=pixels.shape[-1] * pixels.shape[-2])
         return (latents - self.mean.to(latents.device)) / self.std.to(latents.device)
 
     def decode(self, latents: Latents) -> Pixels:
         """Scale back, and decode."""
-        return self._each(
-            self.kind.decode, latents * self.std.to(latents.device) + self.mean.to(latents.device)
-        )
+        raw = latents * self.std.to(latents.device) + self.mean.to(latents.device)
+        return self._each(self.kind.decode, raw, px=raw.shape[-1] * raw.shape[-2] * self.shrink**2)
 
     def _each(
-        self, run: Callable[[Any, Tensor], Tensor], pictures: Float[Tensor, "B F _ _ _"]
+        self, run: Callable[[Any, Tensor], Tensor], pictures: Float[Tensor, "B F _ _ _"], *, px: int
     ) -> Float[Tensor, "B F _ _ _"]:
         flat = pictures.flatten(0, 1).to(self.autoencoder.dtype)
-        done = torch.cat([run(self.autoencoder, part).float() for part in flat.split(AT_ONCE)])
+        done = torch.cat([run(self.autoencoder, part).float() for part in flat.split(max(1, AT_ONCE_PX // px))])
         return done.unflatten(0, pictures.shape[:2])
 
 
