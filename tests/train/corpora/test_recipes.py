@@ -1,0 +1,53 @@
+"""Recipes on corpora that are too large for a test: each runs two steps on a tiny model and a tiny corpus."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nextgpt import NextGPT
+from nextgpt.train.recipe import CorporaRecipe, read_recipe, run_recipe
+
+RECIPES = Path(__file__).parents[3] / "recipes"
+LARGE = sorted(path for name in ("paper", "open") for path in (RECIPES / name).glob("*.yaml"))
+PER_PROCESS = {"encoding-alignment": 18, "decoding-alignment": 8, "instruction-tuning": 4}
+RATES = {"encoding-alignment": 4e-4, "decoding-alignment": 4e-4, "instruction-tuning": 5e-4}
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize("path", LARGE, ids=name_of)
+def test_a_recipe_runs_two_steps_in_tiny_form(path: Path, initial: Path, corpora: Path, tmp_path: Path) -> None:
+    sources = {name: {"path": str(corpora / f"{name}.json")} for name in ("image", "llava")}
+    settings = {
+        "initial": str(initial), "model": str(tmp_path / "model"), "work": str(tmp_path / "work"), "cache": None,
+        "sources": sources, "engine.workers": 0, "fit.steps": 2, "fit.batch_size": 4, "fit.log_every": 1,
+    }  # fmt: skip
+    recipe = read_recipe(path, [f"{key}={json.dumps(value)}" for key, value in settings.items()])
+    assert run_recipe(recipe)
+    losses = [json.loads(line)["loss"] for line in (recipe.work / "metrics.jsonl").read_text().splitlines()]
+    assert len(losses) == 2
+    assert NextGPT.from_pretrained(recipe.model).config.name == "tiny"
+
+
+@pytest.mark.parametrize("path", LARGE, ids=name_of)
+def test_hyper_parameters_are_the_published_ones(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert isinstance(recipe, CorporaRecipe)
+    fit = recipe.fit
+    assert (fit.learning_rate, fit.weight_decay) == (RATES[recipe.stage], 1e-3)
+    assert fit.warmup_steps == pytest.approx(0.1 * fit.steps)
+    assert fit.batch_size % PER_PROCESS[recipe.stage] == 0
+    assert (recipe.max_tokens, recipe.mixing, fit.muon_learning_rate) == (512, "batches", None)
+
+
+@pytest.mark.parametrize("name", ["paper", "open"])
+def test_each_stage_begins_with_what_the_one_before_wrote(name: str) -> None:
+    first, second, third = (read_recipe(path) for path in LARGE if path.parent.name == name)
+    assert (first.initial, first.is_fresh) == (name, True)
+    assert [second.initial, third.initial] == [str(first.model), str(second.model)]
+    assert not second.is_fresh and not third.is_fresh
