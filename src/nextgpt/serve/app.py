@@ -79,5 +79,5 @@ def create_app(
         app.include_router(router)
     for _, install in mount:
         install(app)
-    app.add_middleware(Guard, settings=settings, metrics=metrics, own_policy=[path for path, _ in mount])
+    app.add_middleware(Guard, settings=settings, metrics=metrics, pages=[path for path, _ in mount])
     return app

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nextgpt.serve.errors import ApiError, as_api_error, response
@@ -36,23 +38,25 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
 }
+PASS_COOKIE = "nextgpt-pass"
+"""What a browser shows at mounted pages in place of a key."""
 
 
 class Guard:
     """Refuses what may not be asked, and bounds what may.
 
     Args:
-        own_policy: Paths whose pages bring their own Content-Security-Policy, such as a mounted web chat.
+        pages: Paths of mounted pages, such as a web chat. A browser opens them by a cookie, which a key made.
     """
 
     def __init__(
-        self, app: ASGIApp, *, settings: ServerSettings, metrics: Metrics, own_policy: Sequence[str] = ()
+        self, app: ASGIApp, *, settings: ServerSettings, metrics: Metrics, pages: Sequence[str] = ()
     ) -> None:
         self._app = app
         self._settings = settings
         self._metrics = metrics
-        self._own_policy = tuple(own_policy)
-        self._keys = [hashlib.sha256(key.encode()).digest() for key in settings.api_keys]
+        self._pages = tuple(pages)
+        self._keys = [key_digest(key) for key in settings.api_keys]
         self._recent: OrderedDict[str, deque[float]] = OrderedDict()
         self._open: Counter[str] = Counter()
         self._reading_bytes = 0
@@ -62,13 +66,15 @@ class Guard:
         if scope["type"] != "http":
             await self._refuse_other(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self._policy(scope["path"]))
+        exchange = _Exchange(scope, send)
         body = _Body(self, receive)
         try:
             with self._counted(self._check(scope)):
                 await self._app(scope, body.receive, exchange.send)
         except Exception as error:
-            if exchange.status is None:
+            if (door := self._door(scope, error)) is not None:
+                await RedirectResponse(door, 303)(scope, receive, exchange.send)
+            elif exchange.status is None:
                 await response(as_api_error(error))(scope, receive, exchange.send)
             else:
                 as_api_error(error)  # logs it; the answer has begun, and ends here
@@ -106,8 +112,8 @@ class Guard:
         headers = Headers(scope=scope)
         self._check_host(headers)
         who = str((scope.get("client") or ("",))[0])
-        if self._keys and scope["path"] not in OPEN_PATHS:
-            who = self._owner(headers)
+        if self._keys and scope["path"] not in (*OPEN_PATHS, *self._doors()):
+            who = self._owner(headers, scope["path"])
         scope[OWNER] = who if self._keys else ""
         self._check_rate(who)
         length = headers.get("content-length", "0")
@@ -128,16 +134,31 @@ class Guard:
                 403, "Another site's page asked; expected a page of this server, or a program.", code="origin"
             )
 
-    def _owner(self, headers: Headers) -> str:
+    def _owner(self, headers: Headers, path: str) -> str:
         """The fingerprint of the key that was brought. Every known key is compared, in constant time."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        digest = hashlib.sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
-        matches = [hmac.compare_digest(digest, key) for key in self._keys]
-        if scheme.lower() != "bearer" or not any(matches):
+        digest = find_key(self._settings.api_keys, given.strip()) if scheme.lower() == "bearer" else None
+        if digest is None and self._is_page(path):
+            shown = cookie_parser(headers.get("cookie", "")).get(PASS_COOKIE, "")
+            digest = _matching(self._keys, [page_pass(key) for key in self._keys], shown)
+        if digest is None:
             raise ApiError(
                 401, "No valid API key came; expected the header Authorization: Bearer <key>.", code="invalid_api_key"
             )
         return digest.hex()[:32]
+
+    def _is_page(self, path: str) -> bool:
+        return any(path == page or path.startswith(f"{page}/") for page in self._pages)
+
+    def _doors(self) -> list[str]:
+        """Where a key is typed, and how that looks."""
+        return [f"{page}/{name}" for page in self._pages for name in ("key", "page/chat.css")]
+
+    def _door(self, scope: Scope, error: Exception) -> str | None:
+        """Where a person without a key is sent, who opens a page."""
+        pages = [page for page in self._pages if scope["path"] in ("/", page, f"{page}/")]
+        is_keyless = isinstance(error, ApiError) and error.status_code == 401
+        return f"{pages[0]}/key" if pages and is_keyless and scope["method"] == "GET" else None
 
     def _check_rate(self, who: str) -> None:
         most = self._settings.requests_per_minute
@@ -187,11 +208,6 @@ class Guard:
         """Time in which a request must have arrived whole."""
         return self._settings.body_s
 
-    def _policy(self, path: str) -> str | None:
-        if path.startswith(self._own_policy or ("\0",)):
-            return None
-        return HEADERS["Content-Security-Policy"]
-
 
 class _Body:
     """Counts a request's body while it comes, and looks at the clock."""
@@ -230,10 +246,9 @@ class _Body:
 class _Exchange:
     """One request and its answer: adds the headers, and writes a line to the log, without contents."""
 
-    def __init__(self, scope: Scope, send: Send, policy: str | None) -> None:
+    def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
         self._send = send
-        self._policy = policy
         self._begun = time.perf_counter()
         self.id = f"req-{secrets.token_hex(8)}"
         self.status: int | None = None
@@ -246,8 +261,8 @@ class _Exchange:
             for name, value in HEADERS.items():
                 if name != "Content-Security-Policy":
                     headers[name] = value
-                elif self._policy is not None:
-                    headers.setdefault(name, self._policy)
+                else:
+                    headers.setdefault(name, value)  # pages bring their own
         await self._send(message)
 
     def log(self, metrics: Metrics) -> None:
@@ -256,6 +271,28 @@ class _Exchange:
         metrics.request(route, self.status or 499, seconds)
         line = {"id": self.id, "method": self._scope["method"], "route": route, "status": self.status or 499}
         logger.info("%s", json.dumps(line | {"seconds": round(seconds, 4)}))
+
+
+def key_digest(key: str) -> bytes:
+    """A key in the form in which it is compared."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def find_key(keys: Sequence[str], given: str) -> bytes | None:
+    """The digest of the key that was given, if it is one of them. All are compared, in constant time."""
+    digests = [key_digest(key) for key in keys]
+    return _matching(digests, [digest.hex() for digest in digests], key_digest(given).hex())
+
+
+def page_pass(digest: bytes) -> str:
+    """What a browser keeps of a key: it opens mounted pages, and tells nothing of the key."""
+    return hmac.digest(digest, b"nextgpt page", "sha256").hex()
+
+
+def _matching(keys: Sequence[bytes], expected: Sequence[str], shown: str) -> bytes | None:
+    """The key whose expectation was shown; every one is compared, in constant time."""
+    matches = [hmac.compare_digest(one.encode(), shown.encode()) for one in expected]
+    return next((key for key, matched in zip(keys, matches, strict=True) if matched), None)
 
 
 def _host_of(header: str) -> str:

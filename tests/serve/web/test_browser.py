@@ -1,86 +1,452 @@
-"""The chat page in headless Chromium, on loopback, around a model that answers from a script."""
+"""The chat page in headless Chromium: what a person does, and what comes of it."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+import base64
+import json
+import re
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nextgpt.serve.engine.serial import SerialEngine
-from nextgpt.testing.scripted import picture
+pytestmark = pytest.mark.browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on PATH; install it with apt-get install chromium"),
-]
-WAIT_MS = 60_000
+KINDS = ("image", "audio", "video")
+DROP = """([bytes, name, type, event]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0))], name, { type }));
+  const target = document.querySelector('#message');
+  const made = event === 'paste'
+    ? new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })
+    : new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true });
+  target.dispatchEvent(made);
+}"""
+CONTRAST = """(selector) => {
+  const numbers = (colour) => {
+    const canvas = new OffscreenCanvas(1, 1).getContext('2d');
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = (colour) => numbers(colour).slice(0, 3).map((value) => value / 255)
+    .map((value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
+  const found = [...document.querySelectorAll(selector)].filter((element) => element.offsetParent);
+  return found.map((element) => {
+    let ground = element;
+    while (numbers(getComputedStyle(ground).backgroundColor)[3] < 255) ground = ground.parentElement;
+    const [a, b] = [getComputedStyle(element).color, getComputedStyle(ground).backgroundColor].map(light);
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  });
+}"""
 
 
-@pytest.fixture(scope="module")
-def chat(serving: Any, studio: Any) -> Iterator[str]:
-    """The address of a server with the page."""
+def choose(page: Any, *names: str) -> None:
+    """Press the modalities of the answer, and no others."""
+    for toggle in page.query_selector_all(".chip"):
+        wanted = toggle.get_attribute("data-modality") in names
+        if wanted != (toggle.get_attribute("aria-pressed") == "true"):
+            toggle.click()
+
+
+def attached(page: Any, count: int = 1) -> None:
+    """Wait until so many attachments were read."""
+    page.wait_for_function(f"document.querySelectorAll('.attachment[data-kind]').length === {count}")
+
+
+def ready(page: Any) -> Any:
+    """The page once nothing is being answered."""
+    page.wait_for_selector(".ng[data-state=ready]")
+    return page
+
+
+def answer(page: Any) -> str:
+    """The words of the latest answer."""
+    return page.locator(".turn.assistant .words").last.inner_text()
+
+
+def plays(page: Any, selector: str) -> None:
+    """Wait until a player has its medium and its time goes on."""
+    page.wait_for_function("(selector) => document.querySelector(selector).readyState >= 3", arg=selector)
+    page.wait_for_function("(selector) => document.querySelector(selector).currentTime > 0.05", arg=selector)
+
+
+def test_an_example_is_answered_and_the_conversation_survives_a_reload(page: Any) -> None:
+    page.click(".example >> nth=0")
+    page.wait_for_selector(".turn.assistant .words")
+    ready(page)
+    said = page.inner_text(".turn.user .words")
+    page.reload()
+    page.wait_for_selector(".turn.assistant .words")
+    assert page.inner_text(".turn.user .words") == said
+    assert page.inner_text(".room[aria-current=true]") == said
+    page.click("#new")
+    page.wait_for_selector(".welcome", state="visible")
+    page.click(".room")
+    page.wait_for_selector(f".turn.user .words >> text={said}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_is_attached_by_the_button(page: Any, stage: Any, files: dict[str, Path], kind: str) -> None:
+    page.set_input_files(".composer input[type=file]", str(files[kind]))
+    attached(page)
+    page.press("#message", "Enter")
+    page.wait_for_selector(f".turn.user .medium[data-kind={kind}]")
+    ready(page)
+    assert answer(page).endswith(f"I got {kind}.")
+    assert [part.modality for part in stage.heard[-1].messages[-1].parts] == [kind]
+
+
+@pytest.mark.parametrize("event", ["drop", "paste"])
+def test_a_file_is_attached_by_drag_and_by_paste(page: Any, files: dict[str, Path], say: Any, event: str) -> None:
+    content = base64.b64encode(files["image"].read_bytes()).decode()
+    page.evaluate(DROP, [content, "red.png", "image/png", event])
+    attached(page)
+    assert "red.png" in page.inner_text(".attachment")
+    assert answer(say(page, "What?")).endswith("I got image, text.")
+
+
+def test_what_is_no_medium_is_told(page: Any, tmp_path: Path, tolerated: list[str]) -> None:
+    tolerated.append("status of 400")
+    path = tmp_path / "a.pdf"
+    path.write_bytes(b"%PDF-1.7 nothing")
+    with page.expect_response("**/media") as told:
+        page.set_input_files(".composer input[type=file]", str(path))
+    assert told.value.status == 400
+    page.wait_for_selector(".toast >> text=a.pdf: The file is a PDF document; expected a picture, sound or film.")
+    assert page.query_selector(".attachment") is None
+
+
+def test_what_was_attached_can_be_removed(page: Any, files: dict[str, Path]) -> None:
+    page.set_input_files(".composer input[type=file]", str(files["image"]))
+    attached(page)
+    assert page.is_enabled("#send")
+    page.click(".attachment .remove")
+    assert page.query_selector(".attachment") is None
+    assert page.is_disabled("#send")
+
+
+def test_sound_comes_from_the_microphone(page: Any) -> None:
+    page.click(".mic")
+    page.wait_for_selector(".mic[aria-pressed=true]")
+    page.wait_for_timeout(700)
+    page.click(".mic")
+    attached(page)
+    page.click("#send")
+    plays_after = page.wait_for_selector(".turn.user .medium[data-kind=audio] .toggle")
+    ready(page)
+    assert answer(page).endswith("I got audio.")
+    plays_after.click()
+    plays(page, ".turn.user audio")
+
+
+def test_a_picture_and_a_film_come_from_the_camera(page: Any) -> None:
+    page.click(".bar .camera")
+    page.click(".finder .take")
+    attached(page)
+    page.click(".bar .camera")
+    page.wait_for_function("document.querySelector('.finder video').readyState >= 3")
+    page.click(".finder .film")
+    page.wait_for_timeout(800)
+    page.click(".finder .film")
+    attached(page, 2)
+    page.click("#send")
+    page.wait_for_selector(".turn.assistant .words")
+    ready(page)
+    assert answer(page).endswith("I got image, video.")
+
+
+def test_every_medium_comes_in_speaking_order_and_plays(page: Any, say: Any) -> None:
+    choose(page, "text", *KINDS)
+    say(page, "everything")
+    shown = page.eval_on_selector_all(
+        ".turn.assistant:not(.tail) > .content > *", "all => all.map((one) => one.dataset.kind ?? 'text')"
+    )
+    assert shown == ["text", *KINDS]
+    page.wait_for_function("document.querySelector('.turn.assistant img').naturalWidth === 8")
+    assert page.eval_on_selector(".turn.assistant img", "one => getComputedStyle(one).imageRendering") == "pixelated"
+    page.click(".turn.assistant .audio .toggle")
+    plays(page, ".turn.assistant audio")
+    plays(page, ".turn.assistant video")
+    page.fill(".turn.assistant .seek", "500")
+    page.wait_for_function("document.querySelector('.turn.assistant audio').currentTime > 0.7")
+    choose(page)
+
+
+def test_a_picture_is_enlarged_and_closed_by_a_key(page: Any, say: Any) -> None:
+    choose(page, "image")
+    say(page, "a picture")
+    page.click(".turn.assistant .frame")
+    page.wait_for_selector(".lightbox img", state="visible")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".lightbox", state="detached")
+    choose(page)
+
+
+def test_a_medium_on_its_way_shows_its_step_and_a_preview(page: Any, stage: Any) -> None:
+    stage.gate.clear()
+    choose(page, "text", "image")
+    page.fill("#message", "wait for it")
+    page.press("#message", "Enter")
+    page.wait_for_selector(".making[data-kind=image] >> text=Image: step 2 of 3")
+    assert page.get_attribute(".making progress", "value") == "2"
+    page.wait_for_function("document.querySelector('.making img')?.naturalWidth > 0")
+    assert page.inner_text(".turn.assistant .words") == "Here it is."
+    stage.gate.set()
+    page.wait_for_selector(".turn.assistant .medium img")
+    ready(page)
+    assert page.query_selector(".making") is None
+    choose(page)
+
+
+@pytest.mark.parametrize("how", ["button", "key"])
+def test_an_answer_is_stopped_and_what_was_said_stays(page: Any, stage: Any, say: Any, how: str) -> None:
+    stage.closed.clear()
+    page.fill("#message", "slow")
+    page.press("#message", "Enter")
+    page.wait_for_selector(".turn.assistant .words >> text=and and")
+    page.click("#send") if how == "button" else page.keyboard.press("Escape")
+    page.wait_for_selector(".foot >> text=Stopped.")
+    ready(page)
+    assert stage.closed.wait(10)
+    assert answer(page).startswith("and and")
+    assert answer(say(page, "go on")).startswith("Turn 3")
+
+
+def test_a_page_that_goes_away_ends_its_answer(visit: Any, chat: str, stage: Any) -> None:
+    stage.closed.clear()
+    page = ready(visit(chat))
+    page.fill("#message", "slow")
+    page.press("#message", "Enter")
+    page.wait_for_selector(".turn.assistant .words >> text=and and")
+    page.close()
+    assert stage.closed.wait(30)
+
+
+def test_a_retry_has_another_seed(page: Any, stage: Any, say: Any) -> None:
+    first = answer(say(page, "hello"))
+    assert "seed 0" in page.inner_text("#seed-was")
+    page.click(".retry")
+    page.wait_for_function("(first) => document.querySelector('.turn.assistant .words').innerText !== first", arg=first)
+    ready(page)
+    assert page.locator(".turn.assistant .words").count() == 1
+    assert page.inner_text("#seed-was") == f"seed {stage.samplings[-1].seed}"
+    assert stage.samplings[-1].seed != 0
+
+
+def test_an_edited_message_is_answered_anew_and_what_followed_is_gone(page: Any, stage: Any, say: Any) -> None:
+    say(page, "first")
+    say(page, "second")
+    page.hover(".turn.user >> nth=0")
+    page.click(".turn.user .edit >> nth=0")
+    page.fill(".rewrite textarea", "other")
+    page.click(".rewrite .main")
+    page.wait_for_selector(".turn.user .words >> text=other")
+    page.wait_for_function("document.querySelectorAll('.turn.user').length === 1")
+    ready(page)
+    assert [message.text for message in stage.heard[-1]] == ["other"]
+    assert answer(page).startswith("Turn 1")
+
+
+def test_what_was_made_is_used_as_input_from_the_answer_and_from_the_gallery(page: Any, stage: Any, say: Any) -> None:
+    choose(page, "image", "audio")
+    say(page, "make them")
+    choose(page)
+    page.click(".turn.assistant .medium[data-kind=image] .use")
+    page.click("#gallery")
+    kinds = page.eval_on_selector_all(".gallery .medium", "all => all.map((one) => one.dataset.kind)")
+    assert kinds == ["audio", "image"]
+    page.click(".gallery .medium[data-kind=audio] .use")
+    page.wait_for_selector(".gallery", state="detached")
+    attached(page, 2)
+    assert answer(say(page, "Again")).endswith("I got image, audio, text.")
+    made = stage.heard[-1].messages[1].media
+    assert [one.digest for one in stage.heard[-1].messages[2].media] == [one.digest for one in made]
+
+
+def test_a_conversation_is_exported_and_imported_with_its_media(page: Any, say: Any, tmp_path: Path) -> None:
+    choose(page, "text", *KINDS)
+    say(page, "everything, please")
+    choose(page)
+    with page.expect_download() as download:
+        page.click("#export")
+    path = tmp_path / "conversation.zip"
+    download.value.save_as(path)
+    with zipfile.ZipFile(path) as archive:
+        assert json.loads(archive.read("conversation.json"))[0]["parts"][0]["text"] == "everything, please"
+        assert {Path(name).suffix for name in archive.namelist()} == {".json", ".png", ".wav", ".mp4"}
+    room = page.evaluate("JSON.parse(localStorage.nextgpt).open")
+    page.set_input_files("#import", str(path))
+    page.wait_for_function("(room) => JSON.parse(localStorage.nextgpt).open !== room", arg=room)
+    page.wait_for_selector(".turn.assistant .medium[data-kind=video]")
+    assert page.locator(".turn.assistant .medium").count() == 3
+    plays(page, ".turn.assistant video")
+    assert answer(say(page, "go on")).startswith("Turn 3")
+
+
+def test_a_damaged_archive_is_told(page: Any, tmp_path: Path, tolerated: list[str]) -> None:
+    tolerated.append("status of 400")
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"no archive")
+    with page.expect_response("**/rooms"):
+        page.set_input_files("#import", str(path))
+    page.wait_for_selector(".toast >> text=damaged, encrypted or no ZIP")
+
+
+def test_settings_reach_the_model_and_are_kept(page: Any, stage: Any, say: Any) -> None:
+    page.click("#settings")
+    page.fill("#seed", "17")
+    for name, value in (("steps", "9"), ("guidance", "2.5"), ("length", "40")):
+        page.fill(f"#{name}", value)
+    page.keyboard.press("Escape")
+    choose(page)
+    assert "seed 17" in answer(say(page, "hello"))
+    page.reload()
+    ready(page)
+    choose(page, "image")
+    say(page, "again")
+    used = stage.samplings[-1]
+    assert (used.seed, used.steps, used.guidance, used.max_tokens) == (17, 9, 2.5, 40)
+    assert used.modalities == ("image",)
+    page.click("#settings")
+    page.click(".sheet .plain")
+    assert page.input_value("#seed") == "0"
+
+
+def test_a_refusal_is_told_and_tried_again(page: Any, say: Any) -> None:
+    say(page, "refuse")
+    assert "expected another word" in page.inner_text(".foot [role=alert]")
+    assert page.is_visible(".retry")
+    assert answer(say(page, "something else")).startswith("Turn 2")
+
+
+def test_a_turn_takes_the_keyboard_alone(page: Any, stage: Any) -> None:
+    assert page.evaluate("document.activeElement.id") == "message"
+    page.keyboard.type("one")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("two")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".turn.assistant .words")
+    ready(page)
+    assert stage.heard[-1].messages[-1].text == "one\ntwo"
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("three")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".turn.user .words >> text=three")
+    ready(page)
+    page.focus("#message")
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Shift+Tab")
+        reached.append(page.evaluate("document.activeElement.className"))
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        if "retry" in reached[-1]:
+            break
+    before = len(stage.samplings)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".ng[data-state=busy]", state="detached")
+    page.wait_for_function("document.querySelector('#seed-was')?.innerText !== 'seed 0'")
+    assert len(stage.samplings) == before + 1
+
+
+def test_an_answer_is_read_out(page: Any, say: Any) -> None:
+    say(page, "hello")
+    spoken = page.locator("#spoken")
+    assert spoken.get_attribute("aria-live") == "polite"
+    assert re.search(r"complete: .*I got text", spoken.inner_text().replace("\n", " "))
+
+
+def test_the_page_fits_a_phone(visit: Any, chat: str, say: Any, files: dict[str, Path]) -> None:
+    page = ready(visit(chat, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True))
+    fits = "[document.documentElement, document.querySelector('.scroll')].every((one) => one.scrollWidth <= innerWidth)"
+    assert page.evaluate(fits)
+    page.set_input_files(".composer input[type=file]", [str(path) for path in files.values()])
+    attached(page, 3)
+    assert page.evaluate(fits)
+    choose(page, "text", *KINDS)
+    say(page, "x" * 200)
+    page.wait_for_selector(".turn.assistant video")
+    assert page.evaluate(fits)
+    box = page.locator("#send").bounding_box()
+    assert box["x"] + box["width"] <= 360 and box["y"] + box["height"] <= 740
+    assert not page.is_visible(".side")
+    page.tap(".menu")
+    page.wait_for_selector(".side.open .room", state="visible")
+    page.tap("#new")
+    page.wait_for_selector(".welcome", state="visible")
+    assert not page.evaluate("document.querySelector('.side').classList.contains('open')")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_words_stand_out_in_both_themes(visit: Any, chat: str, say: Any, theme: str) -> None:
+    page = ready(visit(chat, color_scheme=theme))
+    measured = page.evaluate(CONTRAST, ".welcome h1, .welcome p, .example strong, .example span, .chip, .side *, #send")
+    choose(page, "text", "image")
+    say(page, "hello")
+    measured += page.evaluate(CONTRAST, ".words, .words div, .facts, .use, .room, .actions button")
+    assert len(measured) > 30
+    assert min(measured) >= 4.5
+    brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)[0]")
+    assert (brightness < 60) == (theme == "dark")
+
+
+def test_the_theme_is_switched_and_kept(page: Any) -> None:
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.click("#theme")
+    page.reload()
+    ready(page)
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_a_deleted_conversation_is_gone(page: Any, chat: str, say: Any) -> None:
+    say(page, "forget me")
+    room = page.evaluate("JSON.parse(localStorage.nextgpt).open")
+    page.hover(".rooms li")
+    page.click(".forget")
+    page.wait_for_selector(".welcome", state="visible")
+    assert page.locator(".room").count() == 0
+    assert page.request.get(f"{chat}/chat/rooms/{room}/export").status == 404
+
+
+def test_markup_of_a_person_or_the_model_is_words(page: Any, say: Any) -> None:
+    page.on("dialog", lambda dialog: pytest.fail("a script of the message ran"))
+    say(page, "<img src=x onerror=alert(1)> <b>bold</b>")
+    assert page.inner_text(".turn.user .words") == "<img src=x onerror=alert(1)> <b>bold</b>"
+    assert page.locator(".turn.assistant .words strong").inner_text() == "seed 0"
+
+
+def test_a_key_is_typed_once_and_opens_the_page_alone(visit: Any, keyed_chat: str, say: Any) -> None:
+    page = visit(keyed_chat)
+    page.wait_for_selector("#key")
+    assert page.url == f"{keyed_chat}/chat/key"
+    page.fill("#key", "open sesame")
+    page.press("#key", "Enter")
+    ready(page)
+    assert answer(say(page, "hello")).endswith("I got text.")
+    assert page.request.get(f"{keyed_chat}/v1/models").status == 401
+    assert "sesame" not in json.dumps(page.context.cookies())
+    assert page.evaluate("document.cookie") == ""
+
+
+@pytest.mark.slow
+def test_nano_draws_plays_and_films_in_the_page(visit: Callable[..., Any], serving: Any, say: Any) -> None:
+    from nextgpt import NextGPT
+    from nextgpt.serve.engine import BatchingEngine
     from nextgpt.serve.web import MOUNT
 
-    with serving(SerialEngine(studio), mount=[MOUNT]) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless browser."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright; install the extra dev")
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def page(browser: Any, chat: str) -> Iterator[Any]:
-    """The page, opened; at its end nothing was fetched from elsewhere and no script failed."""
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    opened = context.new_page()
-    opened.set_default_timeout(WAIT_MS)
-    elsewhere: list[str] = []
-    problems: list[str] = []
-    opened.on("request", lambda request: _note(elsewhere, request.url, chat))
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    opened.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
-    opened.goto(f"{chat}/", timeout=WAIT_MS)
-    opened.wait_for_selector("#box textarea")
-    yield opened
-    context.close()
-    assert elsewhere == []
-    assert problems == []
-
-
-def _note(elsewhere: list[str], url: str, home: str) -> None:
-    if not url.startswith((home, "data:", "blob:")):
-        elsewhere.append(url)
-
-
-def _say(page: Any, words: str) -> None:
-    page.fill("#box textarea", words)
-    page.keyboard.press("Enter")
-
-
-def test_an_answer_stands_in_the_chat_and_survives_a_reload_at_phone_width(page: Any) -> None:
-    _say(page, "hello")
-    page.wait_for_selector("#chat >> text=hello")
-    page.wait_for_selector("#chat .bot")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    page.wait_for_timeout(1000)
-    page.reload()
-    page.wait_for_selector("#chat >> text=hello")
-
-
-def test_an_attached_picture_stands_in_the_chat(page: Any, tmp_path: Path) -> None:
-    path = picture().save(tmp_path / "red.png")
-    page.set_input_files("#box input[type=file]", str(path))
-    page.wait_for_selector("#box .thumbnail-item")
-    _say(page, "what?")
-    page.wait_for_selector("#chat .user img")
+    engine = BatchingEngine(NextGPT.from_pretrained("nano"), "nano")
+    with serving(engine, mount=[MOUNT]) as address:
+        page = ready(visit(address))
+        for kind in KINDS:
+            choose(page, "text", kind)
+            say(page, {"image": "Draw a red cat.", "audio": "Play a trumpet.", "video": "Show me a moving ball."}[kind])
+            page.wait_for_selector(f".turn.assistant .medium[data-kind={kind}]")
+        page.wait_for_function("document.querySelector('.turn.assistant img').naturalWidth === 64")
+        page.click(".turn.assistant .audio .toggle")
+        plays(page, ".turn.assistant audio")
+        plays(page, ".turn.assistant video")
+        page.close()

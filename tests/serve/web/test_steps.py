@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -23,12 +26,15 @@ from nextgpt.message import (
 )
 from nextgpt.serve.engine.base import Answered
 from nextgpt.serve.settings import ServerSettings
+from nextgpt.serve.web.acts import read_act
 from nextgpt.serve.web.archive import ArchiveLimits, pack, unpack
 from nextgpt.serve.web.live import Live
-from nextgpt.serve.web.rooms import Rooms
-from nextgpt.serve.web.rows import progress_html, rows, turn_of_row
+from nextgpt.serve.web.mounting import policy
+from nextgpt.serve.web.pacing import newest
+from nextgpt.serve.web.rooms import Room, Rooms, file_name
 from nextgpt.serve.web.strings import ENGLISH, strings_for
-from nextgpt.serve.web.turns import Wishes, edited, made, said, sampling, unanswered
+from nextgpt.serve.web.turns import Wishes, edited, said, sampling, unanswered
+from nextgpt.serve.web.view import PEAKS, making_view, message_view, part_view, turns_view
 from nextgpt.testing.scripted import film, picture, sound
 
 TALK = Conversation(
@@ -90,16 +96,19 @@ def test_only_own_messages_can_be_edited(turn: int) -> None:
         edited(TALK, turn, "Why?", ENGLISH)
 
 
-def test_the_gallery_holds_what_the_model_made_the_latest_first() -> None:
-    assert [medium.modality for _, _, medium in made(TALK)] == ["video", "audio", "image"]
-
-
 def test_an_answer_grows_in_speaking_order() -> None:
     live = Live()
     for event in (TextPiece("Look"), TextPiece(":"), Progress("image", 1, 2), picture(), TextPiece("Nice?")):
         live = live.hear(event, 0.0)
     assert [getattr(part, "text", part.modality) for part in live.parts] == ["Look:", "image", "Nice?"]
-    assert live.progress is None
+    assert live.making == ()
+
+
+def test_media_of_two_kinds_are_made_side_by_side() -> None:
+    live = Live()
+    for event in (Progress("image", 1, 4), Progress("audio", 1, 2), Progress("image", 2, 4), sound()):
+        live = live.hear(event, 0.0)
+    assert [(made.progress.modality, made.progress.step) for made in live.making] == [("image", 2)]
 
 
 def test_the_end_tells_what_was_dropped() -> None:
@@ -110,43 +119,94 @@ def test_the_end_tells_what_was_dropped() -> None:
 
 def test_the_time_left_follows_from_the_steps_that_were_seen() -> None:
     live = Live().hear(Progress("image", 1, 11), 10.0)
-    assert live.left_s(10.0) is None
-    assert live.hear(Progress("image", 6, 11), 20.0).left_s(20.0) == pytest.approx(10.0)
-
-
-def test_progress_is_drawn_with_its_preview_and_nothing_of_the_medium_can_be_markup() -> None:
-    drawn = progress_html(Live().hear(Progress("<b>", 1, 2, picture()), 0.0), 0.0, ENGLISH)
-    assert 'value="1" max="2"' in drawn
-    assert "data:image/png;base64," in drawn
-    assert "<b>" not in drawn
+    assert making_view(live.making, 10.0)[0]["left_s"] is None
+    assert making_view(live.hear(Progress("image", 6, 11), 20.0).making, 20.0)[0]["left_s"] == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize("medium", [picture(), sound(), film()])
 def test_every_modality_has_a_preview(medium: Medium) -> None:
-    step = Progress(medium.modality, 1, 2, medium)
-    assert "<img" in progress_html(Live().hear(step, 0.0), 0.0, ENGLISH)
+    live = Live().hear(Progress(medium.modality, 1, 2, medium), 0.0)
+    (shown,) = making_view(live.making, 0.0)
+    assert (shown["step"], shown["total"]) == (1, 2)
+    assert shown["preview"].startswith("data:image/png;base64,")
 
 
-def test_rows_are_parts_and_lead_back_to_their_message(tmp_path: Path) -> None:
-    shown = rows(TALK, lambda medium: tmp_path / medium.modality, ENGLISH)
-    assert [row["role"] for row in shown] == ["user"] * 2 + ["assistant"] * 3 + ["user", "assistant"]
-    assert [turn_of_row(TALK, row) for row in (0, 1, 4, 5, 6, 7, -1)] == [0, 0, 1, 2, 3, -1, -1]
+def test_a_view_holds_every_part_in_order() -> None:
+    shown = turns_view(TALK)
+    assert [turn["role"] for turn in shown] == ["user", "assistant", "user", "assistant"]
+    assert [part["kind"] for part in shown[1]["parts"]] == ["text", "image", "audio"]
+    assert shown[1]["parts"][1]["name"] == file_name(TALK.messages[1].media[0])
+
+
+def test_a_sound_brings_its_waveform() -> None:
+    shown = part_view(sound())
+    assert len(shown["peaks"]) == PEAKS
+    assert max(shown["peaks"]) == 1.0
+    assert shown["peaks"][0] > shown["peaks"][-1]
+
+
+def test_words_of_the_model_are_markdown_without_markup_of_their_own() -> None:
+    words = "**bold** <script>alert(1)</script> ![x](https://example.org/x.png) [x](javascript:alert(1))"
+    (part,) = message_view(Message("assistant", (Text(words),)))["parts"]
+    assert "<strong>bold</strong>" in part["html"]
+    assert not any(mark in part["html"] for mark in ("<script", "<img", "href"))
+
+
+def test_words_of_a_person_bring_no_html() -> None:
+    (part,) = message_view(Message("user", (Text("<b>"),)))["parts"]
+    assert part == {"kind": "text", "text": "<b>"}
+
+
+def test_an_act_of_another_form_is_refused() -> None:
+    assert read_act({"do": "say", "room": "r", "text": "hi", "wishes": {"seed": 3}}).wishes.seed == 3
+    for sent in (None, [], {"do": "say"}, {"do": "fly", "room": "r"}, {"do": "say", "room": "r", "other": 1}):
+        with pytest.raises(ConversationError, match="something else than expected"):
+            read_act(sent)
+
+
+def test_a_policy_names_the_scripts_of_its_page_and_no_others() -> None:
+    allowed = policy(b'<script>one()</script><script src="two.js"></script>')
+    assert allowed.count("'sha256-") == 1
+    assert "unsafe-inline" not in allowed.split("style-src")[0]
+    assert "http" not in allowed
 
 
 def test_a_room_is_found_again_by_its_id_alone() -> None:
     rooms = Rooms(most=5, keep_s=60)
     room = rooms.enter(None)
     assert rooms.enter(room.id) is room
+    assert rooms.find(room.id) is room
+    assert rooms.find("0" * 32) is None
     assert rooms.enter("0" * 32) is not room
     assert rooms.enter("../etc").id != "../etc"
-    assert room.id not in str(room.folder)
+    rooms.close()
+
+
+def test_a_file_is_one_that_was_attached_or_said(tmp_path: Path) -> None:
+    room = Room("id", tmp_path, TALK)
+    assert room.file(file_name(picture((0, 255, 0)))).read_bytes()[:4] == b"\x89PNG"
+    room.attach(sound(), most=1)
+    room.attach(film(), most=1)
+    assert room.medium(file_name(film())).modality == "video"
+    for name in ("../../etc/passwd", "image-00.png"):
+        with pytest.raises(ConversationError, match="not kept any more"):
+            room.file(name)
+
+
+def test_a_room_that_is_left_is_gone_with_its_files() -> None:
+    rooms = Rooms(most=2, keep_s=60)
+    room = rooms.enter(None)
+    rooms.leave(room.id)
+    assert rooms.find(room.id) is None
+    assert not room.folder.exists()
     rooms.close()
 
 
 def test_the_longest_unseen_room_makes_place_with_its_files() -> None:
     rooms = Rooms(most=2, keep_s=60)
     first = rooms.enter(None)
-    assert first.file(picture()).exists()
+    first.attach(picture(), most=1)
+    assert first.file(file_name(picture())).exists()
     for _ in range(2):
         rooms.enter(None)
     assert not first.folder.exists()
@@ -194,3 +254,32 @@ def test_too_many_files_are_refused(tmp_path: Path) -> None:
 def test_a_language_that_is_missing_falls_back_to_english() -> None:
     assert strings_for("xx-YY, en;q=0.5") is ENGLISH
     assert strings_for("") is ENGLISH
+
+
+def test_a_slower_stream_leaves_out_what_is_old_and_never_the_last() -> None:
+    async def source(closed: list[bool]) -> AsyncIterator[int]:
+        try:
+            for number in (1, 2, 3):
+                yield number
+            await asyncio.sleep(0.2)
+            yield 4
+            raise ValueError("after four")
+        finally:
+            closed.append(True)
+
+    async def told() -> list[int]:
+        heard: list[int] = []
+        with pytest.raises(ValueError, match="after four"):
+            async for number in newest(source([]), 0.05):
+                heard.append(number)
+        return heard
+
+    async def left() -> list[bool]:
+        closed: list[bool] = []
+        async with aclosing(newest(source(closed), 0.01)) as stream:
+            async for _ in stream:
+                break
+        return closed
+
+    assert asyncio.run(told()) == [3, 4]
+    assert asyncio.run(left()) == [True]

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import atexit
+import base64
+import hashlib
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nextgpt.serve.web.door import door
 from nextgpt.serve.web.rooms import Rooms
-from nextgpt.serve.web.strings import ENGLISH
+from nextgpt.serve.web.routes import Files
 from nextgpt.serve.web.talk import Talk
 
 PATH = "/chat"
+STATIC = Path(__file__).with_name("static")
+KEEP_S = 24 * 3600.0
+"""How long a conversation is kept that nobody looks at."""
 POLICY = (
-    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; "
-    "frame-ancestors 'none'"
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-eval'{hashes}; style-src 'self' 'unsafe-inline'; "
+    "connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
-"""Nothing from other machines. Gradio starts itself with inline scripts."""
+"""Nothing from other machines, and no script in a page but those that the page was sent with, named by their hashes.
+Gradio compiles the templates of its components, which wants ``unsafe-eval``."""
 ELSEWHERE = re.compile(
     rb"<link[^>]*\shref=\"https?://[^\"]*\"[^>]*>|<script[^>]*\ssrc=\"https?://[^\"]*\"[^>]*>\s*</script>"
     rb"|<meta[^>]*\scontent=\"https?://[^\"]*\"[^>]*>|<link rel=\"manifest\"[^>]*>"
 )
 """Tags with which Gradio's page fetches fonts and scripts from elsewhere, and a manifest that it does not mount."""
+INLINE = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
 def install(app: FastAPI) -> None:
@@ -36,30 +45,31 @@ def install(app: FastAPI) -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    from nextgpt.serve.web.page import CSS, HEAD, build_page, theme
+    from nextgpt.serve.web.page import HEAD, build_page, theme
 
     service = app.state.service
-    rooms = Rooms(most=1_000, keep_s=service.settings.file_s)
+    rooms, talk = Rooms(most=1_000, keep_s=KEEP_S), Talk(service)
     atexit.register(rooms.close)
-    gradio.set_static_paths([rooms.folder])  # given out as they are, and gone with their room
-    page = build_page(Talk(service, ENGLISH), rooms)
+    # Before Gradio's app, which takes every path below its own.
+    app.mount(f"{PATH}/page", OwnOnly(StaticFiles(directory=STATIC)))
+    app.include_router(Files(talk, rooms).router(), prefix=PATH)
+    app.include_router(door(service.settings, PATH), prefix=PATH)
     gradio.mount_gradio_app(
         app,
-        page,
+        build_page(talk, rooms),
         path=PATH,
         theme=theme(),
-        css=CSS,
         head=HEAD,
         footer_links=[],
         ssr_mode=False,
         max_file_size=service.settings.medium_bytes,
-        show_error=True,
+        show_error=False,
         enable_monitoring=False,
     )
     mounted = app.router.routes[-1]
     assert isinstance(mounted, Mount) and mounted.path == PATH, "Gradio mounts its app last"
     mounted.app = OwnOnly(mounted.app)
-    app.add_route("/favicon.ico", lambda request: RedirectResponse(f"{PATH}/favicon.ico"), include_in_schema=False)
+    app.add_route("/favicon.ico", lambda request: RedirectResponse(f"{PATH}/page/icon.svg"), include_in_schema=False)
     app.add_route("/", lambda request: RedirectResponse(f"{PATH}/"), include_in_schema=False)
 
 
@@ -82,7 +92,7 @@ def _page_sender(send: Send) -> Callable[[Message], object]:
         nonlocal start, body
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers["content-security-policy"] = POLICY
+            headers["content-security-policy"] = policy(b"")
             if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
                 start = message
                 return
@@ -91,12 +101,21 @@ def _page_sender(send: Send) -> Callable[[Message], object]:
             if message.get("more_body"):
                 return
             body = ELSEWHERE.sub(b"", body)
-            MutableHeaders(scope=start)["content-length"] = str(len(body))
+            headers = MutableHeaders(scope=start)
+            headers["content-length"] = str(len(body))
+            headers["content-security-policy"] = policy(body)
             await send(start)
             message = {"type": "http.response.body", "body": body}
         await send(message)
 
     return sent
+
+
+def policy(page: bytes) -> str:
+    """What a page may load and run: of inline scripts those that it holds when it is sent."""
+    digests = (hashlib.sha256(script).digest() for script in INLINE.findall(page))
+    hashes = "".join(f" 'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in digests)
+    return POLICY.format(hashes=hashes)
 
 
 MOUNT = (PATH, install)

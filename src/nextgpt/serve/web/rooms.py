@@ -11,8 +11,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nextgpt.message import Conversation, Medium
-from nextgpt.modality import MODALITIES
+from nextgpt.errors import ConversationError
+from nextgpt.message import Conversation, Medium, Part, Text
+from nextgpt.modality import SUFFIXES
 from nextgpt.serve.engine.base import Ticket
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -22,21 +23,54 @@ class Stopped(Exception):
     """The person called the answer off."""
 
 
+def file_name(medium: Medium) -> str:
+    """What a medium's file is called: by its content, so that the same medium has the same file."""
+    return f"{medium.modality}-{medium.digest.hex()}{SUFFIXES[medium.modality]}"
+
+
 @dataclass(eq=False)
 class Room:
-    """One browser's conversation, its media as files, and the answer that is being made."""
+    """One conversation of a browser, its media as files, and the answer that is being made."""
 
     id: str
     folder: Path
     conversation: Conversation = field(default_factory=Conversation)
     ticket: Ticket | None = None
+    seed: int | None = None
+    """Of the latest answer."""
+    saying: tuple[Part, ...] = ()
+    """What the answer that is being made holds so far."""
     seen_s: float = field(default_factory=time.monotonic)
+    _attached: dict[str, Medium] = field(default_factory=dict)
+    """What was sent ahead of a message, the oldest first."""
 
-    def file(self, medium: Medium) -> Path:
-        """The medium as a file, written when first asked for; the same medium has the same file."""
-        base = MODALITIES.get(medium.modality)
-        path = self.folder / f"{medium.modality}-{medium.digest.hex()}{base.suffix if base else ''}"
-        return path if path.exists() else medium.save(path)
+    def attach(self, medium: Medium, *, most: int) -> Medium:
+        """Keep a medium for the next message; the oldest beyond ``most`` is forgotten."""
+        self._attached[file_name(medium)] = medium
+        for name in list(self._attached)[:-most]:
+            del self._attached[name]
+        return medium
+
+    def medium(self, name: str) -> Medium:
+        """What was attached or said under that file name. Raises :class:`ConversationError`."""
+        if name in self._attached:
+            return self._attached[name]
+        said = (*self.conversation.media, *(part for part in self.saying if not isinstance(part, Text)))
+        found = next((medium for medium in said if file_name(medium) == name), None)
+        if found is None:
+            raise ConversationError(
+                "A file was named that is not kept any more; expected one of this conversation. Attach it again."
+            )
+        return found
+
+    def file(self, name: str) -> Path:
+        """The file of a medium, written when first asked for. Raises :class:`ConversationError`."""
+        medium = self.medium(name)
+        path = self.folder / file_name(medium)
+        if not path.exists():
+            # Written beside and moved, so that nobody reads half of it.
+            medium.save(self.folder / f"{secrets.token_hex(4)}-{path.name}").rename(path)
+        return path
 
     def stop(self) -> None:
         """Call the answer off; what was said so far stays."""
@@ -71,14 +105,29 @@ class Rooms:
             self._tidy()
             return room
 
+    def find(self, room_id: str) -> Room | None:
+        """The room of that id, if there is one."""
+        with self._lock:
+            room = self._rooms.get(room_id)
+            if room is not None:
+                room.seen_s = time.monotonic()
+            return room
+
+    def leave(self, room_id: str) -> None:
+        """Forget a conversation, with its files."""
+        with self._lock:
+            room = self._rooms.pop(room_id, None)
+            if room is not None:
+                room.stop()
+                shutil.rmtree(room.folder, ignore_errors=True)
+
     def close(self) -> None:
         """Remove everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _new(self) -> Room:
         name = secrets.token_hex(16)
-        # The folder is named apart from the id: addresses of media are shared more freely than the conversation.
-        folder = self.folder / secrets.token_hex(16)
+        folder = self.folder / name
         folder.mkdir()
         return Room(name, folder)
 

@@ -1,4 +1,7 @@
-"""Every word of the interface, one table a language. A language that lacks a word does not construct."""
+"""Every word of the interface, one table a language. A language that lacks a word does not construct.
+
+The tables travel to the page whole, which takes the first of its reader's languages that there is.
+"""
 
 from __future__ import annotations
 
@@ -6,77 +9,168 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Example:
+    """A message to click on."""
+
+    kind: str
+    """The modality that it shows."""
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Strings:
     """The words of one language; names in braces are filled in."""
 
-    title: str
+    language: str
+    """Its code, for ``<html lang>``."""
+    greeting: str
     lead: str
-    conversation: str
-    message: str
-    stop: str
-    retry: str
+    examples: tuple[Example, ...]
+    # The side
     new: str
+    history: str
+    history_empty: str
+    delete: str
+    menu: str
+    close: str
+    gallery: str
+    gallery_empty: str
     settings: str
+    export: str
+    import_: str
+    dark: str
+    light: str
+    # The message
+    message: str
+    send: str
+    stop: str
+    attach: str
+    microphone: str
+    microphone_stop: str
+    camera: str
+    take: str
+    film: str
+    film_stop: str
+    drop: str
+    remove: str
+    reading: str
     modalities: str
     modality_help: str
     names: dict[str, str]
     """A modality's name."""
+    # The conversation
+    you: str
+    model: str
+    edit: str
+    resend: str
+    cancel: str
+    copy: str
+    copied: str
+    retry: str
+    use: str
+    download: str
+    enlarge: str
+    play: str
+    pause: str
+    position: str
+    thinking: str
+    making: str
+    left: str
+    seed_was: str
+    answered: str
+    stopped: str
+    dropped: str
+    # Settings
     seed: str
+    seed_help: str
     steps: str
     guidance: str
     model_default: str
     length: str
-    camera: str
-    take: str
-    gallery: str
-    gallery_empty: str
-    use: str
-    export: str
-    import_: str
-    examples: str
-    theme: str
-    making: str
-    left: str
-    stopped: str
-    dropped: str
+    tokens: str
+    reset: str
+    # What goes wrong
     nothing_said: str
     failed: str
-    example_texts: tuple[str, ...]
+    no_device: str
+    too_large: str
+    offline: str
 
 
 ENGLISH = Strings(
-    title="NExT-GPT",
-    lead="Say something, or attach pictures, sounds and films. Answers may hold all of them.",
-    conversation="Conversation",
-    message="Message; drop or paste files here",
-    stop="Stop",
-    retry="Retry with a new seed",
+    language="en",
+    greeting="What shall we make?",
+    lead="Write, or show and play something. Answers come as words, pictures, sounds and films.",
+    examples=(
+        Example("image", "Draw a picture", "Draw a red cat at the top left on grass."),
+        Example("audio", "Make a sound", "What does a bell sound like?"),
+        Example("video", "Film a scene", "Show me a blue ball moving to the right."),
+        Example("text", "Mix them", "Draw a blue dog and play a trumpet."),
+    ),
     new="New conversation",
-    settings="Settings",
-    modalities="Answer with",
-    modality_help="Nothing chosen: the model decides.",
-    names={"text": "text", "image": "image", "audio": "audio", "video": "video"},
-    seed="Seed",
-    steps="Steps of each medium",
-    guidance="Guidance",
-    model_default="0: the model's own",
-    length="Longest answer in tokens",
-    camera="Camera",
-    take="Attach the picture",
+    history="Conversations",
+    history_empty="What you talk about is listed here.",
+    delete="Delete this conversation",
+    menu="Menu",
+    close="Close",
     gallery="Gallery",
-    gallery_empty="What the model makes is collected here.",
-    use="Use this as input",
+    gallery_empty="Pictures, sounds and films that the model makes are collected here.",
+    settings="Settings",
     export="Export as ZIP",
     import_="Import a ZIP",
-    examples="Examples",
-    theme="Dark or light",
-    making="Making {modality}: step {step} of {total}",
+    dark="Dark",
+    light="Light",
+    message="Message NExT-GPT",
+    send="Send",
+    stop="Stop",
+    attach="Attach pictures, sounds or films",
+    microphone="Record sound",
+    microphone_stop="Stop recording",
+    camera="Camera",
+    take="Take a picture",
+    film="Record a film",
+    film_stop="Stop the film",
+    drop="Drop files here",
+    remove="Remove",
+    reading="Reading {name}",
+    modalities="Answer with",
+    modality_help="Nothing chosen: the model decides.",
+    names={"text": "Text", "image": "Image", "audio": "Audio", "video": "Video"},
+    you="You",
+    model="NExT-GPT",
+    edit="Edit",
+    resend="Send again",
+    cancel="Cancel",
+    copy="Copy",
+    copied="Copied",
+    retry="Try again with a new seed",
+    use="Use this as input",
+    download="Download",
+    enlarge="Enlarge",
+    play="Play",
+    pause="Pause",
+    position="Position",
+    thinking="Thinking",
+    making="{modality}: step {step} of {total}",
     left="{seconds} s left",
-    stopped="(stopped)",
+    seed_was="seed {seed}",
+    answered="The answer is complete: {what}",
+    stopped="Stopped.",
     dropped="The model began and could not finish: {what}",
+    seed="Seed",
+    seed_help="The same seed and conversation give the same answer.",
+    steps="Steps of each medium",
+    guidance="Guidance",
+    model_default="model's own",
+    length="Longest answer",
+    tokens="{count} tokens",
+    reset="Back to the defaults",
     nothing_said="An empty message came; expected words or a file. Write something, or attach a file.",
     failed="The server failed at this answer; expected nothing of the kind. Try again.",
-    example_texts=("Draw a cat on a beach.", "Show me a jumping ball.", "What does a bell sound like?"),
+    no_device="The browser gave no {device}; expected permission to use it. Allow it, or attach a file.",
+    too_large="{name} is larger than {most} MiB; expected less. Shrink it.",
+    offline="The server cannot be reached. Check that it runs, and reload the page.",
 )
 
 LANGUAGES: dict[str, Strings] = {"en": ENGLISH}

@@ -1,23 +1,23 @@
-"""One browser's talk with the engine: attach files, let an answer be made, tell how it stands after every event."""
+"""One browser's talk with the engine: attach a file, let an answer be made, tell how it stands after every event."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from nextgpt.errors import MediaError
+from nextgpt.errors import ConversationError, MediaError
 from nextgpt.media.sniff import sniff
 from nextgpt.media.source import SNIFFED_BYTES
-from nextgpt.message import Conversation, Medium, Message, Text
+from nextgpt.message import Conversation, Medium, Message
 from nextgpt.serve.context import Service
 from nextgpt.serve.engine.base import Job
+from nextgpt.serve.web.acts import Act
 from nextgpt.serve.web.live import Live
 from nextgpt.serve.web.rooms import Room, Stopped
-from nextgpt.serve.web.strings import Strings
-from nextgpt.serve.web.turns import Wishes, sampling
+from nextgpt.serve.web.strings import strings_for
+from nextgpt.serve.web.turns import edited, said, sampling, unanswered
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,29 @@ class Talk:
     """Rooms talk to the engine through this."""
 
     service: Service
-    strings: Strings
 
-    async def attach(self, files: Sequence[str]) -> list[Medium]:
-        """Read what was attached. Raises :class:`MediaError`."""
-        most = self.service.settings.media_count
-        if len(files) > most:
-            raise MediaError(f"{len(files)} files came; expected at most {most} a message. Send them in parts.")
-        return [await self._read(Path(file)) for file in files]
+    async def attach(self, room: Room, content: bytes) -> Medium:
+        """Read a file, and keep it for the room's next message. Raises :class:`MediaError`."""
+        kind = sniff(content[:SNIFFED_BYTES])
+        if kind is None or not kind.holds:
+            label = "of no known type" if kind is None else kind.label
+            raise MediaError(f"The file is {label}; expected a picture, sound or film. Convert it.")
+        return room.attach(await self._decode(kind.holds, content), most=2 * self.service.settings.media_count)
 
-    async def answer(self, room: Room, conversation: Conversation, wishes: Wishes) -> AsyncIterator[Live]:
+    def begin(self, room: Room, act: Act) -> Conversation:
+        """The conversation as it is to be answered after an act. Raises :class:`ConversationError`."""
+        words, most = strings_for(act.language), self.service.settings.media_count
+        if act.do == "edit":
+            return edited(room.conversation, act.turn, act.text, words)
+        if act.do == "retry":
+            return unanswered(room.conversation)
+        if len(act.media) > most:
+            raise ConversationError(
+                f"{len(act.media)} files came; expected at most {most} a message. Send them in parts."
+            )
+        return said(room.conversation, act.text, [room.medium(name) for name in act.media], words)
+
+    async def answer(self, room: Room, conversation: Conversation, act: Act) -> AsyncIterator[Live]:
         """Let the conversation be answered in its room; how the answer stands after every event.
 
         Raises:
@@ -42,32 +55,31 @@ class Talk:
         """
         room.stop()
         room.conversation = conversation
-        (ticket,) = self.service.submit(Job(conversation, sampling(wishes, self.service.settings), has_previews=True))
-        room.ticket, live = ticket, Live()
+        wished = sampling(act.wishes, self.service.settings)
+        (ticket,) = self.service.submit(Job(conversation, wished, has_previews=True))
+        room.ticket, room.seed, live = ticket, wished.seed, Live()
         try:
             async with aclosing(ticket.events()) as events:
                 async for event in events:
                     live = live.hear(event, time.monotonic())
+                    room.saying = live.parts
                     yield live
         except Stopped:
-            live = replace(live, parts=(*live.parts, Text(self.strings.stopped)), progress=None)
+            live = replace(live, making=(), is_stopped=True)
             yield live
         finally:
             if room.ticket is ticket:  # else a later answer has taken the room
-                room.ticket = None
+                room.ticket, room.saying = None, ()
                 room.conversation = answered(conversation, live)
 
-    async def _read(self, path: Path) -> Medium:
-        most = self.service.settings.medium_bytes
-        with path.open("rb") as file:
-            content = file.read(most + 1)
-        if len(content) > most:
-            raise MediaError(f"{path.name} is larger than {most / 2**20:.0f} MiB; expected less. Shrink it.")
-        kind = sniff(content[:SNIFFED_BYTES])
-        if kind is None or not kind.holds:
-            label = "of no known type" if kind is None else kind.label
-            raise MediaError(f"{path.name} is {label}; expected a picture, sound or film. Convert it.")
-        return await self.service.decoder.decode(kind.holds[0], content)
+    async def _decode(self, modalities: tuple[str, ...], content: bytes) -> Medium:
+        """Read a file as the first of what it may hold: a film without frames may be a sound."""
+        for modality in modalities[:-1]:
+            try:
+                return await self.service.decoder.decode(modality, content)
+            except MediaError:
+                continue
+        return await self.service.decoder.decode(modalities[-1], content)
 
 
 def answered(conversation: Conversation, live: Live) -> Conversation:

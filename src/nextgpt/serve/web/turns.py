@@ -62,14 +62,3 @@ def edited(conversation: Conversation, turn: int, text: str, strings: Strings) -
     if not 0 <= turn < len(messages) or messages[turn].role != "user":
         raise ConversationError("A message was edited that is no user's; expected one of your own. Choose another.")
     return said(replace(conversation, messages=messages[:turn]), text, messages[turn].media, strings)
-
-
-def made(conversation: Conversation) -> list[tuple[int, int, Medium]]:
-    """What the model made, the latest first: turn, place in the turn, medium."""
-    found = [
-        (turn, place, part)
-        for turn, message in enumerate(conversation)
-        for place, part in enumerate(message.parts)
-        if message.role == "assistant" and not isinstance(part, Text)
-    ]
-    return found[::-1]
