@@ -2,7 +2,7 @@
 
 ::
 
-    box, settings --turns--> Conversation --engine--> events --live--> answer so far --rows--> what is shown
+    act --acts, turns--> Conversation --engine--> events --live--> answer so far --view--> data --static/--> the page
 """
 
 from __future__ import annotations

@@ -15,24 +15,26 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from nextgpt.serve.guard import PASS_COOKIE, find_key, page_pass
 from nextgpt.serve.settings import ServerSettings
+from nextgpt.serve.web.strings import strings_for
 
 REFUSED_S = 0.5
 """How long a wrong key is thought about."""
 FORM_BYTES = 4096
 PAGE = """<!doctype html>
-<html lang="en">
+<html lang="{language}">
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="same-origin">
 <title>NExT-GPT</title><link rel="stylesheet" href="page/chat.css">
 </head>
 <body class="door">
 <main>
 <h1>NExT-GPT</h1>
 <form method="post" action="key">
-<label for="key">API key</label>
+<label for="key">{label}</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
 <p role="alert">{problem}</p>
-<button type="submit">Open the chat</button>
+<button type="submit">{enter}</button>
 </form>
 </main>
 </body>
@@ -41,7 +43,6 @@ PAGE = """<!doctype html>
 POLICY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'"
 }
-WRONG = "This key is not known; expected one that the server was started with. Check it."
 
 
 def door(settings: ServerSettings, home: str) -> APIRouter:
@@ -49,8 +50,8 @@ def door(settings: ServerSettings, home: str) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/key", response_model=None)
-    def ask() -> Response:
-        return HTMLResponse(PAGE.format(problem=""), headers=POLICY)
+    def ask(request: Request) -> Response:
+        return _page(request)
 
     @router.post("/key", response_model=None)
     async def check(request: Request) -> Response:
@@ -58,7 +59,7 @@ def door(settings: ServerSettings, home: str) -> APIRouter:
         digest = find_key(settings.api_keys, typed)
         if digest is None:
             await asyncio.sleep(REFUSED_S)
-            return HTMLResponse(PAGE.format(problem=html.escape(WRONG)), 401, POLICY)
+            return _page(request, is_wrong=True)
         answer = RedirectResponse(f"{home}/", 303)
         answer.set_cookie(
             PASS_COOKIE, page_pass(digest), path=home, httponly=True, samesite="strict",
@@ -67,6 +68,14 @@ def door(settings: ServerSettings, home: str) -> APIRouter:
         return answer
 
     return router
+
+
+def _page(request: Request, *, is_wrong: bool = False) -> Response:
+    words = strings_for(request.headers.get("accept-language", ""))
+    shown = {"language": words.language, "label": words.key, "enter": words.key_open}
+    problem = words.key_wrong if is_wrong else ""
+    content = PAGE.format(**{name: html.escape(text) for name, text in (shown | {"problem": problem}).items()})
+    return HTMLResponse(content, 401 if is_wrong else 200, POLICY)
 
 
 async def _typed(request: Request) -> str:

@@ -90,6 +90,10 @@ class Strings:
     length: str
     tokens: str
     reset: str
+    # The door
+    key: str
+    key_open: str
+    key_wrong: str
     # What goes wrong
     nothing_said: str
     failed: str
@@ -166,6 +170,9 @@ ENGLISH = Strings(
     length="Longest answer",
     tokens="{count} tokens",
     reset="Back to the defaults",
+    key="API key",
+    key_open="Open the chat",
+    key_wrong="This key is not known; expected one that the server was started with. Check it.",
     nothing_said="An empty message came; expected words or a file. Write something, or attach a file.",
     failed="The server failed at this answer; expected nothing of the kind. Try again.",
     no_device="The browser gave no {device}; expected permission to use it. Allow it, or attach a file.",

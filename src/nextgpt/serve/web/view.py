@@ -22,7 +22,21 @@ View = dict[str, Any]
 PREVIEW_PX = 192
 PEAKS = 96
 """Bars of a sound's waveform."""
-_MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
+
+
+def _markdown() -> MarkdownIt:
+    """What makes HTML of the model's words; links of theirs open beside the page, and are told nothing of it."""
+    made = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
+
+    def link_open(renderer: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
+        tokens[at].attrs |= {"target": "_blank", "rel": "noopener noreferrer"}
+        return str(renderer.renderToken(tokens, at, options, env))
+
+    made.add_render_rule("link_open", link_open)
+    return made
+
+
+_MARKDOWN = _markdown()
 
 
 def turns_view(conversation: Conversation) -> list[View]:

@@ -121,12 +121,14 @@ class Page {
     if (memory.open && memory.open !== view.room && !view.turns.length) memory.forget(memory.open);
     memory.open = view.room;
     this.composer.clear();
-    this.composer.field.focus({ preventScroll: true });
+    this.composer.focus();
   }
 
   draw() {
     const { view } = this;
-    if (view.turns.length) memory.note(view.room, title(view.turns, this.words));
+    const name = view.turns.length ? title(view.turns, this.words) : '';
+    if (name) memory.note(view.room, name);
+    document.title = [name, 'NExT-GPT'].filter(Boolean).join(' – ');
     this.empty.hidden = view.turns.length > 0;
     this.thread.element.hidden = !view.turns.length;
     this.thread.draw(view);
@@ -143,6 +145,7 @@ class Page {
     this.toast.textContent = '';
     this.view = { ...this.view, busy: true };
     this.composer.setBusy(true);
+    this.composer.focus();
     this.element.dataset.state = 'busy';
     this.gradio.trigger(this.gradio.events.answer, {
       ...what, room: this.view.room, wishes: { ...this.wishes, ...changed }, language: this.words.language,
@@ -215,5 +218,5 @@ class Page {
 
 function title(turns, words) {
   const first = turns[0].parts.find((part) => part.kind === 'text')?.text ?? words.names[turns[0].parts[0]?.kind] ?? '';
-  return first.slice(0, 80);
+  return first.slice(0, 80) || 'NExT-GPT';
 }

@@ -107,6 +107,11 @@ export class Composer {
     this.acts.say(text, names);
   }
 
+  /** Take the keyboard, where that does not open one on the screen. */
+  focus() {
+    if (matchMedia('(pointer: fine)').matches) this.field.focus({ preventScroll: true });
+  }
+
   clear() {
     this.field.value = '';
     this.attached = [];
@@ -139,7 +144,7 @@ export class Composer {
   /** Take a medium that stands in the conversation. */
   use(part) {
     this.fill(this.chip(part, ''), part);
-    this.field.focus();
+    this.focus();
   }
 
   chip(part, name) {
@@ -175,7 +180,7 @@ export class Composer {
     this.attached = this.attached.filter((other) => other !== entry);
     entry.element.remove();
     this.show();
-    this.field.focus();
+    this.focus();
   }
 }
 

@@ -48,6 +48,9 @@ export class Side {
     const { words, acts } = this;
     this.export.href = `rooms/${room}/export`;
     const rooms = memory.rooms;
+    const shown = JSON.stringify([room, rooms]);
+    if (shown === this.shown) return; // whoever is at the list with the keyboard stays there
+    this.shown = shown;
     this.list.replaceChildren(...rooms.map((entry) => h(
       'li',
       {},

@@ -111,6 +111,9 @@ export class Thread {
 
   drawFoot(view, last) {
     const { words } = this;
+    const shown = JSON.stringify([view.room, view.turns.length, view.busy, view.error, view.note, view.seed, view.told]);
+    if (shown === this.shownFoot) return;
+    this.shownFoot = shown;
     const children = [];
     if (view.error) children.push(h('p', { role: 'alert', class: 'error' }, view.error));
     if (view.note) children.push(h('p', { class: 'note' }, view.note));
