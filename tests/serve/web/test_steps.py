@@ -215,6 +215,18 @@ def test_the_longest_unseen_room_makes_place_with_its_files() -> None:
     rooms.close()
 
 
+def test_media_of_all_rooms_stay_within_a_budget() -> None:
+    rooms = Rooms(most=10, keep_s=60, most_bytes=400)
+    first = rooms.enter(None)
+    first.attach(picture(), most=1)
+    assert first.size_bytes == 192
+    second = rooms.enter(None)
+    second.attach(film(), most=1)
+    third = rooms.enter(None)
+    assert [rooms.find(room.id) is room for room in (first, second, third)] == [False, False, True]
+    rooms.close()
+
+
 def test_a_conversation_survives_export_and_import(tmp_path: Path) -> None:
     found = unpack(pack(TALK, tmp_path / "a.zip").read_bytes(), _decode)
     assert [m.role for m in found] == [m.role for m in TALK]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nextgpt.errors import ConversationError
-from nextgpt.message import Conversation, Medium, Part, Text
+from nextgpt.message import Audio, Conversation, Image, Medium, Part, Text, Video
 from nextgpt.modality import SUFFIXES
 from nextgpt.serve.engine.base import Ticket
 
@@ -26,6 +26,17 @@ class Stopped(Exception):
 def file_name(medium: Medium) -> str:
     """What a medium's file is called: by its content, so that the same medium has the same file."""
     return f"{medium.modality}-{medium.digest.hex()}{SUFFIXES[medium.modality]}"
+
+
+def size_bytes(medium: Medium) -> int:
+    """Memory that a medium takes, as it is decoded."""
+    if isinstance(medium, Image):
+        return 3 * medium.image.width * medium.image.height
+    if isinstance(medium, Audio):
+        return int(medium.samples.nbytes)
+    if isinstance(medium, Video):
+        return int(medium.frames.nbytes) + (size_bytes(medium.audio) if medium.audio else 0)
+    return 0
 
 
 @dataclass(eq=False)
@@ -43,6 +54,11 @@ class Room:
     seen_s: float = field(default_factory=time.monotonic)
     _attached: dict[str, Medium] = field(default_factory=dict)
     """What was sent ahead of a message, the oldest first."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that its media take."""
+        return sum(size_bytes(medium) for medium in (*self.conversation.media, *self._attached.values()))
 
     def attach(self, medium: Medium, *, most: int) -> Medium:
         """Keep a medium for the next message; the oldest beyond ``most`` is forgotten."""
@@ -84,12 +100,14 @@ class Rooms:
 
     Args:
         most: Rooms at once.
+        most_bytes: Memory of all media together.
         keep_s: How long a room is kept that nobody enters.
     """
 
-    def __init__(self, *, most: int, keep_s: float) -> None:
+    def __init__(self, *, most: int, keep_s: float, most_bytes: int = 2**30) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="nextgpt-chat-"))
         self._most = most
+        self._most_bytes = most_bytes
         self._keep_s = keep_s
         self._rooms: dict[str, Room] = {}
         """The longest unseen first."""
@@ -132,8 +150,13 @@ class Rooms:
         return Room(name, folder)
 
     def _tidy(self) -> None:
-        now = time.monotonic()
-        for name, room in list(self._rooms.items()):
-            if room.ticket is None and (len(self._rooms) > self._most or room.seen_s < now - self._keep_s):
-                del self._rooms[name]
-                shutil.rmtree(room.folder, ignore_errors=True)
+        """Close rooms that are old or too many, the longest unseen first; never the latest, or one that is answered."""
+        now, many = time.monotonic(), len(self._rooms)
+        size = sum(room.size_bytes for room in self._rooms.values())
+        for name, room in list(self._rooms.items())[:-1]:
+            is_kept = many <= self._most and size <= self._most_bytes and room.seen_s >= now - self._keep_s
+            if is_kept or room.ticket is not None:
+                continue
+            many, size = many - 1, size - room.size_bytes
+            del self._rooms[name]
+            shutil.rmtree(room.folder, ignore_errors=True)

@@ -12,7 +12,8 @@ import { anySeed, keptWishes, settings } from './settings.js';
 import { Side, startTheme } from './side.js';
 import { Thread } from './thread.js';
 
-const RETRY_MS = 1500;
+const RETRY_MS = 4000;
+const SILENCE_MS = 10000;
 
 /** Build the page inside `root` and open the conversation that was open last. */
 export function start(root, gradio) {
@@ -109,11 +110,13 @@ class Page {
     const isAsked = view.ask === this.ask;
     if (!isAsked && view.room !== this.view.room) return;
     const wasAtEnd = this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < 120;
-    const hasBegun = isAsked || (view.busy && !this.view.busy);
+    const goesToEnd = isAsked || wasAtEnd || this.hasSent;
+    this.hasSent = false;
+    this.heardAt = Date.now();
     this.view = view;
     if (isAsked) this.arrive(view);
     this.draw();
-    if (wasAtEnd || hasBegun) this.scroll.scrollTop = this.scroll.scrollHeight;
+    if (goesToEnd) this.scroll.scrollTop = this.scroll.scrollHeight;
   }
 
   arrive(view) {
@@ -144,12 +147,35 @@ class Page {
     if (this.view.busy) return;
     this.toast.textContent = '';
     this.view = { ...this.view, busy: true };
+    this.hasSent = true;
+    this.heardAt = Date.now();
+    this.listen();
     this.composer.setBusy(true);
     this.composer.focus();
     this.element.dataset.state = 'busy';
     this.gradio.trigger(this.gradio.events.answer, {
       ...what, room: this.view.room, wishes: { ...this.wishes, ...changed }, language: this.words.language,
     });
+  }
+
+  /** While an answer is waited for in silence, look whether the server is there, and still knows the key. */
+  listen() {
+    clearTimeout(this.listening);
+    this.listening = setTimeout(async () => {
+      if (!this.view.busy) return;
+      if (Date.now() - this.heardAt > SILENCE_MS) {
+        const found = await fetch('page/chat.js', { cache: 'no-store' }).catch(() => null);
+        if (found?.status === 401) location.reload();
+        if (!found) {
+          this.view = { ...this.view, busy: false };
+          this.composer.setBusy(false);
+          this.element.dataset.state = 'ready';
+          this.fail(this.words.offline);
+          return;
+        }
+      }
+      this.listen();
+    }, SILENCE_MS);
   }
 
   stop() {
