@@ -85,4 +85,4 @@ async def _typed(request: Request) -> str:
         body += piece
         if len(body) > FORM_BYTES:
             return ""
-    return parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0]
+    return parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0].strip()
