@@ -152,7 +152,8 @@ class Guard:
 
     def _doors(self) -> list[str]:
         """Where a key is typed, and how that looks."""
-        return [f"{page}/{name}" for page in self._pages for name in ("key", "page/chat.css")]
+        names = ("key", "page/chat.css", "page/icon.svg")
+        return [f"{page}/{name}" for page in self._pages for name in names]
 
     def _door(self, scope: Scope, error: Exception) -> str | None:
         """Where a person without a key is sent, who opens a page."""

@@ -25,7 +25,7 @@ PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="same-origin">
-<title>NExT-GPT</title><link rel="stylesheet" href="page/chat.css">
+<title>NExT-GPT</title><link rel="icon" href="page/icon.svg"><link rel="stylesheet" href="page/chat.css">
 </head>
 <body class="door">
 <main>
@@ -41,7 +41,7 @@ PAGE = """<!doctype html>
 </html>
 """
 POLICY = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'"
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'"
 }
 
 
