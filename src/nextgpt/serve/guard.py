@@ -153,7 +153,7 @@ class Guard:
     def _doors(self) -> list[str]:
         """Where a key is typed, and how that looks."""
         names = ("key", "page/chat.css", "page/icon.svg")
-        return [f"{page}/{name}" for page in self._pages for name in names]
+        return [path for page in self._pages for path in ("/favicon.ico", *(f"{page}/{name}" for name in names))]
 
     def _door(self, scope: Scope, error: Exception) -> str | None:
         """Where a person without a key is sent, who opens a page."""

@@ -171,7 +171,7 @@ def visit(browser: Any, tolerated: list[str]) -> Iterator[Callable[..., Any]]:
         page.set_default_timeout(WAIT_MS)
         page.on("request", lambda request: _note(problems, request.url, home))
         page.on("pageerror", lambda error: problems.append(f"a script failed: {error}"))
-        page.on("console", lambda line: problems.append(line.text) if line.type in ("error", "warning") else None)
+        page.on("console", lambda line: _heard(problems, line))
         page.goto(f"{home}/", timeout=WAIT_MS)
         return page
 
@@ -179,6 +179,11 @@ def visit(browser: Any, tolerated: list[str]) -> Iterator[Callable[..., Any]]:
     for context in opened:
         context.close()
     assert [one for one in problems if not any(known in one for known in tolerated)] == []
+
+
+def _heard(problems: list[str], line: Any) -> None:
+    if line.type in ("error", "warning"):
+        problems.append(f"{line.text} ({line.location.get('url')})")
 
 
 def _note(problems: list[str], url: str, home: str) -> None:

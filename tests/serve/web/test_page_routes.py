@@ -45,6 +45,7 @@ def test_a_person_without_a_key_is_sent_to_the_door(keyed: httpx.Client, path: s
     assert (sent.status_code, sent.headers["location"]) == (303, "/chat/key")
     assert keyed.get("/chat/key").status_code == 200
     assert keyed.get("/chat/page/chat.css").status_code == 200
+    assert keyed.get("/favicon.ico", follow_redirects=True).status_code == 200
 
 
 def test_nothing_else_of_the_page_is_open_without_a_key(keyed: httpx.Client) -> None:
