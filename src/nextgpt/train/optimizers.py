@@ -34,7 +34,7 @@ def create_optimizers(
         {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimizers: list[Optimizer] = [torch.optim.AdamW(groups, lr=learning_rate, betas=BETAS)]
+    optimizers: list[Optimizer] = [torch.optim.AdamW(groups, lr=learning_rate, betas=BETAS, fused=True)]
     if in_muon:
         optimizers.append(_muon(in_muon, muon_learning_rate, weight_decay))
     return optimizers

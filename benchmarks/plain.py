@@ -1,0 +1,122 @@
+"""The plain reference: the training of NExT-GPT as the paper describes it (section 4), written as one would at first.
+
+At every step media are read and encoded, and captions go through the synthesizers' text encoders. Batches are drawn at
+random and padded to ``pad_to`` positions, or to the longest of them. The LLM's whole embedding and head are trained
+beside what the stage names, as in the published code; gradients flow through every position, and every position goes
+through the head. It learns the same losses from the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nextgpt.data.record import Dialogue
+from nextgpt.model.llm.language_model import NO_TOKEN
+from nextgpt.model.nextgpt import NextGPT
+from nextgpt.train.align_corpora import begin, conditioners_of, sources_of
+from nextgpt.train.alignment import first_signals_of, prepare, weave
+from nextgpt.train.corpora import example_of
+from nextgpt.train.fit import rate_at
+from nextgpt.train.recipe import CorporaRecipe
+from nextgpt.train.stage import STAGES
+
+
+class Plain:
+    """One stage, step by step."""
+
+    def __init__(self, recipe: CorporaRecipe, *, pad_to: int | None = None) -> None:
+        self.recipe, self.stage, self.pad_to = recipe, STAGES[recipe.stage], pad_to
+        self.model: NextGPT = begin(recipe)
+        prepare(self.model, self.stage, recipe.lora)
+        self.model.llm.signals.requires_grad_(False)  # their rows are among those of the embedding and the head
+        llm, signals = self.model.llm, self.model.llm.signals
+        words, head = llm.transformer.get_input_embeddings().weight, llm.transformer.get_output_embeddings().weight
+        self.embedding = nn.Parameter(torch.cat([words, signals.input]).detach())
+        self.head = nn.Parameter(torch.cat([head, signals.output]).detach())
+        self.trained = [p for p in self.model.parameters() if p.requires_grad] + [self.embedding, self.head]
+        self.optimizer = torch.optim.AdamW(
+            self.trained, lr=recipe.fit.learning_rate, betas=(0.9, 0.95), weight_decay=recipe.fit.weight_decay
+        )
+        self.sources = sources_of(recipe)
+        self.conditioners = conditioners_of(recipe, self.model)
+        self.done = 0
+
+    def step(self) -> dict[str, float]:
+        """One step on a batch at random; its losses."""
+        losses = self.losses(self.draw(self.done))
+        sum(losses.values()).backward()
+        nn.utils.clip_grad_norm_(self.trained, self.recipe.fit.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.fit.learning_rate * rate_at(self.done, self.recipe.fit)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.done += 1
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def draw(self, step: int) -> list[Dialogue]:
+        """A batch of one source, as published."""
+        rng = np.random.default_rng([self.recipe.fit.seed, step])
+        weights = np.array([source.weight for source in self.sources])
+        source = self.sources[int(rng.choice(len(self.sources), p=weights / weights.sum()))]
+        return [source.dialogue(int(rng.integers(len(source)))) for _ in range(self.recipe.fit.batch_size)]
+
+    def losses(self, dialogues: Sequence[Dialogue]) -> dict[str, Tensor]:
+        """Each loss of the stage, as a mean."""
+        given = [medium.open() for dialogue in dialogues for medium in dialogue.given]
+        with torch.no_grad():
+            features = self.model.encoder.encode(given) if given else []
+        soft = iter(self.model.input_projection(features, [medium.modality for medium in given]))
+        rows = [self._row(dialogue, soft) for dialogue in dialogues]
+        length = self.pad_to or max(len(ids) for _, ids, _ in rows)
+        embedded, ids, is_target = (
+            torch.stack([F.pad(row[part], (0,) * (2 * row[part].ndim - 1) + (length - len(row[part]),), value=fill)
+                         for row in rows])
+            for part, fill in enumerate((0.0, NO_TOKEN, False))
+        )  # fmt: skip
+        mask = torch.stack([torch.arange(length) < len(row_ids) for _, row_ids, _ in rows])
+        hidden = self.model.llm.transformer.base_model(
+            inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False
+        ).last_hidden_state  # (B, T, D)
+        logits = hidden @ self.head.T  # (B, T, V + signals)
+        losses = {"words": self._words(logits, ids, is_target)}
+        is_drawing = "output_projections" in self.stage.trains
+        return losses | self._conditions(hidden, ids, dialogues) if is_drawing else losses
+
+    def _row(self, dialogue: Dialogue, soft: Iterator[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Embeddings, ids and targets of a dialogue."""
+        llm = self.model.llm
+        rows, ids, targets = [], [], []
+        for piece in weave(self.model, example_of(dialogue, None)).pieces:
+            is_words = hasattr(piece, "ids")
+            found = torch.tensor(piece.ids if is_words else [NO_TOKEN] * llm.soft_tokens)
+            rows.append(F.embedding(found, self.embedding) if is_words else next(soft))
+            ids.append(found)
+            targets.append(torch.full_like(found, is_words and piece.is_target, dtype=torch.bool))
+        return torch.cat(rows), torch.cat(ids), torch.cat(targets)
+
+    def _words(self, logits: Tensor, ids: Tensor, is_target: Tensor) -> Tensor:
+        """Cross-entropy of what the assistant says, of a run its first signal token."""
+        first_id, first_signals = self.model.llm.signals.ids.first_id, torch.tensor(first_signals_of(self.model))
+        is_learned = is_target & ((ids < first_id) | torch.isin(ids, first_signals))
+        labels = ids.masked_fill(~is_learned, -100)[:, 1:]
+        return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels.flatten(), ignore_index=-100)
+
+    def _conditions(self, hidden: Tensor, ids: Tensor, dialogues: Sequence[Dialogue]) -> dict[str, Tensor]:
+        """For each modality the distance from conditions to what the text encoder says of the captions."""
+        signals, said, wanted = self.model.llm.signals.ids, {}, {}
+        for row, dialogue in enumerate(dialogues):
+            for span, medium in zip(signals.spans(ids[row].tolist()), dialogue.made, strict=True):
+                said.setdefault(span.modality, []).append(hidden[row, span.start : span.stop])
+                wanted.setdefault(span.modality, []).append(medium.caption)
+        losses = {}
+        for modality, runs in said.items():
+            targets = self.conditioners[modality](wanted[modality]).clone()
+            rows = self.embedding[torch.tensor(signals.run(modality))]
+            conditions = self.model.output_projections[modality](torch.stack(runs), rows)
+            losses[modality] = (conditions - targets).square().mean()
+        return losses

@@ -1,0 +1,260 @@
+"""Training on corpora beside the plain reference, in the same process and in turns.
+
+    python benchmarks/training.py [--stage decoding-alignment] [--steps 24] [--batch-size 32] [--json]
+
+For each stage the engine trains nano's frozen parts on a corpus of the small world, which is written to disk first.
+After every few steps the plain reference (plain.py) does as many on batches of the same size, padded to the longest
+example of the corpus ("padded") or to the longest of the batch ("ragged"). Seconds are those of one thread's own work
+(``time.process_time``), medians over turns, so what else a machine does counts for neither. Losses are those of batches
+of another corpus after equal samples. Memory is what gradients and optimizers hold, and the peak of a fresh process.
+The share of time spent waiting for data is that of a run of its own, with one worker, by the wall clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from corpus import write_corpus
+from plain import Plain
+
+from nextgpt.cli.loading import keep_libraries_quiet
+from nextgpt.train.align_corpora import align_on_corpora, begin, sources_of
+from nextgpt.train.alignment import prepare, weave
+from nextgpt.train.cache import build_cache
+from nextgpt.train.corpora import example_of
+from nextgpt.train.recipe import CorporaRecipe
+from nextgpt.train.settings import SourceConfig
+from nextgpt.train.stage import STAGES
+
+TURN = 4
+"""Steps that one does before it is the other's turn."""
+SOURCES = {
+    "encoding-alignment": ("image", "audio", "video"),
+    "decoding-alignment": ("image", "audio", "video"),
+    "instruction-tuning": ("dialogues",),
+}
+OTHER = "held-out"
+"""The folder of what is judged."""
+BYTES = 4
+"""Of a float32."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One stage: ours, the plain reference's, and how many times better ours is."""
+
+    stage: str
+    samples_per_s: float
+    padded_samples_per_s: float
+    ragged_samples_per_s: float
+    padded_ratio: float
+    ragged_ratio: float
+    held_out: dict[str, float]
+    """Losses of ours."""
+    held_out_plain: dict[str, float]
+    held_out_before: dict[str, float]
+    state_mb: float
+    """Gradients and optimizers, 10^6 bytes."""
+    state_plain_mb: float
+    trained: int
+    trained_plain: int
+    peak_mib: float
+    peak_plain_mib: float
+    waiting_share: float
+
+
+def recipe_of(stage: str, corpus: Path, steps: int, batch_size: int, workers: int = 0) -> CorporaRecipe:
+    """A stage on the corpus, begun with nano's frozen parts alone."""
+    work = corpus / stage
+    return CorporaRecipe.model_validate({
+        "kind": "corpora", "stage": stage, "initial": "nano", "is_fresh": True, "mixing": "batches",
+        "model": work / "model", "work": work / f"work-{workers}", "cache": work / "cache",
+        "sources": {name: {"path": corpus / f"{name}.jsonl"} for name in SOURCES[stage]},
+        "lora": {"rank": 8, "alpha": 16, "dropout": 0.0}, "engine": {"workers": workers},
+        "fit": {"steps": steps, "batch_size": batch_size, "learning_rate": 2e-3, "weight_decay": 1e-3,
+                "warmup_steps": max(steps // 10, 1), "bf16": False, "log_every": TURN, "save_every": steps},
+    })  # fmt: skip
+
+
+def measure(stage: str, corpus: Path, steps: int, batch_size: int) -> Measured:
+    """Let both train a stage in turns."""
+    recipe = recipe_of(stage, corpus, steps, batch_size)
+    for earlier in recipe.work.parent.glob("work-*"):
+        shutil.rmtree(earlier)
+    build_cache(recipe)
+    padded, ragged = Plain(recipe, pad_to=longest(recipe)), Plain(recipe)
+    before = held_out(ragged, recipe)
+    seconds: dict[str, list[float]] = {"ours": [], "padded": [], "ragged": []}
+    turned = [time.process_time()]
+
+    def turn(line: dict[str, float]) -> None:
+        """The engine has done its steps; now the others do as many."""
+        seconds["ours"].append(time.process_time() - turned[0])
+        for name, plain in (("padded", padded), ("ragged", ragged)):
+            seconds[name].append(took(lambda plain=plain: [plain.step() for _ in range(TURN)]))
+        turned[0] = time.process_time()
+
+    assert align_on_corpora(recipe, turn)
+    speed = {name: TURN * batch_size / statistics.median(found[1:]) for name, found in seconds.items()}
+    ours, sizes = begun_from(recipe), sum(p.numel() for p in ragged.trained)
+    own = sum(p.numel() for p in ours.model.parameters() if p.requires_grad)
+    alone = recipe_of(stage, corpus, steps, batch_size, workers=1)
+    align_on_corpora(alone)
+    lines = [json.loads(line) for line in (alone.work / "metrics.jsonl").read_text().splitlines()]
+    return Measured(
+        stage=stage,
+        samples_per_s=speed["ours"],
+        padded_samples_per_s=speed["padded"],
+        ragged_samples_per_s=speed["ragged"],
+        padded_ratio=speed["ours"] / speed["padded"],
+        ragged_ratio=speed["ours"] / speed["ragged"],
+        held_out=held_out(ours, recipe),
+        held_out_plain=held_out(ragged, recipe),
+        held_out_before=before,
+        state_mb=3 * BYTES * own / 1e6,
+        state_plain_mb=held_bytes(ragged) / 1e6,
+        trained=own,
+        trained_plain=sizes,
+        peak_mib=peak_mib("ours", stage, corpus, batch_size),
+        peak_plain_mib=peak_mib("plain", stage, corpus, batch_size),
+        waiting_share=statistics.median(line["waiting_share"] for line in lines[1:]),
+    )
+
+
+def took(work: Callable[[], object]) -> float:
+    """Seconds of this thread's own work."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def longest(recipe: CorporaRecipe) -> int:
+    """Positions of the longest example."""
+    model = begin(recipe)
+    return max(
+        weave(model, example_of(source.dialogue(index), None)).length(model.llm.soft_tokens)
+        for source in sources_of(recipe)
+        for index in range(len(source))
+    )
+
+
+def begun_from(recipe: CorporaRecipe) -> Plain:
+    """What the engine trained, in the shape of the reference, so that both are judged by the same code."""
+    judged = Plain(recipe.model_copy(update={"initial": str(recipe.model), "is_fresh": False}))
+    prepare(judged.model, STAGES[recipe.stage], recipe.lora)  # the rows of signal tokens are trained again
+    return judged
+
+
+@torch.no_grad()
+def held_out(plain: Plain, recipe: CorporaRecipe) -> dict[str, float]:
+    """Each loss over all that the other corpus holds."""
+    plain.model.eval()
+    found: dict[str, list[float]] = {}
+    for source in sources_of(recipe.model_copy(update={"sources": other_sources(recipe)})):
+        dialogues = [source.dialogue(index) for index in range(len(source))]
+        for start in range(0, len(dialogues), recipe.fit.batch_size):
+            for name, value in plain.losses(dialogues[start : start + recipe.fit.batch_size]).items():
+                found.setdefault(name, []).append(float(value))
+    plain.model.train()
+    return {name: statistics.fmean(values) for name, values in sorted(found.items())}
+
+
+def other_sources(recipe: CorporaRecipe) -> dict[str, SourceConfig]:
+    """The same kinds of examples, none of which is trained on."""
+    return {
+        name: source.model_copy(update={"path": source.path.parent / OTHER / source.path.name})
+        for name, source in recipe.sources.items()
+    }
+
+
+def held_bytes(plain: Plain) -> int:
+    """What gradients and the optimizer hold once every parameter had a gradient."""
+    return 3 * BYTES * sum(p.numel() for p in plain.trained)
+
+
+def peak_mib(who: str, stage: str, corpus: Path, batch_size: int) -> float:
+    """The most that a fresh process holds which does a few steps."""
+    command = [sys.executable, __file__, "--peak-of", who, "--stage", stage, "--corpus", str(corpus)]
+    told = subprocess.run([*command, "--batch-size", str(batch_size)], capture_output=True, text=True, check=True)
+    return json.loads(told.stdout.splitlines()[-1])
+
+
+def work_for_peak(who: str, stage: str, corpus: Path, batch_size: int) -> float:
+    """Do a few steps, and tell the most memory that this process held."""
+    recipe = recipe_of(stage, corpus, TURN, batch_size)
+    if who == "ours":
+        with tempfile.TemporaryDirectory() as folder:
+            align_on_corpora(recipe.model_copy(update={"work": Path(folder), "model": Path(folder) / "model"}))
+    else:
+        plain = Plain(recipe, pad_to=longest(recipe))
+        for _ in range(TURN):
+            plain.step()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def as_table(rows: Iterable[Measured]) -> str:
+    """Markdown."""
+    lines = [
+        "| stage | samples/s | padded | ragged | times padded | times ragged "
+        "| gradients and optimizer, MB | plain | peak, MiB | plain | waiting for data |",
+        "| --- |" + " ---: |" * 10,
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row.stage} | {row.samples_per_s:.1f} | {row.padded_samples_per_s:.1f} "
+            f"| {row.ragged_samples_per_s:.1f} | {row.padded_ratio:.1f} × | {row.ragged_ratio:.1f} × "
+            f"| {row.state_mb:.1f} | {row.state_plain_mb:.1f} | {row.peak_mib:.0f} | {row.peak_plain_mib:.0f} "
+            f"| {100 * row.waiting_share:.1f} % |"
+        )
+    lines += ["", "| held out: stage, loss | before | ours | plain |", "| --- | ---: | ---: | ---: |"]
+    for row in rows:
+        for name, value in row.held_out.items():
+            before, plain = row.held_out_before[name], row.held_out_plain[name]
+            lines.append(f"| {row.stage}, {name} | {before:.3f} | {value:.3f} | {plain:.3f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stage", action="append", choices=sorted(STAGES), help="all three where none is named")
+    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--pairs", type=int, default=96, help="of each modality, in the corpus")
+    parser.add_argument("--dialogues", type=int, default=192)
+    parser.add_argument("--corpus", type=Path, help="a folder to write the corpus to, or where it is already")
+    parser.add_argument("--peak-of", choices=("ours", "plain"), help="only tell the peak memory of a few steps")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    keep_libraries_quiet()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    if asked.peak_of:
+        print(json.dumps(work_for_peak(asked.peak_of, asked.stage[0], asked.corpus, asked.batch_size)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = asked.corpus or Path(folder) / "corpus"
+        if not corpus.exists():
+            write_corpus(corpus, pairs=asked.pairs, dialogues=asked.dialogues)
+            write_corpus(corpus / OTHER, pairs=asked.pairs // 4, dialogues=asked.dialogues // 4, seed=1)
+        rows = []
+        for stage in asked.stage or STAGES:
+            rows.append(measure(stage, corpus, asked.steps, asked.batch_size))
+            print(f"{stage} is measured", file=sys.stderr)
+    print(json.dumps({"rows": [asdict(row) for row in rows]}) if asked.json else as_table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The benchmarks of training: the plain reference learns the same, and every script runs in tiny form."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from nextgpt.data.corpus import read_corpus
+from nextgpt.data.record import Dialogue, Pair
+from nextgpt.train.align_corpora import begin, sampler_of
+from nextgpt.train.alignment import prepare
+from nextgpt.train.cache import build_cache
+from nextgpt.train.objective import AlignmentObjective
+from nextgpt.train.recipe import CorporaRecipe
+from nextgpt.train.stage import STAGES
+
+Make = Callable[..., CorporaRecipe]
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """A benchmark by its name."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield importlib.import_module
+    for path in BENCHMARKS.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of the small world, and another to judge by."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        corpus = importlib.import_module("corpus")
+        folder = tmp_path_factory.mktemp("world") / "corpus"
+        corpus.write_corpus(folder, pairs=4, dialogues=6)
+        corpus.write_corpus(folder / "held-out", pairs=2, dialogues=2, seed=1)
+        sys.modules.pop("corpus")
+    return folder
+
+
+def test_the_corpus_is_read_as_any_other(small_world: Path) -> None:
+    for modality in ("image", "audio", "video"):
+        corpus = read_corpus(small_world / f"{modality}.jsonl")
+        assert (corpus.format, len(corpus.records), corpus.broken) == ("messages_jsonl", 4, ())
+        assert all(isinstance(pair, Pair) and pair.caption and pair.medium.open() for pair in corpus.records)
+    dialogues = read_corpus(small_world / "dialogues.jsonl").records
+    assert len(dialogues) == 6 and all(isinstance(talk, Dialogue) for talk in dialogues)
+    assert all(medium.open() for talk in dialogues for medium in talk.given)
+    assert all(medium.caption for talk in dialogues for medium in talk.made)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("pad_to", [None, 200])
+def test_the_plain_reference_learns_the_same_losses(stage: str, pad_to: int | None, recipe: Make, script) -> None:
+    settings = recipe(stage, cache=None)
+    settings = settings.model_copy(update={"cache": settings.work / "cache"})
+    build_cache(settings)
+    plain = script("plain").Plain(settings, pad_to=pad_to)
+    model = begin(settings)
+    prepare(model, STAGES[stage], settings.lora)
+    batch = sampler_of(settings, model).share(0)
+    ours = AlignmentObjective(model, STAGES[stage])(batch)
+    dialogues = {source.dialogue(i).key: source.dialogue(i) for source in plain.sources for i in range(len(source))}
+    if stage == "instruction-tuning":  # a pair's key names both its directions
+        plan = sampler_of(settings, model).plan(0)
+        assert [dialogue.key for dialogue in plan] == list(batch.keys)
+        dialogues = {dialogue.key: dialogue for dialogue in plan}
+    theirs = plain.losses([dialogues[key] for key in batch.keys])
+    assert ours
+    values = [torch.stack([*losses.values()]).sort().values for losses in (theirs, ours)]
+    torch.testing.assert_close(*values, rtol=1e-5, atol=1e-6)
+
+
+def test_the_plain_reference_trains_the_whole_embedding_and_head(recipe: Make, script) -> None:
+    plain = script("plain").Plain(recipe("encoding-alignment"))
+    before = [plain.embedding.detach().clone(), plain.head.detach().clone()]
+    first = plain.step()["words"]
+    assert not any(torch.equal(a, b) for a, b in zip(before, (plain.embedding, plain.head), strict=True))
+    assert min(plain.step()["words"] for _ in range(12)) < first
+
+
+def test_training_is_measured(recipe: Make, small_world: Path, script, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = script("training")
+    stage = "decoding-alignment"
+    monkeypatch.setattr(training, "recipe_of", partial(tiny, recipe, small_world))
+    monkeypatch.setattr(training, "peak_mib", lambda *_: 1.0)
+    row = training.measure(stage, small_world, 8, 4)
+    assert row.samples_per_s > 0 and row.padded_ratio > 0 and row.ragged_ratio > 0
+    assert row.trained < row.trained_plain and row.state_mb < row.state_plain_mb
+    assert row.held_out.keys() == row.held_out_plain.keys() == row.held_out_before.keys()
+    assert row.held_out != row.held_out_before
+    assert stage in training.as_table([row])
+
+
+def test_the_saving_of_the_cache_is_measured_and_losses_are_the_same(
+    recipe: Make, small_world: Path, script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = script("cache")
+    monkeypatch.setattr(cache, "recipe_of", partial(tiny, recipe, small_world))
+    for stage in ("encoding-alignment", "decoding-alignment"):
+        row = cache.measure(stage, "video", small_world, 2, 4)
+        assert row.uncached_ms > row.cached_ms > 0
+        assert row.loss_difference < 1e-5
+
+
+def tiny(make: Make, corpus: Path, stage: str, _: Path, steps: int, batch_size: int, workers: int = 0) -> CorporaRecipe:
+    """A benchmark's recipe with a tiny model in nano's place."""
+    return make(
+        stage,
+        name=f"{stage}-{workers}",
+        fit={"steps": steps, "batch_size": batch_size, "log_every": 4, "save_every": steps},
+        sources={name: {"path": corpus / f"{name}.jsonl"} for name in ("image", "audio", "video")},
+        engine={"workers": workers},
+        mixing="batches",
+        cache=corpus / f"tiny-cache-{stage}",
+    )
+
+
+def test_operations_are_counted_and_weights_are_not_kept(initial: Path, script) -> None:
+    paper_size = script("paper_size")
+    a, b = torch.empty(3, 5, device="meta"), torch.empty(5, 7, device="meta")
+    assert paper_size.flops(lambda: a @ b) == 2 * 3 * 5 * 7
+    layer = torch.nn.Linear(4, 4, device="meta")
+    given = torch.empty(2, 4, device="meta", requires_grad=True)
+    assert paper_size.kept_bytes(lambda: layer(given * 1).sum(), layer.parameters()) == 2 * 4 * 4
+    costs = paper_size.Costs(paper_size.Shapes(initial), speed=1e12, caption=14, dialogue=64)
+    stages = list(costs.stages())
+    assert [row.stage for row in stages] == list(STAGES)
+    assert all(1 < row.ratio < row.ratio_padded and row.activations_gb < row.activations_plain_gb for row in stages)
+    assert all(0 < row.trained_gb < row.trained_plain_gb for row in stages)
+    assert "decoding-alignment" in paper_size.as_tables("tiny", costs.media, stages, "1 TFLOP/s")
