@@ -104,6 +104,24 @@ def test_a_film_may_start_from_a_picture(client: openai.OpenAI, model: ScriptedM
     assert [part.modality for part in model.heard[-1].messages[0].parts] == ["image", "text"]
 
 
+def test_edits_and_films_take_media_that_json_names(
+    http: httpx.Client, model: ScriptedModel, data_uri, media_bytes: dict[str, bytes]
+):
+    file = http.post("/v1/files", files={"file": ("x.png", media_bytes["image"])}).json()["id"]
+    ways = (data_uri("image"), file, {"file_id": file}, {"image_url": data_uri("image")}, [file, data_uri("image")])
+    for given in ways:
+        edit = {"prompt": "make it blue", "image": given}
+        assert http.post("/v1/images/edits", json=edit).status_code == 200
+        count = len(given) if isinstance(given, list) else 1
+        assert [part.modality for part in model.heard[-1].messages[0].parts] == ["image"] * count + ["text"]
+    film = {"prompt": "move it", "input_reference": file}
+    assert http.post("/v1/videos/sync", json=film).headers["content-type"] == "video/mp4"
+    assert [part.modality for part in model.heard[-1].messages[0].parts] == ["image", "text"]
+    for wrong in (7, {}, [None], ""):
+        answer = http.post("/v1/videos", json={"prompt": "move it", "input_reference": wrong})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input_reference")
+
+
 def test_a_film_that_is_not_done_cannot_be_had(http: httpx.Client):
     job = http.post("/v1/videos", json={"prompt": "slow"}).json()
     assert http.get(f"/v1/videos/{job['id']}/content").status_code == 409

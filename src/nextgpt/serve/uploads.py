@@ -1,4 +1,4 @@
-"""Requests that come as forms: files are read up to their limit, and no further."""
+"""Requests that come as forms or as JSON: files are read up to their limit, and no further."""
 
 from __future__ import annotations
 
@@ -23,19 +23,47 @@ async def read_upload(file: UploadFile | Uploaded, most_bytes: int) -> bytes:
 
 
 async def read_form(
-    request: Request, kind: type[Model], files: tuple[str, ...], *, most_bytes: int
-) -> tuple[Model, list[bytes]]:
-    """A request that may come as JSON or as a form with files, and the bytes of its files, by the names ``files``."""
+    request: Request, kind: type[Model], files: str, *, most_bytes: int
+) -> tuple[Model, list[bytes | str]]:
+    """A request that may come as JSON or as a form, and the files that the field ``files`` brings.
+
+    A form brings their bytes; JSON names them: data URIs, ids or addresses, as strings or as OpenAI's objects.
+    """
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with request.form(max_files=MAX_FIELDS, max_fields=MAX_FIELDS) as form:
             values = {name: value for name, value in form.multi_items() if isinstance(value, str)}
-            found = [item for name in files for item in (*form.getlist(name), *form.getlist(f"{name}[]"))]
+            found = [*form.getlist(files), *form.getlist(f"{files}[]")]
             contents = [await read_upload(item, most_bytes) for item in found if isinstance(item, Uploaded)]
-            return _validated(kind, values), contents
+            return _validated(kind, values), [*contents]
     try:
-        return _validated(kind, await request.json()), []
+        values = await request.json()
     except (ValueError, RecursionError):
         raise ApiError(400, "The request is no JSON; expected a JSON object or a form. Correct it.") from None
+    return _validated(kind, values), [*_references(values, files)]
+
+
+def _references(values: dict[str, Any], field: str) -> list[str]:
+    """Media that a JSON request names, under ``field`` or its plural. Raises :class:`ApiError`."""
+    found = [item for name in (field, f"{field}s") for item in _as_list(values.get(name))]
+    references = [_named(item) for item in found]
+    if None in references:
+        raise ApiError(
+            400, f"{field} names no file; expected a data: URI, or the id of an uploaded file.", param=field
+        )
+    return [reference for reference in references if reference is not None]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def _named(item: Any) -> str | None:
+    """What one item of a JSON request names: itself, or what OpenAI's object holds."""
+    if isinstance(item, dict):
+        item = next((item[key] for key in ("file_id", "image_url", "url") if item.get(key)), None)
+    if isinstance(item, dict):
+        item = item.get("url")
+    return item if isinstance(item, str) and item else None
 
 
 def _validated(kind: type[Model], values: Any) -> Model:

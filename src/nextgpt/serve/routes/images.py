@@ -30,17 +30,15 @@ async def generate(request: Request, body: ImageRequest) -> Response:
     return await _make(request, body, [])
 
 
-@router.post("/v1/images/edits", response_model=None, openapi_extra=form_schema(ImageRequest, ("image",)))
+@router.post("/v1/images/edits", response_model=None, openapi_extra=form_schema(ImageRequest, "image"))
 async def edit(request: Request) -> Response:
     """Make pictures from pictures and words."""
     at = service(request)
-    body, contents = await read_form(request, ImageRequest, ("image",), most_bytes=at.settings.medium_bytes)
-    if not contents:
+    body, files = await read_form(request, ImageRequest, "image", most_bytes=at.settings.medium_bytes)
+    if not files:
         raise ApiError(400, "No image came; expected at least one file in the form. Attach one.", param="image")
-    if len(contents) > at.settings.media_count:
-        raise ApiError(400, f"{len(contents)} images came; expected at most {at.settings.media_count}.", param="image")
     reader = at.reader(request)
-    return await _make(request, body, [await reader.decode(content, "image", "image") for content in contents])
+    return await _make(request, body, [await reader.file(file, "image", "image") for file in files])
 
 
 async def _make(request: Request, body: ImageRequest, given: list[Medium]) -> Response:

@@ -7,8 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from nextgpt.message import Medium
-from nextgpt.serve.context import Service, owner, service
+from nextgpt.serve.context import owner, service
 from nextgpt.serve.engine.base import Ticket
 from nextgpt.serve.errors import ApiError
 from nextgpt.serve.jobs import VideoJob
@@ -20,7 +19,7 @@ from nextgpt.serve.wire.answer import Publisher
 from nextgpt.serve.wire.media import VideoRequest, form_schema, medium_samplings
 
 router = APIRouter(tags=["videos"])
-SCHEMA = form_schema(VideoRequest, ("input_reference",))
+SCHEMA = form_schema(VideoRequest, "input_reference")
 
 
 @router.post("/v1/videos", openapi_extra=SCHEMA)
@@ -81,20 +80,16 @@ def _job(request: Request, video_id: str) -> VideoJob:
 
 async def _order(request: Request) -> tuple[VideoRequest, Ticket]:
     at = service(request)
-    body, contents = await read_form(request, VideoRequest, ("input_reference",), most_bytes=at.settings.medium_bytes)
+    body, files = await read_form(request, VideoRequest, "input_reference", most_bytes=at.settings.medium_bytes)
     at.check_model(body.model)
-    given = await _given(at, request, contents)
+    reader = at.reader(request)
+    given = [await reader.file(file, None, "input_reference") for file in files]
     is_edit = any(medium.modality == "video" for medium in given)
     (sampling, *more) = medium_samplings(body, "video", at.engine.modalities, at.settings, is_edit=is_edit)
     if more:
         raise ApiError(400, f"n is {body.n}; expected 1, as a job makes one film. Begin several jobs.", param="n")
     (ticket,) = at.order(body.prompt, given, [sampling])
     return body, ticket
-
-
-async def _given(at: Service, request: Request, contents: list[bytes]) -> list[Medium]:
-    reader = at.reader(request)
-    return [await reader.decode(content, None, "input_reference") for content in contents[: at.settings.media_count]]
 
 
 async def _whole(ticket: Ticket, publisher: Publisher) -> Response:

@@ -80,10 +80,16 @@ def medium_samplings(
     ]
 
 
-def form_schema(kind: type[BaseModel], files: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What ``/docs`` says of a request that may come as JSON or as a form with files."""
+def form_schema(kind: type[BaseModel], files: str) -> dict[str, Any]:
+    """What ``/docs`` says of a request that may come as JSON, or as a form whose field ``files`` brings files."""
     schema = kind.model_json_schema()
-    binary = {name: {"type": "string", "format": "binary"} for name in files}
-    form = schema | {"properties": schema["properties"] | binary}
-    content = {"application/json": {"schema": schema}, "multipart/form-data": {"schema": form}}
+
+    def with_files(field: dict[str, Any]) -> dict[str, Any]:
+        return {"schema": schema | {"properties": schema["properties"] | {files: field}}}
+
+    named = {"type": "string", "description": "A data: URI, or the id of an uploaded file."}
+    content = {
+        "application/json": with_files(named),
+        "multipart/form-data": with_files({"type": "string", "format": "binary"}),
+    }
     return {"requestBody": {"required": True, "content": content}}

@@ -55,16 +55,24 @@ class Reader:
 
     async def medium(self, reference: str, modality: str | None, param: str) -> Medium:
         """The medium that a data URI, an id or an address names; ``None``: whichever its content is."""
+        self._count(param)
+        return await self._decode(await self._content(reference, param), modality, param)
+
+    async def file(self, file: bytes | str, modality: str | None, param: str) -> Medium:
+        """The medium in a file's bytes, or the one that is named."""
+        if isinstance(file, str):
+            return await self.medium(file, modality, param)
+        self._count(param)
+        return await self._decode(file, modality, param)
+
+    def _count(self, param: str) -> None:
         self.count += 1
         if self.count > self.settings.media_count:
             raise ApiError(
                 400, f"More than {self.settings.media_count} media came; expected fewer. Leave some out.", param=param
             )
-        content = await self._content(reference, param)
-        return await self.decode(content, modality, param)
 
-    async def decode(self, content: bytes, modality: str | None, param: str) -> Medium:
-        """The medium in a file's bytes."""
+    async def _decode(self, content: bytes, modality: str | None, param: str) -> Medium:
         if len(content) > self.settings.medium_bytes:
             raise self._too_large(param)
         return await self.decoder.decode(modality or _modality_of(content, param), content)
