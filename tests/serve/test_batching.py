@@ -12,7 +12,6 @@ import pytest
 from nextgpt.errors import NextGPTError
 from nextgpt.message import Conversation, Reply, Sampling, Text
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.serve import load
 from nextgpt.serve.engine.base import Answered, Busy, EngineFailure, EngineSettings, Job
 from nextgpt.serve.engine.batching import BatchingEngine
 from nextgpt.testing import fake_model, picture, sound
@@ -64,16 +63,6 @@ def test_answers_are_those_that_each_gets_alone(model: NextGPT, engine: Batching
     assert [told(answer.reply) for answer in together] == [told(reply) for reply in alone]
     assert any(reply.images or reply.audios or reply.videos for reply in alone), "some answer holds media"
     assert engine.waiting == 0
-
-
-def test_under_load_nothing_is_lost_or_mixed_up(model: NextGPT):
-    made = BatchingEngine(model, "tiny", EngineSettings(max_running=8))
-    made.start()
-    work = load.jobs(32)
-    under_load = asyncio.run(load.bear(made, work, at_once=32))
-    made.close()
-    alone = [model.chat(job.conversation, job.sampling) for job in work]
-    assert all(load.is_same(*pair) for pair in zip(under_load.replies, alone, strict=True))
 
 
 def test_media_of_several_answers_are_made_in_one_batch(model: NextGPT, engine: BatchingEngine):

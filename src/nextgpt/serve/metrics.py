@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -38,6 +38,7 @@ class Metrics:
             registry=self._registry,
         )
         Gauge("nextgpt_queue_depth", "Jobs that wait or run.", registry=self._registry).set_function(waiting)
+        ProcessCollector(registry=self._registry)  # memory, processor time, open files
 
     def stage(self, name: str, seconds: float) -> None:
         """Note the time of one stage; any thread may call this."""
