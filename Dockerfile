@@ -10,6 +10,8 @@ ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HF_HUB_OFFLINE=1 HOME=/home/nextgpt
 WORKDIR /opt/nextgpt
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src ./src
+# wget: Kubernetes asks with it whether a Ray node is well.
+RUN apt-get update && apt-get install -y --no-install-recommends wget && rm -rf /var/lib/apt/lists/*
 RUN python -m pip install --disable-pip-version-check --quiet $PIP_ARGS -c constraints.txt ".$EXTRAS" \
  && useradd --create-home nextgpt
 

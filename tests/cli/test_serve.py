@@ -7,6 +7,8 @@ import pytest
 from nextgpt.cli.app import main
 from nextgpt.cli.serve import is_loopback
 
+OPTIONS = ("--host", "--api-key", "--allow-media-domains", "--max-waiting", "--engine", "--config")
+
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org", "127.evil.example"])
 def test_others_are_not_served_without_a_key(host: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,4 +30,11 @@ def test_an_unknown_model_is_one_line_and_status_2(tmp_path: Path, capsys: pytes
 def test_the_help_tells_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--help"]) == 0
     told = capsys.readouterr().out
-    assert all(option in told for option in ("--host", "--api-key", "--allow-media-domains", "--max-waiting"))
+    assert all(option in told for option in OPTIONS)
+
+
+def test_a_config_without_ray_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--config", str(tmp_path / "steps.yaml")]) == 2
+    assert "--engine ray" in capsys.readouterr().err
+    assert main(["serve", "--engine", "ray", "--config", str(tmp_path / "steps.yaml")]) == 2
+    assert "cannot be read" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import signal
 import socket
 import threading
 import time
@@ -31,17 +32,18 @@ from nextgpt.message import (
 from nextgpt.serve.app import create_app
 from nextgpt.serve.engine.base import Engine
 from nextgpt.serve.engine.serial import SerialEngine
-from nextgpt.serve.run import UVICORN
+from nextgpt.serve.run import UVICORN, Server
 from nextgpt.serve.settings import ServerSettings
 from nextgpt.testing.scripted import ScriptedModel, film, picture, sound
 
 
 @contextlib.contextmanager
-def running(engine: Engine, settings: ServerSettings = ServerSettings(), **options: Any) -> Iterator[str]:
-    """Serve ``engine`` on a free port of loopback; yields the address."""
+def running(
+    engine: Engine, settings: ServerSettings = ServerSettings(), *, wait_s: float = 0.5, **options: Any
+) -> Iterator[str]:
+    """Serve ``engine`` on a free port of loopback; yields the address. At the end it gets a signal, and ``wait_s``."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(engine, settings, **options), **UVICORN | {"timeout_graceful_shutdown": 2})
-    server = uvicorn.Server(config)
+    server = Server(uvicorn.Config(create_app(engine, settings, **options), **UVICORN), engine, wait_s=wait_s)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 120
@@ -50,7 +52,7 @@ def running(engine: Engine, settings: ServerSettings = ServerSettings(), **optio
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.handle_exit(signal.SIGTERM, None)
         thread.join(timeout=60)
         listener.close()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
@@ -27,7 +28,13 @@ def serve(
     requests_per_minute: Annotated[int, Option(min=0, help="That one key may make; 0 for any number.")] = 0,
     max_running: Annotated[int, Option(min=1, help="Conversations in one batch of the language model.")] = 32,
     max_waiting: Annotated[int, Option(min=1, help="Answers that may wait or run; more are refused with 429.")] = 256,
-    device: Annotated[str, Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    device: Annotated[str, Option(help="cpu, cuda, cuda:1, ...; with --engine ray the config says it.")] = "cpu",
+    engine: Annotated[
+        Literal["local", "ray"], Option(help="In this process, or each step as deployments of Ray Serve.")
+    ] = "local",
+    config: Annotated[
+        Path | None, Option(metavar="FILE", help="With --engine ray: replicas and resources of each step, as YAML.")
+    ] = None,
 ) -> None:
     """Serve a model over HTTP, in the dialect of OpenAI's clients. See docs/serving.md."""
     keys = tuple(key for key in api_key or () if key)
@@ -36,7 +43,10 @@ def serve(
             f"--host {host} came without a key; expected one, as others could use the server. Add --api-key KEY, or "
             "listen on 127.0.0.1."
         )
-    from nextgpt.serve.run import Listen, run
+    if config is not None and engine != "ray":
+        raise ConfigError("--config came without --engine ray; expected both. Add --engine ray, or leave it out.")
+    from nextgpt.serve.engine.base import EngineSettings
+    from nextgpt.serve.run import Listen, run, run_on_ray
     from nextgpt.serve.settings import LOOPBACK, ServerSettings
 
     hosts = tuple(allow_host or ()) or (LOOPBACK if is_loopback(host) else ("*",))
@@ -46,7 +56,11 @@ def serve(
         media_domains=tuple(domain.lower() for domain in allow_media_domains or ()),
         requests_per_minute=requests_per_minute,
     )
-    run(model, Listen(host, port), settings, device=device, max_running=max_running, max_waiting=max_waiting)
+    room = EngineSettings(max_running=max_running, max_waiting=max_waiting)
+    if engine == "ray":
+        run_on_ray(model, Listen(host, port), settings, room, config)
+    else:
+        run(model, Listen(host, port), settings, room, device=device)
 
 
 def is_loopback(host: str) -> bool:

@@ -34,7 +34,14 @@ def build_model(
     config: ModelConfig, folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
 ) -> NextGPT:
     """Join frozen parts; what is to be trained is fresh. Paths in ``config`` are relative to ``folder``."""
+    parts = open_parts(config, folder, device=device, dtype=dtype)
+    return NextGPT(config, parts).to(device=device, dtype=dtype).eval()
 
+
+def open_parts(
+    config: ModelConfig, folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> dict[str, Part]:
+    """The frozen parts by name, each loaded when first needed."""
     quirks = QUIRKS.get(config.quirks or "")
 
     def encoder(source: Path) -> Encoder:
@@ -62,7 +69,7 @@ def build_model(
         parts[modality] = part_from(
             row.source, folder, lambda source, name=modality: synthesizer(source, name)
         )
-    return NextGPT(config, parts).to(device=device, dtype=dtype).eval()
+    return parts
 
 
 def save_model(model: NextGPT, folder: Path, *, dtype: torch.dtype | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,15 +158,18 @@ class NextGPT(nn.Module):
             sources=tuple({medium.modality for medium in conversation.media}),
         )
 
-    def hear(self, media: Sequence[Medium]) -> Float[Tensor, "N K D"]:
-        """Soft tokens of media, in order."""
-        return self.input_projection(self.encode(media), [medium.modality for medium in media])
+    def hear(self, media: Sequence[Medium], features: Sequence[Features] | None = None) -> Float[Tensor, "N K D"]:
+        """Soft tokens of media, in order; ``features`` where the media were encoded elsewhere."""
+        found = self.encode(media) if features is None else _moved(features, self.llm.signals.input)
+        return self.input_projection(found, [medium.modality for medium in media])
 
     def remember_edits(self, teller: Teller) -> None:
         """Note which media of a whole answer are edits, so that a later turn remembers them so."""
-        for part, segment in zip(teller.parts, teller.thought.segments, strict=True):
-            if isinstance(segment, MediumSegment) and segment.is_edit:
-                self._edits.append(part.digest)
+        self.note_edits(edits_of(teller))
+
+    def note_edits(self, digests: Iterable[bytes]) -> None:
+        """Note media, by their digests, that are edits."""
+        self._edits.extend(digests)
 
     @property
     def encoder(self) -> Encoder:
@@ -186,12 +189,7 @@ class NextGPT(nn.Module):
         """Features of media, in order, where the input projection is; remembered by content."""
         if not media:
             return []
-        place = self.llm.signals.input
-        encoder = self.encoder
-        return [
-            replace(features, vectors=features.vectors.to(place))
-            for features in self._features.features(media, encoder.encode)
-        ]
+        return _moved(self._features.features(media, self.encoder.encode), self.llm.signals.input)
 
     def _reply(self, teller: Teller, sampling: Sampling, clock: Clock) -> Reply:
         self.remember_edits(teller)
@@ -200,6 +198,20 @@ class NextGPT(nn.Module):
 
     def _is_edit(self, medium: Medium) -> bool:
         return medium.digest in self._edits
+
+
+def edits_of(teller: Teller) -> list[bytes]:
+    """Digests of the media of a whole answer that are edits."""
+    return [
+        part.digest
+        for part, segment in zip(teller.parts, teller.thought.segments, strict=True)
+        if isinstance(segment, MediumSegment) and segment.is_edit
+    ]
+
+
+def _moved(features: Sequence[Features], place: Tensor) -> list[Features]:
+    """Features on the device and in the precision of ``place``."""
+    return [replace(item, vectors=item.vectors.to(place)) for item in features]
 
 
 def _conversation(says: Says | Conversation) -> Conversation:

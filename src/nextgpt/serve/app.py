@@ -63,7 +63,7 @@ def create_app(
             yield
         finally:
             logger.info("stopping: %d answers are being made", engine.waiting)
-            await asyncio.to_thread(engine.close, wait_s=SHUTDOWN_S)  # films that are jobs go on meanwhile
+            await asyncio.to_thread(engine.close, wait_s=SHUTDOWN_S)  # films that are jobs may still go on
             service.close()
 
     app = FastAPI(

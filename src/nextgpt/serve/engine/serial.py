@@ -68,9 +68,10 @@ class SerialEngine:
         return [[1.0, 0.0] for _ in items]
 
     def close(self, *, wait_s: float = 0.0) -> None:
-        """Call everything off, and stop."""
+        """Call everything off at once, and stop."""
         self.is_ready = False
         for ticket in list(self._open):
+            ticket.tell(EngineFailure("The server is stopping; the answer was called off. Try again later."))
             ticket.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
 

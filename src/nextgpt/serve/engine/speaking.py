@@ -91,7 +91,7 @@ class Speaking:
             try:
                 start = time.perf_counter()
                 request = self._model.request(work.ticket.job.conversation, work.ticket.job.sampling)
-                heard = self._model.hear(request.prompt.media)  # (N, K, D)
+                heard = self._model.hear(request.prompt.media, work.features)  # (N, K, D)
                 work.took("encoding", time.perf_counter() - start)
                 self._observe("encoding", work.seconds["encoding"])
             except Exception as error:

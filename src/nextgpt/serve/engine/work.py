@@ -9,6 +9,7 @@ from typing import Literal
 
 from nextgpt.errors import NextGPTError
 from nextgpt.message import Medium, Progress, Reply, TextPiece
+from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.generation import Spoken
 from nextgpt.model.rendering import Order, Place
 from nextgpt.model.telling import Teller
@@ -23,6 +24,8 @@ class Work:
     ticket: Ticket
     observe: Observe = observe_nothing
     teller: Teller = field(default_factory=Teller)
+    features: Sequence[Features] | None = None
+    """Features of the conversation's media, where they were encoded elsewhere."""
     prompt_tokens: int = 0
     token_limit: int = 0
     made: dict[Place, Medium] = field(default_factory=dict)

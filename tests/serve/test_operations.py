@@ -1,0 +1,93 @@
+"""What an operator relies on: the server ends well, and its log tells enough and not too much."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import httpx
+import pytest
+
+from nextgpt.serve.engine.base import EngineSettings
+from nextgpt.serve.engine.batching import BatchingEngine
+from nextgpt.serve.engine.serial import SerialEngine
+from nextgpt.testing import fake_model
+
+Serving = Callable[..., AbstractContextManager[str]]
+SECRET = "my secret words"
+
+
+def chat(words: str, **more: object) -> dict[str, Any]:
+    return {"model": "nano", "messages": [{"role": "user", "content": words}], "stream": True} | more
+
+
+def listen(address: str, asked: dict[str, Any], lines: list[str], has_begun: threading.Event) -> None:
+    with httpx.stream("POST", f"{address}/v1/chat/completions", json=asked, timeout=60, trust_env=False) as answer:
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                lines.append(line.removeprefix("data: "))
+                has_begun.set()
+
+
+def test_an_answer_that_is_being_made_is_finished_before_the_server_stops(serving: Serving):
+    engine = BatchingEngine(fake_model(), "nano", EngineSettings(max_running=8))
+    asked = chat("z", modalities=["text"], temperature=1, max_completion_tokens=60)
+    lines: list[str] = []
+    has_begun = threading.Event()
+    with serving(engine, wait_s=60) as address:
+        listener = threading.Thread(target=listen, args=(address, asked, lines, has_begun))
+        listener.start()
+        assert has_begun.wait(60)
+    listener.join(60)
+    assert lines[-1] == "[DONE]"
+    assert json.loads(lines[-2])["choices"][0]["finish_reason"] in ("stop", "length")
+    assert not engine.is_ready
+
+
+def test_an_answer_that_takes_too_long_is_called_off_and_its_client_told(serving: Serving, studio: Any):
+    lines: list[str] = []
+    has_begun = threading.Event()
+    with serving(SerialEngine(studio)) as address:
+        listener = threading.Thread(target=listen, args=(address, chat("slow"), lines, has_begun))
+        listener.start()
+        assert has_begun.wait(60)
+    listener.join(60)
+    assert lines[-1] == "[DONE]" and "stopping" in json.loads(lines[-2])["error"]["message"]
+    assert studio.closed.wait(30)
+
+
+def test_the_log_has_a_line_a_request_without_what_was_said(
+    serving: Serving, studio: Any, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO, logger="nextgpt.serve"), serving(SerialEngine(studio)) as address:
+        answer = httpx.post(f"{address}/v1/chat/completions", json=chat(SECRET), timeout=60, trust_env=False)
+        httpx.get(f"{address}/v1/files/file-{SECRET.replace(' ', '-')}", trust_env=False)
+    lines = [json.loads(record.message) for record in caplog.records if record.name == "nextgpt.serve.access"]
+    assert [(line["method"], line["route"], line["status"]) for line in lines] == [
+        ("POST", "/v1/chat/completions", 200),
+        ("GET", "/v1/files/{file_id}", 404),
+    ]
+    assert lines[0]["id"] == answer.headers["x-request-id"] and lines[0]["seconds"] > 0
+    assert "secret" not in caplog.text
+
+
+def test_metrics_tell_first_words_steps_queue_and_memory(serving: Serving):
+    engine = BatchingEngine(fake_model(), "nano", EngineSettings(max_running=8))
+    with serving(engine) as address:
+        asked = chat("z", modalities=["text", "image"], max_completion_tokens=40, stream=False)
+        httpx.post(f"{address}/v1/chat/completions", json=asked, timeout=60, trust_env=False)
+        picture = {"prompt": "x"}
+        httpx.post(f"{address}/v1/images/generations", json=picture, timeout=60, trust_env=False)
+        told = httpx.get(f"{address}/metrics", trust_env=False).text
+    for name in (
+        "nextgpt_time_to_first_token_seconds_count",
+        'nextgpt_stage_seconds_count{stage="llm_step"}',
+        'nextgpt_stage_seconds_count{stage="image_step"}',
+        "nextgpt_queue_depth 0.0",
+        "process_resident_memory_bytes",
+    ):
+        assert name in told, name
