@@ -45,7 +45,7 @@ class Script:
     def request(self, messages: list[dict[str, Any]], turn: Turn) -> dict[str, Any]:
         """A turn after earlier messages, as a request whose answer is the same each time."""
         said = [*messages, {"role": "user", "content": self.content(turn)}]
-        asked = {"messages": said, "seed": self.number, "max_completion_tokens": 48}
+        asked = {"messages": said, "seed": self.number, "temperature": 0.7, "max_completion_tokens": 48}
         return asked if turn.modalities is None else asked | {"modalities": list(turn.modalities)}
 
 

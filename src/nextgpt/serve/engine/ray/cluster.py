@@ -21,6 +21,8 @@ logger = logging.getLogger("nextgpt.serve")
 
 OBJECT_STORE_BYTES = 200 * 2**20
 """Of a cluster of our own: media on their way from step to step."""
+TRIES = 3
+"""Ray gives its own processes seconds to start, which a busy machine may not."""
 HEALTH = {"health_check_period_s": 2.0, "health_check_timeout_s": 30.0}
 """How soon a replica that died is replaced."""
 
@@ -69,9 +71,20 @@ class Cluster:
             "object_store_memory": OBJECT_STORE_BYTES,
             "_node_ip_address": "127.0.0.1",
         }
-        ray.init(
-            self._ray.address, log_to_driver=False, logging_level=logging.WARNING, **(own if self._ray.is_own else {})
-        )
+        for left in reversed(range(TRIES)):
+            try:
+                ray.init(
+                    self._ray.address,
+                    log_to_driver=False,
+                    logging_level=logging.WARNING,
+                    **(own if self._ray.is_own else {}),
+                )
+                break
+            except Exception:
+                ray.shutdown()
+                if not left:
+                    raise
+                logger.warning("Ray did not start; trying again", exc_info=True)
         serve.start(proxy_location="Disabled", logging_config={"log_level": "WARNING", "enable_access_log": False})
         targets = [
             serve.RunTarget(target=target, name=self._application(name), route_prefix=None)

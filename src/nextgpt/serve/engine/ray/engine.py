@@ -63,6 +63,7 @@ class RayEngine:
         self._ray = ray
         self._connect, self._disconnect = connect, disconnect
         self._steps: Steps | None = None
+        self._is_broken = False
         self._life = threading.Thread(target=self._live, name="nextgpt-ray", daemon=True)
         self._closing = threading.Event()
         self._places = Places(settings.max_waiting, self._left)
@@ -74,6 +75,11 @@ class RayEngine:
     def is_ready(self) -> bool:
         """Whether every step has a replica."""
         return self._steps is not None and not self._places.is_closed
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the steps could not be started."""
+        return self._is_broken
 
     @property
     def waiting(self) -> int:
@@ -111,10 +117,13 @@ class RayEngine:
             self._steps = self._connect()
         except Exception:
             logger.exception("the steps cannot be started; nothing will be answered")
+            self._is_broken = True
         self._closing.wait()
         self._disconnect()
 
     def _ready_steps(self) -> Steps:
+        if self._is_broken:
+            raise EngineFailure("The steps could not be started; expected them to run. The server's log says why.")
         if self._steps is None:
             raise EngineFailure("The steps are being started; expected them to run. Try again in a few seconds.")
         return self._steps
