@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nextgpt.bench.filling import filled
 from nextgpt.model.description import build_part
 from nextgpt.model.synthesis import LatentDiffusion
 from nextgpt.model.synthesis.autoencoders import LatentCodec, autoencoder_kind
-from nextgpt.model.synthesis.denoisers import denoiser_kind
-from nextgpt.model.synthesis.folder import read_index, read_json, read_settings
-from nextgpt.model.synthesis.parts import Parts, denoiser_name
+from nextgpt.model.synthesis.blueprint import denoiser_name, read_blueprint
+from nextgpt.model.synthesis.parts import Parts
 
 Made = TypeVar("Made")
 
@@ -37,6 +36,10 @@ class RandomParts(Parts):
             self.__dict__[name] = part
         return work()
 
+    def constant(self, part: str, key: str) -> Tensor:
+        """A tensor of the right shape."""
+        return torch.zeros_like(self.built(part).state_dict()[key], device=self.device)
+
     def drop(self) -> None:
         """Forget the parts that were put in."""
         for name in ("denoiser", "autoencoder", "vocoder"):
@@ -48,16 +51,9 @@ class RandomParts(Parts):
 
 def random_synthesizer(folder: Path, modality: str, *, dtype: torch.dtype, device: str) -> LatentDiffusion:
     """A synthesizer of real shapes. Raises :class:`~nextgpt.errors.ModelError` where a config is missing."""
-    index = read_index(folder)
-    name = denoiser_name(folder, index)
-    config = read_json(folder / name / "config.json")
-    kind = denoiser_kind(index[name], config, where=str(folder / name))
-    settings = read_settings(folder).over(kind.settings)
-    return LatentDiffusion(
-        modality,
-        kind,
-        RandomParts(folder, index, solver=settings.solver, dtype=dtype, device=device),
-        settings,
-        latent_shape=settings.latent_shape or kind.latent_shape(config),
-        condition_shape=kind.condition_shape(config),
+    blueprint = read_blueprint(folder)
+    settings = blueprint.settings
+    parts = RandomParts(
+        folder, blueprint.index, solver=settings.solver, flow_shift=settings.flow_shift, dtype=dtype, device=device
     )
+    return LatentDiffusion(modality, blueprint, parts)

@@ -129,13 +129,13 @@ class _Turn:
             yield from self._synthesize(modality, hidden)
 
     def _encode(self) -> tuple[list[Any], PartCost]:
-        from nextgpt.model.encoding import ImageBind
-        from nextgpt.model.encoding.folder import read_encoder_config
+        from nextgpt.model.encoding import build_encoder
 
-        sizes = read_encoder_config(self._home("encoder"))
-        media = [medium for medium, tower in _media() if tower in sizes.towers]
-        part = self._loaded("encoder", lambda: ImageBind(sizes), self.wide)
-        return part.work("encoder", lambda encoder: encoder.encode(media))
+        def encode(encoder: Any) -> list[Any]:
+            return encoder.encode([medium for medium, tower in _media() if tower in encoder.towers])
+
+        part = self._loaded("encoder", lambda: build_encoder(self._home("encoder")), self.wide)
+        return part.work("encoder", encode)
 
     def _think(self, features: list[Any]) -> tuple[Tensor, list[PartCost]]:
         from transformers import DynamicCache

@@ -28,6 +28,7 @@ from nextgpt.convert.reading import INDEXES, shards
 from nextgpt.convert.writing import new_folder, save_tensors, size_bytes
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.modality import MODALITIES
+from nextgpt.model.encoding.config import EncoderConfig
 from nextgpt.model.encoding.folder import read_encoder_config
 from nextgpt.model.input_projection import create_input_projection
 from nextgpt.model.llm.signal_tokens import SignalIds
@@ -158,6 +159,11 @@ def _input_projection(checkpoint: Checkpoint, encoder_width: int) -> InputProjec
 def _encoder_width(folder: Path, layout: Layout) -> int:
     """The width of an encoder that gives what the checkpoint was trained on."""
     config = read_encoder_config(folder)
+    if not isinstance(config, EncoderConfig):
+        raise ModelError(
+            f"The encoder in {folder} is of the kind {config.kind}; {layout.name} was trained on ImageBind. Name "
+            "ImageBind's folder."
+        )
     if config.features != layout.features:
         option = " with --patches" if layout.features == "patches" else " without --patches"
         raise ModelError(

@@ -23,8 +23,8 @@ from nextgpt.model.output_projection import create_output_projection
 from nextgpt.model.weights import WEIGHTS_FILE
 
 UNKNOWN = "unknown"
-SYNTHESIS_PARTS = ("transformer", "unet", "vae", "vocoder", "text_encoder")
-"""Parts of a diffusers folder that hold parameters; the text encoder is used to train, never to answer."""
+SYNTHESIS_PARTS = ("transformer", "unet", "vae", "vocoder", "text_encoder", "condition_encoder")
+"""Parts of a diffusers folder that hold parameters; the last two are used to train, never to answer."""
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
 """How safetensors writes them, and torch."""
 
@@ -121,14 +121,12 @@ def adapted_layers(llm: nn.Module, lora: LoraConfig) -> dict[str, nn.Linear]:
 
 
 def _encoder(home: _Home) -> PartDescription:
-    from nextgpt.model.encoding import ImageBind
-    from nextgpt.model.encoding.folder import read_encoder_config
+    from nextgpt.model.encoding import build_encoder
 
-    config = read_encoder_config(home.folder)
     with torch.device("meta"):
-        encoder = ImageBind(config)
+        encoder = build_encoder(home.folder)
     row = home.describe("encoder", encoder, home.folder, {})
-    return replace(row, towers={name: count(encoder.tower(name)) for name in config.towers})
+    return replace(row, towers={name: count(tower) for name, tower in encoder.towers.items()})
 
 
 def build_llm(folder: Path) -> nn.Module:

@@ -6,14 +6,18 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "nextgpt.testing.encoders": ("write_tiny_siglip_clap",),
     "nextgpt.testing.fakes": ("FakeEncoder", "FakeSynthesizer"),
     "nextgpt.testing.language_model": ("tiny_language_model",),
-    "nextgpt.testing.model": ("fake_model", "tiny_model", "write_tiny_model"),
+    "nextgpt.testing.model": ("fake_model", "tiny_model", "write_tiny_model", "write_tiny_model_of"),
     "nextgpt.testing.scripted": ("ScriptedModel", "film", "picture", "sound"),
     "nextgpt.testing.synthesizers": (
+        "write_tiny_ace_step",
         "write_tiny_audioldm",
         "write_tiny_nano",
         "write_tiny_stable_diffusion",
+        "write_tiny_wan",
+        "write_tiny_z_image",
         "write_tiny_zeroscope",
     ),
     "nextgpt.testing.tokenizer": ("tiny_tokenizer",),

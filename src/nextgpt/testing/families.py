@@ -19,6 +19,9 @@ FAMILIES: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "stable diffusion": ("image", synthesizers.write_tiny_stable_diffusion),
     "audioldm": ("audio", synthesizers.write_tiny_audioldm),
     "zeroscope": ("video", synthesizers.write_tiny_zeroscope),
+    "z-image": ("image", synthesizers.write_tiny_z_image),
+    "ace-step": ("audio", synthesizers.write_tiny_ace_step),
+    "wan": ("video", synthesizers.write_tiny_wan),
 }
 """For each family its modality, and what writes a tiny folder."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import weakref
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
 from nextgpt.config import (
+    GroupingConfig,
     InputProjectionConfig,
     LanguageModelConfig,
     ModelConfig,
@@ -22,6 +24,8 @@ from nextgpt.model.folder import build_model, load_model, save_model
 from nextgpt.model.llm.folder import save_language_model
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.parts import Part
+from nextgpt.model.synthesis.blueprint import read_blueprint
+from nextgpt.testing.encoders import write_tiny_siglip_clap
 from nextgpt.testing.fakes import FakeEncoder, FakeSynthesizer
 from nextgpt.testing.language_model import tiny_language_model
 from nextgpt.testing.synthesizers import write_tiny_nano
@@ -43,12 +47,41 @@ def write_tiny_model(folder: str | Path, *, seed: int = 0) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         save_encoder(_tiny_encoder(), folder / "encoder")
-        save_language_model(tiny_language_model(seed=seed), folder / "llm")
         for modality in MODALITIES:
             write_tiny_nano(
                 folder / modality, modality, queries=QUERIES, condition_width=CONDITION_WIDTH, seed=seed
             )
-        save_model(build_model(_config(soft_tokens=2), folder), folder)
+        return _finish(folder, _config(soft_tokens=2), seed)
+
+
+def write_tiny_model_of(
+    folder: str | Path, write: Mapping[str, Callable[[Path], Path]], *, is_open: bool = False, seed: int = 0
+) -> Path:
+    """Write a whole model whose synthesizers are of any family: ``{"image": write_tiny_z_image, ...}``.
+
+    With ``is_open`` its encoder is SigLIP and CLAP, every patch of them, grouped to soft tokens.
+    """
+    folder = Path(folder)
+    shapes = {modality: read_blueprint(write[modality](folder / modality)).condition_shape for modality in write}
+    config = _config(soft_tokens=2, shapes=shapes)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if is_open:
+            write_tiny_siglip_clap(folder / "encoder", features="patches", seed=seed)
+            grouping = GroupingConfig(width=16, heads=2, blocks=(1, 1, 1), groups=(4,))
+            projection = InputProjectionConfig(
+                kind="grouping", encoder_width=32, soft_tokens=2, is_shared=False, grouping=grouping
+            )
+            config = config.model_copy(update={"input_projection": projection})
+        else:
+            save_encoder(_tiny_encoder(), folder / "encoder")
+        return _finish(folder, config, seed)
+
+
+def _finish(folder: Path, config: ModelConfig, seed: int) -> Path:
+    """Add an LLM, and everything that is trained, fresh."""
+    save_language_model(tiny_language_model(seed=seed), folder / "llm")
+    save_model(build_model(config, folder), folder)
     return folder
 
 
@@ -68,18 +101,22 @@ def fake_model(*, soft_tokens: int = 2, seed: int = 0) -> NextGPT:
         return NextGPT(_config(soft_tokens), {name: _unsaved(part) for name, part in parts.items()}).eval()
 
 
-def _config(soft_tokens: int) -> ModelConfig:
-    projection = OutputProjectionConfig(
-        queries=QUERIES, condition_width=CONDITION_WIDTH, width=16, layers=1, heads=2, feedforward_width=32
-    )
+def _config(soft_tokens: int, shapes: Mapping[str, tuple[int, int]] | None = None) -> ModelConfig:
+    shapes = shapes or dict.fromkeys(MODALITIES, (QUERIES, CONDITION_WIDTH))
+
+    def projection(queries: int, condition_width: int) -> OutputProjectionConfig:
+        return OutputProjectionConfig(
+            queries=queries, condition_width=condition_width, width=16, layers=1, heads=2, feedforward_width=32
+        )
+
     return ModelConfig(
         name="tiny",
         encoder=PartSource(path="encoder"),
         llm=LanguageModelConfig(source=PartSource(path="llm"), template="nano"),
         input_projection=InputProjectionConfig(encoder_width=ENCODER_WIDTH, soft_tokens=soft_tokens),
         synthesizers={
-            name: SynthesizerConfig(source=PartSource(path=name), output_projection=projection)
-            for name in MODALITIES
+            name: SynthesizerConfig(source=PartSource(path=name), output_projection=projection(*shape))
+            for name, shape in shapes.items()
         },
     )
 

@@ -194,6 +194,145 @@ def write_tiny_zeroscope(folder: str | Path, *, seed: int = 0) -> Path:
     return Path(folder)
 
 
+def write_tiny_z_image(folder: str | Path, *, seed: int = 0) -> Path:
+    """Write a Z-Image of 16 x 16 pixels."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, ZImageTransformer2DModel
+
+    with _seeded(seed):
+        parts = {
+            "transformer": ZImageTransformer2DModel(
+                in_channels=4,
+                dim=32,
+                n_layers=1,
+                n_refiner_layers=1,
+                n_heads=2,
+                n_kv_heads=2,
+                cap_feat_dim=CONDITION_WIDTH,
+                axes_dims=[4, 6, 6],
+                axes_lens=[128, 8, 8],
+            ),
+            "vae": _tiny_autoencoder(channels=3, scaling_factor=0.3611, shift_factor=0.1159),
+            "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0),
+            **_tiny_qwen(layers=2),
+        }
+        negative = torch.randn(48, CONDITION_WIDTH)
+    write_folder(
+        folder,
+        parts,
+        pipeline="ZImagePipeline",
+        negative_condition=negative,
+        settings=SynthesisSettings(
+            steps=3, guidance=5.0, condition_length=48, latent_shape=(1, 4, 8, 8), solver=None
+        ),
+    )
+    return Path(folder)
+
+
+def write_tiny_ace_step(folder: str | Path, *, seed: int = 0) -> Path:
+    """Write an ACE-Step of 0.8 s in stereo, at a rate at which no one would listen."""
+    from diffusers import (
+        AceStepConditionEncoder,
+        AceStepTransformer1DModel,
+        AutoencoderOobleck,
+        FlowMatchEulerDiscreteScheduler,
+    )
+
+    attention = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "intermediate_size": 16}
+    with _seeded(seed):
+        condition_encoder = AceStepConditionEncoder(
+            hidden_size=CONDITION_WIDTH,
+            text_hidden_dim=CONDITION_WIDTH,
+            timbre_hidden_dim=4,
+            num_lyric_encoder_hidden_layers=1,
+            num_timbre_encoder_hidden_layers=1,
+            **attention,
+        )
+        condition_encoder.silence_latent.normal_()
+        parts = {
+            "transformer": AceStepTransformer1DModel(
+                hidden_size=32,
+                num_hidden_layers=2,
+                in_channels=12,
+                audio_acoustic_hidden_dim=4,
+                encoder_hidden_size=CONDITION_WIDTH,
+                is_turbo=True,
+                **attention,
+            ),
+            "vae": AutoencoderOobleck(
+                encoder_hidden_size=8,
+                downsampling_ratios=[2, 4],
+                channel_multiples=[1, 2],
+                decoder_channels=8,
+                decoder_input_channels=4,
+                sampling_rate=160,
+            ),
+            "scheduler": FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, shift=1.0),
+            "condition_encoder": condition_encoder,
+            **_tiny_qwen(layers=1),
+        }
+        negative = torch.randn(320, CONDITION_WIDTH)
+    write_folder(
+        folder,
+        parts,
+        pipeline="AceStepPipeline",
+        negative_condition=negative,
+        settings=SynthesisSettings(
+            steps=3, guidance=1.0, flow_shift=3.0, condition_length=320, latent_shape=(1, 4, 1, 16), wave_rate_hz=160
+        ),
+    )
+    return Path(folder)
+
+
+def write_tiny_wan(folder: str | Path, *, seed: int = 0) -> Path:
+    """Write a Wan of 5 frames of 32 x 32 pixels."""
+    from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3DModel
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    tokenizer = tiny_tokenizer()
+    with _seeded(seed):
+        parts = {
+            "transformer": WanTransformer3DModel(
+                num_attention_heads=2,
+                attention_head_dim=12,
+                in_channels=4,
+                out_channels=4,
+                text_dim=CONDITION_WIDTH,
+                freq_dim=16,
+                ffn_dim=16,
+                num_layers=1,
+                rope_max_seq_len=32,
+            ),
+            "vae": AutoencoderKLWan(
+                base_dim=4,
+                z_dim=4,
+                dim_mult=[1, 1, 1, 1],
+                num_res_blocks=1,
+                latents_mean=[0.1, -0.1, 0.2, 0.0],
+                latents_std=[1.5, 1.6, 1.7, 1.8],
+            ),
+            "scheduler": UniPCMultistepScheduler(
+                use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0
+            ),
+            "text_encoder": UMT5EncoderModel(
+                UMT5Config(
+                    vocab_size=len(tokenizer), d_model=CONDITION_WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2
+                )
+            ),
+            "tokenizer": tokenizer,
+        }
+        negative = torch.randn(24, CONDITION_WIDTH)
+    write_folder(
+        folder,
+        parts,
+        pipeline="WanPipeline",
+        negative_condition=negative,
+        settings=SynthesisSettings(
+            steps=3, guidance=5.0, fps=16.0, condition_length=24, latent_shape=(2, 4, 4, 4)
+        ),
+    )
+    return Path(folder)
+
+
 def _tiny_ddim(beta_start: float, beta_end: float, prediction_type: str = "epsilon") -> Any:
     from diffusers import DDIMScheduler
 
@@ -225,7 +364,7 @@ def _tiny_unet(**settings: Any) -> Any:
     )
 
 
-def _tiny_autoencoder(channels: int) -> Any:
+def _tiny_autoencoder(channels: int, **settings: Any) -> Any:
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
@@ -236,6 +375,7 @@ def _tiny_autoencoder(channels: int) -> Any:
         norm_num_groups=2,
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
+        **settings,
     )
 
 
@@ -254,6 +394,27 @@ def _tiny_clip(queries: int, width: int) -> dict[str, Any]:
         bos_token_id=None,
     )
     return {"text_encoder": CLIPTextModel(config), "tokenizer": tokenizer}
+
+
+def _tiny_qwen(layers: int) -> dict[str, Any]:
+    from transformers import Qwen3Config, Qwen3Model
+
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{% for m in messages %}<|user|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=CONDITION_WIDTH,
+        intermediate_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+        tie_word_embeddings=False,
+    )
+    return {"text_encoder": Qwen3Model(config), "tokenizer": tokenizer}
 
 
 @contextmanager

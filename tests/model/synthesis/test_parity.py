@@ -170,3 +170,133 @@ def test_nano_is_cogvideox_with_flow_matching(families: Families, solver: str):
     ).frames
     ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3, guidance=1.5)
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def shortened(conditions: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    """Conditions of fewer tokens: the rest is rows of zeros."""
+    return torch.stack([torch.cat([c[:n], torch.zeros_like(c[n:])]) for c, n in zip(conditions, lengths, strict=True)])
+
+
+def parts_of(synthesizer: LatentDiffusion) -> dict[str, Any]:
+    parts = synthesizer.parts
+    return {
+        "transformer": parts.denoiser,
+        "vae": parts.autoencoder.autoencoder,
+        "scheduler": parts.scheduler,
+        "text_encoder": None,
+        "tokenizer": None,
+    }
+
+
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+def test_z_image_with_captions_of_unequal_lengths(families: Families, guidance: float):
+    from diffusers import ZImagePipeline
+
+    synthesizer = families.open("z-image")
+    lengths = [5, 41]
+    conditions = shortened(conditions_of(synthesizer), lengths)
+    pipeline = ZImagePipeline(**parts_of(synthesizer))
+    pipeline.set_progress_bar_config(disable=True)
+
+    def theirs(output_type: str) -> Any:
+        return pipeline(
+            prompt_embeds=[c[:n] for c, n in zip(conditions, lengths, strict=True)],
+            negative_prompt_embeds=[synthesizer.parts.negative_condition] * 2,
+            num_inference_steps=3,
+            guidance_scale=guidance - 1,  # it adds this share of the difference to what is said, we to what is not
+            latents=noise_of(synthesizer)[:, 0],
+            height=16,
+            width=16,
+            output_type=output_type,
+        ).images
+
+    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3, guidance=guidance)
+    torch.testing.assert_close(ours[:, 0], theirs("latent"), atol=1e-4, rtol=1e-4)
+    for medium, picture in zip(synthesizer.decode(ours), theirs("np"), strict=True):
+        assert np.abs(np.asarray(medium.image).astype(int) - picture * 255).max() <= 1
+
+
+def test_z_image_from_an_image(families: Families):
+    from diffusers import ZImageImg2ImgPipeline
+
+    synthesizer = families.open("z-image")
+    conditions = conditions_of(synthesizer, 1)
+    source = Image(PIL.Image.effect_noise((16, 16), 80).convert("RGB"))
+    pipeline = ZImageImg2ImgPipeline(**parts_of(synthesizer))
+    pipeline.set_progress_bar_config(disable=True)
+    theirs = pipeline(
+        prompt_embeds=[conditions[0]],
+        negative_prompt_embeds=[synthesizer.parts.negative_condition],
+        image=synthesizer.encode([source])[:, 0].clone(),
+        generator=torch.Generator().manual_seed(5),
+        num_inference_steps=4,
+        strength=0.5,
+        guidance_scale=4.0,
+        height=16,
+        width=16,
+        output_type="latent",
+    ).images
+    ours = last_latents(
+        synthesizer, conditions, seeds=[5], num_steps=4, guidance=5.0, source=[source], strength=0.5
+    )
+    torch.testing.assert_close(ours[:, 0], theirs, atol=1e-4, rtol=1e-4)
+
+
+def ace_step_pipeline(synthesizer: LatentDiffusion) -> Any:
+    from diffusers import AceStepPipeline, FlowMatchEulerDiscreteScheduler
+
+    folder = synthesizer.parts.folder
+    text = TextConditioner(folder)
+    parts = parts_of(synthesizer) | {
+        "text_encoder": text.text_encoder,
+        "tokenizer": text.tokenizer,
+        "condition_encoder": text.condition_encoder,
+        # the folder's own, which shifts nothing: the stock pipeline does so itself
+        "scheduler": FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler"),
+    }
+    pipeline = AceStepPipeline(**parts)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def test_ace_step_from_captions_of_unequal_lengths_to_sounds(families: Families):
+    synthesizer = families.open("ace-step")
+    pipeline = ace_step_pipeline(synthesizer)
+    captions = ["rain", "a slow waltz for two violins"]
+    conditions = TextConditioner(synthesizer.parts.folder).encode(captions)
+    ours = synthesizer.decode(last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3))
+    for caption, noise, sound in zip(captions, noise_of(synthesizer), ours, strict=True):
+        theirs = pipeline(
+            prompt=caption,
+            audio_duration=0.8,
+            num_inference_steps=3,
+            latents=noise[:, :, 0].mT,
+            output_type="np",
+        ).audios
+        assert sound.samples.shape == (2, 128) and sound.sample_rate_hz == 160
+        np.testing.assert_allclose(sound.samples, theirs[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+def test_wan(families: Families, guidance: float):
+    from diffusers import WanPipeline
+
+    synthesizer = families.open("wan")
+    conditions = shortened(conditions_of(synthesizer), [5, 24])
+    pipeline = WanPipeline(**parts_of(synthesizer))
+    options = {
+        "latents": noise_of(synthesizer).transpose(1, 2),
+        "guidance_scale": guidance,
+        "num_frames": 5,
+        "height": 32,
+        "width": 32,
+    }
+    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3, guidance=guidance)
+    theirs = stock(pipeline, synthesizer, conditions, output_type="latent", **options).frames
+    torch.testing.assert_close(ours.transpose(1, 2), theirs, atol=1e-4, rtol=1e-4)
+
+    films = stock(pipeline, synthesizer, conditions, output_type="np", **options).frames
+    for medium, film in zip(synthesizer.decode(ours), films, strict=True):
+        assert medium.fps == 16 and medium.frames.shape == (5, 32, 32, 3)
+        assert np.abs(medium.frames.astype(int) - film * 255).max() <= 1
+

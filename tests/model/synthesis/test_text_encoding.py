@@ -67,3 +67,39 @@ def test_the_negative_condition_is_that_of_the_empty_caption(families: Families,
     torch.testing.assert_close(
         families.load(folder, family).parts.negative_condition, TextConditioner(folder).encode([""])[0]
     )
+
+
+def test_z_image_conditions_are_those_of_its_pipeline_and_padding_is_zeros(families: Families):
+    from diffusers import ZImagePipeline
+
+    conditioner = TextConditioner(families.folder("z-image"))
+    parts = families.open("z-image").parts
+    pipeline = ZImagePipeline(
+        text_encoder=conditioner.text_encoder,
+        tokenizer=conditioner.tokenizer,
+        transformer=parts.denoiser,
+        vae=parts.autoencoder.autoencoder,
+        scheduler=parts.scheduler,
+    )
+    (expected,), _ = pipeline.encode_prompt(["a cat"], "cpu", False)
+    condition = conditioner.encode(["a cat"])[0]
+    torch.testing.assert_close(condition[: len(expected)], expected)
+    assert 0 < len(expected) < len(condition) and not condition[len(expected) :].any()
+
+
+def test_wan_conditions_are_those_of_its_pipeline(families: Families):
+    from diffusers import WanPipeline
+
+    conditioner = TextConditioner(families.folder("wan"))
+    parts = families.open("wan").parts
+    pipeline = WanPipeline(
+        text_encoder=conditioner.text_encoder,
+        tokenizer=conditioner.tokenizer,
+        transformer=parts.denoiser,
+        vae=parts.autoencoder.autoencoder,
+        scheduler=parts.scheduler,
+    )
+    expected, _ = pipeline.encode_prompt(
+        ["a cat", ""], do_classifier_free_guidance=False, max_sequence_length=24, device="cpu"
+    )
+    torch.testing.assert_close(conditioner.encode(["a cat", ""]), expected)

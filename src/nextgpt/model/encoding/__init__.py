@@ -1,4 +1,5 @@
-"""Step 1: media to features. ``base.py`` says what an encoder is, ``imagebind.py`` is the one of NExT-GPT."""
+"""Step 1: media to features. ``base.py`` says what an encoder is, ``imagebind.py`` is the one of NExT-GPT,
+``siglip_clap.py`` one of freely licensed parts."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from nextgpt.model.encoding.config import (
     VisionTower,
     imagebind_huge,
 )
-from nextgpt.model.encoding.folder import load_encoder, save_encoder
+from nextgpt.model.encoding.folder import build_encoder, load_encoder, save_encoder
 from nextgpt.model.encoding.imagebind import ImageBind
+from nextgpt.model.encoding.siglip_clap import SiglipClap, SiglipClapConfig
 
 __all__ = [
     "AudioTower",
@@ -24,9 +26,12 @@ __all__ = [
     "Features",
     "ImageBind",
     "ImuTower",
+    "SiglipClap",
+    "SiglipClapConfig",
     "TextTower",
     "ThermalTower",
     "VisionTower",
+    "build_encoder",
     "imagebind_huge",
     "load_encoder",
     "save_encoder",

@@ -1,7 +1,9 @@
-"""Save and load an encoder: ``config.json``, ``model.safetensors`` and, where it reads texts, ``tokenizer.json``."""
+"""Save and load encoders. ImageBind is ``config.json``, ``model.safetensors`` and, where it reads texts,
+``tokenizer.json``; other kinds say in their ``config.json`` what they are."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -12,6 +14,12 @@ from tokenizers import Tokenizer
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.model.encoding.config import EncoderConfig
 from nextgpt.model.encoding.imagebind import ImageBind
+from nextgpt.model.encoding.siglip_clap import (
+    SiglipClap,
+    SiglipClapConfig,
+    build_siglip_clap,
+    load_siglip_clap,
+)
 from nextgpt.model.tensors import check_tensors, read_tensors
 
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "config.json", "model.safetensors", "tokenizer.json"
@@ -30,8 +38,11 @@ def save_encoder(encoder: ImageBind, folder: str | Path, *, dtype: torch.dtype |
 
 def load_encoder(
     folder: str | Path, *, dtype: torch.dtype = torch.float32, has_lengths: bool = False
-) -> ImageBind:
-    """Read an encoder, ready to answer with; ``has_lengths`` as in :class:`~.imagebind.ImageBind`.
+) -> ImageBind | SiglipClap:
+    """Read an encoder of whichever kind ``config.json`` names, ready to answer with.
+
+    Args:
+        has_lengths: As in :class:`~.imagebind.ImageBind`; other kinds have no such choice.
 
     Raises:
         ModelError: a file of the folder is missing or cannot be read.
@@ -40,6 +51,8 @@ def load_encoder(
     """
     folder = Path(folder)
     config = read_encoder_config(folder)
+    if isinstance(config, SiglipClapConfig):
+        return load_siglip_clap(folder, config, dtype=dtype)
     with torch.device("meta"):  # No time is spent on weights that are replaced at once.
         encoder = ImageBind(config, _read_tokenizer(folder / TOKENIZER_FILE), has_lengths=has_lengths)
     path = _existing(folder / WEIGHTS_FILE)
@@ -49,6 +62,14 @@ def load_encoder(
     return encoder.eval()
 
 
+def build_encoder(folder: Path) -> ImageBind | SiglipClap:
+    """The encoder of a folder by its configs alone; on the meta device it has shapes and no content."""
+    config = read_encoder_config(folder)
+    if isinstance(config, SiglipClapConfig):
+        return build_siglip_clap(folder, config)
+    return ImageBind(config)
+
+
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ModelError(f"{path} is missing; an encoder's folder holds {CONFIG_FILE} and {WEIGHTS_FILE}. "
@@ -56,14 +77,18 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def read_encoder_config(folder: Path) -> EncoderConfig:
-    """Read the sizes of an encoder. Raises :class:`ModelError` or :class:`ConfigError`."""
+def read_encoder_config(folder: Path) -> EncoderConfig | SiglipClapConfig:
+    """Read what an encoder is. Raises :class:`ModelError` or :class:`ConfigError`."""
     path = _existing(folder / CONFIG_FILE)
     try:
-        return EncoderConfig.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"{path} has impossible settings ({faults}); expected those of EncoderConfig. "
+        values = json.loads(path.read_bytes())
+        kind = SiglipClapConfig if isinstance(values, dict) and "kind" in values else EncoderConfig
+        return kind.model_validate(values)
+    except ValueError as error:  # no JSON, or not such values
+        faults = str(error)
+        if isinstance(error, ValidationError):
+            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{path} has impossible settings ({faults}); expected those of an encoder. "
                           "Correct them, or fetch the model again.") from error
 
 

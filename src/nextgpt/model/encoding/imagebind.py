@@ -66,6 +66,11 @@ class ImageBind(nn.Module):
         """Length E of every vector."""
         return self.config.width
 
+    @property
+    def towers(self) -> dict[str, nn.Module]:
+        """Every tower by name."""
+        return {name: self.tower(name) for name in self.config.towers}
+
     def tower(self, name: str) -> nn.ModuleList:
         """Everything that belongs to one tower: stem, trunk, head and postprocessor."""
         self._check_tower(name)

@@ -9,17 +9,11 @@ import torch
 from nextgpt.errors import ModelError, unknown
 from nextgpt.modality import MODALITIES
 from nextgpt.model.synthesis.base import Condition, Conditions, Latents, Step, Synthesizer
-from nextgpt.model.synthesis.denoisers import denoiser_kind
-from nextgpt.model.synthesis.folder import (
-    read_index,
-    read_json,
-    read_settings,
-    write_folder,
-    write_negative_condition,
-)
+from nextgpt.model.synthesis.blueprint import read_blueprint
+from nextgpt.model.synthesis.folder import write_folder, write_negative_condition
 from nextgpt.model.synthesis.latent_diffusion import LatentDiffusion
 from nextgpt.model.synthesis.mel import MelConfig, griffin_lim, log_mel
-from nextgpt.model.synthesis.parts import Parts, denoiser_name
+from nextgpt.model.synthesis.parts import Parts
 from nextgpt.model.synthesis.settings import SynthesisSettings
 
 __all__ = [
@@ -56,19 +50,15 @@ def load_synthesizer(
     Raises:
         ModelError: The folder is missing, incomplete, or of a kind that has no adapter.
     """
-    folder = Path(folder)
     if modality not in MODALITIES:
         raise ModelError(unknown("modality", modality, MODALITIES))
-    index = read_index(folder)
-    name = denoiser_name(folder, index)
-    config = read_json(folder / name / "config.json")
-    kind = denoiser_kind(index[name], config, where=str(folder / name))
-    settings = (settings or read_settings(folder)).over(kind.settings)
-    return LatentDiffusion(
-        modality,
-        kind,
-        Parts(folder, index, solver=settings.solver, dtype=dtype, device=device),
-        settings,
-        latent_shape=settings.latent_shape or kind.latent_shape(config),
-        condition_shape=kind.condition_shape(config),
+    blueprint = read_blueprint(folder, settings)
+    parts = Parts(
+        blueprint.folder,
+        blueprint.index,
+        solver=blueprint.settings.solver,
+        flow_shift=blueprint.settings.flow_shift,
+        dtype=dtype,
+        device=device,
     )
+    return LatentDiffusion(modality, blueprint, parts)

@@ -23,34 +23,59 @@ Stable Diffusion's keeps several layers of 256 float32 for each: about 2 GB for 
 """
 
 
+Shrink = tuple[int, int, int]
+"""How many frames, rows and columns of a picture one latent cell stands for."""
+
+
 @dataclass(frozen=True)
 class AutoencoderKind:
     """What must be known about one kind of autoencoder."""
 
     encode: Callable[[Any, Tensor], Tensor]
-    """Pictures to raw latents."""
+    """Pictures (b, N, H, W), or films (b, N, F, H, W), to raw latents of as many axes."""
     decode: Callable[[Any, Tensor], Tensor]
-    """Raw latents to pictures."""
-    shrink: Callable[[Any], int]
-    """How many pixels wide one latent cell is."""
+    """Raw latents to pictures or films."""
+    shrink: Callable[[Any], Shrink]
+    """The first frame of a film has a latent frame of its own, and so has each further group of frames."""
+    channels: Callable[[Any], int] = lambda autoencoder: autoencoder.config.in_channels
+    """N of the pictures."""
+    is_of_films: bool = False
+    """Whether it reads films as a whole, rather than every picture by itself."""
 
 
 AUTOENCODERS: dict[str, AutoencoderKind] = {
     "PatchAutoencoder": AutoencoderKind(
         encode=lambda autoencoder, pixels: autoencoder.encode(pixels),
         decode=lambda autoencoder, latents: autoencoder.decode(latents),
-        shrink=lambda autoencoder: 8,
+        shrink=lambda autoencoder: (1, 8, 8),
     ),
     "AutoencoderDC": AutoencoderKind(
         encode=lambda autoencoder, pixels: autoencoder.encode(pixels).latent,
         decode=lambda autoencoder, latents: autoencoder.decode(latents).sample,
-        shrink=lambda autoencoder: autoencoder.spatial_compression_ratio,
+        shrink=lambda autoencoder: (1, *2 * (autoencoder.spatial_compression_ratio,)),
     ),
-    # The likeliest latents, not a draw, so that an edit depends on its own seed alone.
+    # The likeliest latents, not a draw, so that an edit depends on its own seed alone; here and below.
     "AutoencoderKL": AutoencoderKind(
         encode=lambda autoencoder, pixels: autoencoder.encode(pixels).latent_dist.mode(),
         decode=lambda autoencoder, latents: autoencoder.decode(latents).sample,
-        shrink=lambda autoencoder: 2 ** (len(autoencoder.config.block_out_channels) - 1),
+        shrink=lambda autoencoder: (1, *2 * (2 ** (len(autoencoder.config.block_out_channels) - 1),)),
+    ),
+    # Wan
+    "AutoencoderKLWan": AutoencoderKind(
+        encode=lambda autoencoder, pixels: autoencoder.encode(pixels).latent_dist.mode(),
+        decode=lambda autoencoder, latents: autoencoder.decode(latents).sample,
+        shrink=lambda autoencoder: (
+            autoencoder.config.scale_factor_temporal,
+            *2 * (autoencoder.config.scale_factor_spatial,),
+        ),
+        is_of_films=True,
+    ),
+    # ACE-Step: sounds as they are, pictures of one row
+    "AutoencoderOobleck": AutoencoderKind(
+        encode=lambda autoencoder, pixels: autoencoder.encode(pixels[:, :, 0]).latent_dist.mode()[:, :, None],
+        decode=lambda autoencoder, latents: autoencoder.decode(latents[:, :, 0]).sample[:, :, None],
+        shrink=lambda autoencoder: (1, 1, autoencoder.hop_length),
+        channels=lambda autoencoder: autoencoder.config.audio_channels,
     ),
 }
 
@@ -63,14 +88,20 @@ def autoencoder_kind(class_name: str, *, where: str) -> AutoencoderKind:
 
 
 class LatentCodec:
-    """An autoencoder between pixels and latents of near unit size, with frames folded into the batch."""
+    """An autoencoder between pixels and latents of near unit size."""
 
     def __init__(self, autoencoder: Any, kind: AutoencoderKind) -> None:
         self.autoencoder = autoencoder
         self.kind = kind
-        self.channels: int = autoencoder.config.in_channels
+        self.channels = kind.channels(autoencoder)
         self.shrink = kind.shrink(autoencoder)
         self.mean, self.std = _latent_statistics(autoencoder.config)
+
+    def picture_shape(self, latent_shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        """(F, N, H, W) of the pictures whose latents measure (F, Z, h, w)."""
+        frames, _, height, width = latent_shape
+        per_frame, per_row, per_column = self.shrink
+        return (frames - 1) * per_frame + 1, self.channels, height * per_row, width * per_column
 
     def encode(self, pixels: Pixels) -> Latents:
         """Encode, and scale to unit size."""
@@ -80,12 +111,16 @@ class LatentCodec:
     def decode(self, latents: Latents) -> Pixels:
         """Scale back, and decode."""
         raw = latents * self.std.to(latents.device) + self.mean.to(latents.device)
-        return self._each(self.kind.decode, raw, px=raw.shape[-1] * raw.shape[-2] * self.shrink**2)
+        return self._each(self.kind.decode, raw, px=raw.shape[-1] * raw.shape[-2] * self.shrink[1] * self.shrink[2])
 
     def _each(
-        self, run: Callable[[Any, Tensor], Tensor], pictures: Float[Tensor, "B F _ _ _"], *, px: int
-    ) -> Float[Tensor, "B F _ _ _"]:
-        flat = pictures.flatten(0, 1).to(self.autoencoder.dtype)
+        self, run: Callable[[Any, Tensor], Tensor], pictures: Float[Tensor, "B _ _ _ _"], *, px: int
+    ) -> Float[Tensor, "B _ _ _ _"]:
+        pictures = pictures.to(self.autoencoder.dtype)
+        if self.kind.is_of_films:
+            films = pictures.transpose(1, 2)  # (B, N, F, H, W)
+            return torch.cat([run(self.autoencoder, film).float() for film in films.split(1)]).transpose(1, 2)
+        flat = pictures.flatten(0, 1)
         done = torch.cat([run(self.autoencoder, part).float() for part in flat.split(max(1, AT_ONCE_PX // px))])
         return done.unflatten(0, pictures.shape[:2])
 

@@ -20,8 +20,9 @@ Condition = Float[Tensor, "Q C"]
 """What one medium shall be: the output projection's vectors, in place of a text encoder's."""
 Conditions = Float[Tensor, "B Q C"]
 """One condition for each medium of a batch."""
-Latents = Float[Tensor, "B F Z h w"]
-"""``F`` latent frames a medium (1 for pictures and sounds) of ``Z`` channels and ``h w`` cells, near unit size.
+Latents = Float[Tensor, "B f Z h w"]
+"""``f`` latent frames a medium (1 for pictures and sounds) of ``Z`` channels and ``h w`` cells, near unit size;
+of a film each stands for one frame or for several.
 
 Adapters turn them into what each denoiser and autoencoder takes.
 """

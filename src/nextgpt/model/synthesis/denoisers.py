@@ -5,10 +5,12 @@ A new kind of denoiser is one row of :data:`DENOISERS`. Rows are chosen by the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from nextgpt.errors import ModelError, unknown
@@ -24,7 +26,7 @@ LatentShape = tuple[int, int, int, int]
 class DenoiserKind:
     """What must be known about one kind of denoiser."""
 
-    predict: Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
+    predict: Callable[..., Tensor]
     """Denoiser, latents (B, F, Z, h, w), timestep () and conditions (B, Q, C) to a prediction like the latents."""
     latent_shape: Callable[[Mapping[str, Any]], LatentShape]
     """The denoiser's config to its own latent shape."""
@@ -32,6 +34,8 @@ class DenoiserKind:
     """The denoiser's config to the shape (Q, C) of its conditions."""
     settings: SynthesisSettings
     """What holds for folders that say nothing."""
+    constant: tuple[str, str] | None = None
+    """A part and a tensor of its weights that ``predict`` is given as its last argument, always the same."""
 
 
 def _predict_transformer(
@@ -58,6 +62,63 @@ def _predict_unet_3d(
     denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
 ) -> Latents:
     return denoiser(latents.transpose(1, 2), timestep, conditions, return_dict=False)[0].transpose(1, 2)
+
+
+def _predict_z_image(
+    denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
+) -> Latents:
+    """Z-Image counts time from noise (0) to picture (1), flows that way, and takes captions of unequal lengths."""
+    pictures = list(latents.transpose(1, 2).unbind())  # (Z, F, h, w) each
+    time = (1 - timestep / 1000).expand(len(latents))
+    flows = denoiser(pictures, time, tokens_of(conditions), return_dict=False)[0]
+    return -torch.stack(flows).transpose(1, 2)
+
+
+def _predict_wan(denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions) -> Latents:
+    """Wan attends to the padding of captions too, which is rows of zeros."""
+    time = timestep.expand(len(latents))
+    return denoiser(latents.transpose(1, 2), time, conditions, return_dict=False)[0].transpose(1, 2)
+
+
+def _predict_ace_step(
+    denoiser: nn.Module,
+    latents: Latents,
+    timestep: Tensor,
+    conditions: Conditions,
+    silence: Float[Tensor, "1 _ Z"],
+) -> Latents:
+    """ACE-Step has no mask, so captions of unequal lengths go one by one; beside the latents it hears silence."""
+    sounds = latents[:, 0, :, 0].mT  # (B, w, Z)
+    times = -(-sounds.shape[1] // silence.shape[1])
+    quiet = silence.repeat(1, times, 1)[:, : sounds.shape[1]]
+    beside = torch.cat([quiet, torch.ones_like(quiet)], dim=-1)  # all of it is to be made anew
+    captions = tokens_of(conditions)
+    step = len(sounds) if len({len(caption) for caption in captions}) == 1 else 1
+    made = []
+    for some, said in zip(sounds.split(step), _batches(captions, step), strict=True):
+        time = timestep.to(some.dtype).expand(len(some))
+        made.append(
+            denoiser(
+                hidden_states=some,
+                timestep=time,
+                timestep_r=time,
+                encoder_hidden_states=said,
+                context_latents=beside.expand(len(some), -1, -1),
+                return_dict=False,
+            )[0]
+        )
+    return torch.cat(made).mT[:, None, :, None]
+
+
+def _batches(captions: Sequence[Tensor], size: int) -> list[Tensor]:
+    return [torch.stack(list(captions[i : i + size])) for i in range(0, len(captions), size)]
+
+
+def tokens_of(conditions: Conditions) -> list[Float[Tensor, "_ C"]]:
+    """Conditions without their padding, for denoisers that mask it: a row of zeros stands for no token."""
+    is_token = conditions.abs().amax(dim=-1) > 0  # (B, Q)
+    is_token[:, 0] |= ~is_token.any(dim=-1)  # no denoiser takes a caption of no tokens
+    return [condition[said] for condition, said in zip(conditions, is_token, strict=True)]
 
 
 def _transformer_shape(config: Mapping[str, Any]) -> LatentShape:
@@ -114,6 +175,28 @@ DENOISERS: dict[str, DenoiserKind] = {
         settings=SynthesisSettings(
             steps=25, guidance=9.0, solver=FAST_SOLVER, preview_factors=STABLE_DIFFUSION_RGB
         ),
+    ),
+    # Z-Image, Turbo: guidance is distilled into it; 1024 pixels, and captions as long as the stock pipeline's
+    "ZImageTransformer2DModel": DenoiserKind(
+        predict=_predict_z_image,
+        latent_shape=lambda config: (1, config["in_channels"], 128, 128),
+        condition_shape=lambda config: (512, config["cap_feat_dim"]),
+        settings=SynthesisSettings(steps=9, guidance=1.0),
+    ),
+    # ACE-Step 1.5, turbo likewise; 10 s at 25 latents a second
+    "AceStepTransformer1DModel": DenoiserKind(
+        predict=_predict_ace_step,
+        latent_shape=lambda config: (1, config["audio_acoustic_hidden_dim"], 1, 250),
+        condition_shape=lambda config: (256, config.get("encoder_hidden_size") or config["hidden_size"]),
+        settings=SynthesisSettings(steps=8, guidance=1.0, flow_shift=3.0, wave_rate_hz=48_000),
+        constant=("condition_encoder", "silence_latent"),
+    ),
+    # Wan 2.1, and Wan 2.2 5B; 81 frames of 832 x 480 pixels, 8 pixels a cell
+    "WanTransformer3DModel": DenoiserKind(
+        predict=_predict_wan,
+        latent_shape=lambda config: (21, config["in_channels"], 60, 104),
+        condition_shape=lambda config: (512, config["text_dim"]),
+        settings=SynthesisSettings(steps=30, guidance=5.0, fps=16.0),
     ),
 }
 

@@ -214,6 +214,16 @@ def read_part(
     return part.to(device).eval().requires_grad_(False)
 
 
+def read_tensor(home: Path, key: str) -> Tensor:
+    """Read one tensor of a part's weights. Raises :class:`WeightsError` where no file has it."""
+    for path in sorted(home.glob("*.safetensors")):
+        check_weights_file(path)
+        with safe_open(path, framework="pt") as tensors:
+            if key in tensors.keys():  # noqa: SIM118
+                return tensors.get_tensor(key)
+    raise WeightsError(f"The weights in {home} have no {key}; expected it there. Fetch the model again.")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises :class:`ModelError`."""
     if not path.is_file():

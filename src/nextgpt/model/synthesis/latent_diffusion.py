@@ -15,38 +15,28 @@ from torch import Tensor, nn
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.message import Medium
 from nextgpt.model.synthesis.base import Conditions, Latents, Step
+from nextgpt.model.synthesis.blueprint import Blueprint
 from nextgpt.model.synthesis.denoise import denoise, guided, seeded_noise
-from nextgpt.model.synthesis.denoisers import DenoiserKind, LatentShape
 from nextgpt.model.synthesis.parts import Parts
 from nextgpt.model.synthesis.pictures import PictureCodec, create_picture_codec
 from nextgpt.model.synthesis.schedule import Schedule
-from nextgpt.model.synthesis.settings import SynthesisSettings
 
 
 class LatentDiffusion:
     """Implements :class:`~nextgpt.model.synthesis.base.Synthesizer`.
 
     Args:
-        kind: How the denoiser is called.
+        blueprint: How the denoiser is called, and with what.
         parts: What does the work; each is loaded when first needed.
     """
 
-    def __init__(
-        self,
-        modality: str,
-        kind: DenoiserKind,
-        parts: Parts,
-        settings: SynthesisSettings,
-        *,
-        latent_shape: LatentShape,
-        condition_shape: tuple[int, int],
-    ) -> None:
+    def __init__(self, modality: str, blueprint: Blueprint, parts: Parts) -> None:
         self.modality = modality
-        self.kind = kind
+        self.kind = blueprint.kind
         self.parts = parts
-        self.settings = settings
-        self.latent_shape = latent_shape
-        self.condition_shape = condition_shape
+        self.settings = blueprint.settings
+        self.latent_shape = blueprint.latent_shape
+        self.condition_shape = blueprint.condition_shape
 
     def steps(
         self,
@@ -105,27 +95,45 @@ class LatentDiffusion:
                     f"An edit of {self.modality} starts from {medium.modality}; expected {self.modality}. "
                     "Give a source of the same modality."
                 )
-        frames, _, height, width = self.latent_shape
         autoencoder = self.parts.autoencoder
-        shape = (frames, autoencoder.channels, height * autoencoder.shrink, width * autoencoder.shrink)
+        shape = autoencoder.picture_shape(self.latent_shape)
         return autoencoder.encode(self._codec.to_pixels(media, shape).to(self.parts.device))
 
     def _predict(self, latents: Tensor, timestep: Tensor, conditions: Tensor) -> Tensor:
         """Call the denoiser in its own precision; the latents stay in float32, where small steps add up."""
         denoiser: nn.Module = self.parts.denoiser
         dtype = self.parts.dtype
-        return self.kind.predict(denoiser, latents.to(dtype), timestep, conditions.to(dtype)).float()
+        given = (latents.to(dtype), timestep, conditions.to(dtype))
+        if self.kind.constant is not None:
+            given = (*given, self._constant.to(dtype))
+        return self.kind.predict(denoiser, *given).float()
+
+    @cached_property
+    def _constant(self) -> Tensor:
+        assert self.kind.constant is not None
+        return self.parts.constant(*self.kind.constant).to(self.parts.device)
 
     @cached_property
     def _codec(self) -> PictureCodec:
         settings = self.settings
         vocoder = partial(_vocode, self.parts) if "vocoder" in self.parts.index else None
-        return create_picture_codec(self.modality, fps=settings.fps, mel=settings.mel, vocoder=vocoder)
+        return create_picture_codec(
+            self.modality,
+            fps=settings.fps,
+            mel=settings.mel,
+            wave_rate_hz=settings.wave_rate_hz,
+            vocoder=vocoder,
+        )
 
     @cached_property
     def _preview_codec(self) -> PictureCodec:
+        settings = self.settings
         return create_picture_codec(
-            self.modality, fps=self.settings.fps, mel=self.settings.mel, is_preview=True
+            self.modality,
+            fps=settings.fps,
+            mel=settings.mel,
+            wave_rate_hz=settings.wave_rate_hz,
+            is_preview=True,
         )
 
     def _negative_condition(self) -> Tensor:

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 from nextgpt.errors import ModelError, unknown
 from nextgpt.model.synthesis.autoencoders import LatentCodec, autoencoder_kind
+from nextgpt.model.synthesis.blueprint import denoiser_name
 from nextgpt.model.synthesis.folder import (
     INDEX_FILE,
     Index,
     read_json,
     read_negative_condition,
     read_part,
+    read_tensor,
     scheduler_class,
 )
 
-DENOISER_NAMES = ("transformer", "unet")
-"""What diffusers folders call their denoiser."""
 VOCODERS = ("SpeechT5HifiGan",)
 
 
@@ -31,6 +31,7 @@ class Parts:
 
     Args:
         solver: A scheduler class to use in place of the folder's.
+        flow_shift: The shift of a flow-matching schedule in place of the folder's.
         dtype: Of the denoiser, where the time goes. The autoencoder and the vocoder run once for each medium and stay
             in float32: they overflow in float16, and narrow convolutions are slower in bfloat16 on a CPU.
     """
@@ -41,12 +42,14 @@ class Parts:
         index: Index,
         *,
         solver: str | None,
+        flow_shift: float | None = None,
         dtype: torch.dtype,
         device: str | torch.device,
     ) -> None:
         self.folder = folder
         self.index = index
         self.solver = solver
+        self.flow_shift = flow_shift
         self.dtype = dtype
         self.device = torch.device(device)
 
@@ -73,11 +76,19 @@ class Parts:
     @cached_property
     def scheduler(self) -> Any:
         """The noise schedule and its solver, a template: runs take copies."""
-        config = read_json(self.folder / "scheduler" / "scheduler_config.json")
+        path = self.folder / "scheduler" / "scheduler_config.json"
+        config = read_json(path)
         own = self._class_name("scheduler")
         chosen = scheduler_class(own, where=self.folder)
         if self.solver is not None:
             chosen = scheduler_class(self.solver, where=self.folder)
+        if config.get("use_dynamic_shifting"):
+            raise ModelError(
+                f"{path} shifts its schedule by the size of the picture (use_dynamic_shifting); expected one shift. "
+                "Take a model with a fixed shift."
+            )
+        if self.flow_shift is not None:
+            config |= {"shift": self.flow_shift, "flow_shift": self.flow_shift}
         flow = (
             _flow_settings(config) if own.startswith("FlowMatch") and self.solver not in (None, own) else {}
         )
@@ -89,6 +100,10 @@ class Parts:
     def negative_condition(self) -> Tensor | None:
         """The condition of the empty caption (Q, C), where the folder has it."""
         return read_negative_condition(self.folder)
+
+    def constant(self, part: str, key: str) -> Tensor:
+        """A tensor of a part that is needed without the part. Raises :class:`WeightsError` where it is not there."""
+        return read_tensor(self.folder / part, key)
 
     @property
     def loaded(self) -> frozenset[str]:
@@ -107,17 +122,6 @@ class Parts:
                 "Fetch the model again."
             )
         return self.index[name]
-
-
-def denoiser_name(folder: Path, index: Index) -> str:
-    """Find the folder's name for its denoiser. Raises :class:`ModelError` where it has none."""
-    for name in DENOISER_NAMES:
-        if name in index:
-            return name
-    raise ModelError(
-        f"{folder / INDEX_FILE} names {', '.join(index) or 'no parts'}; expected a denoiser called "
-        f"{' or '.join(DENOISER_NAMES)}. Name a latent diffusion model's folder."
-    )
 
 
 def _flow_settings(config: dict[str, Any]) -> dict[str, Any]:

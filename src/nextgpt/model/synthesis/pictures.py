@@ -103,16 +103,50 @@ class AudioCodec:
         return mel if self.mel.time_axis == "width" else mel.mT
 
 
+WAVE_PEAK = 10 ** (-1 / 20)
+"""The loudest moment of a sound that was made as it is, -1 dB of what a file holds, as ACE-Step gives them."""
+
+
+@dataclass(frozen=True)
+class WaveCodec:
+    """Sounds as they are: a picture of one row, its samples, with as many channels as the sound has."""
+
+    sample_rate_hz: int
+
+    def to_pixels(self, media: Sequence[Medium], shape: PictureShape) -> Pixels:
+        """Resample, mix to one channel where the channels differ in number, and fill with silence or cut."""
+        _, channels, _, length = shape
+        pixels = torch.zeros(len(media), 1, channels, 1, length)
+        for row, sound in zip(pixels, media, strict=True):
+            sound = sound if len(sound.samples) == channels else to_mono(sound)
+            samples = torch.from_numpy(resample(sound, self.sample_rate_hz).samples)[:, :length]
+            row[0, :, 0, : samples.shape[1]] = samples
+        return pixels
+
+    def to_media(self, pixels: Pixels) -> list[Medium]:
+        """One sound an item, as loud as files allow."""
+        samples = pixels[:, 0, :, 0].float()
+        samples = samples * (WAVE_PEAK / samples.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-6))
+        return [Audio(item, self.sample_rate_hz) for item in samples.cpu().numpy()]
+
+
 PREVIEW_ITERATIONS = 4
 """Rounds of Griffin-Lim for the preview of a sound."""
 
 
 def create_picture_codec(
-    modality: str, *, fps: float, mel: MelConfig, vocoder: SoundOfMel | None = None, is_preview: bool = False
+    modality: str,
+    *,
+    fps: float,
+    mel: MelConfig,
+    wave_rate_hz: int | None = None,
+    vocoder: SoundOfMel | None = None,
+    is_preview: bool = False,
 ) -> PictureCodec:
     """Make the codec of a modality.
 
     Args:
+        wave_rate_hz: Sample rate of sounds that are taken as they are, not as spectrograms.
         vocoder: What turns spectrograms into sound; Griffin-Lim where there is none, and for previews.
     """
     if vocoder is None or is_preview:
@@ -120,7 +154,7 @@ def create_picture_codec(
         vocoder = lambda picture: griffin_lim(picture, mel, iterations=iterations)  # noqa: E731
     codecs: dict[str, PictureCodec] = {
         "image": ImageCodec(),
-        "audio": AudioCodec(mel, vocoder),
+        "audio": AudioCodec(mel, vocoder) if wave_rate_hz is None else WaveCodec(wave_rate_hz),
         "video": VideoCodec(fps),
     }
     return codecs[modality]

@@ -17,6 +17,9 @@ from torch import Tensor
 from nextgpt.errors import ConfigError
 from nextgpt.model.synthesis.base import Latents
 
+MOST_STEPS = 1000
+"""More denoising steps than this are a slip."""
+
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
@@ -39,7 +42,8 @@ class Schedule:
         Raises:
             ConfigError: A number of steps, or a strength, out of range.
         """
-        most = scheduler.config.num_train_timesteps
+        # Flow matching knows no number of training steps; some schedulers say 1, as their timesteps end at 1.
+        most = MOST_STEPS if _is_flow_euler(scheduler) else scheduler.config.num_train_timesteps
         if not 1 <= num_steps <= most:
             raise ConfigError(
                 f"{num_steps} denoising steps were asked for; expected 1 to {most}. Set steps=12, say."
@@ -51,7 +55,11 @@ class Schedule:
         kept = max(1, round(num_steps * strength))
         planned = min(max(kept, round(kept / strength)), most)
         run = type(scheduler).from_config(scheduler.config)
-        run.set_timesteps(planned, device=device)
+        if _is_flow_euler(run):
+            # Evenly from noise alone to the last step's 1 / planned, as the stock pipelines of these models do.
+            run.set_timesteps(sigmas=[1 - i / planned for i in range(planned)], device=device)
+        else:
+            run.set_timesteps(planned, device=device)
         begin = (planned - kept) * run.order
         # Only some schedulers count their steps and must be told where to begin; the others look the timestep up.
         set_begin_index = getattr(run, "set_begin_index", None)
@@ -97,4 +105,8 @@ class Schedule:
     @property
     def is_flow_euler(self) -> bool:
         """Whether this is one of the flow-matching Euler schedulers, whose interface differs."""
-        return not hasattr(self.scheduler, "scale_model_input")
+        return _is_flow_euler(self.scheduler)
+
+
+def _is_flow_euler(scheduler: Any) -> bool:
+    return not hasattr(scheduler, "scale_model_input")

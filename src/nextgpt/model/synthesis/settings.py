@@ -22,10 +22,17 @@ class SynthesisSettings(BaseModel):
     """A diffusers scheduler class to use on the folder's noise schedule; ``None`` takes the folder's own."""
     latent_shape: tuple[int, int, int, int] | None = None
     """(F, Z, h, w) of one medium's latents; ``None`` takes the denoiser's sample size."""
+    condition_length: int | None = Field(default=None, ge=1)
+    """Q, for denoisers that take conditions of any length; ``None`` takes what is usual for the kind."""
+    flow_shift: float | None = Field(default=None, gt=0)
+    """Of a flow-matching schedule: above 1, more of the steps are spent where noise is strong; ``None`` takes the
+    folder's."""
     fps: float = 8.0
     """Frames a second of films."""
     mel: MelConfig = MelConfig()
     """The picture of a sound."""
+    wave_rate_hz: int | None = None
+    """Sample rate of sounds that the autoencoder takes as they are; ``None``: it takes their pictures."""
     preview_factors: tuple[tuple[float, float, float], ...] | None = None
     """Red, green and blue of each latent channel, for previews without the autoencoder; ``None`` decodes them."""
 

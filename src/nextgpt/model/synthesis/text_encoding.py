@@ -6,6 +6,7 @@ passes words instead of vectors. No answer of the model loads it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,32 +19,98 @@ from torch import Tensor
 
 from nextgpt.errors import ModelError, unknown
 from nextgpt.model.synthesis.base import Conditions
-from nextgpt.model.synthesis.folder import INDEX_FILE, read_index, read_part, write_negative_condition
+from nextgpt.model.synthesis.blueprint import read_blueprint
+from nextgpt.model.synthesis.folder import INDEX_FILE, read_json, read_part, write_negative_condition
 
 
 @dataclass(frozen=True)
 class TextEncoderKind:
     """What must be known about one kind of text encoder."""
 
-    length: Callable[[Any, Any], int]
-    """Text encoder and tokenizer to the number of tokens that captions are padded to."""
-    conditions: Callable[[Any, Mapping[str, Tensor]], Tensor]
-    """Text encoder and tokens to conditions (B, Q, C)."""
+    conditions: Callable[[TextConditioner, Mapping[str, Tensor]], Tensor]
+    """Tokens of captions to conditions (B, q, C); rows of zeros stand for no token."""
+    text: Callable[[TextConditioner, str], str] = lambda conditioner, caption: caption
+    """A caption as the encoder was trained to read it."""
+    length: Callable[[TextConditioner], int] = lambda conditioner: conditioner.condition_shape[0]
+    """The number of tokens that captions are padded to."""
+
+
+def _clip(conditioner: TextConditioner, tokens: Mapping[str, Tensor]) -> Tensor:
+    """Padding is attended to, as the denoisers saw it in training."""
+    return conditioner.text_encoder(tokens["input_ids"]).last_hidden_state
+
+
+def _clap(conditioner: TextConditioner, tokens: Mapping[str, Tensor]) -> Tensor:
+    """AudioLDM: one pooled vector of unit length."""
+    said = conditioner.text_encoder(tokens["input_ids"], attention_mask=tokens["attention_mask"])
+    return F.normalize(said.text_embeds, dim=-1)[:, None]
+
+
+def _umt5(conditioner: TextConditioner, tokens: Mapping[str, Tensor]) -> Tensor:
+    mask = tokens["attention_mask"]
+    said = conditioner.text_encoder(tokens["input_ids"], attention_mask=mask).last_hidden_state
+    return said * mask[..., None]
+
+
+def _z_image(conditioner: TextConditioner, tokens: Mapping[str, Tensor]) -> Tensor:
+    """The last states but one."""
+    mask = tokens["attention_mask"]
+    said = conditioner.text_encoder(tokens["input_ids"], attention_mask=mask, output_hidden_states=True)
+    return said.hidden_states[-2] * mask[..., None]
+
+
+def _as_request(conditioner: TextConditioner, caption: str) -> str:
+    """What a person asks of the language model that serves as text encoder."""
+    return conditioner.tokenizer.apply_chat_template(
+        [{"role": "user", "content": caption}], tokenize=False, add_generation_prompt=True, enable_thinking=True
+    )
+
+
+NO_LYRICS = "# Languages\nen\n\n# Lyric\n<|endoftext|>"
+VOICE_LATENTS_S = 30
+"""How much of a voice to sing like ACE-Step hears; here it is silence."""
+
+
+def _ace_step(conditioner: TextConditioner, tokens: Mapping[str, Tensor]) -> Tensor:
+    """No lyrics, no voice, then the caption, as the condition encoder lays them one behind another."""
+    text_encoder, condition_encoder = conditioner.text_encoder, conditioner.condition_encoder
+    captions = len(tokens["input_ids"])
+    lyrics = conditioner.tokenizer([NO_LYRICS] * captions, return_tensors="pt").to(conditioner.device)
+    voice_latents = math.ceil(VOICE_LATENTS_S * conditioner.latents_per_s)
+    said, mask = condition_encoder(
+        text_hidden_states=text_encoder(tokens["input_ids"]).last_hidden_state,
+        text_attention_mask=tokens["attention_mask"].bool(),
+        lyric_hidden_states=text_encoder.get_input_embeddings()(lyrics["input_ids"]),
+        lyric_attention_mask=lyrics["attention_mask"].bool(),
+        refer_audio_acoustic_hidden_states_packed=condition_encoder.silence_latent[:, :voice_latents].expand(
+            captions, -1, -1
+        ),
+        refer_audio_order_mask=torch.arange(captions, device=conditioner.device),
+    )
+    return said * mask[..., None]
+
+
+def _as_music(conditioner: TextConditioner, caption: str) -> str:
+    """ACE-Step's form for a caption; nothing is said of tempo and key."""
+    duration_s = int(conditioner.blueprint.latent_shape[3] / conditioner.latents_per_s)
+    return (
+        "# Instruction\nFill the audio semantic mask based on the given conditions:\n\n"
+        f"# Caption\n{caption}\n\n"
+        f"# Metas\n- bpm: N/A\n- timesignature: N/A\n- keyscale: N/A\n- duration: {duration_s} seconds\n"
+        "<|endoftext|>\n"
+    )
 
 
 TEXT_ENCODERS: dict[str, TextEncoderKind] = {
-    # Padding is attended to, as the denoisers saw it in training.
     "CLIPTextModel": TextEncoderKind(
-        length=lambda encoder, tokenizer: encoder.config.max_position_embeddings,
-        conditions=lambda encoder, tokens: encoder(tokens["input_ids"]).last_hidden_state,
+        _clip, length=lambda conditioner: conditioner.text_encoder.config.max_position_embeddings
     ),
-    # AudioLDM: one pooled vector of unit length
     "ClapTextModelWithProjection": TextEncoderKind(
-        length=lambda encoder, tokenizer: tokenizer.model_max_length,
-        conditions=lambda encoder, tokens: F.normalize(
-            encoder(tokens["input_ids"], attention_mask=tokens["attention_mask"]).text_embeds, dim=-1
-        )[:, None],
+        _clap, length=lambda conditioner: conditioner.tokenizer.model_max_length
     ),
+    "UMT5EncoderModel": TextEncoderKind(_umt5),
+    "Qwen3Model": TextEncoderKind(_z_image, text=_as_request),
+    "Qwen3Model with condition_encoder": TextEncoderKind(_ace_step, text=_as_music),
 }
 
 
@@ -60,29 +127,43 @@ class TextConditioner:
         self.folder = Path(folder)
         self.dtype = dtype
         self.device = torch.device(device)
-        self._class_name = read_index(self.folder).get("text_encoder", "none")
-        if self._class_name not in TEXT_ENCODERS:
-            raise ModelError(
-                f"{self.folder / INDEX_FILE}: {unknown('text encoder', self._class_name, TEXT_ENCODERS)}"
-            )
+        self.blueprint = read_blueprint(folder)
+        self.condition_shape = self.blueprint.condition_shape
+        index = self.blueprint.index
+        name = index.get("text_encoder", "none")
+        name += " with condition_encoder" if "condition_encoder" in index else ""
+        if name not in TEXT_ENCODERS:
+            raise ModelError(f"{self.folder / INDEX_FILE}: {unknown('text encoder', name, TEXT_ENCODERS)}")
+        self._kind = TEXT_ENCODERS[name]
 
     @torch.inference_mode()
     def encode(self, captions: Sequence[str]) -> Conditions:
         """Encode captions, padded or cut to the length Q that the denoiser takes."""
-        kind = TEXT_ENCODERS[self._class_name]
         tokens = self.tokenizer(
-            list(captions),
+            [self._kind.text(self, caption) for caption in captions],
             padding="max_length",
-            max_length=kind.length(self.text_encoder, self.tokenizer),
+            max_length=self._kind.length(self),
             truncation=True,
             return_tensors="pt",
         ).to(self.device)
-        return kind.conditions(self.text_encoder, tokens).float()
+        conditions = self._kind.conditions(self, tokens).float()[:, : self.condition_shape[0]]
+        return F.pad(conditions, (0, 0, 0, self.condition_shape[0] - conditions.shape[1]))
+
+    @property
+    def latents_per_s(self) -> float:
+        """Latents a second of sounds that are taken as they are."""
+        config = read_json(self.folder / "vae" / "config.json")
+        return config["sampling_rate"] / math.prod(config["downsampling_ratios"])
 
     @cached_property
     def text_encoder(self) -> Any:
         """Tokens to vectors."""
-        return read_part(self.folder, "text_encoder", self._class_name, dtype=self.dtype, device=self.device)
+        return self._read("text_encoder")
+
+    @cached_property
+    def condition_encoder(self) -> Any:
+        """What joins several texts into one condition, where a folder has it."""
+        return self._read("condition_encoder")
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -97,6 +178,10 @@ class TextConditioner:
                 f"The tokenizer in {home} cannot be read ({error}); expected one saved by transformers. "
                 "Fetch the model again."
             ) from error
+
+    def _read(self, name: str) -> Any:
+        class_name = self.blueprint.index[name]
+        return read_part(self.folder, name, class_name, dtype=self.dtype, device=self.device)
 
 
 def add_negative_condition(folder: str | Path) -> None:
