@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -62,15 +64,16 @@ def find_folder(source: PartSource, home: Path) -> Path:
 
 
 def fetch(repository: str, revision: str | None = None, *, only: Sequence[str] | None = None) -> Path:
-    """The local copy of a repository of the Hub, or of the files that match ``only``.
+    """The local copy of a repository of the Hub, or of the files that match ``only``, whole or not at all.
+
+    Files that are there whole are not fetched again, so that a download that broke off is taken up by the next call.
 
     Raises:
-        ModelError: It cannot be had.
+        ModelError: It cannot be had; says whether for want of a network, of room, of rights, or of the repository.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    try:
+    with _explaining(repository):
         return Path(
             snapshot_download(
                 repository,
@@ -79,8 +82,53 @@ def fetch(repository: str, revision: str | None = None, *, only: Sequence[str] |
                 ignore_patterns=["*.bin", "*.pt", "*.pth", "*.ckpt"],
             )
         )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+
+
+@contextmanager
+def _explaining(repository: str) -> Iterator[None]:
+    """Say in one line what went wrong with a download, and what to do."""
+    from httpx2 import HTTPError
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        IncompleteSnapshotError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        yield
+    except GatedRepoError as error:
+        told = "asks for its licence to be accepted; expected an account that did. Accept it there, then hf auth login"
+        raise ModelError(f"{repository} {told}.") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         raise ModelError(
-            f"{repository} cannot be fetched from the Hub ({type(error).__name__}); expected a repository that exists "
-            "and a network. Check the name, or fetch it beforehand."
+            f"{repository} is not on the Hub, or not for you ({type(error).__name__}); expected owner/name of a "
+            "repository, and one of its revisions. Check both, or hf auth login."
         ) from error
+    except IncompleteSnapshotError as error:
+        raise ModelError(
+            f"{repository} was fetched in part only, and the Hub cannot be reached; expected the rest from there. Run "
+            "this again with a network: what is whole is kept."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise ModelError(
+            f"{repository} is not on this machine, and the Hub cannot be reached; expected a network. Connect, or "
+            "fetch it beforehand with hf download."
+        ) from error
+    except (OSError, HTTPError, RuntimeError) as error:  # the last from the Hub's own transfer library
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise ModelError(
+                f"{repository} does not fit on the disk of {HF_HUB_CACHE}; what came whole is kept. Free some room, or "
+                "name another disk with HF_HOME, and run this again."
+            ) from error
+        raise ModelError(
+            f"{repository} cannot be fetched from the Hub ({type(error).__name__}: {_first_line(error)}); expected a "
+            "network that holds. Run this again: what came whole is kept."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["no reason given"])[0]
