@@ -8,12 +8,15 @@ import sys
 from functools import cache
 
 import pytest
+import torch
 
 from nextgpt.cli.app import main
 from nextgpt.config import read_config
 from nextgpt.errors import ModelError
 from nextgpt.model.description import describe
+from nextgpt.model.encoding import build_encoder
 from nextgpt.model.folder import locate
+from nextgpt.model.synthesis.blueprint import read_blueprint
 from nextgpt.presets import PRESETS, home, installed, preset
 
 TOWERS = {
@@ -24,6 +27,9 @@ TOWERS = {
     "thermal": 86_211_072,
     "imu": 19_600_384,
 }
+
+
+FREE = {"apache-2.0", "mit"}
 
 
 @cache
@@ -59,6 +65,41 @@ def test_audioldm_has_the_975_million_of_the_papers_table():
 def test_the_second_version_takes_the_wider_conditions_of_stable_diffusion_2():
     assert counts("paper-v2")["output_projection.image"] == 32_090_112
     assert counts("paper-v2")["image.unet"] == 865_910_724
+
+
+@pytest.mark.parametrize(
+    ("part", "gigabytes", "bytes_a_parameter"),
+    [
+        ("llm", 8.045, 2),
+        ("image.transformer", 24.62, 4),
+        ("image.text_encoder", 8.045, 2),
+        ("image.vae", 0.168, 2),
+        ("audio.condition_encoder", 1.217, 2),
+        ("audio.vae", 0.3374, 4),
+        ("audio.text_encoder", 1.19, 2),
+        ("video.transformer", 5.68, 4),
+        ("video.text_encoder", 22.73, 4),
+        ("video.vae", 0.508, 4),
+    ],
+)
+def test_the_parts_of_the_open_preset_have_the_sizes_of_their_published_files(part, gigabytes, bytes_a_parameter):
+    assert counts("open")[part] * bytes_a_parameter / 1e9 == pytest.approx(gigabytes, rel=5e-3)
+
+
+def test_the_open_preset_is_free_in_every_part():
+    parts = describe(read_config(PRESETS["open"]), PRESETS["open"])
+    assert {part.licence for part in parts if not part.trainable} <= FREE
+    assert set(preset("open").licences) <= FREE
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_output_projections_give_what_the_synthesizers_take_and_the_encoder_what_is_projected(name):
+    config = read_config(PRESETS[name])
+    for modality, row in config.synthesizers.items():
+        taken = read_blueprint(PRESETS[name] / modality).condition_shape
+        assert (row.output_projection.queries, row.output_projection.condition_width) == taken
+    with torch.device("meta"):
+        assert build_encoder(PRESETS[name] / "encoder").width == config.input_projection.encoder_width
 
 
 def test_info_tells_the_paper_beside_its_published_numbers(capsys):

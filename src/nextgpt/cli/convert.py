@@ -92,6 +92,21 @@ def folder(
 
 
 @app.command()
+def parts(
+    name: Annotated[str, Argument(metavar="PRESET", help="A preset that nextgpt models lists, such as open.")],
+    source: Annotated[Path, Argument(metavar="PARTS", help="The folder with its fetched parts, one folder each.")],
+    out: Annotated[Path | None, Option(metavar="DIR", help="The model folder; else the preset's own.")] = None,
+) -> None:
+    """Join a preset's fetched parts to its model folder, whose projections are still to be trained."""
+    from nextgpt.convert import convert_parts
+    from nextgpt.presets import home
+
+    target = out or home(name)
+    joined = convert_parts(name, source, target)
+    echo(f"Joined {', '.join(joined)}. Written to {target}.")
+
+
+@app.command()
 def negative(
     folder: Annotated[Path, Argument(metavar="DIR", help="A synthesizer, a diffusers folder with its text encoder.")],
 ) -> None:

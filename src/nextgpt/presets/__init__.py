@@ -17,7 +17,7 @@ from nextgpt.errors import ModelError, unknown
 
 __all__ = ["PRESETS", "Download", "Preset", "Published", "home", "installed", "preset"]
 
-PRESETS: dict[str, Path] = {name: Path(__file__).parent / name for name in ("paper", "paper-v2")}
+PRESETS: dict[str, Path] = {name: Path(__file__).parent / name for name in ("paper", "paper-v2", "open")}
 """Folders of configs by name."""
 PRESET_FILE = "preset.json"
 HOME_VARIABLE = "NEXTGPT_HOME"
@@ -40,7 +40,7 @@ class Download(_Entry):
     """10^9 bytes, of these files together."""
     licence: str
     get: str
-    """The command that fetches them; started again it goes on where it broke off."""
+    """The command that fetches them; started again it fetches what is not there whole."""
     then: str | None = None
     """The command that brings them into this project's form."""
 
@@ -99,6 +99,6 @@ def installed(name: str) -> Path:
         for number, download in enumerate(wanted.downloads, start=1)
     )
     raise ModelError(
-        f"The model {name!r} is not on this machine; expected it in {folder}. Get {wanted.size_gb:.1f} GB, where each "
-        f"command goes on with a broken download: {files}. Then: {wanted.finish}"
+        f"The model {name!r} is not on this machine; expected it in {folder}. Get {wanted.size_gb:.1f} GB, where a "
+        f"command that is run again takes up a broken download: {files}. Then: {wanted.finish}"
     )

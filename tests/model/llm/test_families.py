@@ -7,6 +7,7 @@ import torch
 import transformers
 
 from nextgpt.message import Audio, Conversation, Sampling
+from nextgpt.modality import MODALITIES
 from nextgpt.model.llm.folder import load_language_model, save_language_model
 from nextgpt.model.llm.generation import Request, generate
 from nextgpt.model.llm.language_model import LanguageModel
@@ -69,15 +70,17 @@ def test_soft_tokens_are_heard(llm):
 
 
 @torch.no_grad()
-def test_a_signal_token_is_spoken_as_a_whole_run(llm):
-    image = llm.signals.ids.run("image")
-    llm.signals.output[image[0] - llm.vocabulary_size] = 100 * torch.sign(
-        llm(llm.embed([llm.weave(Conversation().say("Draw"))], torch.zeros(0, 2, llm.width))).hidden[0, -1]
-    )
-    request = Request(llm.weave(Conversation().say("Draw")), Sampling(max_tokens=4), modalities=("text", "image"))
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_signal_token_is_spoken_as_a_whole_run(llm, modality):
+    run = llm.signals.ids.run(modality)
+    prompt = llm.weave(Conversation().say("Draw"))
+    heard = llm(llm.embed([prompt], torch.zeros(0, 2, llm.width))).hidden[0, -1]
+    llm.signals.output[run[0] - llm.vocabulary_size] = 100 * torch.sign(heard)
+    request = Request(prompt, Sampling(max_tokens=4), modalities=("text", modality))
     spoken = [event for _, event in generate(llm, [request], torch.zeros(0, 2, llm.width))]
     media = [event for event in spoken if isinstance(event, MediumSegment)]
-    assert media and media[0].modality == "image" and media[0].hidden.shape == (4, llm.width)
+    assert media and media[0].modality == modality
+    assert media[0].hidden.shape == (MODALITIES[modality].signal_count, llm.width)
 
 
 def test_it_comes_back_bit_by_bit(llm, tmp_path):

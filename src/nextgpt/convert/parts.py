@@ -1,0 +1,71 @@
+"""The frozen parts of a preset, as they were fetched, to its model folder; projections are still to be trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from nextgpt.config import read_config, write_config
+from nextgpt.convert.writing import new_folder
+from nextgpt.errors import ModelError, WeightsError
+from nextgpt.presets import PRESETS, preset
+
+
+def convert_parts(name: str, parts: Path, folder: Path) -> list[str]:
+    """Join fetched parts with a preset's configs; return the parts' names.
+
+    Files are linked where the disk allows, so that nothing lies there twice. What the preset says of a part beside its
+    published files (``nextgpt.json``, an encoder's ``config.json``) is added.
+
+    Raises:
+        ModelError: A part, or a file that another names, is missing; or ``folder`` cannot be written.
+        WeightsError: A weights file is cut off.
+    """
+    preset(name)
+    config = read_config(PRESETS[name])
+    for part in config.carried:
+        check_whole(parts / part)
+    with new_folder(folder, size_bytes=0) as scratch:
+        for part in config.carried:
+            shutil.copytree(parts / part, scratch / part, copy_function=_linked, ignore=shutil.ignore_patterns(".*"))
+            for path in sorted((PRESETS[name] / part).rglob("*.json")):
+                target = scratch / part / path.relative_to(PRESETS[name] / part)
+                if not target.exists():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, target)
+        write_config(config, scratch)
+    return config.carried
+
+
+def check_whole(folder: Path) -> None:
+    """Refuse a part whose download broke off: a file that is cut off, or one that an index names and is not there."""
+    from safetensors import SafetensorError, safe_open
+
+    weights = sorted(folder.rglob("*.safetensors")) if folder.is_dir() else []
+    if not weights:
+        raise ModelError(f"{folder} has no weights; expected a part as it was fetched. Run its commands first.")
+    for path in weights:
+        try:
+            with safe_open(path, framework="np"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(
+                f"{path} is damaged ({error}); expected a whole safetensors file. Run what fetched it again."
+            ) from error
+    for path in sorted(folder.rglob("*.safetensors.index.json")):
+        named = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+        missing = sorted(file for file in named if not (path.parent / file).is_file())
+        if missing:
+            raise ModelError(
+                f"{path.parent} lacks {', '.join(missing)}, which {path.name} names. Run the command that fetches it "
+                "again; what is whole is kept."
+            )
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:  # another disk, or one that knows no links
+        shutil.copy2(source, target)
