@@ -75,7 +75,7 @@ def test_the_second_version_takes_the_wider_conditions_of_stable_diffusion_2():
         ("image.text_encoder", 8.045, 2),
         ("image.vae", 0.168, 2),
         ("audio.condition_encoder", 1.217, 2),
-        ("audio.vae", 0.3374, 4),
+        ("audio.vae", 0.3374, 2),
         ("audio.text_encoder", 1.19, 2),
         ("video.transformer", 5.68, 4),
         ("video.text_encoder", 22.73, 4),
