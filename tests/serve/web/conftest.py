@@ -1,4 +1,4 @@
-"""One server and one browser for all tests of the page: Chromium without a window, on loopback, around a script."""
+"""One server and one browser for the tests of the page: Chromium without a window, on loopback, around a script."""
 
 from __future__ import annotations
 
@@ -142,9 +142,12 @@ def keyed_chat(serving: Any, stage: Stage) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless browser with a pretended microphone and camera."""
+    """A headless browser with a pretended microphone and camera.
+
+    No longer than its module: while playwright runs, its thread has an event loop, and others cannot run theirs.
+    """
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright; install the extra dev")
     with api.sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
