@@ -22,6 +22,7 @@ from nextgpt.train.alignment import (
     alignment_loss,
     condition_losses,
     prepare,
+    said_conditions,
     weave,
     words_loss,
 )
@@ -124,7 +125,7 @@ def test_a_conversation_is_heard_in_one_pass_with_all_its_losses(
         for name, stage in STAGES.items()
     }
     assert set(losses["encoding-alignment"]) == {"loss", "words"}
-    assert set(losses["decoding-alignment"]) == {"loss", "words", "image", "audio", "video"}
+    assert set(losses["decoding-alignment"]) == {"loss", "words", "squared.image", "squared.audio", "squared.video"}
     for of_stage in losses.values():
         parts = dict(of_stage)
         total = parts.pop("loss")
@@ -180,7 +181,7 @@ def test_conditions_are_judged_by_their_mean_squared_distance_to_the_captions(
 ) -> None:
     with torch.no_grad():
         thoughts = think(model, examples)
-        losses = condition_losses(model, thoughts, [example.captions for example in examples], targets)
+        losses = condition_losses(said_conditions(model, thoughts, [e.captions for e in examples]), targets)
         ids = thoughts.woven.ids[1].tolist()
         distances: dict[str, list[Tensor]] = {"image": [], "audio": [], "video": []}
         for span, caption in zip(model.llm.signals.ids.spans(ids), examples[1].captions, strict=True):
@@ -190,7 +191,7 @@ def test_conditions_are_judged_by_their_mean_squared_distance_to_the_captions(
             distances[span.modality].append(((said - wanted) ** 2).mean())
     assert [len(found) for found in distances.values()] == [2, 1, 1]
     for modality, found in distances.items():
-        torch.testing.assert_close(losses[modality], torch.stack(found).mean())
+        torch.testing.assert_close(losses[f"squared.{modality}"], torch.stack(found).mean())
 
 
 def test_captions_of_the_wrong_size_are_refused(
@@ -200,4 +201,5 @@ def test_captions_of_the_wrong_size_are_refused(
         return targets(modality, captions)[:, :1]
 
     with torch.no_grad(), pytest.raises(ConfigError, match=r"image output projection gives \(6, 16\).*says \(1, 16\)"):
-        condition_losses(model, think(model, examples), [example.captions for example in examples], of_one_query)
+        said = said_conditions(model, think(model, examples), [example.captions for example in examples])
+        condition_losses(said, of_one_query)

@@ -171,10 +171,11 @@ def write_broken(broken: tuple[Broken, ...], path: Path) -> None:
 def cache(
     recipe: Annotated[Path, Argument(metavar="RECIPE.yaml", help="A training on corpora that names a cache.")],
     overrides: Annotated[list[str] | None, Argument(metavar="[KEY.SUB=VALUE]...", help="Other settings.")] = None,
+    processes: Annotated[int, Option(min=1, help="Processes that compute, each every n-th shard.")] = 1,
 ) -> None:
     """Compute features and targets of a training once; goes on where it broke off, refuses what is stale.
 
-    Under torchrun every process computes every n-th shard.
+    Under torchrun its processes share the work in the same way.
     """
     import os
 
@@ -183,7 +184,7 @@ def cache(
     keep_libraries_quiet()
     from nextgpt.cli.stages import stages
     from nextgpt.errors import ConfigError
-    from nextgpt.train.cache import build_cache
+    from nextgpt.train.cache import build_cache, build_cache_by
     from nextgpt.train.recipe import CorporaRecipe, read_recipe
 
     settings = read_recipe(recipe, overrides or [])
@@ -191,4 +192,12 @@ def cache(
         raise ConfigError(f"{recipe} is of the kind {settings.kind}; expected corpora. Others draw what they need.")
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     with stages() as tell:
-        echo(f"wrote {build_cache(settings, rank=rank, world=world, tell=tell)}")
+        if world > 1 and processes > 1:
+            raise ConfigError(
+                f"--processes {processes} came under torchrun, which started {world}; expected one of the two."
+            )
+        if processes > 1:
+            folder = build_cache_by(processes, settings, tell=tell)
+        else:
+            folder = build_cache(settings, rank=rank, world=world, tell=tell)
+    echo(f"wrote {folder}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,21 +11,27 @@ import torch
 from nextgpt.config import ModelConfig, read_config, write_config
 from nextgpt.data.record import Direction
 from nextgpt.errors import ConversationError
+from nextgpt.message import Medium, Part
 from nextgpt.model.folder import build_model, locate
 from nextgpt.model.llm.weaving import Prompt
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.parts import find_folder
 from nextgpt.model.quirks import QUIRKS
+from nextgpt.model.synthesis.base import Latents
 from nextgpt.model.synthesis.text_encoding import TextConditioner
 from nextgpt.model.weights import WEIGHTS_FILE, load_trained, save_trained
 from nextgpt.train.alignment import Example, prepare, weave
 from nextgpt.train.broken import BrokenList
+from nextgpt.train.card import Card
 from nextgpt.train.corpora import Batch, Sampler, Source, read_sources, shares
-from nextgpt.train.engine import run
-from nextgpt.train.objective import AlignmentObjective, Conditioner, ready
+from nextgpt.train.engine import Hooks, run
+from nextgpt.train.objective import AlignmentObjective, Conditioner, Frozen, ToLatents, ready
+from nextgpt.train.outline import shares_of
+from nextgpt.train.pretrain.attention import compile_for_training
 from nextgpt.train.processes import Processes
 from nextgpt.train.recipe import CorporaRecipe, Report
-from nextgpt.train.stage import STAGES
+from nextgpt.train.samples import Samples, requests_of
+from nextgpt.train.stage import Stage, stage_of
 
 DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "encoding-alignment": ("described",),
@@ -35,14 +41,14 @@ DIRECTIONS: dict[str, tuple[Direction, ...]] = {
 """What pairs teach in each stage."""
 
 
-def begin(recipe: CorporaRecipe) -> NextGPT:
+def begin(recipe: CorporaRecipe, *, device: str | torch.device = "cpu") -> NextGPT:
     """The model to begin with: its frozen parts, and what was trained before where there was any; LoRA stays apart."""
     home = locate(recipe.initial)
     torch.manual_seed(recipe.fit.seed)
     config = read_config(home)
     if recipe.is_fresh:
         config = config.model_copy(update={"llm": config.llm.model_copy(update={"lora": None})})
-    model = build_model(config, home)
+    model = build_model(config, home, device=str(device))
     if (home / WEIGHTS_FILE).is_file() and not recipe.is_fresh:
         load_trained(model, home / WEIGHTS_FILE, is_merged=False)
     return model
@@ -56,21 +62,40 @@ def sources_of(recipe: CorporaRecipe) -> tuple[Source, ...]:
 
 def conditioners_of(recipe: CorporaRecipe, model: NextGPT) -> dict[str, Conditioner]:
     """The text encoder of every synthesizer, loaded when it is first asked."""
-    home = locate(recipe.initial)
+    home, device = locate(recipe.initial), model.llm.signals.input.device
     return {
-        modality: _Lazy(find_folder(row.source, home)) for modality, row in model.config.synthesizers.items()
+        modality: _Lazy(find_folder(row.source, home), device) for modality, row in model.config.synthesizers.items()
     }
+
+
+def autoencoders_of(model: NextGPT) -> dict[str, ToLatents]:
+    """What makes latents, of every synthesizer, loaded when it is first asked."""
+    return {modality: partial(_to_latents, model, modality) for modality in model.config.synthesizers}
+
+
+def _to_latents(model: NextGPT, modality: str, media: Sequence[Medium]) -> Latents:
+    return model.synthesizer(modality).encode(media)
+
+
+def frozen_of(recipe: CorporaRecipe, model: NextGPT) -> Frozen:
+    """What computes what the recipe's losses need."""
+    stage = stage_of(recipe.stage, recipe.losses)
+    return Frozen(
+        lambda media: model.encoder.encode(media),
+        conditioners_of(recipe, model) if stage.distances else {},
+        autoencoders_of(model) if "denoising" in stage.losses else {},
+    )
 
 
 class _Lazy:
     """A text encoder that costs nothing until it is asked."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.folder, self.device = folder, device
         self._conditioner: TextConditioner | None = None
 
     def __call__(self, captions: Sequence[str]) -> torch.Tensor:
-        self._conditioner = self._conditioner or TextConditioner(self.folder)
+        self._conditioner = self._conditioner or TextConditioner(self.folder, device=self.device)
         return self._conditioner.encode(captions)
 
 
@@ -93,15 +118,15 @@ def align_on_corpora(recipe: CorporaRecipe, report: Report | None = None) -> boo
         Divergence: the loss is no number.
     """
     processes = Processes(recipe.engine.sharding)
-    stage = STAGES[recipe.stage]
-    model = begin(recipe)
+    stage = stage_of(recipe.stage, recipe.losses)
+    model = begin(recipe, device=processes.device)
     prepare(model, stage, recipe.lora)
-    objective = AlignmentObjective(model, stage, condition_weight=recipe.condition_weight)
+    objective = AlignmentObjective(model, stage)
     sampler = sampler_of(recipe, model)
     broken = BrokenList(recipe.work / f"broken-{processes.rank}.jsonl")
     for source in sampler.sources:
         broken.add(source.corpus.broken)
-    conditioners = conditioners_of(recipe, model)
+    frozen = frozen_of(recipe, model)
 
     def batches(first: int) -> Iterator[Batch]:
         drawn = shares(
@@ -112,10 +137,11 @@ def align_on_corpora(recipe: CorporaRecipe, report: Report | None = None) -> boo
             world=processes.world,
             workers=recipe.engine.workers,
         )
-        heard = broken.heard(drawn)
-        return ready(heard, lambda media: model.encoder.encode(media), conditioners,
-                     has_targets="conditions" in stage.losses)  # fmt: skip
+        return ready(broken.heard(drawn), frozen)
 
+    home = locate(recipe.initial)
+    card = Card(recipe, sampler.sources, shares_of(model, home))
+    set_up(model, stage, recipe)
     is_done = run(
         objective,
         batches,
@@ -123,14 +149,42 @@ def align_on_corpora(recipe: CorporaRecipe, report: Report | None = None) -> boo
         recipe.engine,
         recipe.work,
         processes=processes,
-        export=partial(export, model, locate(recipe.initial)),
-        report=report,
+        hooks=Hooks(
+            export=partial(export, model, home, card),
+            sample=_sample(recipe, model, sampler.sources, processes),
+            report=report,
+            about=recipe.model_dump(mode="json"),
+        ),
     )
     if is_done and processes.is_main:
         model.eval()
         model.save_pretrained(recipe.model)
+        card.write(recipe.model)
     processes.wait()
     return is_done
+
+
+def set_up(model: NextGPT, stage: Stage, recipe: CorporaRecipe) -> None:
+    """Have the LLM compute as the recipe says."""
+    transformer = model.llm.transformer
+    # What stands before anything trained is heard with a cache, which recomputing would fill twice; see hearing.py.
+    if recipe.engine.checkpoints_activations and stage.trains & {"input_projection", "lora"}:
+        transformer.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if recipe.fit.compile and model.llm.signals.input.device.type == "cpu":
+        compile_for_training(transformer)
+    elif recipe.fit.compile:
+        transformer.base_model.compile(dynamic=True)
+
+
+def _sample(
+    recipe: CorporaRecipe, model: NextGPT, sources: Sequence[Source], processes: Processes
+) -> Callable[[int], Mapping[str, Sequence[Part]]] | None:
+    """What lets the model in training answer, in this process, or None."""
+    # Whoever holds a shard of the weights must take part in every answer.
+    if recipe.engine.sample_every is None or not (processes.is_main or recipe.engine.sharding != "none"):
+        return None
+    requests = requests_of(sources, recipe.engine.samples)
+    return Samples(model, requests, recipe.work / "samples", writes=processes.is_main).answer
 
 
 def sampler_of(recipe: CorporaRecipe, model: NextGPT) -> Sampler:
@@ -148,14 +202,16 @@ def sampler_of(recipe: CorporaRecipe, model: NextGPT) -> Sampler:
         partial(lay_out, model, recipe.max_tokens),
         recipe.mixing,
         recall,
+        "denoising" in stage_of(recipe.stage, recipe.losses).losses,
     )
 
 
-def export(model: NextGPT, home: Path, folder: Path) -> None:
-    """Write what makes a checkpoint a model folder: what was trained, and where the frozen parts lie."""
+def export(model: NextGPT, home: Path, card: Card, folder: Path) -> None:
+    """Write what makes a checkpoint a model folder: what was trained, where the frozen parts lie, and a card."""
     values = model.config.model_dump()
     for row in (values["encoder"], values["llm"]["source"], *(s["source"] for s in values["synthesizers"].values())):
         if row["path"] is not None:
             row["path"] = str((home / row["path"]).resolve())
     write_config(ModelConfig.model_validate(values), folder)
     save_trained(model, folder / WEIGHTS_FILE)
+    card.write(folder)

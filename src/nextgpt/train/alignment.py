@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -18,7 +18,8 @@ from nextgpt.model.llm.language_model import NO_TOKEN, Thoughts
 from nextgpt.model.llm.lora import extract
 from nextgpt.model.llm.weaving import Prompt
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.train.stage import Stage
+from nextgpt.train.distances import MEASURES
+from nextgpt.train.stage import Distance, Stage
 
 Targets = Callable[[str, Sequence[str]], Float[Tensor, "B Q C"]]
 """``(modality, captions) -> conditions``: what the diffusion model's text encoder says of captions."""
@@ -75,16 +76,21 @@ def alignment_loss(
 ) -> dict[str, Tensor]:
     """The losses of a batch, each under its name, their weighted sum under ``loss``.
 
-    ``features`` are those of all media that users give in the examples, in order.
+    ``features`` are those of all media that users give in the examples, in order; ``condition_weight`` is laid on
+    distances beside the stage's own weights.
     """
+    assert "denoising" not in stage.losses, "latents of media are known to train.objective alone"
     thoughts = model([weave(model, example) for example in examples], features)
     losses: dict[str, Tensor] = {}
     if "words" in stage.losses:
         losses["words"] = words_loss(thoughts, model.llm.signals.ids.first_id, first_signals_of(model))
-    if "conditions" in stage.losses:
-        losses |= condition_losses(model, thoughts, [example.captions for example in examples], targets)
-    weights = {"words": 1.0}
-    total = torch.stack([weights.get(name, condition_weight) * value for name, value in losses.items()]).sum()
+    if stage.distances:
+        said = said_conditions(model, thoughts, [example.captions for example in examples])
+        losses |= condition_losses(said, targets, stage.distances)
+    total = torch.stack([
+        stage.losses[name.partition(".")[0]] * (1.0 if name == "words" else condition_weight) * value
+        for name, value in losses.items()
+    ]).sum()  # fmt: skip
     return {"loss": total, **losses}
 
 
@@ -99,26 +105,45 @@ def words_loss(thoughts: Thoughts, first_signal_id: int, first_signals: Sequence
     return F.cross_entropy(thoughts.read(thoughts.hidden[:, :-1][chosen]).float(), ids[chosen])
 
 
-def condition_losses(
-    model: NextGPT, thoughts: Thoughts, captions: Sequence[Sequence[str]], targets: Targets
-) -> dict[str, Tensor]:
-    """For each modality, the mean squared distance between conditions and their captions' embeddings."""
-    spans: dict[str, list[tuple[Tensor, str]]] = {}
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What the output projection of one modality makes of all its runs in a batch."""
+
+    conditions: Float[Tensor, "B Q C"]
+    captions: tuple[str, ...]
+    places: tuple[tuple[int, int], ...]
+    """Of each run the example, and its number among the media that are made there."""
+
+
+def said_conditions(model: NextGPT, thoughts: Thoughts, captions: Sequence[Sequence[str]]) -> dict[str, Said]:
+    """Conditions at all runs of signal tokens, by modality; ``captions`` are those of each example's made media."""
+    runs: dict[str, list[tuple[Tensor, str, tuple[int, int]]]] = {}
     for row, of_row in enumerate(captions):
         found = model.llm.signals.ids.spans(thoughts.woven.ids[row].tolist())
-        for span, caption in zip(found, of_row, strict=True):
-            spans.setdefault(span.modality, []).append((thoughts.hidden[row, span.start : span.stop], caption))
+        for number, (span, caption) in enumerate(zip(found, of_row, strict=True)):
+            hidden = thoughts.hidden[row, span.start : span.stop]
+            runs.setdefault(span.modality, []).append((hidden, caption, (row, number)))
+    said = {}
+    for modality, of_modality in runs.items():
+        hidden, texts, places = zip(*of_modality, strict=True)
+        said[modality] = Said(model.condition(modality, torch.stack(hidden)).float(), texts, places)
+    return said
+
+
+def condition_losses(
+    said: Mapping[str, Said], targets: Targets, distances: Sequence[Distance] = ("squared",)
+) -> dict[str, Tensor]:
+    """For each modality, the mean distances between conditions and their captions' embeddings, as ``l2.image``."""
     losses = {}
-    for modality, pairs in spans.items():
-        hidden, texts = zip(*pairs, strict=True)
-        wanted = targets(modality, texts)  # (B, Q, C)
-        said = model.condition(modality, torch.stack(hidden))
-        if said.shape != wanted.shape:
+    for modality, runs in said.items():
+        wanted = targets(modality, runs.captions)  # (B, Q, C)
+        if runs.conditions.shape != wanted.shape:
             raise ConfigError(
-                f"The {modality} output projection gives {tuple(said.shape[1:])} (queries, condition_width); its "
-                f"synthesizer's text encoder says {tuple(wanted.shape[1:])}. Set output_projections.{modality} so."
+                f"The {modality} output projection gives {tuple(runs.conditions.shape[1:])} (queries, condition_width);"
+                f" its synthesizer's text encoder says {tuple(wanted.shape[1:])}. Set output_projections.{modality} so."
             )
-        losses[modality] = (said.float() - wanted).square().mean()
+        for name in distances:
+            losses[f"{name}.{modality}"] = MEASURES[name](runs.conditions, wanted)
     return losses
 
 

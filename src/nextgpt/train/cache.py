@@ -5,6 +5,7 @@
     manifest.json                what it was made of: hashes of sources, encoder and text encoders, dtype, and the plan
     features-00000.safetensors   vectors of the media that are given, one after another, with offsets
     targets-image-00000.safetensors   conditions of the captions of what is made
+    latents-image-00000.safetensors   latents of what is made, where the recipe has the denoising loss
 
 A shard is there whole or not at all, so a cache that broke off goes on where it stopped; several processes take every
 n-th shard each. A cache whose hashes differ from what the recipe would compute now is refused.
@@ -13,7 +14,9 @@ n-th shard each. A cache whose hashes differ from what the recipe would compute 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +29,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from nextgpt.data.corpus import is_absent
 from nextgpt.data.record import Dialogue, MediaFile
 from nextgpt.errors import ConfigError, MediaError, ModelError
 from nextgpt.message import Medium
@@ -33,10 +37,11 @@ from nextgpt.model.encoding.base import Features
 from nextgpt.model.folder import locate
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.parts import find_folder
-from nextgpt.train.align_corpora import begin, conditioners_of, sources_of
+from nextgpt.train.align_corpora import begin, frozen_of, sources_of
 from nextgpt.train.corpora import Known, Source
+from nextgpt.train.objective import Frozen
 from nextgpt.train.recipe import CorporaRecipe
-from nextgpt.train.stage import STAGES
+from nextgpt.train.stage import Stage, stage_of
 
 MANIFEST = "manifest.json"
 SHARD = 1024
@@ -54,39 +59,51 @@ class Plan:
     media: tuple[MediaFile, ...]
     captions: dict[str, tuple[str, ...]]
     """By modality."""
+    made: dict[str, tuple[MediaFile, ...]]
+    """What the assistant makes and is there, by modality, where a loss needs its latents."""
 
     @classmethod
-    def of(cls, sources: Sequence[Source], *, has_targets: bool) -> Plan:
-        """All given media of the sources, and all captions of what is made, each once."""
+    def of(cls, sources: Sequence[Source], stage: Stage) -> Plan:
+        """All given media of the sources, all captions of what is made, and all that is made, each once."""
         media: dict[str, MediaFile] = {}
         captions: dict[str, dict[str, None]] = {}
+        made: dict[str, dict[str, MediaFile]] = {}
         for source in sources:
             for index in range(len(source)):
                 dialogue = source.dialogue(index)
                 media |= {medium.key: medium for medium in dialogue.given}
-                for medium in dialogue.made if has_targets else ():
-                    captions.setdefault(medium.modality, {})[medium.caption] = None
-        return cls(tuple(media.values()), {modality: tuple(found) for modality, found in captions.items()})
+                for medium in dialogue.made:
+                    if stage.distances:
+                        captions.setdefault(medium.modality, {})[medium.caption] = None
+                    if "denoising" in stage.losses and not is_absent(medium):
+                        made.setdefault(medium.modality, {})[medium.key] = medium
+        return cls(
+            tuple(media.values()),
+            {modality: tuple(found) for modality, found in captions.items()},
+            {modality: tuple(found.values()) for modality, found in made.items()},
+        )
 
     def parts(self) -> Iterator[tuple[str, list[str]]]:
         """Names of the kinds of shards with the keys that they hold, in order."""
         yield "features", [medium.key for medium in self.media]
         for modality, captions in self.captions.items():
             yield f"targets-{modality}", list(captions)
+        for modality, media in self.made.items():
+            yield f"latents-{modality}", [medium.key for medium in media]
 
 
 def manifest_of(recipe: CorporaRecipe, model: NextGPT, sources: Sequence[Source]) -> dict[str, Any]:
     """What a cache of this recipe is made of."""
     home = locate(recipe.initial)
-    has_targets = "conditions" in STAGES[recipe.stage].losses
+    stage = stage_of(recipe.stage, recipe.losses)
+    parts = ["text_encoder", "tokenizer"] if stage.distances else []
+    parts += ["vae"] if "denoising" in stage.losses else []
     encoders = {"encoder": _hash(find_folder(model.config.encoder, home))}
-    if has_targets:
-        for modality, row in model.config.synthesizers.items():
-            folder = find_folder(row.source, home)
-            encoders[modality] = _hash(folder / "text_encoder") + _hash(folder / "tokenizer")
+    for modality, row in model.config.synthesizers.items() if parts else ():
+        encoders[modality] = "".join(_hash(find_folder(row.source, home) / part) for part in parts)
     quirks = {"quirks": model.config.quirks} if model.config.quirks else {}
     return quirks | {
-        "format": 1,
+        "format": 2,
         "stage": recipe.stage,
         "sources": {source.name: source.corpus.fingerprint() for source in sources},
         "directions": {source.name: list(source.directions) for source in sources},
@@ -96,45 +113,81 @@ def manifest_of(recipe: CorporaRecipe, model: NextGPT, sources: Sequence[Source]
     }
 
 
+def build_cache_by(processes: int, recipe: CorporaRecipe, *, tell: Tell, start_method: str = "spawn") -> Path:
+    """Compute what is missing of a recipe's cache by several processes at once.
+
+    Raises:
+        ModelError: one of them failed; what it said stands on standard error.
+    """
+    context = multiprocessing.get_context(start_method)
+    others = [
+        context.Process(target=build_cache, args=(recipe,), kwargs={"rank": rank, "world": processes})
+        for rank in range(1, processes)
+    ]
+    for process in others:
+        process.start()
+    folder = build_cache(recipe, rank=0, world=processes, tell=tell)
+    for process in others:
+        process.join()
+    failed = [f"{rank} with {process.exitcode}" for rank, process in enumerate(others, 1) if process.exitcode]
+    if failed:
+        raise ModelError(
+            f"Of {processes} processes these failed: {', '.join(failed)}; expected all to end with 0. Look above for "
+            "what they said, and run it again: it goes on where it stopped."
+        )
+    return folder
+
+
 def build_cache(recipe: CorporaRecipe, *, rank: int = 0, world: int = 1, tell: Tell = lambda *_: None) -> Path:
     """Compute what is missing of a recipe's cache: of ``world`` processes, the shards of this one.
+
+    Each process has a GPU of its own, where there are any.
 
     Raises:
         ConfigError: the recipe names no cache, or the folder holds one of something else.
     """
     if recipe.cache is None:
         raise ConfigError("The recipe names no cache; expected a folder. Add cache: FOLDER to it, or cache=FOLDER.")
-    model, sources = begin(recipe), sources_of(recipe)
+    model, sources = begin(recipe, device=_device(rank)), sources_of(recipe)
     manifest = manifest_of(recipe, model, sources)
     path = recipe.cache / MANIFEST
     if path.is_file():
         _check(path, manifest)
     recipe.cache.mkdir(parents=True, exist_ok=True)
     _write_whole(path, lambda unfinished: unfinished.write_text(json.dumps(manifest, indent=1)))
-    plan = Plan.of(sources, has_targets="conditions" in STAGES[recipe.stage].losses)
-    conditioners = conditioners_of(recipe, model)
+    plan = Plan.of(sources, stage_of(recipe.stage, recipe.losses))
+    frozen = frozen_of(recipe, model)
     for kind, keys in plan.parts():
         shards = range(0, len(keys), SHARD)
         for number, start in enumerate(shards):
             shard = recipe.cache / f"{kind}-{number:05d}.safetensors"
             if number % world != rank or shard.is_file():
                 continue
-            chosen = slice(start, start + SHARD)
-            if kind == "features":
-                rows, broken = _encoded(plan.media[chosen], model.encoder.encode)
-            else:
-                modality = kind.removeprefix("targets-")
-                rows, broken = _conditions(plan.captions[modality][chosen], conditioners[modality]), {}
-            _save(shard, rows, keys[chosen], broken)
+            rows, broken = _computed(plan, kind, slice(start, start + SHARD), frozen)
+            _save(shard, rows, keys[start : start + SHARD], broken)
             tell(kind, number + 1, len(shards))
     return recipe.cache
 
 
+def _device(rank: int) -> str:
+    return f"cuda:{rank % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
+
+
+def _computed(plan: Plan, kind: str, chosen: slice, frozen: Frozen) -> tuple[list[Tensor], dict[str, str]]:
+    """The rows of a shard, and why some are empty."""
+    what, _, modality = kind.partition("-")
+    if what == "targets":
+        return _conditions(plan.captions[modality][chosen], frozen.conditioners[modality]), {}
+    if what == "latents":
+        return _rows(plan.made[modality][chosen], frozen.to_latents[modality])
+    return _rows(plan.media[chosen], lambda media: [features.vectors for features in frozen.encode(media)])
+
+
 @torch.no_grad()
-def _encoded(
-    media: Sequence[MediaFile], encode: Callable[[Sequence[Medium]], Sequence[Features]]
+def _rows(
+    media: Sequence[MediaFile], compute: Callable[[Sequence[Medium]], Iterable[Tensor]]
 ) -> tuple[list[Tensor], dict[str, str]]:
-    """The features of every medium, nothing of those that are broken, and why those are."""
+    """What is computed of every medium, nothing of those that are broken, and why those are."""
     rows: list[Tensor] = []
     broken: dict[str, str] = {}
 
@@ -148,13 +201,14 @@ def _encoded(
         for start in range(0, len(media), AT_ONCE):
             some = media[start : start + AT_ONCE]
             found = list(pool.map(opened, some))
-            features = iter(encode([medium for medium in found if not isinstance(medium, str)]))
+            whole = [medium for medium in found if not isinstance(medium, str)]
+            computed = iter(compute(whole) if whole else ())
             for medium, content in zip(some, found, strict=True):
                 if isinstance(content, str):
                     broken[medium.key] = content
                     rows.append(torch.zeros(0))
                 else:
-                    rows.append(next(features).vectors.float().cpu())
+                    rows.append(next(computed).float().cpu())
     return rows, broken
 
 
@@ -179,7 +233,7 @@ def _save(path: Path, rows: Sequence[Tensor], keys: Sequence[str], broken: dict[
 
 
 def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")  # other processes may write the manifest too
     write(unfinished)
     unfinished.replace(path)
 
@@ -257,8 +311,16 @@ class Cache:
     def recall(self, dialogue: Dialogue) -> Known:
         """Features and targets of a dialogue. Raises :class:`MediaError` where one of its media is broken."""
         features = tuple(Features(self.shards["features"].vectors(medium.key)) for medium in dialogue.given)
-        made = dialogue.made if self.plan.captions else ()
-        return Known(features, tuple(self.shards[f"targets-{m.modality}"].vectors(m.caption) for m in made))
+        captioned = dialogue.made if self.plan.captions else ()
+        return Known(
+            features,
+            tuple(self.shards[f"targets-{m.modality}"].vectors(m.caption) for m in captioned),
+            tuple(self._latents(medium) for medium in dialogue.made),
+        )
+
+    def _latents(self, medium: MediaFile) -> Tensor | None:
+        shards = self.shards.get(f"latents-{medium.modality}")
+        return None if shards is None or is_absent(medium) else shards.vectors(medium.key)
 
 
 def open_cache(recipe: CorporaRecipe, model: NextGPT, sources: Sequence[Source]) -> Cache:
@@ -275,7 +337,7 @@ def open_cache(recipe: CorporaRecipe, model: NextGPT, sources: Sequence[Source])
             f"{recipe.cache} holds no cache; expected {MANIFEST}. Run nextgpt data cache with this recipe first."
         )
     _check(path, manifest_of(recipe, model, sources))
-    plan = Plan.of(sources, has_targets="conditions" in STAGES[recipe.stage].losses)
+    plan = Plan.of(sources, stage_of(recipe.stage, recipe.losses))
     cache = Cache(recipe.cache, plan)
     assert cache.shards.keys() == dict(plan.parts()).keys()
     return cache

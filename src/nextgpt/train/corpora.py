@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from nextgpt.data.corpus import Corpus, read_corpus
+from nextgpt.data.corpus import Corpus, is_absent, read_corpus
 from nextgpt.data.record import Broken, Dialogue, Direction, MediaFile, Pair, dialogue_of
 from nextgpt.errors import ConfigError, ConversationError, MediaError
 from nextgpt.message import Audio, Image, Medium, Video
@@ -88,10 +88,12 @@ def read_sources(
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What was computed of a dialogue before: features of what is given, conditions of what is made."""
+    """What was computed of a dialogue before: features of what is given, conditions and latents of what is made."""
 
     features: tuple[Features, ...]
     targets: tuple[Float[Tensor, "Q C"], ...]
+    latents: tuple[Float[Tensor, "_ _ _ _"] | None, ...] = ()
+    """(F, Z, h, w) of each medium that is made and is there, where a loss needs them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,11 @@ class Item:
     """The example as the model hears it; woven where its media are decoded, beside the training."""
     made: tuple[tuple[str, str], ...]
     """Modality and caption of each medium that the assistant makes."""
+    seed: int
+    """Of the noise under which its media are put."""
     given: tuple[Medium, ...] = ()
+    opened: tuple[Medium | None, ...] = ()
+    """What the assistant makes, where a loss needs it and it is there."""
     known: Known | None = None
 
 
@@ -152,6 +158,8 @@ class Sampler:
     mixing: Mixing = "examples"
     """``batches``: one source a batch, so its modality alone; ``examples``: sources side by side."""
     recall: Recall | None = None
+    opens_made: bool = False
+    """Whether what the assistant makes is opened too, where it is there."""
 
     def share(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         """The share of one of ``world`` processes in a step: every ``world``-th example, so all are alike in length."""
@@ -180,9 +188,10 @@ class Sampler:
         return source.dialogue(int(rng.integers(len(source))))
 
     def _item(self, dialogue: Dialogue, rng: np.random.Generator, broken: list[Broken]) -> Item:
+        seed = int(rng.integers(2**31))
         for _ in range(TRIES):
             try:
-                return self._ready(dialogue)
+                return self._ready(dialogue, seed)
             except (MediaError, ConversationError) as error:
                 broken.append(Broken(dialogue.key, str(error)))
                 dialogue = self._draw(rng)
@@ -191,7 +200,7 @@ class Sampler:
             "that can be read. Run nextgpt data validate on the sources."
         )
 
-    def _ready(self, dialogue: Dialogue) -> Item:
+    def _ready(self, dialogue: Dialogue, seed: int) -> Item:
         for medium in dialogue.made:
             if not medium.caption:
                 raise MediaError(f"{medium.name} is made by the assistant and has no caption; expected one. Add it.")
@@ -199,7 +208,13 @@ class Sampler:
         known = self.recall(dialogue) if self.recall else None
         given = None if known else tuple(medium.open() for medium in dialogue.given)
         example = example_of(dialogue, given)
-        return Item(dialogue.key, example, self.lay_out(example), made, given or (), known)
+        opened = () if known or not self.opens_made else tuple(map(open_if_there, dialogue.made))
+        return Item(dialogue.key, example, self.lay_out(example), made, seed, given or (), opened, known)
+
+
+def open_if_there(medium: MediaFile) -> Medium | None:
+    """Decode a medium, if there is a file. Raises :class:`MediaError` for one that is broken."""
+    return None if is_absent(medium) else medium.open()
 
 
 def _length(dialogue: Dialogue) -> int:

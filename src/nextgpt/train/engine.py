@@ -7,12 +7,12 @@ The loop knows nothing of what is trained: it is given an objective and batches.
 
 from __future__ import annotations
 
-import json
+import math
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,11 +20,16 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt.errors import ConfigError
+from nextgpt.message import Part
 from nextgpt.train.checkpoints import Checkpoints, Export
-from nextgpt.train.fit import Divergence, FitConfig, forget_metrics_after, rate_at
-from nextgpt.train.optimizers import create_optimizers
+from nextgpt.train.fit import Divergence, FitConfig, rate_at
 from nextgpt.train.processes import Processes, gathered
 from nextgpt.train.settings import EngineConfig
+from nextgpt.train.stepping import Losses, Stepper, Whole
+from nextgpt.train.tracking import Log, Trackers
+
+NOTHING = "nothing"
+"""Zero, by way of all sharded layers: a gradient goes through them in every process, whatever its share holds."""
 
 
 @runtime_checkable
@@ -52,8 +57,22 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def forward(self, share: Share) -> dict[str, Tensor]:
-        """Each loss that has terms in this share, as a mean over them."""
+        """Each loss that has terms in this share, as a mean over them; and :data:`NOTHING`, where it is needed."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What else is done on the way."""
+
+    export: Export = lambda folder: None
+    """Writes more into every checkpoint."""
+    sample: Callable[[int], Mapping[str, Sequence[Part]]] | None = None
+    """Lets what is trained show itself after so many steps: what it made, by name."""
+    report: Callable[[dict[str, float]], None] | None = None
+    """Told every line of metrics."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that trackers keep."""
 
 
 def run(
@@ -64,64 +83,67 @@ def run(
     folder: Path,
     *,
     processes: Processes,
-    export: Export = lambda folder: None,
-    report: Callable[[dict[str, float]], None] | None = None,
+    hooks: Hooks = Hooks(),
 ) -> bool:
     """Train the trainable parameters of ``objective``; go on from the latest checkpoint in ``folder``.
 
     Args:
         shares: ``first step -> shares`` of this process, step by step, a function of the step alone.
-        export: writes more into every checkpoint.
 
     Returns:
         Whether all steps are done; not, where SIGTERM asked to stop, after which a checkpoint was written.
 
     Raises:
-        Divergence: the loss is no number; names the examples of the batch.
+        Divergence: a loss or a gradient is no number; names the examples of the batch.
         ConfigError: the settings ask for what this loop has not.
     """
-    _check(config, processes)
+    _check(config, engine, processes)
     folder.mkdir(parents=True, exist_ok=True)
-    spread = processes.wrap(objective, objective.layers)
+    trackers = Trackers(engine.report_to if processes.is_main else (), folder / "tracking", hooks.about)
+    stepper = _stepper(objective, config, engine, processes)
     trained = {name: p for name, p in objective.named_parameters() if p.requires_grad}
-    optimizers = create_optimizers(
-        [objective],
-        learning_rate=config.learning_rate,
-        muon_learning_rate=config.muon_learning_rate,
-        weight_decay=config.weight_decay,
-    )
-    peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
-    checkpoints = Checkpoints(folder / "checkpoints", engine.keep_checkpoints, export)
-    first = checkpoints.resume(trained, optimizers)
-    log = _Log(folder / "metrics.jsonl" if processes.is_main else None, first, config, report)
-    stream = shares(first)
+    checkpoints = Checkpoints(folder / "checkpoints", engine.save_total_limit, hooks.export)
+    first, saved = checkpoints.resume(trained)
+    if saved is not None:
+        stepper.resume(saved)
+    log = Log(folder / "metrics.jsonl" if processes.is_main else None, first, config, trackers, hooks.report)
+    stream, done = shares(first), first
     with _stopping() as is_asked_to_stop:
         for step in range(first, config.steps):
             share = log.waited(lambda: next(stream))
-            losses = _gradients(spread, objective, share, config, engine, step, processes)
-            if not all(map(_is_finite, losses.values())):
-                raise Divergence(
-                    f"The losses are {losses} at step {step}, with the examples {', '.join(share.keys[:8])}; expected "
-                    f"finite ones. Lower the learning rate, or look at them. {checkpoints.latest} holds the last state."
-                )
-            processes.average_gradients(spread, trained)
-            norm = nn.utils.clip_grad_norm_(trained.values(), config.clip_norm)
-            _step(optimizers, peaks, rate_at(step, config))
-            for parameter in trained.values():
-                parameter.grad = None
+            told = _gradients(stepper, objective, share, config, engine, step, processes)
+            if _is_finite(told):
+                told |= stepper.step(rate_at(step, config))
+            if not _is_finite(told) or told.get("loss_scale", 1) < 1:
+                raise _divergence(step, told, processes.gather(share.keys), checkpoints.latest)
             done = step + 1
             stops = processes.sum([float(is_asked_to_stop())])[0] > 0
-            log.tell(done, losses | {"gradient_norm": float(norm)}, is_last=stops)
+            log.tell(done, told, is_last=stops)
             if stops or done % config.save_every == 0 or done == config.steps:
-                if processes.is_main:
-                    checkpoints.save(done, trained, optimizers)
+                if (state := stepper.saved()) is not None:
+                    checkpoints.save(done, trained, state)
                 processes.wait()
+            if hooks.sample is not None and engine.sample_every and done % engine.sample_every == 0:
+                trackers.show(hooks.sample(done), done)
             if stops and done < config.steps:
-                return False
-    return True
+                break
+    trackers.finish()
+    return done >= config.steps
 
 
-def _check(config: FitConfig, processes: Processes) -> None:
+def _stepper(objective: Objective, config: FitConfig, engine: EngineConfig, processes: Processes) -> Stepper:
+    if engine.sharding == "zero2" and processes.world > 1:
+        from nextgpt.train.zero import Zero
+
+        return Zero(objective, config, processes)
+    return Whole(objective, objective.layers, config, processes)
+
+
+def _is_finite(told: Mapping[str, float]) -> bool:
+    return all(map(math.isfinite, told.values()))
+
+
+def _check(config: FitConfig, engine: EngineConfig, processes: Processes) -> None:
     if config.ema_decay is not None:
         raise ConfigError("fit.ema_decay is set; this loop keeps no average of weights. Leave it out.")
     if config.batch_size < processes.world:
@@ -129,10 +151,24 @@ def _check(config: FitConfig, processes: Processes) -> None:
             f"fit.batch_size is {config.batch_size}, for {processes.world} processes; expected at least one example "
             "for each. Raise it, or start fewer."
         )
+    if engine.sharding != "none" and config.batch_size % processes.world:
+        raise ConfigError(
+            f"fit.batch_size is {config.batch_size}, for {processes.world} processes with engine.sharding "
+            f"{engine.sharding}; expected shares of one size, as processes wait for each other in every layer. "
+            "Take a multiple of their number."
+        )
+
+
+def _divergence(step: int, told: Mapping[str, float], keys: Sequence[str], latest: Path | None) -> Divergence:
+    values = ", ".join(f"{name} {value:.4g}" for name, value in told.items())
+    return Divergence(
+        f"Step {step} has {values}, with the examples {', '.join(keys)}; expected finite numbers. Lower the learning "
+        f"rate, or look at these examples. {latest or 'No checkpoint'} holds the last state."
+    )
 
 
 def _gradients(
-    spread: nn.Module,
+    stepper: Stepper,
     objective: Objective,
     share: Share,
     config: FitConfig,
@@ -150,37 +186,25 @@ def _gradients(
     seen = [0.0] * len(names)
     for position, part in enumerate(parts):
         terms = objective.terms(part)
-        is_last = position == len(parts) - 1
-        with nullcontext() if is_last else processes.no_sync(spread):
-            with _autocast(config, processes):
-                losses = spread(part)
-            weighted = {name: value * (terms[name] / totals[name]) for name, value in losses.items()}
-            total = torch.stack([objective.weights[name] * value.float() for name, value in weighted.items()]).sum()
-            (total * processes.world + _nothing(objective)).backward()
+        shares = {name: count / totals[name] for name, count in terms.items() if count}
+
+        def total(losses: Losses, shares: Mapping[str, float] = shares) -> Tensor:
+            weights = {name: processes.world * objective.weights[name] * part for name, part in shares.items()}
+            values = [weights[name] * losses[name].float() for name in shares]
+            nothing = [losses[NOTHING]] if NOTHING in losses else []
+            return torch.stack([_nothing(objective), *nothing, *values]).sum()
+
+        losses = stepper.add_gradient(part, total, is_last=position == len(parts) - 1)
+        weighted = {name: losses[name] * part for name, part in shares.items()}
         seen = [a + b for a, b in zip(seen, gathered(weighted, names), strict=True)]
     means = dict(zip(names, processes.sum(seen), strict=True))
     present = {name: means[name] for name in names if totals[name]}
-    return {"loss": sum(objective.weights[name] * value for name, value in present.items()), **present}
+    return {"loss": float(sum(objective.weights[name] * value for name, value in present.items())), **present}
 
 
 def _nothing(objective: Objective) -> Tensor:
     """Zero, by way of everything trained: what a batch has no use for gets a gradient of zero in every process."""
     return torch.stack([0.0 * p.float().sum() for p in objective.parameters() if p.requires_grad]).sum()
-
-
-def _autocast(config: FitConfig, processes: Processes) -> torch.autocast | nullcontext:
-    return torch.autocast(processes.device.type, torch.bfloat16) if config.bf16 else nullcontext()
-
-
-def _step(optimizers: Sequence[torch.optim.Optimizer], peaks: Sequence[Sequence[float]], scale: float) -> None:
-    for optimizer, rates in zip(optimizers, peaks, strict=True):
-        for group, peak in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = peak * scale
-        optimizer.step()
-
-
-def _is_finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")
 
 
 @contextmanager
@@ -195,41 +219,3 @@ def _stopping() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(asked)
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-class _Log:
-    """Metrics as JSON lines and to whoever watches; measures the share of time that is spent on waiting for data."""
-
-    def __init__(
-        self, path: Path | None, first: int, config: FitConfig, report: Callable[[dict[str, float]], None] | None
-    ) -> None:
-        self.path, self.config, self.report = path, config, report
-        self.started, self.last, self.waiting_s = time.monotonic(), first, 0.0
-        if path is not None:
-            forget_metrics_after(first, path)
-
-    def waited(self, take: Callable[[], Share]) -> Share:
-        """What ``take`` gives; the time that it takes is remembered."""
-        started = time.monotonic()
-        share = take()
-        self.waiting_s += time.monotonic() - started
-        return share
-
-    def tell(self, done: int, values: Mapping[str, float], *, is_last: bool) -> None:
-        """Write a line every ``log_every`` steps and at the end; the main process alone has a path to write to."""
-        is_due = done % self.config.log_every == 0 or done == self.config.steps or is_last
-        if self.path is None or not is_due:
-            return
-        now = time.monotonic()
-        seconds = max(now - self.started, 1e-9)
-        line = {
-            **values,
-            "step": done,
-            "samples_per_s": (done - self.last) * self.config.batch_size / seconds,
-            "waiting_share": self.waiting_s / seconds,
-        }
-        self.started, self.last, self.waiting_s = now, done, 0.0
-        with self.path.open("a") as metrics:
-            metrics.write(json.dumps(line) + "\n")
-        if self.report is not None:
-            self.report(line)

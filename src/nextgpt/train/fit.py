@@ -19,7 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from nextgpt.errors import ModelError, NextGPTError
+from nextgpt.errors import ConfigError, ModelError, NextGPTError
 from nextgpt.train.optimizers import create_optimizers
 
 Batch = Any
@@ -46,7 +46,10 @@ class FitConfig(BaseModel):
     """Decay of the moving average of the weights that is kept as the result; none keeps the last weights."""
     bf16: bool = True
     """Matrix products in bfloat16 (autocast); weights and optimizers stay in float32."""
+    fp16: bool = False
+    """The same in float16, with a loss scale, for devices without bfloat16; in training on corpora only."""
     compile: bool = False
+    """Compile what is trained, which pays after some minutes."""
     seed: int = 0
     log_every: int = 20
     save_every: int = 500
@@ -77,7 +80,10 @@ def fit(
 
     Raises:
         Divergence: the loss became NaN or infinite; the message names the step whose batch did it.
+        ConfigError: the settings ask for what this loop has not.
     """
+    if config.fp16:
+        raise ConfigError("fit.fp16 is set; this loop scales no loss. Leave it out, and set bf16 or neither.")
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_flush_denormal(True)  # numbers that are all but zero slow a CPU down tenfold
     trained = {f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters() if p.requires_grad}
@@ -192,4 +198,6 @@ def forget_metrics_after(step: int, path: Path) -> None:
         return
     lines = path.read_text().splitlines(keepends=True)
     kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    path.write_text("".join(kept))
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text("".join(kept))
+    unfinished.replace(path)

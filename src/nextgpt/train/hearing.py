@@ -24,21 +24,27 @@ from nextgpt.model.llm.weaving import Prompt
 from nextgpt.model.nextgpt import NextGPT
 
 
-def hear(model: NextGPT, prompts: Sequence[Prompt], features: Sequence[Features]) -> Thoughts:
-    """The same as ``model(prompts, features)``, at less cost where the beginning depends on nothing trained."""
+def hear(
+    model: NextGPT, prompts: Sequence[Prompt], features: Sequence[Features], *, is_sharded: bool = False
+) -> Thoughts:
+    """The same as ``model(prompts, features)``, at less cost where the beginning depends on nothing trained.
+
+    Where the LLM's layers are sharded, every process goes through them as often as the others, forth and back, whatever
+    its prompts are: to gather a layer is to wait for all.
+    """
     modalities = [medium.modality for prompt in prompts for medium in prompt.media]
     soft = model.input_projection(features, modalities)  # (N, K, D)
     woven = model.llm.embed(prompts, soft)
     trained = [*model.input_projection.parameters(), *model.llm.transformer.parameters()]
     if any(parameter.requires_grad for parameter in trained):
         return model.llm(woven)
-    return _hear_in_two(model, woven, _first_signals(model, woven))
+    return _hear_in_two(model, woven, _first_signals(model, woven), least=int(is_sharded))
 
 
-def _hear_in_two(model: NextGPT, woven: Woven, cuts: Int[Tensor, " B"]) -> Thoughts:
-    """Hear ``woven``, with gradients from each row's cut on."""
+def _hear_in_two(model: NextGPT, woven: Woven, cuts: Int[Tensor, " B"], *, least: int) -> Thoughts:
+    """Hear ``woven``, with gradients from each row's cut on, over ``least`` positions or more."""
     lengths = woven.mask.sum(dim=1)
-    before, rest = int(cuts.max()), int((lengths - cuts).max())
+    before, rest = int(cuts.max()), max(int((lengths - cuts).max()), least)
     steps = torch.arange(before + rest, device=cuts.device)
     is_rest = steps >= before
     positions = torch.where(is_rest, steps - before + cuts[:, None], steps)  # (B, before + rest), in the woven row
@@ -49,7 +55,10 @@ def _hear_in_two(model: NextGPT, woven: Woven, cuts: Int[Tensor, " B"]) -> Thoug
     with torch.no_grad():
         hidden = model.llm.think(embeddings[:, :before].detach(), mask[:, :before], positions[:, :before], cache)
     if rest:
-        after = model.llm.think(embeddings[:, before:], mask, positions[:, before:], cache)
+        begun = embeddings[:, before:]
+        if least and not begun.requires_grad:
+            begun = begun.detach().requires_grad_()  # words alone: nothing is learned, yet the way back is gone
+        after = model.llm.think(begun, mask, positions[:, before:], cache)
         hidden = torch.cat([hidden, after], dim=1)
     woven_steps = torch.arange(woven.mask.shape[1], device=cuts.device)
     # Padding is read anywhere: nothing asks for it.

@@ -6,7 +6,7 @@ large as it may become. An alignment is prepared as it really is, so what is tol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,12 +107,26 @@ def _corpora(recipe: CorporaRecipe) -> Iterator[Share]:
 
 
 def _aligned(model: NextGPT, folder: Path, recipe: AlignmentRecipe | CorporaRecipe) -> Iterator[Share]:
-    from nextgpt.model.description import describe
     from nextgpt.train.alignment import prepare
     from nextgpt.train.stage import STAGES
 
-    frozen = [Share(row.name, 0, row.parameters) for row in describe(model.config, folder) if row.trainable == 0]
+    frozen = _frozen(model, folder)
     prepare(model, STAGES[recipe.stage], recipe.lora)
+    yield from _prepared(model, frozen)
+
+
+def shares_of(model: NextGPT, folder: Path) -> list[Share]:
+    """Count a model that is prepared for its stage; ``folder`` is that of the model it began with."""
+    return list(_prepared(model, _frozen(model, folder)))
+
+
+def _frozen(model: NextGPT, folder: Path) -> list[Share]:
+    from nextgpt.model.description import describe
+
+    return [Share(row.name, 0, row.parameters) for row in describe(model.config, folder) if row.trainable == 0]
+
+
+def _prepared(model: NextGPT, frozen: Sequence[Share]) -> Iterator[Share]:
     yield from (share for share in frozen if share.part == "encoder")
     yield Share.of("input_projection", model.input_projection)
     yield Share.of("llm, with LoRA" if model.config.llm.lora else "llm", model.llm.transformer)

@@ -56,6 +56,14 @@ class Processes:
         dist.all_reduce(tensor)
         return tensor.tolist()
 
+    def gather(self, values: Sequence[str]) -> list[str]:
+        """The values of all processes, in order of their ranks."""
+        if self.world == 1:
+            return list(values)
+        found: list[list[str]] = [[] for _ in range(self.world)]
+        dist.all_gather_object(found, list(values))
+        return [value for of_one in found for value in of_one]
+
     def wrap(self, module: nn.Module, layers: Sequence[nn.Module]) -> nn.Module:
         """Place a module here and spread it; ``layers`` are those whose frozen weights may be sharded."""
         module.to(self.device)

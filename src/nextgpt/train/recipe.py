@@ -18,6 +18,7 @@ from nextgpt.errors import ConfigError, unknown
 from nextgpt.model.encoding.config import EncoderConfig
 from nextgpt.train.fit import FitConfig
 from nextgpt.train.settings import EngineConfig, Mixing, SourceConfig
+from nextgpt.train.stage import Loss
 
 Report = Callable[[dict[str, float]], None]
 
@@ -116,7 +117,8 @@ class CorporaRecipe(BaseRecipe):
     """``batches``: one source a batch, as published; ``examples``: sources side by side."""
     max_tokens: int | None = None
     """Longer examples are left out, counted and listed; None: as long as the model hears."""
-    condition_weight: float = 1.0
+    losses: dict[Loss, float] | None = None
+    """Weights of the losses; None takes the stage's own. As published: ``{words: 1, l2: 1}``."""
     lora: LoraConfig = LoraConfig()
     """Of instruction tuning alone."""
     cache: Path | None = None

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 Direction = Literal["described", "drawn"]
 Mixing = Literal["examples", "batches"]
-Sharding = Literal["none", "fsdp2"]
+Sharding = Literal["none", "fsdp2", "zero2"]
+Tracker = Literal["tensorboard", "wandb", "trackio"]
 
 
 class SourceConfig(BaseModel):
@@ -31,7 +32,7 @@ class SourceConfig(BaseModel):
 
 
 class EngineConfig(BaseModel):
-    """How a run is carried out; none of it changes what is learned, up to rounding."""
+    """How a run is carried out and what it shows; none of it changes what is learned, up to rounding."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,5 +41,15 @@ class EngineConfig(BaseModel):
     micro_batch: int | None = None
     """Examples that go through the model at once; gradients of several are added up. None: a process's whole share."""
     sharding: Sharding = "none"
-    """``fsdp2`` shards the frozen LLM over the processes."""
-    keep_checkpoints: int = 2
+    """``fsdp2`` shards the frozen LLM over the processes; ``zero2`` gradients and optimizer, by DeepSpeed."""
+    checkpoints_activations: bool = False
+    """Compute the LLM's activations again for gradients in place of keeping them: less memory, about a third slower.
+    The decoding-side alignment keeps next to none anyway."""
+    save_total_limit: int = 2
+    """Checkpoints that are kept, the latest."""
+    report_to: tuple[Tracker, ...] = ()
+    """Where metrics go beside ``metrics.jsonl``."""
+    sample_every: int | None = None
+    """Let the model in training answer every so many steps; None: never."""
+    samples: int = 4
+    """Requests that it then answers, always the same, taken from the sources in turn."""

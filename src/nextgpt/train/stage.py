@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from nextgpt.errors import ConfigError
+
 Trained = Literal["input_projection", "output_projections", "signal_tokens", "lora"]
-Loss = Literal["words", "conditions"]
+Distance = Literal["squared", "l2", "cosine"]
+Loss = Literal["words", "squared", "l2", "cosine", "denoising"]
+DISTANCES: tuple[Distance, ...] = ("squared", "l2", "cosine")
+"""Losses between conditions and their captions' embeddings; see :mod:`nextgpt.train.distances`."""
 
 
 @dataclass(frozen=True)
@@ -15,18 +21,42 @@ class Stage:
 
     name: str
     trains: frozenset[Trained]
-    losses: frozenset[Loss]
-    """``words``: cross-entropy of what the assistant says. ``conditions``: distance to the caption's embedding."""
+    losses: Mapping[Loss, float]
+    """Each with its weight. ``words``: cross-entropy of what the assistant says. A distance: of conditions to their
+    captions' embeddings. ``denoising``: what the frozen diffusion model makes of a noisy medium under a condition."""
+
+    @property
+    def distances(self) -> tuple[Distance, ...]:
+        """The distances among its losses."""
+        return tuple(name for name in DISTANCES if name in self.losses)
 
 
-ENCODING_ALIGNMENT = Stage("encoding-alignment", frozenset({"input_projection"}), frozenset({"words"}))
+ENCODING_ALIGNMENT = Stage("encoding-alignment", frozenset({"input_projection"}), {"words": 1.0})
 DECODING_ALIGNMENT = Stage(
-    "decoding-alignment", frozenset({"output_projections", "signal_tokens"}), frozenset({"words", "conditions"})
+    "decoding-alignment", frozenset({"output_projections", "signal_tokens"}), {"words": 1.0, "squared": 1.0}
 )
 INSTRUCTION_TUNING = Stage(
     "instruction-tuning",
     frozenset({"lora", "input_projection", "output_projections", "signal_tokens"}),
-    frozenset({"words", "conditions"}),
+    {"words": 1.0, "squared": 1.0},
 )
 
 STAGES = {stage.name: stage for stage in (ENCODING_ALIGNMENT, DECODING_ALIGNMENT, INSTRUCTION_TUNING)}
+
+
+def stage_of(name: str, losses: Mapping[Loss, float] | None = None) -> Stage:
+    """A stage by its name, with other losses where some are given.
+
+    Raises:
+        ConfigError: nothing that the stage trains has a part in a loss.
+    """
+    stage = STAGES[name]
+    if losses is None:
+        return stage
+    vain = [] if "output_projections" in stage.trains else [loss for loss in losses if loss != "words"]
+    if vain or not losses:
+        raise ConfigError(
+            f"losses names {', '.join(vain) or 'none'}; expected {'words alone' if vain else 'at least one'}, as "
+            f"{name} trains {', '.join(sorted(stage.trains))}. Correct it, or leave it out."
+        )
+    return replace(stage, losses=dict(losses))

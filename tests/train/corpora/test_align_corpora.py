@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from math import nan
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,19 @@ from nextgpt.model.llm.weaving import Prompt
 from nextgpt.model.tensors import read_tensors
 from nextgpt.model.weights import WEIGHTS_FILE
 from nextgpt.testing import picture
-from nextgpt.train.align_corpora import align_on_corpora, begin, conditioners_of, lay_out, sources_of
+from nextgpt.train.align_corpora import (
+    align_on_corpora,
+    begin,
+    conditioners_of,
+    frozen_of,
+    lay_out,
+    sources_of,
+)
 from nextgpt.train.alignment import alignment_loss, prepare
 from nextgpt.train.corpora import Batch, Sampler
 from nextgpt.train.fit import Divergence
 from nextgpt.train.hearing import hear
-from nextgpt.train.objective import AlignmentObjective, ready
+from nextgpt.train.objective import AlignmentObjective, Frozen, ready
 from nextgpt.train.outline import outline
 from nextgpt.train.recipe import CorporaRecipe
 from nextgpt.train.stage import STAGES
@@ -145,7 +153,7 @@ def test_losses_are_those_of_the_alignment(stage: str, recipe: Make) -> None:
     prepare(model, STAGES[stage], settings.lora)
     drawn = sampler(settings, batch_size=12, lay_out=partial(lay_out, model, None)).share(0)
     conditioners = conditioners_of(settings, model)
-    (batch,) = ready(iter([drawn]), model.encoder.encode, conditioners, has_targets=True)
+    (batch,) = ready(iter([drawn]), Frozen(model.encoder.encode, conditioners))
     found = AlignmentObjective(model, STAGES[stage])(batch)
     features = [f for item in batch.items for f in item.known.features]
 
@@ -160,6 +168,28 @@ def test_losses_are_those_of_the_alignment(stage: str, recipe: Make) -> None:
         torch.testing.assert_close(value, expected[name])
 
 
+@pytest.mark.parametrize("losses_", [{"words": 1, "l2": 1}, {"cosine": 2}, {"words": 1, "squared": 1, "denoising": 1}])
+def test_losses_of_a_recipe_are_told_apart_and_fall(losses_: dict, recipe: Make) -> None:
+    settings = recipe("decoding-alignment", losses=losses_, fit={"steps": 16, "batch_size": 8, "save_every": 16})
+    align_on_corpora(settings)
+    lines = [json.loads(line) for line in (settings.work / "metrics.jsonl").read_text().splitlines()]
+    told = {name.partition(".")[0] for line in lines for name in line}
+    assert told & {"words", "l2", "squared", "cosine", "denoising"} == set(losses_)
+    for line in lines:
+        parts = {name: value for name, value in line.items() if name.partition(".")[0] in losses_}
+        assert line["loss"] == pytest.approx(sum(losses_[n.partition(".")[0]] * v for n, v in parts.items()), rel=1e-5)
+    assert sum(line["loss"] for line in lines[-4:]) < 0.9 * sum(line["loss"] for line in lines[:4])
+
+
+def test_media_that_are_made_but_not_there_have_no_part_in_denoising(recipe: Make, tmp_path: Path) -> None:
+    rows = [{"image_name": "gone.jpg", "caption": "gone"}]
+    (tmp_path / "cc3m.json").write_text(json.dumps(rows))
+    settings = recipe("decoding-alignment", losses={"words": 1, "denoising": 1}, fit={"steps": 1},
+                      sources={"gone": {"path": tmp_path / "cc3m.json"}})  # fmt: skip
+    align_on_corpora(settings)
+    assert json.loads((settings.work / "metrics.jsonl").read_text()).keys() & {"denoising.image", "words"} == {"words"}
+
+
 def test_text_before_the_first_signal_token_needs_no_gradient_and_the_gradients_are_the_same(recipe: Make) -> None:
     settings = recipe("decoding-alignment")
     gradients = []
@@ -168,7 +198,7 @@ def test_text_before_the_first_signal_token_needs_no_gradient_and_the_gradients_
         prepare(model, STAGES["decoding-alignment"], settings.lora)
         objective = AlignmentObjective(model, STAGES["decoding-alignment"])
         drawn = sampler(settings, batch_size=6, lay_out=partial(lay_out, model, None)).share(1)
-        (batch,) = ready(iter([drawn]), model.encoder.encode, conditioners_of(settings, model), has_targets=True)
+        (batch,) = ready(iter([drawn]), frozen_of(settings, model))
         if is_plain:
             model.input_projection.requires_grad_(True)  # as if something before were trained
         sum(objective(batch).values()).backward()
@@ -214,6 +244,21 @@ def test_dialogues_in_words_alone_leave_the_decoding_side_nothing_but_the_choice
     assert not thoughts.hidden.requires_grad and thoughts.logits.requires_grad
 
 
+def test_layers_that_are_sharded_are_gone_through_as_often_whatever_is_said(recipe: Make) -> None:
+    model = begin(recipe("decoding-alignment"))
+    prepare(model, STAGES["decoding-alignment"], recipe("decoding-alignment").lora)
+    passes: list[bool] = []
+    layer = model.llm.transformer.model.layers[0]
+    layer.register_forward_hook(lambda module, given, out: passes.append(given[0].requires_grad))
+    words = model.llm.weave(Conversation().say("Hello").say("Hi.", role="assistant"), is_answering=False)
+    made = model.llm.weave(Conversation().say("red").say(["Here", picture()], role="assistant"), is_answering=False)
+    for prompt in (words, made):
+        thoughts = hear(model, [prompt], [], is_sharded=True)
+        mask = thoughts.woven.mask
+        torch.testing.assert_close(thoughts.hidden[mask], model([prompt], []).hidden[mask], rtol=1e-4, atol=1e-5)
+    assert passes == [False, True, False, False, True, True]
+
+
 def test_words_are_counted_as_the_loss_counts_them(recipe: Make) -> None:
     settings = recipe("instruction-tuning")
     model = begin(settings)
@@ -257,11 +302,32 @@ def test_sources_that_are_broken_throughout_say_so(recipe: Make, tmp_path: Path)
         align_on_corpora(settings)
 
 
-def test_a_loss_that_is_no_number_stops_with_the_examples_named(recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_no_number_stops_with_the_whole_batch_named(
+    recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = recipe("encoding-alignment")
-    broken = torch.tensor(float("nan"))
-    monkeypatch.setattr(AlignmentObjective, "forward", lambda self, share: {"words": broken})
-    with pytest.raises(Divergence, match="at step 0, with the examples"):
+    plain = AlignmentObjective.forward
+    monkeypatch.setattr(AlignmentObjective, "forward", lambda self, share: {"words": plain(self, share)["words"] * nan})
+    with pytest.raises(Divergence, match="Step 0 has loss nan") as caught:
+        align_on_corpora(settings)
+    assert all(key in str(caught.value) for key in sampler(settings).share(0).keys)
+    assert not (settings.work / "checkpoints").exists() and not settings.model.exists()
+
+
+def test_a_gradient_that_is_no_number_changes_no_weight(recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A square root of zero has a finite value and an infinite slope."""
+    settings = recipe("encoding-alignment", fit={"save_every": 1})
+    plain = AlignmentObjective.forward
+
+    def steep(self: AlignmentObjective, share: Batch) -> dict[str, torch.Tensor]:
+        words = plain(self, share)["words"]
+        return {"words": words + (words - words.detach()).sqrt() if len(calls) > 2 else words}
+
+    calls: list[int] = []
+    drawn = Sampler.share
+    monkeypatch.setattr(Sampler, "share", lambda self, *where: (calls.append(1), drawn(self, *where))[1])
+    monkeypatch.setattr(AlignmentObjective, "forward", steep)
+    with pytest.raises(Divergence, match=r"Step 2 has .*step-00000002 holds the last state"):
         align_on_corpora(settings)
 
 

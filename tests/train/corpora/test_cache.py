@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.model.encoding import ImageBind
+from nextgpt.model.synthesis.latent_diffusion import LatentDiffusion
 from nextgpt.model.synthesis.text_encoding import TextConditioner
 from nextgpt.train import cache as caching
 from nextgpt.train.align_corpora import align_on_corpora
-from nextgpt.train.cache import build_cache
+from nextgpt.train.cache import build_cache, build_cache_by
 from nextgpt.train.recipe import CorporaRecipe
 
 Make = Callable[..., CorporaRecipe]
@@ -34,6 +36,20 @@ def test_cached_losses_are_the_uncached_and_no_frozen_part_is_asked(
     cached = recipe(stage, name="cached", cache=tmp_path / "cache")
     build_cache(cached)
     monkeypatch.setattr(ImageBind, "encode", refuse)
+    monkeypatch.setattr(TextConditioner, "encode", refuse)
+    align_on_corpora(cached)
+    assert losses(cached) == pytest.approx(losses(plain), rel=1e-4)
+
+
+def test_latents_are_cached_where_the_denoising_loss_needs_them(
+    recipe: Make, losses: Losses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"words": 1, "l2": 1, "denoising": 1}
+    plain = recipe("decoding-alignment", name="plain", losses=told)
+    align_on_corpora(plain)
+    cached = recipe("decoding-alignment", name="cached", losses=told, cache=tmp_path / "cache")
+    build_cache(cached)
+    monkeypatch.setattr(LatentDiffusion, "encode", refuse)
     monkeypatch.setattr(TextConditioner, "encode", refuse)
     align_on_corpora(cached)
     assert losses(cached) == pytest.approx(losses(plain), rel=1e-4)
@@ -75,6 +91,30 @@ def test_processes_share_the_shards(recipe: Make, tmp_path: Path, monkeypatch: p
         names.append({path.name for path in settings.cache.glob("*.safetensors")})
     assert 0 < len(names[0]) < len(names[1])
     align_on_corpora(settings)
+
+
+def test_processes_fill_a_cache_side_by_side(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caching, "SHARD", 2)
+    settings = recipe("decoding-alignment", cache=tmp_path / "cache")
+    build_cache_by(3, settings, tell=lambda *_: None, start_method="fork")
+    assert not list(settings.cache.glob("*.unfinished"))
+    align_on_corpora(settings)
+
+
+def test_a_process_that_fails_is_told(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caching, "SHARD", 2)
+    settings = recipe("encoding-alignment", cache=tmp_path / "cache")
+    plain = caching._save
+
+    def fail_elsewhere(path: Path, *rest: object) -> None:
+        if os.getpid() != here:
+            raise OSError("no space left")
+        plain(path, *rest)
+
+    here = os.getpid()
+    monkeypatch.setattr(caching, "_save", fail_elsewhere)
+    with pytest.raises(ModelError, match="these failed: 1 with 1"):
+        build_cache_by(2, settings, tell=lambda *_: None, start_method="fork")
 
 
 def test_a_cache_of_other_words_or_another_stage_is_refused(recipe: Make, corpora: Path, tmp_path: Path) -> None:

@@ -67,11 +67,24 @@ class LatentDiffusion:
         latents = schedule.first_latents(noise, None if source is None else self.encode(source))
         negative = None if guidance == 1 else self._negative_condition().to(device)
         return denoise(
-            guided(self._predict, conditions.float().to(device), negative, guidance),
+            guided(self.predict, conditions.float().to(device), negative, guidance),
             latents,
             schedule,
             generators,
         )
+
+    def predict(self, latents: Tensor, timestep: Tensor, conditions: Tensor) -> Tensor:
+        """Call the denoiser in its own precision; the latents stay in float32, where small steps add up.
+
+        Args:
+            timestep: One for all media (), or one for each (B,).
+        """
+        denoiser: nn.Module = self.parts.denoiser
+        dtype = self.parts.dtype
+        given = (latents.to(dtype), timestep, conditions.to(dtype))
+        if self.kind.constant is not None:
+            given = (*given, self._constant.to(dtype))
+        return self.kind.predict(denoiser, *given).float()
 
     @torch.inference_mode()
     def decode(self, latents: Latents) -> list[Medium]:
@@ -98,15 +111,6 @@ class LatentDiffusion:
         autoencoder = self.parts.autoencoder
         shape = autoencoder.picture_shape(self.latent_shape)
         return autoencoder.encode(self._codec.to_pixels(media, shape).to(self.parts.device))
-
-    def _predict(self, latents: Tensor, timestep: Tensor, conditions: Tensor) -> Tensor:
-        """Call the denoiser in its own precision; the latents stay in float32, where small steps add up."""
-        denoiser: nn.Module = self.parts.denoiser
-        dtype = self.parts.dtype
-        given = (latents.to(dtype), timestep, conditions.to(dtype))
-        if self.kind.constant is not None:
-            given = (*given, self._constant.to(dtype))
-        return self.kind.predict(denoiser, *given).float()
 
     @cached_property
     def _constant(self) -> Tensor:

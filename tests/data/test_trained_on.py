@@ -1,0 +1,39 @@
+"""Every format reaches a training: what can be read is learned, what cannot is listed."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nextgpt.testing import write_tiny_model
+from nextgpt.train.align_corpora import align_on_corpora
+from nextgpt.train.recipe import CorporaRecipe
+
+
+@pytest.fixture(scope="module")
+def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def test_a_corpus_with_a_corrupt_item_is_trained_on(initial: Path, written: Any, tmp_path: Path) -> None:
+    recipe = CorporaRecipe.model_validate({
+        "kind": "corpora",
+        "stage": "instruction-tuning",
+        "initial": str(initial),
+        "model": tmp_path / "model",
+        "work": tmp_path / "work",
+        "fit": {"steps": 2, "batch_size": 8, "bf16": False, "log_every": 1, "warmup_steps": 0},
+        "sources": {"corpus": {"path": written.path}},
+        "lora": {"rank": 2, "targets": ["q_proj"]},
+        "engine": {"workers": 0},
+    })  # fmt: skip
+    assert align_on_corpora(recipe)
+    lines = [json.loads(line) for line in (recipe.work / "metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == 2
+    assert all(math.isfinite(line["loss"]) and line["gradient_norm"] > 0 for line in lines)
+    broken = [json.loads(line) for line in (recipe.work / "broken-0.jsonl").read_text().splitlines()]
+    assert broken and all(row["key"] and row["reason"] for row in broken)
