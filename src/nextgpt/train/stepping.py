@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from nextgpt.errors import ModelError
 from nextgpt.train.checkpoints import Saved
 from nextgpt.train.fit import FitConfig
 from nextgpt.train.optimizers import create_optimizers
@@ -91,7 +92,12 @@ class Whole:
         return Saved(states, self.precision.state()) if self.processes.is_main else None
 
     def resume(self, saved: Saved) -> None:
-        """See :meth:`Stepper.resume`."""
+        """See :meth:`Stepper.resume`. Raises :class:`ModelError` for the state of another number of optimizers."""
+        if len(saved.optimizers) != len(self.optimizers):
+            raise ModelError(
+                f"The checkpoint holds {len(saved.optimizers)} optimizers, or slices of one; expected "
+                f"{len(self.optimizers)}, as this recipe has. Choose another work folder, or delete it."
+            )
         for optimizer, state in zip(self.optimizers, saved.optimizers, strict=True):
             optimizer.load_state_dict(state)
         self.precision.restore(saved.more)

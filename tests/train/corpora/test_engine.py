@@ -338,6 +338,12 @@ def test_a_checkpoint_of_another_recipe_is_refused(recipe: Make) -> None:
         align_on_corpora(recipe("decoding-alignment"))
 
 
+def test_a_checkpoint_of_another_number_of_optimizers_is_refused(recipe: Make) -> None:
+    align_on_corpora(recipe("decoding-alignment"))
+    with pytest.raises(ModelError, match="holds 1 optimizers, or slices of one; expected 2"):
+        align_on_corpora(recipe("decoding-alignment", fit={"muon_learning_rate": 0.01, "steps": 6}))
+
+
 def test_another_number_of_processes_than_promised_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class Silent:
         """Two copies that don't know of one another, as some settings of accelerate give."""
