@@ -27,7 +27,7 @@ class DenoiserKind:
     """What must be known about one kind of denoiser."""
 
     predict: Callable[..., Tensor]
-    """Denoiser, latents (B, F, Z, h, w), timestep () and conditions (B, Q, C) to a prediction like the latents."""
+    """Denoiser, latents (B, F, Z, h, w), timestep () or (B,) and conditions (B, Q, C) to a prediction like the latents."""
     latent_shape: Callable[[Mapping[str, Any]], LatentShape]
     """The denoiser's config to its own latent shape."""
     condition_shape: Callable[[Mapping[str, Any]], tuple[int, int]]
@@ -94,9 +94,9 @@ def _predict_ace_step(
     beside = torch.cat([quiet, torch.ones_like(quiet)], dim=-1)  # all of it is to be made anew
     captions = tokens_of(conditions)
     step = len(sounds) if len({len(caption) for caption in captions}) == 1 else 1
+    whole = timestep.to(sounds.dtype).expand(len(sounds))
     made = []
-    for some, said in zip(sounds.split(step), _batches(captions, step), strict=True):
-        time = timestep.to(some.dtype).expand(len(some))
+    for some, time, said in zip(sounds.split(step), whole.split(step), _batches(captions, step), strict=True):
         made.append(
             denoiser(
                 hidden_states=some,
