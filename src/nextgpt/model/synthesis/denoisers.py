@@ -27,7 +27,7 @@ class DenoiserKind:
     """What must be known about one kind of denoiser."""
 
     predict: Callable[..., Tensor]
-    """Denoiser, latents (B, F, Z, h, w), timestep () or (B,) and conditions (B, Q, C) to a prediction like the latents."""
+    """Denoiser, latents (B, F, Z, h, w), timestep () or (B,), conditions (B, Q, C) to a prediction like the latents."""
     latent_shape: Callable[[Mapping[str, Any]], LatentShape]
     """The denoiser's config to its own latent shape."""
     condition_shape: Callable[[Mapping[str, Any]], tuple[int, int]]
