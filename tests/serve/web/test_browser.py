@@ -413,6 +413,18 @@ def test_a_deleted_conversation_is_gone(page: Any, chat: str, say: Any) -> None:
     assert page.request.get(f"{chat}/chat/rooms/{room}/export").status == 404
 
 
+def test_a_conversation_that_the_server_forgot_is_told_and_the_words_are_kept(page: Any, chat: str, say: Any) -> None:
+    say(page, "hello")
+    room = page.evaluate("JSON.parse(localStorage.nextgpt).open")
+    assert page.request.delete(f"{chat}/chat/rooms/{room}").status == 204
+    say(page, "are you there?")
+    page.wait_for_selector(".toast >> text=not kept any more")
+    assert page.input_value("#message") == "are you there?"
+    page.press("#message", "Enter")
+    page.wait_for_selector(".turn.assistant .words")
+    assert answer(ready(page)).startswith("Turn 1")
+
+
 def test_markup_of_a_person_or_the_model_is_words(page: Any, say: Any) -> None:
     page.on("dialog", lambda dialog: pytest.fail("a script of the message ran"))
     say(page, "<img src=x onerror=alert(1)> <b>bold</b>")

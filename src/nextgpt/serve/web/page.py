@@ -16,6 +16,7 @@ from typing import Any
 import gradio as gr
 
 from nextgpt.errors import NextGPTError
+from nextgpt.message import Conversation
 from nextgpt.serve.engine.base import Busy, EngineFailure
 from nextgpt.serve.web.acts import Act, read_act
 from nextgpt.serve.web.live import Live
@@ -92,10 +93,16 @@ async def answering(talk: Talk, rooms: Rooms, sent: Any) -> AsyncIterator[View]:
     """What the page shows while an act is answered; the last view stays."""
     try:
         act = read_act(sent)
-        room = rooms.enter(act.room)
+    except EXPECTED as error:
+        yield room_view(rooms.enter(None), error=str(error))
+        return
+    room = rooms.find(act.room)
+    if room is None:
+        yield room_view(rooms.enter(None), error=strings_for(act.language).expired) | {"moved": act.room}
+        return
+    try:
         conversation = talk.begin(room, act)
     except EXPECTED as error:
-        room = rooms.enter((sent or {}).get("room") if isinstance(sent, dict) else None)
         yield room_view(room, error=str(error))
         return
     if not len(conversation):
@@ -105,7 +112,7 @@ async def answering(talk: Talk, rooms: Rooms, sent: Any) -> AsyncIterator[View]:
         yield view
 
 
-async def _made(talk: Talk, room: Room, conversation: Any, act: Act) -> AsyncIterator[View]:
+async def _made(talk: Talk, room: Room, conversation: Conversation, act: Act) -> AsyncIterator[View]:
     words, live, error = strings_for(act.language), Live(), None
     before = turns_view(conversation)
     yield {"room": room.id, "turns": before, "making": [], "busy": True}

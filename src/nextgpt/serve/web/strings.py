@@ -100,6 +100,7 @@ class Strings:
     no_device: str
     too_large: str
     offline: str
+    expired: str
 
 
 ENGLISH = Strings(
@@ -177,6 +178,7 @@ ENGLISH = Strings(
     failed="The server failed at this answer; expected nothing of the kind. Try again.",
     no_device="The browser gave no {device}; expected permission to use it. Allow it, or attach a file.",
     too_large="{name} is larger than {most} MiB; expected less. Shrink it.",
+    expired="This conversation is not kept any more; a new one has begun. Send your message again.",
     offline="The server cannot be reached. Check that it runs, and reload the page.",
 )
 

@@ -2,7 +2,8 @@
 //
 //   act of a person --trigger--> server --value--> draw
 //
-// A view is {room, turns, making, busy, error, note, seed}; see view.py and page.py.
+// A view is {room, turns, making, busy, error, note, seed}, with `ask` where a conversation was opened and `moved` where
+// another one took its place; see view.py and page.py.
 
 import { Composer, dropping } from './composer.js';
 import { button, h, icon, sheet } from './dom.js';
@@ -108,13 +109,19 @@ class Page {
   hear(view) {
     if (!view) return;
     const isAsked = view.ask === this.ask;
-    if (!isAsked && view.room !== this.view.room) return;
+    const isMoved = view.moved !== undefined && view.moved === this.view.room;
+    if (!isAsked && !isMoved && view.room !== this.view.room) return;
     const wasAtEnd = this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < 120;
     const goesToEnd = isAsked || wasAtEnd || this.hasSent;
     this.hasSent = false;
     this.heardAt = Date.now();
     this.view = view;
     if (isAsked) this.arrive(view);
+    if (isMoved) {
+      memory.forget(view.moved);
+      memory.open = view.room;
+      this.composer.restore(this.sentWords);
+    }
     this.draw();
     if (goesToEnd) this.scroll.scrollTop = this.scroll.scrollHeight;
   }
@@ -148,6 +155,7 @@ class Page {
     this.toast.textContent = '';
     this.view = { ...this.view, busy: true };
     this.hasSent = true;
+    this.sentWords = what.do === 'say' ? what.text : '';
     this.heardAt = Date.now();
     this.listen();
     this.composer.setBusy(true);
@@ -169,6 +177,7 @@ class Page {
         if (!found) {
           this.view = { ...this.view, busy: false };
           this.composer.setBusy(false);
+          this.composer.restore(this.sentWords);
           this.element.dataset.state = 'ready';
           this.fail(this.words.offline);
           return;

@@ -119,6 +119,12 @@ export class Composer {
     this.fit();
   }
 
+  /** Put words back that did not arrive. */
+  restore(text) {
+    this.field.value ||= text;
+    this.fit();
+  }
+
   /** Send files ahead of the message; each is read by the server at once, so that what cannot be read is told at once. */
   async add(files) {
     const { words, limits } = this;
