@@ -26,14 +26,14 @@ def test_a_corpus_with_a_corrupt_item_is_trained_on(initial: Path, written: Any,
         "initial": str(initial),
         "model": tmp_path / "model",
         "work": tmp_path / "work",
-        "fit": {"steps": 2, "batch_size": 8, "bf16": False, "log_every": 1, "warmup_steps": 0},
-        "sources": {"corpus": {"path": written.path}},
+        "fit": {"steps": 6, "batch_size": 4, "bf16": False, "log_every": 1, "warmup_steps": 0},
+        "sources": {"corpus": {"path": written.path, "direction": "described" if written.is_pairs else None}},
         "lora": {"rank": 2, "targets": ["q_proj"]},
         "engine": {"workers": 0},
     })  # fmt: skip
     assert align_on_corpora(recipe)
     lines = [json.loads(line) for line in (recipe.work / "metrics.jsonl").read_text().splitlines()]
-    assert len(lines) == 2
+    assert len(lines) == 6
     assert all(math.isfinite(line["loss"]) and line["gradient_norm"] > 0 for line in lines)
     broken = [json.loads(line) for line in (recipe.work / "broken-0.jsonl").read_text().splitlines()]
     assert broken and all(row["key"] and row["reason"] for row in broken)
