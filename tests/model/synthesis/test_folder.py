@@ -183,3 +183,31 @@ def test_a_part_that_was_read_and_written_again_does_not_say_where_it_was_read(f
     write_folder(tmp_path, {"vae": part})
     assert "_name_or_path" not in json.loads((tmp_path / "vae" / "config.json").read_text())
     assert AutoencoderKL.load_config(tmp_path / "vae")["in_channels"] == 3
+
+
+def test_two_denoisers_are_refused(families: Families, tmp_path: Path):
+    folder = families.copy("wan", tmp_path)
+    index = json.loads((folder / "model_index.json").read_text())
+    index["transformer_2"] = index["transformer"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match=r"names two denoisers, transformer and transformer_2"):
+        load_synthesizer(folder, "video")
+
+
+def test_a_schedule_that_depends_on_the_pictures_size_is_refused(families: Families, tmp_path: Path):
+    folder = families.copy("z-image", tmp_path)
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"use_dynamic_shifting": True}))
+    with pytest.raises(ModelError, match="use_dynamic_shifting"):
+        use(folder)
+
+
+def test_a_constant_that_the_weights_lack_is_named(families: Families, tmp_path: Path):
+    folder = families.copy("ace-step", tmp_path)
+    path = folder / "condition_encoder" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(path)
+    tensors.pop("silence_latent")
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match="condition_encoder have no silence_latent"):
+        last = families.load(folder, "ace-step")
+        last_latents(last, conditions_of(last, 1), seeds=[1])

@@ -58,7 +58,7 @@ def denoiser_name(folder: Path, index: Index) -> str:
         if f"{name}_2" in index:
             raise ModelError(
                 f"{folder / INDEX_FILE} names two denoisers, {name} and {name}_2, as Wan 2.2 14B does; expected one. "
-                "Take a model of one denoiser, such as Wan 2.1 or Wan 2.2 5B."
+                "Take a model of one denoiser, such as Wan 2.1."
             )
         if name in index:
             return name

@@ -191,7 +191,7 @@ DENOISERS: dict[str, DenoiserKind] = {
         settings=SynthesisSettings(steps=8, guidance=1.0, flow_shift=3.0, wave_rate_hz=48_000),
         constant=("condition_encoder", "silence_latent"),
     ),
-    # Wan 2.1, and Wan 2.2 5B; 81 frames of 832 x 480 pixels, 8 pixels a cell
+    # Wan 2.1; 81 frames of 832 x 480 pixels, 8 pixels a cell
     "WanTransformer3DModel": DenoiserKind(
         predict=_predict_wan,
         latent_shape=lambda config: (21, config["in_channels"], 60, 104),
