@@ -76,7 +76,7 @@ def test_a_signal_token_is_spoken_as_a_whole_run(llm, modality):
     prompt = llm.weave(Conversation().say("Draw"))
     heard = llm(llm.embed([prompt], torch.zeros(0, 2, llm.width))).hidden[0, -1]
     llm.signals.output[run[0] - llm.vocabulary_size] = 100 * torch.sign(heard)
-    request = Request(prompt, Sampling(max_tokens=4), modalities=("text", modality))
+    request = Request(prompt, Sampling(max_tokens=len(run)), modalities=("text", modality))
     spoken = [event for _, event in generate(llm, [request], torch.zeros(0, 2, llm.width))]
     media = [event for event in spoken if isinstance(event, MediumSegment)]
     assert media and media[0].modality == modality
