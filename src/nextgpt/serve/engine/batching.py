@@ -1,4 +1,4 @@
-"""The engine of one machine: one thread for the language model, one for the synthesizers, batches in both.
+"""The engine of one machine: one thread for the language model, one for each synthesizer, batches in all.
 
 While the synthesizers make media of earlier answers, the language model goes on with later ones.
 """
@@ -45,9 +45,12 @@ class BatchingEngine:
         self.observe = observe
         self._model = model
         model.llm.prefixes = PrefixCache(max_bytes=settings.cache_bytes, max_entries=settings.cache_entries)
-        self._making = Making(
-            model.synthesizer, max_media=settings.max_media, finish=self._finish, observe=self._observe
-        )
+        self._makings = {
+            modality: Making(
+                model.synthesizer, max_media=settings.max_media, finish=self._finish, observe=self._observe
+            )
+            for modality in model.config.synthesizers
+        }
         self._speaking = Speaking(
             model, max_running=settings.max_running, hand_over=self._hand_over, observe=self._observe
         )
@@ -76,7 +79,10 @@ class BatchingEngine:
             return
         self._threads = [
             threading.Thread(target=target, name=f"nextgpt-{name}", daemon=True)
-            for name, target in (("speaking", self._load_and_speak), ("making", self._making.run))
+            for name, target in (
+                ("speaking", self._load_and_speak),
+                *((modality, making.run) for modality, making in self._makings.items()),
+            )
         ]
         for thread in self._threads:
             thread.start()
@@ -96,7 +102,8 @@ class BatchingEngine:
         """Finish what is running within ``wait_s`` seconds, call off the rest, and stop."""
         self._places.close(wait_s=wait_s)
         self._speaking.stop()
-        self._making.stop()
+        for making in self._makings.values():
+            making.stop()
         for thread in self._threads:
             thread.join(timeout=10)
 
@@ -113,10 +120,10 @@ class BatchingEngine:
         self._speaking.run()
 
     def _hand_over(self, work: Work, orders: list[Order]) -> None:
-        if orders:
-            self._making.put(work, orders)
-        else:
+        if not orders:
             self._finish(work)
+        for modality in dict.fromkeys(order.modality for order in orders):
+            self._makings[modality].put(work, [order for order in orders if order.modality == modality])
 
     def _finish(self, work: Work) -> None:
         self._model.remember_edits(work.teller)

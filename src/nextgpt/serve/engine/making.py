@@ -1,4 +1,4 @@
-"""The thread of the synthesizers: media of one kind are made side by side, kinds take turns step by step."""
+"""The thread of a synthesizer: media of one kind are made side by side, kinds take turns step by step."""
 
 from __future__ import annotations
 
@@ -154,8 +154,7 @@ class Making:
         member = group.members[place]
         if member.work.ticket.is_cancelled:
             return
-        member.work.show(place, event)
         if not isinstance(event, Progress):
             member.work.took(member.order.modality, time.perf_counter() - group.begun)
-            if member.work.is_complete:
-                self._finish(member.work)
+        if member.work.show(place, event):
+            self._finish(member.work)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -34,6 +36,8 @@ class Work:
     _wanted: int = 0
     _begun: float = field(default_factory=time.perf_counter)
     _has_spoken: bool = False
+    _showing: AbstractContextManager[bool] = field(default_factory=threading.Lock, repr=False)
+    """Media of several modalities may be shown by as many threads."""
 
     def hear(self, spoken: Spoken) -> None:
         """Take what the language model says, and pass it on."""
@@ -55,17 +59,17 @@ class Work:
             for order in orders
         ]
 
-    def show(self, place: Place, event: Progress | Medium) -> None:
-        """Take a step of a medium or the medium itself, and pass on what may be told by now."""
-        if not isinstance(event, Progress):
-            self.made[place] = event
-        for told in self.teller.show(place[1], event):
-            self.ticket.tell(told)
+    def show(self, place: Place, event: Progress | Medium) -> bool:
+        """Take a step of a medium or the medium itself, and pass on what may be told by now.
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether everything that was to be made is made."""
-        return len(self.made) == self._wanted
+        Tells, once, that this was the last of all that was to be made.
+        """
+        with self._showing:
+            if not isinstance(event, Progress):
+                self.made[place] = event
+            for told in self.teller.show(place[1], event):
+                self.ticket.tell(told)
+            return not isinstance(event, Progress) and len(self.made) == self._wanted
 
     def took(self, stage: str, seconds: float) -> None:
         """Add to the time of a stage."""
