@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, Protocol, runtime_checkable
 
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
@@ -14,8 +14,14 @@ from nextgpt.serve.engine.base import EngineFailure
 
 logger = logging.getLogger("nextgpt.serve")
 
-Method = Callable[..., Any]
-"""A method of a deployment, as its handle gives it."""
+
+@runtime_checkable
+class Method(Protocol):
+    """A method of a deployment, as its handle gives it."""
+
+    def remote(self, *arguments: Any) -> Any:
+        """Call it on one of the replicas: what comes is awaited, or streamed."""
+        ...
 
 
 class ReplicaLost(Exception):

@@ -42,7 +42,6 @@ class Place:
     def settle(self) -> None:
         """Make this process ready for it."""
         torch.set_num_threads(self.threads)
-        torch.set_grad_enabled(False)
 
 
 @dataclass(frozen=True, eq=False)
