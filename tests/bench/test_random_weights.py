@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from nextgpt.bench import random_weights
+from nextgpt.bench import filling, random_weights
 from nextgpt.bench.filling import filled
 from nextgpt.bench.random_weights import as_table, bench_random
 from nextgpt.cli.app import main
@@ -100,6 +100,12 @@ def test_weights_are_random_and_norms_are_one():
     weight = module[0].weight
     assert weight.dtype == torch.bfloat16 and 0.01 < weight.float().std() < 0.03
     assert not module[0].bias.any() and bool((module[1].weight == 1).all())
+
+
+def test_a_part_for_which_there_is_no_room_is_refused_before_it_is_made(configs, monkeypatch, capsys):
+    monkeypatch.setattr(filling, "available_bytes", lambda: 1000)
+    assert main(["bench", str(configs), "--random-weights"]) == 2
+    assert "ImageBind takes 0.0 GB; 0.0 GB of memory are free. End other programs" in capsys.readouterr().err
 
 
 def test_the_command_prints_one_json_object(configs, capsys):

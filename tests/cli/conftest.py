@@ -18,7 +18,7 @@ from nextgpt.testing.scripted import ScriptedModel, film, picture, sound
 def scripted(monkeypatch: pytest.MonkeyPatch) -> ScriptedModel:
     """The model that every name loads."""
     model = ScriptedModel()
-    monkeypatch.setattr(loading, "load", lambda name: loading.Loaded(model, seconds=1.0))
+    monkeypatch.setattr(loading, "load", lambda name, placement: loading.Loaded(model, seconds=1.0))
     return model
 
 

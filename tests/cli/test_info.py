@@ -116,3 +116,29 @@ def test_damaged_weights_are_status_2(folder: Path, capsys: Printed) -> None:
 def test_an_unknown_model_is_status_2_and_the_nearest_is_named(capsys: Printed) -> None:
     assert main(["info", "nanoo"]) == 2
     assert "Did you mean 'nano'?" in capsys.readouterr().err
+
+
+def test_the_plan_within_a_budget_is_shown(written: Path, capsys: Printed) -> None:
+    assert main(["info", str(written), "--max-memory", "1GB", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)["plan"]
+    assert list(plan["parts"]) == ["encoder", "trained", "llm", "image", "audio", "video"]
+    assert plan["parts"]["llm"]["dtype"] == "float32" and plan["parts"]["llm"]["rest"] == "stays"
+    assert 0.5 < plan["peak_gb"] < 0.6
+    assert main(["info", str(written), "--dtype", "llm=int4", "--dtype", "image=bfloat16"]) == 0
+    shown = capsys.readouterr().out
+    assert "int4" in shown and "while others work" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--max-memory", "1MB"], "expected at least 0.5 GB"),
+        (["--max-memory", "lots"], "expected a number with a unit"),
+        (["--dtype", "llm=int5"], "type 'int5' is unknown"),
+        (["--dtype", "int4", "--dtype", "llm=int4"], "expected one value for all parts, or PART=VALUE"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_status_2(options: list[str], told: str, written: Path, capsys: Printed) -> None:
+    assert main(["info", str(written), *options]) == 2
+    said = capsys.readouterr().err
+    assert told in said and said.count("\n") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -245,6 +246,52 @@ def test_what_has_no_place_stops_it_and_nothing_is_written(harm, told, delta, pa
     before = files_under(tmp_path)
     with pytest.raises(WeightsError, match=told):
         convert(tmp_path / "pytorch_model.pt", parts, imagebind, tmp_path / "model")
+    assert files_under(tmp_path) == before
+
+
+class _Code:
+    def __reduce__(self):
+        return os.system, ("touch harmed",)
+
+
+def _renamed(path: Path) -> None:
+    torch.save({"llama_projection.weight": torch.zeros(WIDTH, 8)}, path)
+
+
+def _cut_off(path: Path) -> None:
+    torch.save({"llama_proj.weight": torch.zeros(WIDTH, 800)}, path)
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda path: None, "is missing"),
+        (_cut_off, "is damaged"),
+        (_renamed, "1 unexpected: llama_projection.weight"),
+        (lambda path: torch.save({"llama_proj.weight": _Code()}, path), "asks for code to be run"),
+    ],
+    ids=["missing", "cut off", "renamed", "code"],
+)
+def test_a_bad_checkpoint_is_one_line_and_status_2_and_nothing_is_written(write, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "pytorch_model.pt"
+    write(path)
+    before = files_under(tmp_path)
+    command = ["convert", "nextgpt", str(path), "--llm", "llm", "--imagebind", "imagebind", "--out", "model"]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and told in said
+    assert files_under(tmp_path) == before
+
+
+def test_an_llm_of_another_width_stops_it_and_nothing_is_written(written, parts, imagebind, tmp_path):
+    shutil.copytree(parts / "llm", tmp_path / "llm")
+    said = json.loads((tmp_path / "llm" / "config.json").read_text())
+    (tmp_path / "llm" / "config.json").write_text(json.dumps(said | {"hidden_size": 24}))
+    before = files_under(tmp_path)
+    with pytest.raises(WeightsError, match=r"expected \(\d+, 24\), that is .* and its width. Name the LLM"):
+        convert_nextgpt(written, llm=tmp_path / "llm", imagebind=imagebind, out=tmp_path / "model", synthesizers={})
     assert files_under(tmp_path) == before
 
 

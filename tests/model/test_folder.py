@@ -174,6 +174,16 @@ def test_every_tensor_that_does_not_fit_is_named(copy):
     assert "input_projection.layers.shared.bias (3,) instead of (64,)" in message
 
 
+def test_an_llm_of_another_width_is_told_in_one_line(copy):
+    from transformers import AutoConfig, LlamaForCausalLM
+
+    config = AutoConfig.from_pretrained(copy / "llm")
+    config.hidden_size, config.head_dim = 48, 12
+    LlamaForCausalLM(config).save_pretrained(copy / "llm")
+    with pytest.raises(WeightsError, match=r"trained with an LLM that is 32 wide; the one .* is 48 wide. Name the LLM"):
+        load_model(copy)
+
+
 def test_missing_and_unexpected_weights_of_the_llm_are_named(copy):
     path = copy / "llm/model.safetensors"
     tensors = load_file(path)

@@ -6,7 +6,7 @@ import pytest
 
 from nextgpt.config import PartSource
 from nextgpt.errors import ModelError
-from nextgpt.model.parts import Part, find_folder, part_from
+from nextgpt.model.parts import Part, Turns, find_folder, part_from
 
 
 def test_a_part_is_loaded_when_first_asked_for_and_kept():
@@ -40,3 +40,32 @@ def test_what_the_hub_does_not_give_is_said_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(ModelError, match="owner/name cannot be fetched from the Hub"):
         find_folder(PartSource(hub="owner/name"), tmp_path)
+
+
+def taking_turns(turns: Turns, log: list[str], name: str, **options: object) -> Part:
+    return Part(lambda: log.append(f"load {name}") or name, save=lambda folder: None, turns=turns, **options)
+
+
+def test_parts_that_take_turns_are_let_go_and_loaded_again():
+    turns, log = Turns(), []
+    one, other = taking_turns(turns, log, "one"), taking_turns(turns, log, "other")
+    assert (one.loaded, one.loaded, other.loaded) == ("one", "one", "other")
+    assert not one.is_loaded and other.is_loaded
+    assert one.loaded == "one" and log == ["load one", "load other", "load one"]
+
+
+def test_a_part_that_waits_elsewhere_is_loaded_once():
+    turns, log = Turns(), []
+    one = taking_turns(
+        turns, log, "one", leave=lambda part: log.append("leave"), come_back=lambda part: log.append("back")
+    )
+    other = taking_turns(turns, log, "other")
+    for part in (one, other, one, one):
+        _ = part.loaded
+    assert log == ["load one", "leave", "load other", "back"]
+
+
+def test_a_part_that_stays_lets_nobody_go():
+    turns, log = Turns(), []
+    one, staying = taking_turns(turns, log, "one"), Part(lambda: "staying", save=lambda folder: None)
+    assert (one.loaded, staying.loaded) == ("one", "staying") and one.is_loaded

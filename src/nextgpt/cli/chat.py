@@ -7,6 +7,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from nextgpt.cli.memory import Device, Dtype, MaxMemory, Placement
 from nextgpt.errors import ConfigError
 
 
@@ -22,6 +23,9 @@ def chat(
     history: Annotated[Path | None, Option(metavar="FILE", help="Go on from a conversation.json.")] = None,
     seed: Annotated[int, Option(min=0, max=2**63 - 1, help="The same seed gives the same answer.")] = 0,
     out: Annotated[Path | None, Option(metavar="DIR", help="Where media are written; else a temporary folder.")] = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    max_memory: MaxMemory = None,
     json: Annotated[bool, Option("--json", help="With --once: print one JSON object.")] = False,
 ) -> None:
     """Talk to a model: any mix of text, pictures, sounds and films, in both directions."""
@@ -31,7 +35,8 @@ def chat(
         raise ConfigError("--json came without --once; expected one turn to print as JSON. Add --once TEXT.")
     given = {"image": image, "audio": audio, "video": video, "depth": depth, "thermal": thermal, "imu": imu}
     files = {modality: paths or [] for modality, paths in given.items()}
-    with begin(model, files, history=history, seed=seed, out=out) as start:
+    placement = Placement(tuple(device or ()), tuple(dtype or ()), max_memory)
+    with begin(model, files, history=history, seed=seed, out=out, placement=placement) as start:
         if once is None:
             from nextgpt.cli.interactive import talk
 

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
+
+from nextgpt.cli.memory import Device, Dtype, MaxMemory, Placement
 
 if TYPE_CHECKING:
     from nextgpt.model.description import PartDescription
 
 TOKEN_ROWS = "llm.signals"
 """The part that holds the rows of new tokens, which the paper does not count."""
+RESTS = {"stays": "stays", "cpu": "waits on the CPU", "disk": "is read again when needed"}
+"""What is said of a part's rest."""
 
 
 def info(
     model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
+    device: Device = None,
+    dtype: Dtype = None,
+    max_memory: MaxMemory = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show every part of a model with its class, parameters, dtype, source and licence; no weights are read."""
+    """Show every part of a model with its class, parameters, dtype, source and licence; no weights are read.
+
+    With --max-memory, --dtype or --device also how its parts would be kept in memory.
+    """
     from nextgpt.cli.output import print_json
 
+    placement = Placement(tuple(device or ()), tuple(dtype or ()), max_memory)
     if json:
-        print_json(lambda: _report(model))
+        print_json(lambda: _report(model, placement))
     else:
-        _show(_report(model))
+        _show(_report(model, placement))
 
 
-def _report(model: str) -> dict[str, Any]:
+def _report(model: str, placement: Placement) -> dict[str, Any]:
     from nextgpt.cli.loading import keep_libraries_quiet
 
     keep_libraries_quiet()
@@ -43,7 +55,18 @@ def _report(model: str) -> dict[str, Any]:
         "parameters": sum(part.parameters for part in parts),
         "trainable": sum(part.trainable for part in parts),
     }
-    return report | (_beside_published(model, report) if model in PRESETS else {})
+    report |= _beside_published(model, report) if model in PRESETS else {}
+    return report | ({"plan": _planned(parts, placement)} if placement != Placement() else {})
+
+
+def _planned(parts: list[PartDescription], placement: Placement) -> dict[str, Any]:
+    """How the parts would be kept in memory."""
+    from nextgpt.model.folder import plan_of
+
+    plan = plan_of(parts, **placement.options())
+    rows = {name: {k: v for k, v in asdict(part).items() if k != "weights_bytes"} | {
+        "weights_gb": round(part.weights_bytes / 1e9, 3)} for name, part in plan.parts.items()}  # fmt: skip
+    return {"parts": rows, "peak_gb": round(plan.peak_bytes / 1e9, 3)}
 
 
 def _part(part: PartDescription) -> dict[str, Any]:
@@ -89,6 +112,24 @@ def _show(report: dict[str, Any]) -> None:
     print_table(table)
     if "share" in report:
         print(_comparison(report))
+    if "plan" in report:
+        _show_plan(report["plan"])
+
+
+def _show_plan(plan: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from nextgpt.cli.output import print_table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("part", "dtype", "device", "weights GB", "while others work"):
+        table.add_column(name, justify="right" if name == "weights GB" else "left")
+    for name, part in plan["parts"].items():
+        table.add_row(name, part["dtype"], part["device"], f"{part['weights_gb']:.3f}", RESTS[part["rest"]])
+    print()
+    print_table(table)
+    print(f"At most about {plan['peak_gb']:.1f} GB in use: what stays, the largest part of those that take turns, "
+          "what it works with, and the libraries.")  # fmt: skip
 
 
 def _cell(value: int | str) -> str:

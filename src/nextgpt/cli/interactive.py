@@ -122,7 +122,7 @@ class Chat:
 
 def talk(start: Start) -> None:
     """Chat until the input ends; the model is loaded meanwhile."""
-    with loading(start.model) as loaded:
+    with loading(start.model, start.placement) as loaded:
         screen = standard_screen()
         if sys.stdin.isatty():
             screen.say(f"{start.model}: text, pictures, sounds and films in and out. /help lists commands, /quit ends.")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from nextgpt.cli.memory import Placement
 from nextgpt.message import Conversation, Event, Reply, Sampling
 
 QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}
@@ -43,18 +44,18 @@ def keep_libraries_quiet() -> None:
         os.environ.setdefault(setting, value)
 
 
-def load(name: str) -> Loaded:
+def load(name: str, placement: Placement = Placement()) -> Loaded:
     """Load a model. Raises :class:`~nextgpt.errors.ModelError`."""
     start = time.perf_counter()
     keep_libraries_quiet()
     from nextgpt import NextGPT
 
-    model = NextGPT.from_pretrained(name)
+    model = NextGPT.from_pretrained(name, **placement.options())
     return Loaded(model, time.perf_counter() - start)
 
 
 @contextmanager
-def loading(name: str) -> Iterator[Callable[[], Loaded]]:
+def loading(name: str, placement: Placement = Placement()) -> Iterator[Callable[[], Loaded]]:
     """Load a model in the background; what is yielded waits for it, and raises what loading raised."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        yield pool.submit(load, name).result
+        yield pool.submit(load, name, placement).result

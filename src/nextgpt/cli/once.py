@@ -19,13 +19,13 @@ def show(start: Start, text: str) -> None:
     """Take one turn and show it as it comes."""
     screen = standard_screen()
     with screen.waiting("loading the model"):
-        model = loading.load(start.model).model
+        model = loading.load(start.model, start.placement).model
     screen.tell(model.stream(start.say(text), start.sampling), start.folder)
 
 
 def report(start: Start, text: str) -> dict[str, Any]:
     """Take one turn and give it as plain values."""
-    loaded = loading.load(start.model)
+    loaded = loading.load(start.model, start.placement)
     reply = loaded.model.chat(start.say(text), start.sampling)
     return {
         "model": start.model,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
+from nextgpt.cli.memory import Device, Dtype, MaxMemory, Placement
 from nextgpt.errors import ConfigError
 
 
@@ -28,7 +29,9 @@ def serve(
     requests_per_minute: Annotated[int, Option(min=0, help="That one key may make; 0 for any number.")] = 0,
     max_running: Annotated[int, Option(min=1, help="Conversations in one batch of the language model.")] = 32,
     max_waiting: Annotated[int, Option(min=1, help="Answers that may wait or run; more are refused with 429.")] = 256,
-    device: Annotated[str, Option(help="cpu, cuda, cuda:1, ...; with --engine ray the config says it.")] = "cpu",
+    device: Device = None,
+    dtype: Dtype = None,
+    max_memory: MaxMemory = None,
     engine: Annotated[
         Literal["local", "ray"], Option(help="In this process, or each step as deployments of Ray Serve.")
     ] = "local",
@@ -45,6 +48,12 @@ def serve(
         )
     if config is not None and engine != "ray":
         raise ConfigError("--config came without --engine ray; expected both. Add --engine ray, or leave it out.")
+    placement = Placement(tuple(device or ()), tuple(dtype or ()), max_memory)
+    if placement != Placement() and engine == "ray":
+        raise ConfigError(
+            "--device, --dtype or --max-memory came with --engine ray; expected neither, as the config of Ray says where "
+            "steps run. Leave them out, or take --engine local."
+        )
     from nextgpt.serve.engine.base import EngineSettings
     from nextgpt.serve.run import Listen, run, run_on_ray
     from nextgpt.serve.settings import LOOPBACK, ServerSettings
@@ -60,7 +69,7 @@ def serve(
     if engine == "ray":
         run_on_ray(model, Listen(host, port), settings, room, config)
     else:
-        run(model, Listen(host, port), settings, room, device=device)
+        run(model, Listen(host, port), settings, room, placement)
 
 
 def is_loopback(host: str) -> bool:

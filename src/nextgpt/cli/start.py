@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from nextgpt.cli.memory import Placement
 from nextgpt.cli.transcript import MEDIA, read_conversation
 from nextgpt.media.target import writing
 from nextgpt.message import Conversation, Medium, Sampling
@@ -24,6 +25,7 @@ class Start:
     sampling: Sampling
     folder: Path
     """Where media are written."""
+    placement: Placement = field(default_factory=Placement)
 
     def say(self, text: str) -> Conversation:
         """The conversation after its first message."""
@@ -32,13 +34,19 @@ class Start:
 
 @contextmanager
 def begin(
-    model: str, files: Mapping[str, Sequence[Path]], *, history: Path | None, seed: int, out: Path | None
+    model: str,
+    files: Mapping[str, Sequence[Path]],
+    *,
+    history: Path | None,
+    seed: int,
+    out: Path | None,
+    placement: Placement = Placement(),
 ) -> Iterator[Start]:
     """Read what was given, ``files`` by modality. Raises :class:`~nextgpt.errors.NextGPTError`."""
     attached = tuple(MEDIA[modality].open(path) for modality, paths in files.items() for path in paths)
     earlier = Conversation() if history is None else read_conversation(history)
     with _folder(out) as folder:
-        yield Start(model, earlier, attached, Sampling(seed=seed), folder)
+        yield Start(model, earlier, attached, Sampling(seed=seed), folder, placement)
 
 
 @contextmanager

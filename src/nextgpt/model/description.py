@@ -20,6 +20,7 @@ from nextgpt.errors import ModelError
 from nextgpt.model.input_projection import create_input_projection
 from nextgpt.model.llm.signal_tokens import SignalIds, SignalTokens
 from nextgpt.model.output_projection import create_output_projection
+from nextgpt.model.plan import TRAINED, PartSize
 from nextgpt.model.weights import WEIGHTS_FILE
 
 UNKNOWN = "unknown"
@@ -46,6 +47,8 @@ class PartDescription:
     """As the model card says."""
     towers: Mapping[str, int] = field(default_factory=dict)
     """Parameters of each tower of an encoder."""
+    quantisable: int = 0
+    """Of an LLM, those in linear layers other than its head."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,25 @@ def describe(config: ModelConfig, folder: Path) -> list[PartDescription]:
     return rows
 
 
+def sizes_of(rows: Iterable[PartDescription]) -> dict[str, PartSize]:
+    """What a plan must know of the parts that answer, by their names in ``config.json``, and of what was trained."""
+    sizes: dict[str, PartSize] = {}
+    for row in rows:
+        part, _, of_synthesizer = row.name.partition(".")
+        if of_synthesizer in ("text_encoder", "condition_encoder"):  # answers do not need them
+            continue
+        is_trained = row.trainable > 0
+        name = TRAINED if is_trained else part
+        size = sizes.get(name, PartSize(0))
+        is_wide = is_trained or of_synthesizer in ("vae", "vocoder")
+        sizes[name] = PartSize(
+            size.parameters + row.parameters,
+            wide=size.wide + row.parameters * is_wide,
+            quantisable=size.quantisable + row.quantisable,
+        )
+    return sizes
+
+
 def count(module: nn.Module) -> int:
     """Parameters of a module; shared ones count once."""
     return sum(parameter.numel() for parameter in module.parameters())
@@ -97,12 +119,18 @@ def _trained_around_llm(config: ModelConfig, home: _Home, llm: nn.Module, folder
             for modality, row in config.synthesizers.items()
         }
     yield trained("input_projection", type(projection).__name__, count(projection))
-    yield home.describe("llm", llm, home.folder, llm.config.to_dict())
+    row = home.describe("llm", llm, home.folder, llm.config.to_dict())
+    yield replace(row, quantisable=_quantisable(llm))
     if config.llm.lora is not None:
         yield trained("llm.lora", "LoRA", lora_parameters(llm, config.llm.lora))
     yield trained("llm.signals", type(signals).__name__, count(signals))
     for modality, output in outputs.items():
         yield trained(f"output_projection.{modality}", type(output).__name__, count(output))
+
+
+def _quantisable(llm: nn.Module) -> int:
+    head = llm.get_output_embeddings()
+    return sum(m.weight.numel() for m in llm.modules() if isinstance(m, nn.Linear) and m is not head)
 
 
 def lora_parameters(llm: nn.Module, lora: LoraConfig) -> int:

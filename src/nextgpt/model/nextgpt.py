@@ -37,7 +37,7 @@ class NextGPT(nn.Module):
     Args:
         config: How the parts are joined.
         parts: The frozen parts by name: ``encoder``, ``llm``, and one synthesizer a modality that can be answered.
-            All but the LLM are loaded when first needed.
+            All but the LLM are loaded when first needed. Where some take turns, answer one conversation at a time.
     """
 
     def __init__(self, config: ModelConfig, parts: Mapping[str, Part]) -> None:
@@ -58,16 +58,30 @@ class NextGPT(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        name: str | Path,
+        *,
+        device: str | Mapping[str, str] = "cpu",
+        dtype: torch.dtype | str | Mapping[str, torch.dtype | str] = torch.float32,
+        max_memory: str | int | None = None,
+        takes_turns: bool = True,
     ) -> NextGPT:
         """Load the embedded ``nano``, a folder, or a repository of the Hub, ready to answer.
 
+        Args:
+            device: For all parts, or by their names; ``auto`` spreads the layers of the LLM over what there is.
+            dtype: Likewise; ``int8`` and ``int4`` quantise the LLM.
+            max_memory: A budget such as ``"6GB"``, which chooses types (``dtype`` at the widest) and which parts take
+                turns in memory; see :mod:`nextgpt.model.plan`.
+            takes_turns: Whether they may; not where several answers are made at once, as by a server.
+
         Raises:
-            ModelError: No such model, or a part of it is missing or damaged.
+            ConfigError: Settings that do not go together.
+            ModelError: No such model, a part of it is missing or damaged, or it does not fit the budget.
         """
         from nextgpt.model.folder import load_model
 
-        return load_model(name, device=device, dtype=dtype)
+        return load_model(name, device=device, dtype=dtype, max_memory=max_memory, takes_turns=takes_turns)
 
     def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
         """Write a whole model folder; what was trained is stored in ``dtype``, frozen parts as they are."""
@@ -134,7 +148,9 @@ class NextGPT(nn.Module):
         requests = [self.request(*row) for row in zip(conversations, samplings, strict=True)]
         with clock.measure("encoding"):
             soft = self.hear([medium for request in requests for medium in request.prompt.media])  # (N, K, D)
-        for row, spoken in clock.each(generate(self.llm, requests, soft), lambda _: "llm"):
+        with clock.measure("llm"):
+            llm = self.parts["llm"].loaded  # it may have made room for the encoder
+        for row, spoken in clock.each(generate(llm, requests, soft), lambda _: "llm"):
             yield from ((row, event) for event in tellers[row].hear(spoken))
         with clock.measure("output_projection"):
             thoughts = [teller.thought for teller in tellers]

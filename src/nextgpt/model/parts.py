@@ -1,4 +1,4 @@
-"""The frozen parts of a model: where each comes from, loaded when first needed, and kept."""
+"""The frozen parts of a model: where each comes from, loaded when first needed, and kept, or taking turns in memory."""
 
 from __future__ import annotations
 
@@ -6,14 +6,26 @@ import errno
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nextgpt.config import PartSource
 from nextgpt.errors import ModelError
 
 Loaded = TypeVar("Loaded")
+
+
+class Turns:
+    """Of the parts that take turns, the one that is in memory; for one answer at a time."""
+
+    def __init__(self) -> None:
+        self._out: Part[Any] | None = None
+
+    def take(self, part: Part[Any]) -> None:
+        """Let go the part that had its turn, where it is another."""
+        if self._out is not None and self._out is not part:
+            self._out.release()
+        self._out = part
 
 
 class Part(Generic[Loaded]):
@@ -22,27 +34,63 @@ class Part(Generic[Loaded]):
     Args:
         load: Makes or reads it.
         save: Writes it into a folder.
+        turns: Where it takes turns with others; it stays where there is none.
+        leave: What to do with it when its turn ends; it is forgotten, and loaded anew next time, where there is none.
+        come_back: What to do with what left before it is used again.
     """
 
-    def __init__(self, load: Callable[[], Loaded], save: Callable[[Path], object]) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Loaded],
+        save: Callable[[Path], object],
+        *,
+        turns: Turns | None = None,
+        leave: Callable[[Loaded], object] | None = None,
+        come_back: Callable[[Loaded], object] = lambda part: None,
+    ) -> None:
         self._load = load
         self.save = save
+        self._turns = turns
+        self._leave = leave
+        self._come_back = come_back
+        self._held: list[Loaded] = []
+        self._is_away = False
 
-    @cached_property
+    @property
     def loaded(self) -> Loaded:
-        """The part itself."""
-        return self._load()
+        """The part itself, ready to work."""
+        if self._turns is not None:
+            self._turns.take(self)
+        if not self._held:
+            self._held.append(self._load())
+        elif self._is_away:
+            self._come_back(self._held[0])
+        self._is_away = False
+        return self._held[0]
 
     @property
     def is_loaded(self) -> bool:
-        """Whether it was asked for already."""
-        return "loaded" in self.__dict__
+        """Whether it is in its place in memory."""
+        return bool(self._held) and not self._is_away
+
+    def release(self) -> None:
+        """Make room: let it go, or to where it waits."""
+        if not self.is_loaded:
+            return
+        if self._leave is None:
+            self._held.clear()
+        else:
+            self._leave(self._held[0])
+            self._is_away = True
 
 
-def part_from(source: PartSource, home: Path, load: Callable[[Path], Loaded]) -> Part[Loaded]:
-    """A part that lives in a folder. Saving copies the folder, which changes no bit of frozen weights."""
+def part_from(source: PartSource, home: Path, load: Callable[[Path], Loaded], **turns: Any) -> Part[Loaded]:
+    """A part that lives in a folder. Saving copies the folder, which changes no bit of frozen weights.
+
+    ``turns`` are the further arguments of :class:`Part`.
+    """
     return Part(
-        lambda: load(find_folder(source, home)), lambda target: _copy(find_folder(source, home), target)
+        lambda: load(find_folder(source, home)), lambda target: _copy(find_folder(source, home), target), **turns
     )
 
 

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -41,6 +42,7 @@ def load_trained(model: NextGPT, path: Path, *, is_merged: bool = True) -> None:
     tensors = read_tensors(path)
     adapters = {name.removeprefix(LORA): tensors.pop(name) for name in list(tensors) if name.startswith(LORA)}
     expected = _modules_state(model)
+    _check_width(path, tensors, model.llm.width)
     check_tensors(path, tensors, expected)
     with torch.no_grad():
         for name, tensor in expected.items():
@@ -57,9 +59,20 @@ def load_trained(model: NextGPT, path: Path, *, is_merged: bool = True) -> None:
         model.llm.adapt(**settings.model_dump(), adapters=adapters)
 
 
+def _check_width(path: Path, tensors: Mapping[str, Tensor], width: int) -> None:
+    """One clear line instead of every tensor, where the LLM is another."""
+    rows = tensors.get("signals.input")
+    if rows is not None and rows.ndim == 2 and rows.shape[1] != width:
+        raise WeightsError(
+            f"{path} was trained with an LLM that is {rows.shape[1]} wide; the one that config.json names is {width} "
+            "wide. Name the LLM that it was trained with."
+        )
+
+
 def trained_tensors(model: NextGPT) -> dict[str, Tensor]:
     """Everything that is trained, by its name on disk."""
-    adapters = model.llm.adapters or lora.extract(model.llm.transformer)
+    llm = model.parts["llm"].loaded
+    adapters = llm.adapters or lora.extract(llm.transformer)
     assert not adapters or model.config.llm.lora is not None, (
         "LoRA is given by NextGPT.adapt, which notes its settings"
     )

@@ -14,6 +14,7 @@ from types import FrameType
 
 import uvicorn
 
+from nextgpt.cli.memory import Placement
 from nextgpt.errors import ConfigError
 from nextgpt.serve.app import SHUTDOWN_S, create_app
 from nextgpt.serve.engine.base import Engine, EngineSettings
@@ -38,7 +39,9 @@ class Listen:
     port: int
 
 
-def run(model: str, listen: Listen, settings: ServerSettings, room: EngineSettings, *, device: str) -> None:
+def run(
+    model: str, listen: Listen, settings: ServerSettings, room: EngineSettings, placement: Placement
+) -> None:
     """Load the model and serve it until a signal comes. Raises :class:`~nextgpt.errors.ModelError`."""
     from nextgpt.cli.loading import keep_libraries_quiet
 
@@ -49,7 +52,8 @@ def run(model: str, listen: Listen, settings: ServerSettings, room: EngineSettin
     from nextgpt.serve.engine import BatchingEngine
 
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # words and media are made at the same time
-    _serve(BatchingEngine(NextGPT.from_pretrained(model, device=device), model, room), listen, settings)
+    loaded = NextGPT.from_pretrained(model, **placement.options(), takes_turns=False)
+    _serve(BatchingEngine(loaded, model, room), listen, settings)
 
 
 def run_on_ray(

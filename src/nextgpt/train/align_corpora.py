@@ -16,6 +16,7 @@ from nextgpt.model.folder import build_model, locate
 from nextgpt.model.llm.weaving import Prompt
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.parts import find_folder
+from nextgpt.model.plan import uniform_plan
 from nextgpt.model.quirks import QUIRKS
 from nextgpt.model.synthesis.base import Latents
 from nextgpt.model.synthesis.text_encoding import TextConditioner
@@ -48,7 +49,7 @@ def begin(recipe: CorporaRecipe, *, device: str | torch.device = "cpu") -> NextG
     config = read_config(home)
     if recipe.is_fresh:
         config = config.model_copy(update={"llm": config.llm.model_copy(update={"lora": None})})
-    model = build_model(config, home, device=str(device))
+    model = build_model(config, home, uniform_plan(config.sources, device=str(device)))
     if (home / WEIGHTS_FILE).is_file() and not recipe.is_fresh:
         load_trained(model, home / WEIGHTS_FILE, is_merged=False)
     return model

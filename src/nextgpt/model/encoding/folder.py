@@ -37,12 +37,18 @@ def save_encoder(encoder: ImageBind, folder: str | Path, *, dtype: torch.dtype |
 
 
 def load_encoder(
-    folder: str | Path, *, dtype: torch.dtype = torch.float32, has_lengths: bool = False
+    folder: str | Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+    has_lengths: bool = False,
 ) -> ImageBind | SiglipClap:
     """Read an encoder of whichever kind ``config.json`` names, ready to answer with.
 
     Args:
         has_lengths: As in :class:`~.imagebind.ImageBind`; other kinds have no such choice.
+
+    Weights are mapped into memory, and taken from there one by one into another type or place: never two copies of all.
 
     Raises:
         ModelError: a file of the folder is missing or cannot be read.
@@ -52,13 +58,14 @@ def load_encoder(
     folder = Path(folder)
     config = read_encoder_config(folder)
     if isinstance(config, SiglipClapConfig):
-        return load_siglip_clap(folder, config, dtype=dtype)
+        return load_siglip_clap(folder, config, dtype=dtype).to(device)
     with torch.device("meta"):  # No time is spent on weights that are replaced at once.
         encoder = ImageBind(config, _read_tokenizer(folder / TOKENIZER_FILE), has_lengths=has_lengths)
     path = _existing(folder / WEIGHTS_FILE)
     tensors = read_tensors(path)
     check_tensors(path, tensors, encoder.state_dict())
-    encoder.load_state_dict({name: tensor.to(dtype) for name, tensor in tensors.items()}, assign=True)
+    placed = {name: tensors.pop(name).to(device, dtype) for name in list(tensors)}
+    encoder.load_state_dict(placed, assign=True)
     return encoder.eval()
 
 

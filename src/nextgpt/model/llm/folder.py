@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.llm.template import PromptTemplate, create_template
+from nextgpt.model.plan import QUANTISED, SPREAD
 
 _SCALED_LOGITS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 """Settings of LLMs that change their logits after the last layer, which signal tokens would not go through."""
@@ -22,9 +32,14 @@ def load_language_model(
     template: str | PromptTemplate,
     soft_tokens: int,
     context_length: int | None = None,
-    dtype: torch.dtype = torch.float32,
+    dtype: str | torch.dtype = torch.float32,
+    device: str = "cpu",
 ) -> LanguageModel:
     """Read a causal LM and its tokenizer; its own weights are frozen, the signal tokens' rows are fresh.
+
+    Args:
+        dtype: One of torch, or ``int8`` or ``int4`` for linear layers quantised by bitsandbytes.
+        device: A device, or a way of accelerate to spread layers (``auto``, ``balanced``, ``sequential``).
 
     Raises:
         ModelError: The folder holds no causal LM or no tokenizer, or one of a kind that cannot be extended.
@@ -34,14 +49,18 @@ def load_language_model(
         raise ModelError(
             f"{folder} has no config.json; expected a causal LM saved by transformers. Fetch the model again."
         )
-    transformer = _load_transformer(folder, dtype)
+    def load() -> PreTrainedModel:
+        return _load_transformer(folder, str(dtype).removeprefix("torch."), device).requires_grad_(False).eval()
+
+    transformer = load()
     tokenizer = _load_tokenizer(folder)
     llm = LanguageModel(
-        transformer.requires_grad_(False),
+        transformer,
         tokenizer,
         create_template(template, tokenizer),
         soft_tokens=soft_tokens,
         context_length=context_length or transformer.config.get_text_config().max_position_embeddings,
+        load=load,
     )
     return llm.eval()
 
@@ -52,11 +71,15 @@ def save_language_model(llm: LanguageModel, folder: Path) -> None:
     llm.codec.tokenizer.save_pretrained(folder)
 
 
-def _load_transformer(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+def _load_transformer(folder: Path, dtype: str, device: str) -> PreTrainedModel:
+    options = {} if device == "cpu" and dtype not in QUANTISED else _placing(device)
+    if dtype in QUANTISED:
+        options |= {"quantization_config": _quantisation(dtype), "dtype": torch.bfloat16}
     try:
         transformer, report = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, output_loading_info=True, local_files_only=True, use_safetensors=True
-        )
+            folder, output_loading_info=True, local_files_only=True, use_safetensors=True,
+            **({"dtype": getattr(torch, dtype, None)} | options),
+        )  # fmt: skip
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(
             f"The weights in {folder} are damaged ({error}); expected whole safetensors files that fit the config.json "
@@ -79,6 +102,29 @@ def _load_transformer(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
                 "Choose another LLM."
             )
     return transformer
+
+
+def _placing(device: str) -> dict[str, Any]:
+    """Weights go to their places as they are read. Layers that are left on disk are read there, by each use."""
+    return {"device_map": device if device in SPREAD else {"": device}}
+
+
+def _quantisation(dtype: str) -> BitsAndBytesConfig:
+    """Linear layers but the head, in 8 bits (arXiv 2208.07339) or in 4 (NF4, arXiv 2305.14314)."""
+    if find_spec("bitsandbytes") is None:
+        raise ModelError(
+            f"{dtype} needs bitsandbytes, which is not installed; expected it. pip install 'nextgpt[quantized]', or "
+            "take bfloat16."
+        )
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of kernels that it could have had
+    if dtype == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
 
 
 def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -65,6 +65,7 @@ class LanguageModel(nn.Module):
         template: How conversations are laid out.
         soft_tokens: K, the positions that one given medium takes.
         context_length: Positions that a conversation may take, answer included.
+        load: Reads the transformer again, after :meth:`rest`.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class LanguageModel(nn.Module):
         *,
         soft_tokens: int = 1,
         context_length: int,
+        load: Callable[[], PreTrainedModel] | None = None,
     ) -> None:
         super().__init__()
+        self._load = load
         self.transformer = transformer
         words, head = transformer.get_input_embeddings(), transformer.get_output_embeddings()
         self.vocabulary_size = words.weight.shape[0]
@@ -91,6 +94,7 @@ class LanguageModel(nn.Module):
         self.prefixes = PrefixCache()
         self.adapters: dict[str, Tensor] = {}
         """LoRA that was merged into the weights; kept, as it is saved apart from them."""
+        self._adapter_scale = 1.0
         self.end_ids = _end_ids(transformer, tokenizer, self.codec.split_markers(template.end_of_turn))
 
     def begin_signals_at(self, markers: Mapping[str, str]) -> None:
@@ -145,7 +149,7 @@ class LanguageModel(nn.Module):
         """Rows of ordinary and signal tokens."""
         tokens = torch.tensor(ids, dtype=torch.long, device=self.signals.input.device)
         is_signal = tokens >= self.vocabulary_size
-        rows = self.transformer.get_input_embeddings()(tokens.masked_fill(is_signal, 0))  # (T, D)
+        rows = self.transformer.get_input_embeddings()(tokens.masked_fill(is_signal, 0)).to(tokens.device)  # (T, D)
         if is_signal.any():
             signals = self.signals.embed(tokens.clamp(min=self.vocabulary_size)).to(rows.dtype)
             rows = torch.where(is_signal[:, None], signals, rows)
@@ -175,8 +179,9 @@ class LanguageModel(nn.Module):
 
     def embed_prompt(self, prompt: Prompt, soft: Iterable[Float[Tensor, "K D"]]) -> Float[Tensor, "T D"]:
         """One woven prompt; takes the soft tokens of its media from ``soft``, in order."""
-        remaining = iter(soft)
-        words = iter(self.embed_ids(prompt.token_ids).split([len(piece.ids) for piece in prompt.stretches]))
+        rows = self.embed_ids(prompt.token_ids)
+        remaining = (tokens.to(rows.dtype) for tokens in soft)
+        words = iter(rows.split([len(piece.ids) for piece in prompt.stretches]))
         return torch.cat(
             [next(remaining if isinstance(piece, MediaSlot) else words) for piece in prompt.pieces]
         )
@@ -196,13 +201,12 @@ class LanguageModel(nn.Module):
             past_key_values=cache,
             use_cache=cache is not None,
         )
-        return outputs.last_hidden_state
+        return outputs.last_hidden_state.to(embeddings.device)  # layers may be spread
 
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B Vn"]:
         """How likely each token is next: the vocabulary, then the signal tokens."""
-        return torch.cat(
-            [self.transformer.get_output_embeddings()(hidden), self.signals.logits(hidden)], dim=-1
-        )
+        words = self.transformer.get_output_embeddings()(hidden).to(hidden.device)
+        return torch.cat([words, self.signals.logits(hidden)], dim=-1)
 
     def forward(self, woven: Woven) -> Thoughts:
         """Hear whole conversations at once, as training does."""
@@ -211,9 +215,21 @@ class LanguageModel(nn.Module):
 
     def merge(self, adapters: Mapping[str, Tensor], *, alpha: float, rank: int) -> None:
         """Merge LoRA into the weights, to answer without peft."""
-        lora.merge(self.transformer, adapters, alpha / rank)
+        self._adapter_scale = alpha / rank
+        lora.merge(self.transformer, adapters, self._adapter_scale)
         self.adapters = dict(adapters)
         self.prefixes.clear()
+
+    def rest(self) -> None:
+        """Let the transformer's weights go; what was trained beside them, and what was heard, stays."""
+        assert self._load is not None, "only an LLM that was read from a folder can rest"
+        self.transformer = None
+
+    def wake(self) -> None:
+        """Read the weights again, with what was merged into them."""
+        assert self._load is not None, "only an LLM that was read from a folder can rest"
+        self.transformer = self._load()
+        lora.merge(self.transformer, self.adapters, self._adapter_scale)
 
     def adapt(
         self,

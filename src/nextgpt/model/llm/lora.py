@@ -52,7 +52,10 @@ def restore(transformer: nn.Module, adapters: Mapping[str, Tensor]) -> None:
 
 @torch.no_grad()
 def merge(transformer: nn.Module, adapters: Mapping[str, Tensor], scale: float) -> None:
-    """Add ``scale * B A`` to each adapted layer's weight. Raises :class:`WeightsError` for an unknown layer."""
+    """Add ``scale * B A`` to each adapted layer's weight. Raises :class:`WeightsError` for an unknown layer.
+
+    Quantised weights, and those that were left on disk, take no sum: there the adapter works beside the layer.
+    """
     layers = {name.removesuffix(".A") for name in adapters if name.endswith(".A")}
     weights = dict(transformer.named_parameters())
     missing = {f"{layer}.B" for layer in layers} - adapters.keys()
@@ -61,8 +64,21 @@ def merge(transformer: nn.Module, adapters: Mapping[str, Tensor], scale: float) 
         raise WeightsError(_mismatch(missing, unexpected))
     for layer in sorted(layers):
         weight = weights[f"{layer}.weight"]
+        if weight.is_meta or not weight.is_floating_point():
+            _put_beside(transformer.get_submodule(layer), adapters[f"{layer}.A"], adapters[f"{layer}.B"], scale)
+            continue
         product = adapters[f"{layer}.B"].float() @ adapters[f"{layer}.A"].float()
         weight.add_((scale * product).to(weight))
+
+
+def _put_beside(layer: nn.Module, a: Tensor, b: Tensor, scale: float) -> None:
+    """Let a layer say ``W x + scale * B A x`` with its weight as it is."""
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        heard = inputs[0].to(output.device, a.dtype)
+        return output + (scale * (heard @ a.to(output.device).T @ b.to(output.device).T)).to(output.dtype)
+
+    layer.register_forward_hook(add)
 
 
 def _mismatch(missing: set[str], unexpected: set[str]) -> str:

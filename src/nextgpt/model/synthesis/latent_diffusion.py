@@ -73,6 +73,10 @@ class LatentDiffusion:
             generators,
         )
 
+    def to(self, device: str | torch.device) -> None:
+        """Move all weights to another place."""
+        self.parts.to(device)
+
     def predict(self, latents: Tensor, timestep: Tensor, conditions: Tensor) -> Tensor:
         """Call the denoiser in its own precision; the latents stay in float32, where small steps add up.
 

@@ -105,6 +105,13 @@ class Parts:
         """A tensor of a part that is needed without the part. Raises :class:`WeightsError` where it is not there."""
         return read_tensor(self.folder / part, key)
 
+    def to(self, device: str | torch.device) -> None:
+        """Move what is loaded, and load the rest there."""
+        self.device = torch.device(device)
+        for name in self.loaded & {"denoiser", "autoencoder", "vocoder"}:
+            part = vars(self)[name]
+            (part.autoencoder if isinstance(part, LatentCodec) else part).to(self.device)
+
     @property
     def loaded(self) -> frozenset[str]:
         """Names of the parts that are in memory."""

@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from ray import serve
@@ -23,6 +24,8 @@ from nextgpt.model.folder import locate, open_parts
 from nextgpt.model.llm.prefix_cache import PrefixCache
 from nextgpt.model.llm.thought import MediumSegment, Thought
 from nextgpt.model.nextgpt import NextGPT
+from nextgpt.model.parts import Part
+from nextgpt.model.plan import uniform_plan
 from nextgpt.model.rendering import Order
 from nextgpt.serve.engine.base import Answered, EngineSettings, Job, Ticket, observe_nothing
 from nextgpt.serve.engine.embedding import embed
@@ -54,13 +57,19 @@ class Said:
     token_limit: int
 
 
+def open_frozen(folder: Path, device: str) -> dict[str, Part]:
+    """The frozen parts of a model, all for one device; each is loaded when it is asked for."""
+    config = read_config(folder)
+    return open_parts(config, folder, uniform_plan(config.sources, device=device))
+
+
 class EncoderReplica:
     """First step: media to features, those of several requests in one batch."""
 
     def __init__(self, place: Place) -> None:
         place.settle()
         folder = locate(place.model)
-        self._encoder = open_parts(read_config(folder), folder, device=place.device)["encoder"].loaded
+        self._encoder = open_frozen(folder, place.device)["encoder"].loaded
         self._known = FeatureCache()
 
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.005)
@@ -117,7 +126,7 @@ class SynthesizerReplica:
     def __init__(self, place: Place, settings: EngineSettings, modality: str) -> None:
         place.settle()
         folder = locate(place.model)
-        synthesizer = open_parts(read_config(folder), folder, device=place.device)[modality].loaded
+        synthesizer = open_frozen(folder, place.device)[modality].loaded
         self._numbers = itertools.count()
         self._making = Making(
             lambda _: synthesizer, max_media=settings.max_media, finish=Work.complete, observe=observe_nothing
