@@ -51,8 +51,8 @@ def serve(
     placement = Placement(tuple(device or ()), tuple(dtype or ()), max_memory)
     if placement != Placement() and engine == "ray":
         raise ConfigError(
-            "--device, --dtype or --max-memory came with --engine ray; expected neither, as the config of Ray says where "
-            "steps run. Leave them out, or take --engine local."
+            "--device, --dtype or --max-memory came with --engine ray; expected neither, as the config of Ray says "
+            "where steps run. Leave them out, or take --engine local."
         )
     from nextgpt.serve.engine.base import EngineSettings
     from nextgpt.serve.run import Listen, run, run_on_ray
