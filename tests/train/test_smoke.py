@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -50,7 +53,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def moved(path: Path, home: Path) -> Recipe:
-    return read_recipe(path, [f"model={home / 'nano'}", f"work={home / 'work' / path.stem}"])
+    work = home / "nano-work" / path.stem.partition("-")[2]
+    return read_recipe(path, [f"model={home / 'nano'}", f"work={work}"])
 
 
 def digests(model: Path) -> dict[str, str]:
@@ -103,6 +107,19 @@ def test_the_stages_leave_the_files_of_the_frozen_parts_as_they_are(run: Run) ->
 def test_every_recipe_is_done_the_second_time(run: Run) -> None:
     for path in SMOKE:
         assert not run_recipe(moved(path, run.model.parent)), path.stem
+
+
+def test_the_script_of_the_whole_life_ends_in_an_evaluation(run: Run, tmp_path: Path) -> None:
+    """It finds the trainings done that this file ran; of twelve, it is shown the last."""
+    home, root = run.model.parent, Path(__file__).parents[2]
+    (tmp_path / SMOKE[-1].name).write_text(f"base: {SMOKE[-1]}\n")
+    command = [root / "runs" / "nano.sh", str(tmp_path), str(home), "1"]
+    surroundings = os.environ | {"NEXTGPT": f"{sys.executable} -m nextgpt"}
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("done before by this very recipe") == 1
+    assert json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))["parts"]
+    assert "text_to_image.object" in done.stdout and list((home / "nano-eval").iterdir())
 
 
 def test_the_result_loads_and_answers_with_text(run: Run) -> None:
