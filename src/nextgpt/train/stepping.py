@@ -1,5 +1,6 @@
-"""How gradients become a step: in one process, by DDP or with weights that FSDP2 shards. :mod:`.zero` does it by
-DeepSpeed. A stepper owns optimizers and precision, and knows nothing of data, losses or when to save.
+"""How gradients become a step: in one process, by DDP or with weights that FSDP2 shards.
+
+A stepper owns optimizers and precision, and knows nothing of data, losses or when to save.
 """
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -21,29 +22,7 @@ from nextgpt.train.processes import Processes
 Losses = Mapping[str, Tensor]
 
 
-@runtime_checkable
-class Stepper(Protocol):
-    """What the loop asks of whatever trains."""
-
-    def add_gradient(self, part: Any, total: Callable[[Losses], Tensor], *, is_last: bool) -> Losses:
-        """Add the gradient of the ``total`` of a part's losses; the last part of a step brings processes together."""
-        ...
-
-    def step(self, rate: float) -> dict[str, float]:
-        """Take a step at a share of the peak rates, and tell how long the gradient was; none at one that is no number,
-        where that can be known before."""
-        ...
-
-    def saved(self) -> Saved | None:
-        """What a checkpoint holds beside weights, in the main process; all must be here."""
-        ...
-
-    def resume(self, saved: Saved) -> None:
-        """Go on from it."""
-        ...
-
-
-class Whole:
+class Stepper:
     """Every process has all that is trained and steps alike.
 
     Args:
@@ -66,7 +45,7 @@ class Whole:
         self.precision = Precision(config, processes.device)
 
     def add_gradient(self, part: Any, total: Callable[[Losses], Tensor], *, is_last: bool) -> Losses:
-        """See :meth:`Stepper.add_gradient`."""
+        """Add the gradient of the ``total`` of a part's losses; the last part of a step brings processes together."""
         with nullcontext() if is_last else self.processes.no_sync(self.spread):
             with self.precision.autocast():
                 losses = self.spread(part)
@@ -74,36 +53,34 @@ class Whole:
         return losses
 
     def step(self, rate: float) -> dict[str, float]:
-        """See :meth:`Stepper.step`. Where float16's scale was too large, the step is left out and the norm 0."""
+        """Take a step at a share of the peak rates, and tell how long the gradient was.
+
+        None is taken at a gradient that is no number. Where float16's scale was too large, the length told is 0.
+        """
         self.processes.average_gradients(self.spread, self.trained)
         is_usable = self.precision.unscale(self.trained.values())
         norm = float(nn.utils.clip_grad_norm_(self.trained.values(), self.config.clip_norm)) if is_usable else 0.0
         if is_usable and math.isfinite(norm):
             for optimizer, rates in zip(self.optimizers, self.peaks, strict=True):
-                set_rates(optimizer.param_groups, rates, rate)
+                for group, peak in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = peak * rate
                 optimizer.step()
         for parameter in self.trained.values():
             parameter.grad = None
         return {"gradient_norm": norm} | ({"loss_scale": self.precision.scale} if self.config.fp16 else {})
 
     def saved(self) -> Saved | None:
-        """See :meth:`Stepper.saved`."""
+        """What a checkpoint holds beside weights, in the main process."""
         states = [optimizer.state_dict() for optimizer in self.optimizers]
         return Saved(states, self.precision.state()) if self.processes.is_main else None
 
     def resume(self, saved: Saved) -> None:
-        """See :meth:`Stepper.resume`. Raises :class:`ModelError` for the state of another number of optimizers."""
+        """Go on from it. Raises :class:`ModelError` for the state of another number of optimizers."""
         if len(saved.optimizers) != len(self.optimizers):
             raise ModelError(
-                f"The checkpoint holds {len(saved.optimizers)} optimizers, or slices of one; expected "
+                f"The checkpoint holds {len(saved.optimizers)} optimizers; expected "
                 f"{len(self.optimizers)}, as this recipe has. Choose another work folder, or delete it."
             )
         for optimizer, state in zip(self.optimizers, saved.optimizers, strict=True):
             optimizer.load_state_dict(state)
         self.precision.restore(saved.more)
-
-
-def set_rates(groups: Sequence[dict[str, Any]], peaks: Sequence[float], rate: float) -> None:
-    """Set the learning rate of each group to a share of its peak."""
-    for group, peak in zip(groups, peaks, strict=True):
-        group["lr"] = peak * rate
