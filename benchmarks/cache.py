@@ -74,7 +74,8 @@ def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int
         seconds["cached"].append(took(lambda step=step: with_cache.share(step)))
         for name, batch in (("uncached", fresh.over(known)), ("cached", known)):
             seconds["learning"].append(took(lambda name=name, batch=batch: learn(objective, batch, losses[name])))  # noqa: B023
-        difference = max(difference, *(abs(float((losses["cached"][k] - v).detach())) for k, v in losses["uncached"].items()))
+        apart = [(losses["cached"][name] - value).detach().abs() for name, value in losses["uncached"].items()]
+        difference = max(difference, *map(float, apart))
     ms = {name: 1e3 * statistics.median(found[1:]) / batch_size for name, found in seconds.items()}
     faster = (ms["uncached"] + ms["learning"]) / (ms["cached"] + ms["learning"])
     return Saving(stage, modality, ms["uncached"], ms["cached"], ms["learning"], faster, difference)
