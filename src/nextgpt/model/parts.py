@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from nextgpt.config import PartSource
 from nextgpt.errors import ModelError
 
 Loaded = TypeVar("Loaded")
+
+LOADING = threading.RLock()
+"""Held while anything is loaded: libraries patch torch meanwhile, for every thread."""
 
 
 class Turns:
@@ -59,14 +63,15 @@ class Part(Generic[Loaded]):
     @property
     def loaded(self) -> Loaded:
         """The part itself, ready to work."""
-        if self._turns is not None:
-            self._turns.take(self)
-        if not self._held:
-            self._held.append(self._load())
-        elif self._is_away:
-            self._come_back(self._held[0])
-        self._is_away = False
-        return self._held[0]
+        with LOADING:
+            if self._turns is not None:
+                self._turns.take(self)
+            if not self._held:
+                self._held.append(self._load())
+            elif self._is_away:
+                self._come_back(self._held[0])
+            self._is_away = False
+            return self._held[0]
 
     @property
     def is_loaded(self) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt.errors import ModelError, unknown
+from nextgpt.model.parts import LOADING
 from nextgpt.model.synthesis.autoencoders import LatentCodec, autoencoder_kind
 from nextgpt.model.synthesis.blueprint import denoiser_name
 from nextgpt.model.synthesis.folder import (
@@ -120,7 +121,8 @@ class Parts:
         )
 
     def _read(self, name: str, dtype: torch.dtype) -> Any:
-        return read_part(self.folder, name, self._class_name(name), dtype=dtype, device=self.device)
+        with LOADING:
+            return read_part(self.folder, name, self._class_name(name), dtype=dtype, device=self.device)
 
     def _class_name(self, name: str) -> str:
         if name not in self.index:

@@ -75,6 +75,10 @@ class EncoderReplica:
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.005)
     async def encode(self, media: list[Medium]) -> list[Features]:
         """Features of media that were asked for one by one."""
+        return await self.encode_all(media)
+
+    async def encode_all(self, media: list[Medium]) -> list[Features]:
+        """Features of several media."""
         found = await asyncio.to_thread(self._known.features, media, self._encoder.encode)
         return [replace(features, vectors=features.vectors.cpu()) for features in found]
 
