@@ -144,6 +144,7 @@ LORA = {"rank": 2, "alpha": 4, "dropout": 0.1, "targets": ["q_proj"]}
 KILLS = 10
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_ten_times_at_random_moments_ends_bit_equal(recipe: Make) -> None:
     random = Random(0)
     fit = {"steps": 50, "save_every": 2}
