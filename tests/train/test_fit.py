@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt.errors import ModelError
-from nextgpt.train.fit import Divergence, FitConfig, fit, rate_at
+from nextgpt.train.fit import Divergence, FitConfig, fit, rate_at, uses_bf16
 
 CONFIG = FitConfig(
     steps=7,
@@ -168,3 +168,15 @@ def test_the_rates_of_both_optimizers_follow_the_schedule(tmp_path: Path) -> Non
     train(model, tmp_path, CONFIG.model_copy(update={"steps": 1, "warmup_steps": 10**9, "ema_decay": None}))
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before.state_dict()[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("has_matrix_units", [True, False])
+def test_bfloat16_is_used_where_it_is_faster_unless_the_recipe_says(
+    has_matrix_units: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_matrix_units)
+    left_open = FitConfig(steps=1, batch_size=1)
+    assert uses_bf16(left_open, "cpu") == has_matrix_units
+    assert uses_bf16(left_open, "cuda")
+    assert uses_bf16(left_open.model_copy(update={"bf16": True}), "cpu")
+    assert not uses_bf16(left_open.model_copy(update={"bf16": False}), "cuda")

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nextgpt.train.fit import FitConfig
+from nextgpt.train.fit import FitConfig, uses_bf16
 
 GROWS_AFTER = 2000
 """Finite steps after which the scale is doubled, as torch's scaler does."""
@@ -27,7 +27,7 @@ class Precision:
 
     def __init__(self, config: FitConfig, device: torch.device) -> None:
         self.device = device
-        self.dtype = torch.float16 if config.fp16 else torch.bfloat16 if config.bf16 else None
+        self.dtype = torch.float16 if config.fp16 else torch.bfloat16 if uses_bf16(config, device.type) else None
         self.is_scaled = config.fp16
         self.scale = FIRST_SCALE if config.fp16 else 1.0
         self.finite_steps = 0
