@@ -44,6 +44,7 @@ def _train_autoencoder(recipe: AutoencoderRecipe, report: Report | None) -> None
         recipe.modality,
         architecture=recipe.architecture,
         config=recipe.fit,
+        is_refined=recipe.is_refined,
         folder=recipe.model / recipe.modality / "vae",
         work_folder=recipe.work,
         report=report,
@@ -115,6 +116,7 @@ def _train_encoder(recipe: EncoderRecipe, report: Report | None) -> None:
     pretrain_encoder(
         recipe.encoder,
         recipe.fit,
+        is_refined=recipe.is_refined,
         folder=recipe.model / "encoder",
         work_folder=recipe.work,
         report=report,

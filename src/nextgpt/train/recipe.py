@@ -44,6 +44,8 @@ class AutoencoderRecipe(BaseRecipe):
     modality: Literal["image", "audio", "video"]
     architecture: dict[str, Any]
     """Arguments of :class:`~nextgpt.model.synthesis.patch_autoencoder.PatchAutoencoder`."""
+    is_refined: bool = False
+    """Go on from the autoencoder that stands already; diffusion models of its latents then want refining too."""
 
 
 class DiffusionRecipe(BaseRecipe):
@@ -83,6 +85,8 @@ class EncoderRecipe(BaseRecipe):
 
     kind: Literal["encoder"]
     encoder: EncoderConfig
+    is_refined: bool = False
+    """Go on from the encoder that stands already, by its attributes alone: the text tower of its contrast is gone."""
 
 
 class AlignmentRecipe(BaseRecipe):

@@ -2,7 +2,8 @@
 
 As in ImageBind, one tower binds the others; there it is vision, here it is text, since every content of the small
 world has a caption. Batches hold families of contents that differ in one attribute alone, so that a vector must carry
-place, tint, pitch and motion, and not only what the object is; :mod:`.attributes` asks for the same outright.
+place, tint, pitch and motion, and not only what the object is; :mod:`.attributes` asks for the same outright, and alone
+where an encoder is refined.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from nextgpt.miniworld.language.captions import caption
 from nextgpt.miniworld.render import render
 from nextgpt.miniworld.scene import Clip, Content, Scene, Sound
 from nextgpt.miniworld.splits import is_held_out
-from nextgpt.model.encoding import EncoderConfig, ImageBind, save_encoder
+from nextgpt.model.encoding import EncoderConfig, ImageBind, load_encoder, save_encoder
 from nextgpt.train.fit import FitConfig, fit
 from nextgpt.train.pretrain.attention import float32_attention
 from nextgpt.train.pretrain.attributes import AttributeReadout, labels_of
@@ -53,7 +54,7 @@ class Pairs:
 
     modality: str
     items: Tensor
-    captions: Tensor
+    captions: Tensor | None
     labels: Tensor
 
 
@@ -130,6 +131,7 @@ class ContrastiveTrainer:
     """An encoder in training, with a tokenizer of its own."""
 
     def __init__(self, config: EncoderConfig, seed: int) -> None:
+        self.has_contrast = True
         rng = np.random.default_rng(seed)
         texts = [text for _ in range(TOKENIZER_ROUNDS) for text in _captions_of_each_kind(rng)]
         tokenizer = train_tokenizer(texts, config.text.vocabulary, for_captions=True)
@@ -139,6 +141,12 @@ class ContrastiveTrainer:
         self.encoder = ImageBind(config.model_copy(update={"text": tower}), tokenizer.backend_tokenizer)
         self.readout = AttributeReadout(config.width)
         place_patches(self.encoder)
+
+    def refine(self, elder: ImageBind) -> None:
+        """Go on from another encoder's towers of media, by attributes alone."""
+        self.has_contrast = False
+        self.encoder.load_state_dict(elder.state_dict(), strict=False)  # it lacks the text tower, which stays unused
+        self.encoder.tower("text").requires_grad_(False)
 
     def compile(self) -> None:
         """Compile the towers of media, whose batches all have one shape; captions differ in length."""
@@ -152,17 +160,19 @@ class ContrastiveTrainer:
             draw_one = partial(draw, rng, "train")
             contents: list[Content] = []
             while len(contents) < size * share:
-                contents += relatives(draw_one(), draw_one, rng)
+                contents += relatives(draw_one(), draw_one, rng) if self.has_contrast else [draw_one()]
             contents = [replace(c, sound=None) if isinstance(c, Clip) else c for c in contents]
-            texts = [
-                canonical_caption(c) if rng.random() < CANONICAL_SHARE else caption(c, rng, "train") for c in contents
-            ]
+            captions = self._captions(contents, rng) if self.has_contrast else None
             items = torch.stack([_item(self.encoder, content) for content in contents])
             if modality == "audio":
                 items = varied_sounds(items, rng)
             labels = labels_of(modality, contents)
-            batch.append(Pairs(modality, items, self.encoder.tokenize(texts), labels))
+            batch.append(Pairs(modality, items, captions, labels))
         return batch
+
+    def _captions(self, contents: list[Content], rng: np.random.Generator) -> Tensor:
+        texts = [canonical_caption(c) if rng.random() < CANONICAL_SHARE else caption(c, rng, "train") for c in contents]
+        return self.encoder.tokenize(texts)
 
     def loss(self, batch: list[Pairs], noise: torch.Generator) -> dict[str, Tensor]:
         """The contrastive loss among the pairs of one modality, and the attributes', each averaged over modalities."""
@@ -170,20 +180,27 @@ class ContrastiveTrainer:
         with float32_attention():
             for pairs in batch:
                 vectors = self.encoder.forward_modality(KINDS[pairs.modality][1], pairs.items).float()
-                media = F.normalize(vectors, dim=-1)
-                texts = self.encoder.forward_modality("text", pairs.captions).float()  # of the length 1 / temperature
-                scores = media @ texts.T
-                # A caption that stands twice in the batch is right for both: it is no contrast.
-                same = (pairs.captions[:, None] == pairs.captions[None]).all(-1).fill_diagonal_(False)
-                scores = scores.masked_fill(same, -1e4)
-                answer = torch.arange(len(scores))
-                contrasts.append((F.cross_entropy(scores, answer) + F.cross_entropy(scores.T, answer)) / 2)
+                if pairs.captions is not None:
+                    contrast, shares[f"{pairs.modality}_hits"] = self._contrast(vectors, pairs.captions)
+                    contrasts.append(contrast)
                 read, right = self.readout(pairs.modality, vectors, pairs.labels)
                 readings.append(read)
-                shares[f"{pairs.modality}_hits"] = (scores.argmax(1) == answer).float().mean()
                 shares[f"{pairs.modality}_read"] = right
-        contrast, read = torch.stack(contrasts).mean(), torch.stack(readings).mean()
-        return {"loss": contrast + read, "contrast": contrast, "attributes": read, **shares}
+        losses = {"attributes": torch.stack(readings).mean()}
+        if contrasts:
+            losses["contrast"] = torch.stack(contrasts).mean()
+        return {"loss": torch.stack(list(losses.values())).sum(), **losses, **shares}
+
+    def _contrast(self, vectors: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
+        """The contrastive loss between media and captions, and the share of media that find their own."""
+        texts = self.encoder.forward_modality("text", captions).float()  # of the length 1 / temperature
+        scores = F.normalize(vectors, dim=-1) @ texts.T
+        # A caption that stands twice in the batch is right for both: it is no contrast.
+        same = (captions[:, None] == captions[None]).all(-1).fill_diagonal_(False)
+        scores = scores.masked_fill(same, -1e4)
+        answer = torch.arange(len(scores))
+        loss = (F.cross_entropy(scores, answer) + F.cross_entropy(scores.T, answer)) / 2
+        return loss, (scores.argmax(1) == answer).float().mean()
 
 
 def _captions_of_each_kind(rng: np.random.Generator) -> list[str]:
@@ -198,14 +215,18 @@ def pretrain_encoder(
     *,
     folder: Path,
     work_folder: Path,
+    is_refined: bool = False,
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> None:
-    """Train an encoder from nothing and write its folder, without the text tower that only training needs.
+    """Train an encoder and write its folder, without the text tower that only training needs.
 
-    ``config.text.vocabulary`` is what its tokenizer may have.
+    ``config.text.vocabulary`` is what its tokenizer may have. With ``is_refined`` it goes on from the encoder that
+    stands in ``folder``.
     """
     torch.manual_seed(fit_config.seed)
     trainer = ContrastiveTrainer(config, fit_config.seed)
+    if is_refined:
+        trainer.refine(load_encoder(folder))
     if fit_config.compile:
         trainer.compile()
     modules: dict[str, nn.Module] = {"encoder": trainer.encoder, "readout": trainer.readout}
