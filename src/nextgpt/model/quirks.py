@@ -8,8 +8,8 @@
 - conversations are laid out as ``### Human: ... ### Assistant: ...``;
 - captions of pairs are learned in lower case and without some signs: see :func:`clean_caption`.
 
-Without the switch every clip's vector has length 1, there is one start token, the template is the config's own, and
-captions are learned as they are.
+Without the switch every clip's vector has the length sqrt(E), there is one start token, the template is the config's
+own, and captions are learned as they are.
 """
 
 from __future__ import annotations

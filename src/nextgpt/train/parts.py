@@ -44,7 +44,6 @@ def _train_autoencoder(recipe: AutoencoderRecipe, report: Report | None) -> None
         recipe.modality,
         architecture=recipe.architecture,
         config=recipe.fit,
-        is_refined=recipe.is_refined,
         folder=recipe.model / recipe.modality / "vae",
         work_folder=recipe.work,
         report=report,

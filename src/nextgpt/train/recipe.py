@@ -44,8 +44,6 @@ class AutoencoderRecipe(BaseRecipe):
     modality: Literal["image", "audio", "video"]
     architecture: dict[str, Any]
     """Arguments of :class:`~nextgpt.model.synthesis.patch_autoencoder.PatchAutoencoder`."""
-    is_refined: bool = False
-    """Go on from the autoencoder that stands already; diffusion models of its latents then want refining too."""
 
 
 class DiffusionRecipe(BaseRecipe):

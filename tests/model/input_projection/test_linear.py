@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from nextgpt.config import InputProjectionConfig
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.input_projection import create_input_projection
+from nextgpt.model.input_projection import LinearProjection, create_input_projection
 
 
 def test_the_published_size_has_the_published_number_of_parameters():
@@ -41,3 +42,9 @@ def test_a_shared_layer_does_not_ask_for_the_modality_and_separate_ones_do():
 def test_no_items_give_no_soft_tokens():
     projection = create_input_projection(InputProjectionConfig(encoder_width=6, soft_tokens=3), llm_width=4)
     assert projection([], []).shape == (0, 3, 4)
+
+
+def test_soft_tokens_start_as_quiet_as_words():
+    features = [Features(torch.randn(1, 512)) for _ in range(64)]
+    spread = LinearProjection(512, 256)(features, ["image"] * 64).std().item()
+    assert spread == pytest.approx(0.03, rel=0.15)

@@ -6,6 +6,7 @@ Our own code; the state dict has the names and shapes of the published weights. 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -37,7 +38,9 @@ class ImageBind(nn.Module):
         """``tokenizer`` is needed for texts alone.
 
         With ``has_lengths`` pooled features of media keep the lengths that the towers give them (sounds are 20 times as
-        long as pictures); else each clip's vector has length 1, so that no modality is louder to the LLM.
+        long as pictures); else each clip's vector has the length sqrt(E), so that no modality is louder to the LLM,
+        and its entries are of about size 1, which is what a linear layer learns from: of length 1, fine differences
+        between media would need weights that are hundreds of steps away.
         """
         super().__init__()
         self.has_lengths = has_lengths
@@ -151,8 +154,9 @@ class ImageBind(nn.Module):
         if self.config.features == "patches":
             parts = [self.forward_patches(tower, part) for part in clips.split(_CLIPS_AT_ONCE)]
         else:
+            gain = 1.0 if self.has_lengths else math.sqrt(self.width)
             parts = [
-                self.forward_modality(tower, part, has_length=self.has_lengths)[:, None]
+                gain * self.forward_modality(tower, part, has_length=self.has_lengths)[:, None]
                 for part in clips.split(_CLIPS_AT_ONCE)
             ]
         return torch.cat(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +13,8 @@ from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding.base import Features
 
 SHARED = "shared"
+START_SPREAD = 0.03
+"""Of the entries of soft tokens before training; rows of words have about this in most LLMs."""
 
 
 class LinearProjection(nn.Module):
@@ -28,6 +31,10 @@ class LinearProjection(nn.Module):
         self.layers = nn.ModuleDict(
             {name: nn.Linear(encoder_width, soft_tokens * llm_width) for name in names}
         )
+        for layer in self.layers.values():
+            # Entries of features are of about size 1, those of words far smaller: soft tokens start as quiet as words.
+            nn.init.normal_(layer.weight, std=START_SPREAD / math.sqrt(encoder_width))
+            nn.init.zeros_(layer.bias)
 
     def forward(self, features: Sequence[Features], modalities: Sequence[str]) -> Float[Tensor, "N K D"]:
         """Pool each item's vectors and turn the result into K soft tokens."""

@@ -36,7 +36,6 @@ def pretrain_autoencoder(
     config: FitConfig,
     folder: Path,
     work_folder: Path,
-    is_refined: bool = False,
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> None:
     """Train and write a diffusers ``vae`` folder, the latents' mean and spread beside the weights in its config.
@@ -44,12 +43,10 @@ def pretrain_autoencoder(
     Args:
         architecture: the arguments of :class:`PatchAutoencoder`; 3 channels for pictures, 1 for mel pictures, 12 for
             clips (four moments of three channels).
-        is_refined: go on from the autoencoder that stands in ``folder``.
     """
     torch.manual_seed(config.seed)
     draw, pixels = PIXELS[modality]
-    elder = PatchAutoencoder.from_pretrained(folder).float() if is_refined else None
-    autoencoder = elder or PatchAutoencoder(**architecture)
+    autoencoder = PatchAutoencoder(**architecture)
 
     def draw_batch(rng: np.random.Generator, size: int) -> Tensor:
         return pixels([draw(rng, "train") for _ in range(size)]).flatten(0, 1)
