@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partialmethod
@@ -22,6 +23,7 @@ import torch
 import yaml
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
+from tqdm.auto import tqdm
 
 from nextgpt import NextGPT
 from nextgpt.errors import ConfigError, ModelError
@@ -71,6 +73,8 @@ def digest(path: Path) -> dict[str, bytes]:
 
 def train_as(recipe: CorporaRecipe, rank: int, world: int, port: int) -> None:
     """Be one of ``world`` processes, which torchrun would have started so."""
+    # Progress bars share a lock with the parent, and a process that was killed while it held it never gives it back.
+    tqdm.set_lock(threading.RLock())
     AcceleratorState._reset_state(reset_partial_state=True)
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
