@@ -23,7 +23,10 @@ RESULTS = Results("tiny", "machine", (Measured("image", 0.5, 4.0, 8.0, "s"),))
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("tiny"))
+    folder = write_tiny_model(tmp_path_factory.mktemp("tiny"))
+    config = folder / "llm" / "config.json"  # an untrained model may find no end, in any of its five turns
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 1024}))
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -31,10 +31,14 @@ from nextgpt.message import (
 )
 from nextgpt.serve.app import create_app
 from nextgpt.serve.engine.base import Engine
+from nextgpt.serve.engine.ray.environment import prepare
+from nextgpt.serve.engine.ray.settings import RaySettings
 from nextgpt.serve.engine.serial import SerialEngine
 from nextgpt.serve.run import UVICORN, Server
 from nextgpt.serve.settings import ServerSettings
 from nextgpt.testing.scripted import ScriptedModel, film, picture, sound
+
+prepare(RaySettings())  # before any test file imports Ray, which reads this but once
 
 
 @contextlib.contextmanager

@@ -179,7 +179,8 @@ def test_a_client_that_leaves_a_stream_ends_the_work(guarded: httpx.Client, stud
     studio.closed.clear()
     asked = chat("slow", stream=True)
     with guarded.stream("POST", "/v1/chat/completions", json=asked, headers=bearer()) as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()  # kept: an iterator that is forgotten closes the connection
+        next(lines)
     assert studio.closed.wait(30)
 
 
@@ -210,7 +211,8 @@ def test_one_key_may_have_so_many_open(studio: Any, serving: Serving):
     with serving(engine, settings) as at, httpx.Client(base_url=at, timeout=60, trust_env=False) as client:
         asked = chat("slow", stream=True)
         with client.stream("POST", "/v1/chat/completions", json=asked, headers=bearer()) as answer:
-            next(answer.iter_lines())
+            lines = answer.iter_lines()  # kept: an iterator that is forgotten closes the connection
+            next(lines)
             assert client.get("/v1/models", headers=bearer()).status_code == 429
             assert client.get("/v1/models", headers=bearer(OTHER)).status_code == 200
         deadline = time.monotonic() + 30

@@ -130,8 +130,10 @@ def place_patches(encoder: ImageBind) -> None:
 class ContrastiveTrainer:
     """An encoder in training, with a tokenizer of its own."""
 
+    has_contrast = True
+    """Whether captions are drawn and met; an encoder that is refined learns from attributes alone."""
+
     def __init__(self, config: EncoderConfig, seed: int) -> None:
-        self.has_contrast = True
         rng = np.random.default_rng(seed)
         texts = [text for _ in range(TOKENIZER_ROUNDS) for text in _captions_of_each_kind(rng)]
         tokenizer = train_tokenizer(texts, config.text.vocabulary, for_captions=True)
