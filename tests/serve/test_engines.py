@@ -183,7 +183,8 @@ def test_more_than_may_wait_is_refused_and_who_leaves_makes_room(http: httpx.Cli
 
 def _impatient(http: httpx.Client, body: dict[str, Any]) -> httpx.Response | None:
     try:
-        return httpx.post(f"{http.base_url}v1/chat/completions", json=body, timeout=3, trust_env=False)
+        at = http.base_url.join("/v1/chat/completions")
+        return httpx.post(at, json=body, timeout=3, trust_env=False)
     except httpx.TimeoutException:
         return None
 
