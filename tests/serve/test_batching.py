@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,9 +66,19 @@ def test_answers_are_those_that_each_gets_alone(model: NextGPT, engine: Batching
     assert engine.waiting == 0
 
 
-def test_media_of_several_answers_are_made_in_one_batch(model: NextGPT, engine: BatchingEngine):
+def test_media_of_several_answers_are_made_in_one_batch(
+    model: NextGPT, engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
+):
     synthesizer = model.synthesizer("image")
     synthesizer.calls.clear()
+    steps = synthesizer.steps
+
+    def slow_at_first(*conditions: Any, **settings: Any) -> Any:
+        if not synthesizer.calls:
+            time.sleep(2)  # meanwhile the others gather
+        return steps(*conditions, **settings)
+
+    monkeypatch.setattr(synthesizer, "steps", slow_at_first)
     asked = [Job(Conversation().say("y" * n), Sampling(modalities=("image",), max_tokens=4)) for n in range(1, 5)]
 
     async def ask() -> list[Answered]:
