@@ -147,7 +147,9 @@ class ContrastiveTrainer:
     def refine(self, elder: ImageBind) -> None:
         """Go on from another encoder's towers of media, by attributes alone."""
         self.has_contrast = False
-        self.encoder.load_state_dict(elder.state_dict(), strict=False)  # it lacks the text tower, which stays unused
+        # The elder lacks the text tower, which stays as it is and unused; anything else that differs is an error.
+        text_tower = {name: value for name, value in self.encoder.state_dict().items() if ".text." in name}
+        self.encoder.load_state_dict(text_tower | elder.state_dict())
         self.encoder.tower("text").requires_grad_(False)
 
     def compile(self) -> None:
