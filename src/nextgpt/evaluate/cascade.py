@@ -32,6 +32,11 @@ Write = Callable[[Sequence[Case]], list[str]]
 _CAPTION = re.compile(rf"<\|({'|'.join(MODALITIES)})\|>(.*?){re.escape(CLOSE)}", re.DOTALL)
 
 
+def split_captions(text: str) -> list[str]:
+    """An answer in words as words, modality, caption, words, ..., words."""
+    return _CAPTION.split(text)
+
+
 def text_conditioners(config: ModelConfig, home: Path) -> dict[str, TextConditioner]:
     """The text encoders of a model's synthesizers. Raises :class:`~nextgpt.errors.ModelError` where one has none."""
     return {
@@ -56,7 +61,7 @@ class Captioned:
 
     def play(self, cases: Sequence[Case]) -> list[Attempt]:
         """See :meth:`.players.Player.play`. Takes cases of which the last turn alone is asked."""
-        pieces = [_CAPTION.split(text) for text in self._write(cases)]
+        pieces = [split_captions(text) for text in self._write(cases)]
         media = self._media(pieces, [case.seed for case in cases])
         replies = [
             Reply(tuple(_parts(row, split, media)), case.seed)

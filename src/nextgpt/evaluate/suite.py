@@ -58,7 +58,10 @@ class Suite(Protocol):
         ...
 
 
-SUITES: Mapping[str, tuple[str, str]] = {"miniworld": ("nextgpt.evaluate.miniworld", "Miniworld")}
+SUITES: Mapping[str, tuple[str, str]] = {
+    "miniworld": ("nextgpt.evaluate.miniworld", "Miniworld"),
+    "miniworld-in-words": ("nextgpt.evaluate.in_words", "MiniworldInWords"),
+}
 """Suites by name: module and class, imported when first needed."""
 
 

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from nextgpt.config import read_config
 from nextgpt.evaluate.case import Attempt, Case
 from nextgpt.evaluate.judging import judge
 from nextgpt.evaluate.players import Direct, Player, Truth, in_batches
 from nextgpt.evaluate.suite import Tell
 from nextgpt.model.nextgpt import NextGPT
 
-DIRECT, CASCADE, TRUE_CAPTION, TRUTH = "direct", "cascade", "true_caption", "truth"
+DIRECT, CASCADE, TRUE_CAPTION, IN_WORDS, TRUTH = "direct", "cascade", "true_caption", "in_words", "truth"
 Pair = tuple[str, str]
 """A player and a source."""
 Played = dict[Pair, list[Attempt]]
@@ -67,6 +68,10 @@ class Worker:
         from nextgpt.evaluate.cascade import Captioned, CaptionWriter, text_conditioners, true_words
         from nextgpt.model.parts import find_folder
 
+        if name == IN_WORDS:
+            from nextgpt.evaluate.in_words import InWords
+
+            return InWords(CaptionWriter(find_folder(read_config(self._home).llm.source, self._home)))
         config = self._model.config
         write = CaptionWriter(find_folder(config.llm.source, self._home)) if name == CASCADE else true_words
         return Captioned(write, self._model, text_conditioners(config, self._home))

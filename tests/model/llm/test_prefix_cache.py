@@ -49,5 +49,34 @@ def test_rows_of_a_batch_come_out_as_they_went_in():
     assert batch.mask.tolist() == [[False, True, True], [False] * 3, [True] * 3]
     assert [batch.row(index).length for index in range(3)] == [2, 0, 3]
     torch.testing.assert_close(batch.row(0).layers[0][1], key_values(2).layers[0][1])
-    batch.select([2])
+    assert batch.keep([2]) == [2]
     torch.testing.assert_close(batch.row(0).layers[0][0], key_values(3).layers[0][0])
+
+
+def rows_of(batch: KeyValues, lengths: list[int]) -> list[list[float]]:
+    assert [batch.row(place).length for place in range(len(batch.mask))] == lengths
+    return [batch.row(place).layers[0][0].flatten().tolist() for place in range(len(lengths))]
+
+
+def numbered(number: int, length: int) -> RowKeyValues:
+    steps = torch.full((1, length, 1), float(number))
+    return RowKeyValues(((steps, -steps),))
+
+
+def test_rows_come_and_go_and_stay_what_they_are():
+    batch = KeyValues([numbered(number, length) for number, length in ((1, 3), (2, 1), (3, 2))], torch.device("cpu"))
+    batch.extend(torch.tensor([[True, True], [False, True], [True, True]]))
+    fed = torch.tensor([[1.0, 1.0], [0.0, 2.0], [3.0, 3.0]]).view(3, 1, 2, 1)
+    keys, values = batch.cache.update(fed, -fed, 0)
+    assert keys.shape == values.shape == (3, 1, 5, 1)
+    assert batch.keep([1, 2]) == [2, 1]
+    batch.join(KeyValues([numbered(4, 7), numbered(5, 1)], torch.device("cpu")))
+    assert rows_of(batch, [4, 2, 7, 1]) == [[3.0] * 4, [2.0] * 2, [4.0] * 7, [5.0]]
+
+
+def test_places_that_are_padding_in_every_row_are_given_up():
+    batch = KeyValues([numbered(1, 100), numbered(2, 3)], torch.device("cpu"))
+    batch.keep([1])
+    batch.join(KeyValues([numbered(3, 2)], torch.device("cpu")))
+    assert batch.mask.shape == (2, 3) and batch.cache.get_seq_length() == 3
+    assert rows_of(batch, [3, 2]) == [[2.0] * 3, [3.0] * 2]

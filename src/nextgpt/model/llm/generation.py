@@ -89,8 +89,10 @@ class Generation:
     def _admit(self) -> None:
         """Put newcomers beside those that are running; places that are padding in every row go on the way."""
         if self._joining.rows:
-            batches = [batch for batch in (self._running, self._joining) if batch.rows]
-            self._running = batches[0] if len(batches) == 1 else _together(batches)
+            if self._running.rows:
+                self._running.join(self._joining)
+            else:
+                self._running = self._joining
         self._joining = _Batch()
 
 
@@ -105,8 +107,11 @@ class _Batch:
         assert self.cache is not None, "a batch with rows has a cache"
         hidden = _feed(llm, self.rows, self.cache)
         logits = llm.logits(torch.stack([states[-1] for states in hidden]))  # (B, Vn)
-        for row, states, scores in zip(self.rows, hidden, logits, strict=True):
-            for spoken in row.hear(states, scores):
+        barred = torch.stack([row.grammar.barred(scores) for row, scores in zip(self.rows, logits, strict=True)])
+        samplings, generators = [row.sampling for row in self.rows], [row.generator for row in self.rows]
+        chosen = choose(logits + barred, samplings, generators)
+        for row, states, token_id in zip(self.rows, hidden, chosen, strict=True):
+            for spoken in row.hear(states, token_id):
                 yield row.key, spoken
         for place, row in enumerate(self.rows):
             if row.is_done:
@@ -114,39 +119,41 @@ class _Batch:
         self.keep([place for place, row in enumerate(self.rows) if not row.is_done])
 
     def keep(self, places: list[int]) -> None:
-        """Keep the rows at these places only."""
+        """Keep the rows at these places only; the last ones take the places of those that go."""
         if len(places) == len(self.rows):
             return
-        self.rows = [self.rows[place] for place in places]
-        if self.rows and self.cache is not None:
-            self.cache.select(places)
+        if places and self.cache is not None:
+            self.rows = [self.rows[place] for place in self.cache.keep(places)]
         else:
-            self.cache = None
+            self.rows, self.cache = [], None
 
-
-def _together(batches: Sequence[_Batch]) -> _Batch:
-    caches = [(batch.cache, place) for batch in batches for place in range(len(batch.rows))]
-    return _Batch(
-        [row for batch in batches for row in batch.rows],
-        KeyValues([cache.row(place) for cache, place in caches], caches[0][0].mask.device),
-    )
+    def join(self, other: _Batch) -> None:
+        """Take in the rows of another batch."""
+        assert self.cache is not None and other.cache is not None, "a batch with rows has a cache"
+        self.cache.join(other.cache)
+        self.rows += other.rows
 
 
 def _feed(llm: LanguageModel, rows: Sequence[_Row], batch: KeyValues) -> list[Float[Tensor, "n D"]]:
     """Feed every row's queue in one step; give the hidden states of each row's own positions."""
     queues = [row.take_queue() for row in rows]
-    embeddings, mask = _pad_left([queue for queue, _ in queues])
+    said = [queue for queue, _ in queues if not isinstance(queue, Tensor)]
+    embedded = iter(llm.embed_ids([token_id for ids in said for token_id in ids]).split([len(ids) for ids in said]))
+    fed = [queue if isinstance(queue, Tensor) else next(embedded) for queue, _ in queues]  # (n, D) each
+    embeddings, mask = _pad_left(fed)
     starts = torch.tensor([start for _, start in queues], device=mask.device)
     positions = (starts[:, None] + mask.long().cumsum(dim=1) - 1).clamp(min=0)
     hidden = llm.think(embeddings, batch.extend(mask), positions, batch.cache)  # (B, T, D)
-    return [states[-len(queue) :] for states, (queue, _) in zip(hidden, queues, strict=True)]
+    return [states[-len(queue) :] for states, queue in zip(hidden, fed, strict=True)]
 
 
 def _pad_left(rows: Sequence[Float[Tensor, "_ D"]]) -> tuple[Float[Tensor, "B T D"], Bool[Tensor, "B T"]]:
-    longest = max(len(row) for row in rows)
-    padded = torch.stack([torch.nn.functional.pad(row, (0, 0, longest - len(row), 0)) for row in rows])
-    steps = torch.arange(longest, device=padded.device)
-    return padded, torch.stack([steps >= longest - len(row) for row in rows])
+    lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
+    longest = int(lengths.max())
+    padded = [
+        row if len(row) == longest else torch.nn.functional.pad(row, (0, 0, longest - len(row), 0)) for row in rows
+    ]
+    return torch.stack(padded), torch.arange(longest, device=lengths.device) >= longest - lengths[:, None]
 
 
 class _Row:
@@ -161,14 +168,14 @@ class _Row:
         self.known = llm.prefixes.find(keys)
         start = self.known.length if self.known else 0
         self.fed: list[Hashable] = keys[:start]
-        self._queue = llm.embed_prompt(request.prompt, soft)[start:]
+        self._queue: Float[Tensor, "n D"] | tuple[int, ...] = llm.embed_prompt(request.prompt, soft)[start:]
         self._queued_keys = keys[start:]
         self._llm = llm
-        self._sampling = sampling
+        self.sampling = sampling
         self._tokens_left = min(sampling.max_tokens, llm.context_length - len(keys))
-        self._generator = torch.Generator().manual_seed(sampling.seed)
+        self.generator = torch.Generator().manual_seed(sampling.seed)
         self._stop = (*llm.template.stop, *sampling.stop)
-        self._grammar = Grammar(
+        self.grammar = Grammar(
             llm.signals.ids,
             end_ids=llm.end_ids,
             silent_ids=llm.codec.special_ids,
@@ -183,34 +190,25 @@ class _Row:
         self._ids: list[int] = []
         self._dropped: list[str] = []
 
-    def take_queue(self) -> tuple[Float[Tensor, "n D"], int]:
-        """What is to be fed now, and the position of its first."""
+    def take_queue(self) -> tuple[Float[Tensor, "n D"] | tuple[int, ...], int]:
+        """What is to be fed now, embedded or as token ids, and the position of its first."""
         start = len(self.fed)
         self.fed += self._queued_keys
         return self._queue, start
 
-    def hear(self, hidden: Float[Tensor, "n D"], logits: Float[Tensor, " Vn"]) -> Iterator[Spoken]:
-        """Take the hidden states of what was fed and the logits after it, and say the next thing."""
+    def hear(self, hidden: Float[Tensor, "n D"], token_id: int) -> Iterator[Spoken]:
+        """Take the hidden states of what was fed and the token chosen after it, and say the next thing."""
         if self._run is not None:
             yield self._end_run(hidden)
         if self._tokens_left == 0:
             yield from self._finish()
             return
-        token_id = self._choose(logits)
         if token_id in self._llm.end_ids:
             yield from self._finish()
         elif token_id < self._llm.vocabulary_size:
             yield from self._say_word(token_id)
         else:
             yield from self._say_signal(token_id)
-
-    def _choose(self, logits: Float[Tensor, " Vn"]) -> int:
-        return choose(
-            self._grammar.constrain(logits),
-            temperature=self._sampling.temperature,
-            top_p=self._sampling.top_p,
-            generator=self._generator,
-        )
 
     def _say_word(self, token_id: int) -> Iterator[Spoken]:
         words = self._stream.add(token_id)
@@ -231,10 +229,10 @@ class _Row:
         self._is_edit = self._is_edit or self._run is None
 
     def _say(self, ids: tuple[int, ...]) -> None:
-        self._grammar.accept(ids[0])
+        self.grammar.accept(ids[0])
         self._ids += ids
         self._tokens_left -= len(ids)
-        self._queue, self._queued_keys = self._llm.embed_ids(ids), list(ids)
+        self._queue, self._queued_keys = ids, list(ids)
 
     def _end_run(self, hidden: Float[Tensor, "n D"]) -> MediumSegment:
         assert self._run is not None, "a run is being fed"

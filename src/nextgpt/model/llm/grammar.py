@@ -47,17 +47,26 @@ class Grammar:
         self._sources = set(sources)
         self._is_editing = False
         self._media = 0
+        self._known: dict[tuple[bool, bool, tuple[int, ...]], Tensor] = {}
+        """By what decides it: there are few, and each is asked for at every token."""
 
-    def constrain(self, logits: Float[Tensor, " Vn"]) -> Float[Tensor, " Vn"]:
-        """The same logits with minus infinity at everything that may not be said next."""
-        allowed = torch.full_like(logits, -torch.inf)
-        if self._may_write and not self._is_editing:
-            allowed[: self._signals.first_id] = 0
-            allowed[self._silent_ids] = -torch.inf
-        if self._may_end:
-            allowed[self._end_ids] = 0
-        allowed[self._signals_next()] = 0
-        return logits + allowed
+    def barred(self, logits: Float[Tensor, " Vn"]) -> Float[Tensor, " Vn"]:
+        """What to add to logits such as these: 0 where a token may be said next, minus infinity elsewhere."""
+        state = (self._is_editing, self._may_end, tuple(self._signals_next()))
+        if state not in self._known:
+            self._known[state] = self._bar(torch.full_like(logits, -torch.inf), *state)
+        return self._known[state]
+
+    def _bar(
+        self, barred: Float[Tensor, " Vn"], is_editing: bool, may_end: bool, signals: tuple[int, ...]
+    ) -> Float[Tensor, " Vn"]:
+        if self._may_write and not is_editing:
+            barred[: self._signals.first_id] = 0
+            barred[self._silent_ids] = -torch.inf
+        if may_end:
+            barred[self._end_ids] = 0
+        barred[list(signals)] = 0
+        return barred
 
     def accept(self, token_id: int) -> None:
         """Take note of what was said."""

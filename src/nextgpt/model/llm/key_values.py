@@ -1,7 +1,7 @@
 """Attention keys and values of several conversations side by side, each of which can be taken out and put back.
 
-The cache only grows at its end. A row that has fewer positions to feed than the others is padded at the left, and
-``mask`` remembers which places are real::
+The cache grows at its end, into room that is there already. A row that has fewer positions to feed than the others is
+padded at the left, and ``mask`` remembers which places are real; positions are the rows' own, so holes do no harm::
 
     fed first    A a a a a      then    . . a     mask  1 1 1 1  0 0 1
                  B . . b b              b b b           0 0 1 1  1 1 1
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from transformers import DynamicCache
+from transformers.cache_utils import Cache, DynamicLayer
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,45 +39,141 @@ class RowKeyValues:
         return RowKeyValues(tuple((keys[:, :length], values[:, :length]) for keys, values in self.layers))
 
 
+class _RoomyLayer(DynamicLayer):
+    """A layer of transformers' cache whose tensors have room to grow: what is fed is written behind what is there,
+    where :class:`DynamicLayer` copies everything at every step.
+
+    ``keys`` and ``values`` are views of what is filled.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._room: list[Tensor] = []
+        """Keys and values, (rows, heads, positions, d) each, with room in the first and the third dimension."""
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
+        """Add positions to every row; give all of them."""
+        start = self.get_seq_length()
+        rows, _, fed, _ = key_states.shape
+        self.reshape(rows, start + fed, like=(key_states, value_states))
+        for room, states in zip(self._room, (key_states, value_states), strict=True):
+            room[:rows, :, start : start + fed] = states
+        return self.keys, self.values
+
+    def reshape(self, rows: int, length: int, *, like: Sequence[Tensor]) -> None:
+        """Be so many rows of so many positions; what was filled stays, what is new may hold anything finite."""
+        filled = [] if self.keys is None else [self.keys, self.values]
+        if not self._room or rows > self._room[0].shape[0] or length > self._room[0].shape[2]:
+            size = _with_room(rows, 1), _with_room(length, LEAST_ROOM)
+            self._room = [
+                states.new_zeros(size[0], states.shape[1], size[1], states.shape[3]) for states in like
+            ]
+            for room, old in zip(self._room, filled, strict=False):
+                room[: old.shape[0], :, : old.shape[2]] = old
+        self.dtype, self.device, self.is_initialized = like[0].dtype, like[0].device, True
+        self.keys, self.values = (room[:rows, :, :length] for room in self._room)
+
+    def move(self, moves: Sequence[tuple[int, int]], rows: int) -> None:
+        """Copy rows from one place to another, and keep so many."""
+        for room in self._room:
+            for origin, place in moves:
+                room[place] = room[origin]
+        self.reshape(rows, self.get_seq_length(), like=self._room)
+
+    def trim(self, first: int) -> None:
+        """Drop the positions before ``first``."""
+        filled = [self.keys[:, :, first:].clone(), self.values[:, :, first:].clone()]
+        for room, kept in zip(self._room, filled, strict=True):
+            room[: kept.shape[0], :, : kept.shape[2]] = kept
+        self.reshape(filled[0].shape[0], filled[0].shape[2], like=self._room)
+
+
+LEAST_ROOM = 64
+"""Positions."""
+TRIMMED_AT = 64
+"""So many positions that are padding in every row are worth moving the others."""
+
+
+def _with_room(needed: int, least: int) -> int:
+    """The next power of two."""
+    return max(least, 1 << (needed - 1).bit_length()) if needed else least
+
+
 class KeyValues:
-    """The cache of a batch of conversations."""
+    """The cache of a batch of conversations, whose rows come and go without the others being copied."""
 
     def __init__(self, rows: Sequence[RowKeyValues | None], device: torch.device) -> None:
-        lengths = [0 if row is None else row.length for row in rows]
-        steps = torch.arange(max(lengths))
-        self.cache = DynamicCache()
-        padding = torch.tensor([max(lengths) - length for length in lengths])
-        self.mask: Bool[Tensor, "B past"] = (steps >= padding[:, None]).to(device)
-        layers = next((len(row.layers) for row in rows if row is not None and row.length), 0)
-        for layer in range(layers):
-            self.cache.update(*(_stack(rows, layer, kind, max(lengths)) for kind in (0, 1)), layer)
+        self.cache = Cache(layer_class_to_replicate=_RoomyLayer)
+        self.mask: Bool[Tensor, "B past"] = torch.zeros(0, 0, dtype=torch.bool, device=device)
+        self._put(rows)
 
     def extend(self, mask: Bool[Tensor, "B T"]) -> Bool[Tensor, "B past_and_T"]:
         """Make room for what is fed next; give the mask over all."""
         self.mask = torch.cat([self.mask, mask], dim=1)
         return self.mask
 
-    def select(self, rows: list[int]) -> None:
-        """Keep these rows only."""
-        self.mask = self.mask[rows]
-        self.cache.batch_select_indices(torch.tensor(rows, device=self.mask.device))
+    def keep(self, rows: Sequence[int]) -> list[int]:
+        """Keep these rows only; give them in their new order, as the last ones fill the gaps of those that go."""
+        kept = sorted(rows)
+        order = list(range(len(kept)))
+        moves = list(zip(kept[_count_below(kept, len(kept)) :], sorted({*order} - {*kept}), strict=True))
+        for origin, place in moves:
+            order[place] = origin
+        for layer in self._layers:
+            layer.move(moves, len(kept))
+        self.mask = self.mask[order]
+        return order
+
+    def join(self, other: KeyValues) -> None:
+        """Put the rows of another cache behind one's own, right-aligned; what is padding in all of them goes first."""
+        self._trim()
+        rows = [other.row(index) for index in range(len(other.mask))]
+        self._put(rows)
 
     def row(self, index: int) -> RowKeyValues:
         """One row's own keys and values, without the padding."""
-        real = self.mask[index]
+        real = self.mask[index].nonzero()[:, 0]
         return RowKeyValues(
-            tuple((layer.keys[index][:, real], layer.values[index][:, real]) for layer in self.cache.layers)
-        )
+            tuple((layer.keys[index].index_select(1, real), layer.values[index].index_select(1, real))
+                  for layer in self._layers)
+        )  # fmt: skip
+
+    @property
+    def _layers(self) -> list[_RoomyLayer]:
+        return self.cache.layers
+
+    def _put(self, rows: Sequence[RowKeyValues | None]) -> None:
+        """Add rows whose last positions stand at the end."""
+        lengths = [0 if row is None else row.length for row in rows]
+        before, past = self.mask.shape
+        end = max([past, *lengths])
+        mask = self.mask.new_zeros(before + len(rows), end)
+        mask[:before, :past] = self.mask
+        for place, length in enumerate(lengths, start=before):
+            mask[place, end - length :] = length > 0
+        self.mask = mask
+        self._put_layers([row or RowKeyValues(()) for row in rows], before, end)
+
+    def _put_layers(self, rows: Sequence[RowKeyValues], before: int, end: int) -> None:
+        pattern = next((row for row in rows if row.length), None)
+        if not self.cache.layers and pattern:
+            self.cache.layers = [_RoomyLayer() for _ in pattern.layers]
+        for number, layer in enumerate(self._layers):
+            like = pattern.layers[number] if pattern else (layer.keys[0], layer.values[0])
+            layer.reshape(before + len(rows), end, like=[states[None] for states in like])
+            for place, row in enumerate(rows, start=before):
+                if row.length:
+                    layer.keys[place, :, end - row.length :], layer.values[place, :, end - row.length :] = row.layers[number]
+
+    def _trim(self) -> None:
+        """Drop the first positions where they are padding in every row."""
+        is_real = self.mask.any(dim=0)
+        first = int(is_real.int().argmax()) if is_real.any() else 0
+        if first >= TRIMMED_AT:
+            self.mask = self.mask[:, first:]
+            for layer in self._layers:
+                layer.trim(first)
 
 
-def _stack(
-    rows: Sequence[RowKeyValues | None], layer: int, kind: int, length: int
-) -> Float[Tensor, "B heads past d"]:
-    """One layer's keys (kind 0) or values (kind 1) of all rows, padded with zeros at the left."""
-    template = next(row.layers[layer][kind] for row in rows if row is not None and row.length)
-    heads, _, width = template.shape
-    stacked = template.new_zeros(len(rows), heads, length, width)
-    for index, row in enumerate(rows):
-        if row is not None and row.length:
-            stacked[index, :, length - row.length :] = row.layers[layer][kind]
-    return stacked
+def _count_below(values: Sequence[int], limit: int) -> int:
+    return sum(value < limit for value in values)

@@ -19,18 +19,27 @@ MAX_SEED = 2**63
 
 
 def choose(
-    logits: Float[Tensor, " Vn"], *, temperature: float, top_p: float, generator: torch.Generator
-) -> int:
-    """The next token: the likeliest at temperature 0, else drawn from the likeliest that sum to ``top_p``."""
-    if temperature == 0:
-        return int(logits.argmax())
-    scaled = (
-        (logits.float() / temperature).softmax(dim=-1).cpu()
-    )  # on the CPU: the same draws on every device
+    logits: Float[Tensor, "B Vn"], samplings: Sequence[Sampling], generators: Sequence[torch.Generator]
+) -> list[int]:
+    """The next token of each row: the likeliest at temperature 0, else drawn from the likeliest that sum to ``top_p``.
+
+    Every row has a generator of its own, so what it draws does not depend on its neighbours.
+    """
+    logits = logits.float().cpu()  # on the CPU: the same draws on every device
+    chosen = logits.argmax(dim=-1).tolist()
+    drawn = [row for row, sampling in enumerate(samplings) if sampling.temperature > 0]
+    if not drawn:
+        return chosen
+    temperatures, tops = (
+        torch.tensor([getattr(samplings[row], name) for row in drawn])[:, None] for name in ("temperature", "top_p")
+    )
+    scaled = (logits[drawn] / temperatures).softmax(dim=-1)
     probabilities, ids = scaled.sort(descending=True, stable=True)
     before = probabilities.cumsum(dim=-1) - probabilities
-    kept = probabilities.masked_fill(before >= top_p, 0.0)
-    return int(ids[torch.multinomial(kept, 1, generator=generator)])
+    kept = probabilities.masked_fill(before >= tops, 0.0)
+    for row, weights, order in zip(drawn, kept, ids, strict=True):
+        chosen[row] = int(order[torch.multinomial(weights, 1, generator=generators[row])])
+    return chosen
 
 
 def check(sampling: Sampling, modalities: Sequence[str]) -> None:

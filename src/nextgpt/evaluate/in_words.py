@@ -1,0 +1,69 @@
+"""How far the language model alone comes: it is told media in true captions, and answers with captions.
+
+What it writes is drawn and played by the small world itself, so whatever is wrong is the language model's own doing.
+No alignment can be expected to go further; the distance to the direct way is what projections and synthesizers cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nextgpt.evaluate.case import Answer, Attempt, Case
+from nextgpt.evaluate.cascade import Write, split_captions
+from nextgpt.evaluate.miniworld import Miniworld
+from nextgpt.evaluate.rows import ROWS
+from nextgpt.evaluate.work import DIRECT, IN_WORDS
+from nextgpt.message import Part, Reply, Text
+from nextgpt.miniworld.language.canonical import parse_caption
+from nextgpt.miniworld.language.dialogue import Dialogue, Turn
+from nextgpt.miniworld.render import render
+from nextgpt.train.pretrain.language_model import EDIT
+
+
+class InWords:
+    """Implements :class:`~nextgpt.evaluate.players.Player`.
+
+    Args:
+        write: Who writes.
+    """
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+
+    def play(self, cases: Sequence[Case]) -> list[Attempt]:
+        """Hold all dialogues side by side, turn by turn; what was written stays in the dialogue."""
+        told: list[list[Turn]] = [list(case.history) for case in cases]
+        answers: list[list[Answer]] = [[] for _ in cases]
+        for number in range(max((len(case.asked) for case in cases), default=0)):
+            asked = [index for index, case in enumerate(cases) if number < len(case.asked)]
+            turns = [cases[index].asked[number] for index in asked]
+            written = self._write(
+                [
+                    replace(cases[index], dialogue=Dialogue((*told[index], turn)))
+                    for index, turn in zip(asked, turns, strict=True)
+                ]
+            )
+            for index, turn, words in zip(asked, turns, written, strict=True):
+                told[index].append(replace(turn, assistant=(words,)))
+                answers[index].append(Answer(turn, Reply(tuple(_parts(words)), cases[index].seed)))
+        return [Attempt(case, tuple(given)) for case, given in zip(cases, answers, strict=True)]
+
+
+def _parts(words: str) -> list[Part]:
+    """An answer with a medium for each caption; a caption that says nothing of this world makes none."""
+    parts: list[Part] = []
+    pieces = split_captions(words.replace(EDIT, ""))
+    for place in range(0, len(pieces), 3):
+        if pieces[place]:
+            parts.append(Text(pieces[place]))
+        if place + 1 < len(pieces) and (content := parse_caption(pieces[place + 2])):
+            parts.append(render(content))
+    return parts
+
+
+class MiniworldInWords(Miniworld):
+    """The suite of the small world, answered by the language model before the alignments, in words."""
+
+    def __init__(self) -> None:
+        super().__init__([replace(row, player=IN_WORDS) for row in ROWS if row.player == DIRECT])
