@@ -27,7 +27,7 @@ def serve(
         list[str] | None, Option(metavar="DOMAIN", help="Fetch media that requests name from here; else from nowhere.")
     ] = None,
     requests_per_minute: Annotated[int, Option(min=0, help="That one key may make; 0 for any number.")] = 0,
-    max_running: Annotated[int, Option(min=1, help="Conversations in one batch of the language model.")] = 32,
+    max_running: Annotated[int, Option(min=1, help="Conversations in one batch of the language model.")] = 64,
     max_waiting: Annotated[int, Option(min=1, help="Answers that may wait or run; more are refused with 429.")] = 256,
     device: Device = None,
     dtype: Dtype = None,

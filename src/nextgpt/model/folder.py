@@ -25,6 +25,7 @@ from nextgpt.model.plan import (
     TRAINED,
     PartPlan,
     Plan,
+    fast_types,
     fitting_plan,
     parse_size,
     uniform_plan,
@@ -44,7 +45,7 @@ def load_model(
     name: str | Path,
     *,
     device: str | Mapping[str, str] = "cpu",
-    dtype: Dtype | Mapping[str, Dtype] = torch.float32,
+    dtype: Dtype | Mapping[str, Dtype] | None = None,
     max_memory: str | int | None = None,
     takes_turns: bool = True,
 ) -> NextGPT:
@@ -65,7 +66,7 @@ def plan_of(
     *,
     names: Iterable[str] | None = None,
     device: str | Mapping[str, str] = "cpu",
-    dtype: Dtype | Mapping[str, Dtype] = torch.float32,
+    dtype: Dtype | Mapping[str, Dtype] | None = None,
     max_memory: str | int | None = None,
     takes_turns: bool = True,
 ) -> Plan:
@@ -79,9 +80,12 @@ def plan_of(
         ConfigError: Settings that do not go together.
         ModelError: It does not fit the budget.
     """
-    widest, sizes = _names(dtype), sizes_of(rows)
+    sizes = sizes_of(rows)
+    parts = [name for name in sizes if name != TRAINED] if names is None else names
+    if dtype is None:
+        dtype = fast_types(parts) if device == "cpu" and max_memory is None else torch.float32
+    widest = _names(dtype)
     if max_memory is None:
-        parts = [name for name in sizes if name != TRAINED] if names is None else names
         return uniform_plan(parts, device=device, dtype=widest).weighed(sizes)
     if not isinstance(device, str) or not isinstance(widest, str) or device in SPREAD or widest in QUANTISED:
         raise ConfigError(
@@ -104,7 +108,7 @@ def plan_of(
 def build_model(config: ModelConfig, folder: Path, plan: Plan | None = None) -> NextGPT:
     """Join frozen parts; what is to be trained is fresh. Paths in ``config`` are relative to ``folder``.
 
-    Without a plan everything is float32 on the CPU.
+    Without a plan everything is float32 on the CPU, as for training.
     """
     plan = plan or uniform_plan(config.sources)
     model = NextGPT(config, open_parts(config, folder, plan))

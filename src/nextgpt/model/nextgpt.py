@@ -62,7 +62,7 @@ class NextGPT(nn.Module):
         name: str | Path,
         *,
         device: str | Mapping[str, str] = "cpu",
-        dtype: torch.dtype | str | Mapping[str, torch.dtype | str] = torch.float32,
+        dtype: torch.dtype | str | Mapping[str, torch.dtype | str] | None = None,
         max_memory: str | int | None = None,
         takes_turns: bool = True,
     ) -> NextGPT:
@@ -70,7 +70,8 @@ class NextGPT(nn.Module):
 
         Args:
             device: For all parts, or by their names; ``auto`` spreads the layers of the LLM over what there is.
-            dtype: Likewise; ``int8`` and ``int4`` quantise the LLM.
+            dtype: Likewise; ``int8`` and ``int4`` quantise the LLM. Left out, it is float32; denoisers are bfloat16 on
+                processors with matrix units, where that halves their time.
             max_memory: A budget such as ``"6GB"``, which chooses types (``dtype`` at the widest) and which parts take
                 turns in memory; see :mod:`nextgpt.model.plan`.
             takes_turns: Whether they may; not where several answers are made at once, as by a server.

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
+
 from nextgpt.errors import ConfigError, ModelError, unknown
+from nextgpt.modality import MODALITIES
 
 BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "int8": 1.0, "int4": 0.516}
 """A weight's size by type; beside every 64 of four bits stands a factor of eight (arXiv 2305.14314)."""
@@ -96,6 +99,15 @@ class PartSize:
         return round(small + self.wide * BYTES["float32"])
 
 
+def fast_types(names: Iterable[str]) -> dict[str, str]:
+    """Types of the parts that answer sooner in another one than float32, on this processor.
+
+    With matrix units (AMX), batches go through denoisers in bfloat16 in half the time; without, in twice.
+    """
+    has_matrix_units = torch.cpu._is_amx_tile_supported()
+    return {name: "bfloat16" for name in names if name in MODALITIES} if has_matrix_units else {}
+
+
 def uniform_plan(
     names: Iterable[str],
     *,
@@ -122,8 +134,6 @@ def uniform_plan(
 
 def _beside_llm(value: str) -> str:
     if value in SPREAD:
-        import torch
-
         return "cuda" if torch.cuda.is_available() else "cpu"
     return "float32" if value in QUANTISED else value
 

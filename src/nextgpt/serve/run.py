@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import sys
 import threading
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,10 @@ UVICORN = {
 """How every server of ours is run: quiet, nameless, and done with connections that say nothing."""
 
 
+SWITCH_S = 0.0005
+"""After so long a thread that computes lets the event loop go on; Python's own 5 ms are felt as late first words."""
+
+
 @dataclass(frozen=True)
 class Listen:
     """Where the server listens."""
@@ -51,6 +56,7 @@ def run(
     from nextgpt import NextGPT
     from nextgpt.serve.engine import BatchingEngine
 
+    sys.setswitchinterval(SWITCH_S)
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # words and media are made at the same time
     loaded = NextGPT.from_pretrained(model, **placement.options(), takes_turns=False)
     _serve(BatchingEngine(loaded, model, room), listen, settings)

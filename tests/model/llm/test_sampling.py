@@ -52,6 +52,15 @@ def test_rows_draw_side_by_side_what_they_draw_alone():
         assert choose(rows, samplings, together) == each
 
 
+def test_a_row_draws_the_same_beside_one_that_needs_the_whole_vocabulary():
+    flat, tied = torch.zeros(200), torch.full((200,), -torch.inf)
+    tied[[3, 150]] = 0.0
+    for seed in range(20):
+        rows = [Sampling(temperature=1.0, top_p=1.0)] * 2
+        both = choose(torch.stack([flat, tied]), rows, [torch.Generator().manual_seed(seed) for _ in range(2)])
+        assert both[1] == choose(tied[None], rows[:1], [torch.Generator().manual_seed(seed)])[0]
+
+
 def test_what_is_forbidden_is_never_drawn():
     assert set(draws([0.0, -torch.inf, 0.0], temperature=5.0, top_p=1.0)) == {0, 2}
 

@@ -53,11 +53,11 @@ class _RoomyLayer(DynamicLayer):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
         """Add positions to every row; give all of them."""
-        start = self.get_seq_length()
         rows, _, fed, _ = key_states.shape
+        start = 0 if self.keys is None else self.keys.shape[2]
         self.reshape(rows, start + fed, like=(key_states, value_states))
-        for room, states in zip(self._room, (key_states, value_states), strict=True):
-            room[:rows, :, start : start + fed] = states
+        self.keys.narrow(2, start, fed).copy_(key_states)
+        self.values.narrow(2, start, fed).copy_(value_states)
         return self.keys, self.values
 
     def reshape(self, rows: int, length: int, *, like: Sequence[Tensor]) -> None:
@@ -71,7 +71,7 @@ class _RoomyLayer(DynamicLayer):
             for room, old in zip(self._room, filled, strict=False):
                 room[: old.shape[0], :, : old.shape[2]] = old
         self.dtype, self.device, self.is_initialized = like[0].dtype, like[0].device, True
-        self.keys, self.values = (room[:rows, :, :length] for room in self._room)
+        self.keys, self.values = (room.narrow(0, 0, rows).narrow(2, 0, length) for room in self._room)
 
     def move(self, moves: Sequence[tuple[int, int]], rows: int) -> None:
         """Copy rows from one place to another, and keep so many."""

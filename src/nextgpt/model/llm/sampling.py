@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from nextgpt.errors import ConfigError, unknown
@@ -14,6 +14,8 @@ from nextgpt.message import Sampling
 MAX_STEPS = 1000
 """Denoising steps that one may ask for: as many as diffusion models are trained with."""
 
+LIKELY = 64
+"""Tokens that nearly always hold all of ``top_p``; only where they don't, the whole vocabulary is sorted."""
 MAX_SEED = 2**63
 """Seeds of the media of one answer follow on one another, and torch takes 64 bits."""
 
@@ -34,12 +36,33 @@ def choose(
         torch.tensor([getattr(samplings[row], name) for row in drawn])[:, None] for name in ("temperature", "top_p")
     )
     scaled = (logits[drawn] / temperatures).softmax(dim=-1)
-    probabilities, ids = scaled.sort(descending=True, stable=True)
-    before = probabilities.cumsum(dim=-1) - probabilities
-    kept = probabilities.masked_fill(before >= tops, 0.0)
-    for row, weights, order in zip(drawn, kept, ids, strict=True):
-        chosen[row] = int(order[torch.multinomial(weights, 1, generator=generators[row])])
+    likely = _most_likely(scaled)
+    is_enough = likely[0].sum(dim=-1, keepdim=True) >= tops
+    draws = torch.cat([torch.rand(1, generator=generators[row]) for row in drawn])[:, None]
+    ids = _draw(*likely, tops, draws)
+    if not is_enough.all():
+        ids = torch.where(is_enough[:, 0], ids, _draw(*scaled.sort(descending=True, stable=True), tops, draws))
+    for row, token_id in zip(drawn, ids.tolist(), strict=True):
+        chosen[row] = token_id
     return chosen
+
+
+def _most_likely(probabilities: Float[Tensor, "B Vn"]) -> tuple[Float[Tensor, "B V"], Int[Tensor, "B V"]]:
+    """The likeliest and their ids, as the beginning of a stable sort: of equal ones that with the lower id first."""
+    ids = probabilities.topk(min(LIKELY, probabilities.shape[1])).indices.sort(dim=-1).values
+    values, order = probabilities.gather(1, ids).sort(dim=-1, descending=True, stable=True)
+    return values, ids.gather(1, order)
+
+
+def _draw(
+    probabilities: Float[Tensor, "B V"], ids: Int[Tensor, "B V"], tops: Float[Tensor, "B 1"], draws: Float[Tensor, "B 1"]
+) -> Int[Tensor, " B"]:
+    """One of ``ids`` a row, the likeliest first, by a number in [0, 1) for each row."""
+    before = probabilities.cumsum(dim=-1) - probabilities
+    sums = probabilities.masked_fill(before >= tops, 0.0).cumsum(dim=-1)
+    places = torch.searchsorted(sums, draws * sums[:, -1:], right=True)
+    last = (sums < sums[:, -1:]).sum(dim=-1, keepdim=True)  # behind it a draw that is rounded up would stand
+    return ids.gather(1, places.minimum(last))[:, 0]
 
 
 def check(sampling: Sampling, modalities: Sequence[str]) -> None:

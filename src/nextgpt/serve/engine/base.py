@@ -15,7 +15,7 @@ from nextgpt.message import Conversation, Event, Medium, Reply, Sampling
 class EngineSettings(Config):
     """How much is done side by side."""
 
-    max_running: int = 32
+    max_running: int = 64
     """Conversations in one batch of the language model."""
     max_waiting: int = 256
     """Jobs that may wait or run; one more is refused."""

@@ -22,6 +22,12 @@ from nextgpt.serve.engine.work import Work
 logger = logging.getLogger("nextgpt.serve")
 
 
+GATHERING_S = 0.002
+"""How long an idle batch waits for one more who comes at the same time."""
+LONGEST_GATHERING_S = 0.02
+"""How long it waits in all."""
+
+
 class Speaking:
     """Continuous batching: every turn of the loop lets newcomers in, and takes one step of all who are there.
 
@@ -75,7 +81,15 @@ class Speaking:
     def _wait(self) -> bool:
         with self._changed:
             self._changed.wait_for(lambda: self._is_stopping or self._inbox or self._running)
+            if not self._running:
+                self._gather()
             return not self._is_stopping
+
+    def _gather(self) -> None:
+        """Let those who come at the same time be heard together, as the first alone would hold the others up."""
+        deadline = time.perf_counter() + LONGEST_GATHERING_S
+        while time.perf_counter() < deadline and self._changed.wait(GATHERING_S):
+            continue
 
     def _dismiss(self) -> None:
         """Let those go for whose answer nobody waits."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,18 +74,26 @@ class Asker:
             messages = [*body["messages"], {"role": "assistant", "content": None, "parts": message["parts"]}]
         return answers
 
-    async def first_words_s(self, script: Script) -> float:
-        """Seconds to the first words of the first turn, as a stream."""
-        body = script.request([], script.turns[0]) | {"model": self._model, "stream": True}
+    async def first_words_s(self, scripts: Sequence[Script]) -> list[float]:
+        """Seconds from asking the first turns of all these at once, as streams, to the first words of each.
+
+        Connections are open and requests written out before, and nothing is parsed on the way: what this client did
+        meanwhile would be taken from the server's cores.
+        """
+        requests = [self._request(script) for script in scripts]
+        address = self._client.base_url
+        connections = [await asyncio.open_connection(address.host, address.port) for _ in scripts]
         start = time.perf_counter()
-        first = None
-        async with self._client.stream("POST", "/v1/chat/completions", json=body) as got:
-            async for line in got.aiter_lines():
-                if first is None and line.startswith("data: {") and _has_words(line):
-                    first = time.perf_counter() - start
-        if first is None:
-            raise RuntimeError(f"conversation {script.number} got no words")
-        return first
+        for (_, writer), request in zip(connections, requests, strict=True):
+            writer.write(request)
+        return list(await asyncio.gather(*(_first_words(reader, writer, start) for reader, writer in connections)))
+
+    def _request(self, script: Script) -> bytes:
+        """A streamed first turn as it goes over the line."""
+        body = script.request([], script.turns[0]) | {"model": self._model, "stream": True}
+        built = self._client.build_request("POST", "/v1/chat/completions", json=body, headers={"Connection": "close"})
+        head = "".join(f"{name}: {value}\r\n" for name, value in built.headers.items())
+        return f"POST {built.url.raw_path.decode()} HTTP/1.1\r\n{head}\r\n".encode() + built.read()
 
     async def leave_at(self, step: int, *, steps: int) -> float:
         """Ask for a film of so many steps, leave at one of them, and tell the seconds that a step took before."""
@@ -112,6 +121,17 @@ class Asker:
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[:1] not in ("#", "")}
 
 
-def _has_words(line: str) -> bool:
-    choices = json.loads(line.removeprefix("data: ")).get("choices") or [{}]
-    return bool(choices[0].get("delta", {}).get("content"))
+WORDS = b'"delta":{"content":"'
+
+
+async def _first_words(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, start: float) -> float:
+    """Read a stream to its end; give when the first words came."""
+    heard, first = b"", None
+    while piece := await reader.read(2**16):
+        if first is None:
+            heard += piece
+            first = time.perf_counter() - start if WORDS in heard else None
+    writer.close()
+    if first is None:
+        raise RuntimeError(f"a stream held no words: {heard[:200]!r}")
+    return first

@@ -80,9 +80,9 @@ async def first_words(asker: Asker, *, at_once: int, rounds: int) -> tuple[float
     lonely: list[float] = []
     crowded: list[float] = []
     for number in range(rounds):
-        lonely.append(await asker.first_words_s(_greeting(1000 * number)))
+        lonely += await asker.first_words_s([_greeting(1000 * number)])
         crowd = [_greeting(1000 * number + place) for place in range(1, at_once + 1)]
-        crowded += await asyncio.gather(*(asker.first_words_s(script) for script in crowd))
+        crowded += await asker.first_words_s(crowd)
     return statistics.median(lonely), statistics.median(crowded)
 
 

@@ -20,12 +20,11 @@ from nextgpt.config import read_config
 from nextgpt.message import Conversation, Medium, Progress, Sampling, TextPiece
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.feature_cache import FeatureCache
-from nextgpt.model.folder import locate, open_parts
+from nextgpt.model.folder import locate, open_parts, plan_of
 from nextgpt.model.llm.prefix_cache import PrefixCache
 from nextgpt.model.llm.thought import MediumSegment, Thought
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.parts import Part
-from nextgpt.model.plan import uniform_plan
 from nextgpt.model.rendering import Order
 from nextgpt.serve.engine.base import Answered, EngineSettings, Job, Ticket, observe_nothing
 from nextgpt.serve.engine.embedding import embed
@@ -60,7 +59,7 @@ class Said:
 def open_frozen(folder: Path, device: str) -> dict[str, Part]:
     """The frozen parts of a model, all for one device; each is loaded when it is asked for."""
     config = read_config(folder)
-    return open_parts(config, folder, uniform_plan(config.sources, device=device))
+    return open_parts(config, folder, plan_of((), names=config.sources, device=device))
 
 
 class EncoderReplica:
