@@ -54,7 +54,7 @@ def griffin_lim(
     mel: Float[Tensor, "B M W"],
     config: MelConfig = MelConfig(),
     *,
-    iterations: int = 32,
+    iterations: int = 12,
     momentum: float = 0.99,
 ) -> Float[Tensor, "B L"]:
     """Find sound in [-1, 1] whose log-mel picture is near ``mel``; the same picture always gives the same sound.
@@ -76,7 +76,7 @@ def griffin_lim(
 
 
 def magnitudes_of(
-    mel: Float[Tensor, "B M W"], config: MelConfig, *, iterations: int = 40
+    mel: Float[Tensor, "B M W"], config: MelConfig, *, iterations: int = 20
 ) -> Float[Tensor, "B R W"]:
     """Estimate the magnitudes of the Fourier transform from a normalised log-mel picture.
 
