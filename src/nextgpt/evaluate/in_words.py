@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nextgpt.evaluate.case import Answer, Attempt, Case
 from nextgpt.evaluate.cascade import Write, split_captions
+from nextgpt.evaluate.case import Answer, Attempt, Case
 from nextgpt.evaluate.miniworld import Miniworld
 from nextgpt.evaluate.rows import ROWS
 from nextgpt.evaluate.work import DIRECT, IN_WORDS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import sys
 import threading
 from dataclasses import dataclass
 from functools import partial

@@ -16,7 +16,7 @@ from nextgpt.model.folder import build_model, locate
 from nextgpt.model.llm.weaving import Prompt
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.parts import find_folder
-from nextgpt.model.plan import uniform_plan
+from nextgpt.model.plan import TRAINED, uniform_plan
 from nextgpt.model.quirks import QUIRKS
 from nextgpt.model.synthesis.base import Latents
 from nextgpt.model.synthesis.text_encoding import TextConditioner
@@ -49,7 +49,8 @@ def begin(recipe: CorporaRecipe, *, device: str | torch.device = "cpu") -> NextG
     config = read_config(home)
     if recipe.is_fresh:
         config = config.model_copy(update={"llm": config.llm.model_copy(update={"lora": None})})
-    model = build_model(config, home, uniform_plan(config.sources, device=str(device)))
+    types = {**recipe.types, TRAINED: "float32"}
+    model = build_model(config, home, uniform_plan(config.sources, device=str(device), dtype=types))
     if (home / WEIGHTS_FILE).is_file() and not recipe.is_fresh:
         load_trained(model, home / WEIGHTS_FILE, is_merged=False)
     return model

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from math import nan
 from pathlib import Path
 
@@ -39,6 +40,9 @@ from nextgpt.train.stage import STAGES
 
 Make = Callable[..., CorporaRecipe]
 Losses = Callable[[CorporaRecipe], list[float]]
+NEEDS_BITSANDBYTES = pytest.mark.skipif(
+    find_spec("bitsandbytes") is None, reason="needs bitsandbytes: pip install -e '.[quantized]'"
+)
 TRAINED = {
     "encoding-alignment": ("input_projection.",),
     "decoding-alignment": ("output_projections.", "signals."),
@@ -63,6 +67,22 @@ def test_a_stage_trains_what_it_names_and_the_model_that_is_written_answers(
     assert all(name.startswith(TRAINED[stage]) for name in changed)
     for part in ("encoder/model.safetensors", "llm/model.safetensors"):
         assert (settings.model / part).read_bytes() == (initial / part).read_bytes()
+    assert NextGPT.from_pretrained(settings.model).chat(["What is this?", picture()]).parts is not None
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", pytest.param("int4", marks=NEEDS_BITSANDBYTES)])
+def test_a_frozen_llm_may_be_narrow_and_what_is_trained_stays_wide(kind: str, recipe: Make, initial: Path) -> None:
+    settings = recipe("instruction-tuning", types={"llm": kind}, fit={"steps": 3})
+    model = begin(settings)
+    weight = model.llm.transformer.get_submodule("model.layers.0.self_attn.q_proj").weight
+    assert weight.dtype == {"bfloat16": torch.bfloat16, "int4": torch.uint8}[kind]
+    assert align_on_corpora(settings)
+    before, after = (read_tensors(folder / WEIGHTS_FILE) for folder in (initial, settings.model))
+    assert {value.dtype for value in after.values()} == {torch.float32}
+    for part in TRAINED["instruction-tuning"]:
+        names = [name for name in after if name.startswith(part)]
+        assert any(name not in before or not torch.equal(after[name], before[name]) for name in names)
+    assert (settings.model / "llm/model.safetensors").read_bytes() == (initial / "llm/model.safetensors").read_bytes()
     assert NextGPT.from_pretrained(settings.model).chat(["What is this?", picture()]).parts is not None
 
 

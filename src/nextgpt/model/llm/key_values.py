@@ -51,7 +51,7 @@ class _RoomyLayer(DynamicLayer):
         self._room: list[Tensor] = []
         """Keys and values, (rows, heads, positions, d) each, with room in the first and the third dimension."""
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
+    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Add positions to every row; give all of them."""
         rows, _, fed, _ = key_states.shape
         start = 0 if self.keys is None else self.keys.shape[2]
@@ -162,8 +162,8 @@ class KeyValues:
             like = pattern.layers[number] if pattern else (layer.keys[0], layer.values[0])
             layer.reshape(before + len(rows), end, like=[states[None] for states in like])
             for place, row in enumerate(rows, start=before):
-                if row.length:
-                    layer.keys[place, :, end - row.length :], layer.values[place, :, end - row.length :] = row.layers[number]
+                for states, known in zip((layer.keys, layer.values), row.layers[number] if row.length else ()):
+                    states[place, :, end - row.length :] = known
 
     def _trim(self) -> None:
         """Drop the first positions where they are padding in every row."""

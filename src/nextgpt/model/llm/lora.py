@@ -28,6 +28,8 @@ def inject(
         peft.inject_adapter_in_model(settings, transformer)
     for name, parameter in transformer.named_parameters():
         parameter.requires_grad = ".lora_" in name
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()  # beside weights in bfloat16, small steps would be rounded away
 
 
 def extract(transformer: nn.Module) -> dict[str, Tensor]:

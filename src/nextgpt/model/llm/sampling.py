@@ -55,7 +55,10 @@ def _most_likely(probabilities: Float[Tensor, "B Vn"]) -> tuple[Float[Tensor, "B
 
 
 def _draw(
-    probabilities: Float[Tensor, "B V"], ids: Int[Tensor, "B V"], tops: Float[Tensor, "B 1"], draws: Float[Tensor, "B 1"]
+    probabilities: Float[Tensor, "B V"],
+    ids: Int[Tensor, "B V"],
+    tops: Float[Tensor, "B 1"],
+    draws: Float[Tensor, "B 1"],
 ) -> Int[Tensor, " B"]:
     """One of ``ids`` a row, the likeliest first, by a number in [0, 1) for each row."""
     before = probabilities.cumsum(dim=-1) - probabilities
