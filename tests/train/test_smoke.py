@@ -97,6 +97,11 @@ def test_the_refinement_of_video_holds_the_text_encoder_and_changes_the_denoiser
     }
 
 
+def test_the_language_model_is_refined_from_the_one_that_stands_and_keeps_its_tokenizer(run: Run) -> None:
+    before, after = run.digests["3-language-model"], run.digests["3-refined-language-model"]
+    assert {name for name in before if before[name] != after[name]} == {"llm/model.safetensors"}
+
+
 def test_the_encoder_is_refined_from_the_one_that_stands(run: Run) -> None:
     before, after = run.digests["4-encoder"], run.digests["4-refined-encoder"]
     assert {name for name in before if before[name] != after[name]} == {"encoder/model.safetensors"}
@@ -115,7 +120,7 @@ def test_every_recipe_is_done_the_second_time(run: Run) -> None:
 
 
 def test_the_script_of_the_whole_life_ends_in_an_evaluation(run: Run, tmp_path: Path) -> None:
-    """It finds the trainings done that this file ran; of twelve, it is shown the last."""
+    """It finds the trainings done that this file ran; of all, it is shown the last."""
     home, root = run.model.parent, Path(__file__).parents[2]
     (tmp_path / SMOKE[-1].name).write_text(f"base: {SMOKE[-1]}\n")
     command = [root / "runs" / "nano.sh", str(tmp_path), str(home), "1"]

@@ -103,6 +103,7 @@ def _train_language_model(recipe: LanguageModelRecipe, report: Report | None) ->
         dialogues=recipe.dialogues,
         architecture=recipe.architecture | {"max_position_embeddings": recipe.context_length},
         config=recipe.fit,
+        elder=made_before(recipe.model / "llm") if recipe.is_refined else None,
         folder=recipe.model / "llm",
         work_folder=recipe.work,
         report=report,

@@ -76,6 +76,8 @@ class LanguageModelRecipe(BaseRecipe):
     context_length: int
     architecture: dict[str, Any]
     """Arguments of transformers' ``LlamaConfig``."""
+    is_refined: bool = False
+    """Go on from the language model that stands already, with its tokenizer, on other dialogues."""
 
 
 class EncoderRecipe(BaseRecipe):

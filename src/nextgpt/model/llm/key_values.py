@@ -162,8 +162,9 @@ class KeyValues:
             like = pattern.layers[number] if pattern else (layer.keys[0], layer.values[0])
             layer.reshape(before + len(rows), end, like=[states[None] for states in like])
             for place, row in enumerate(rows, start=before):
-                for states, known in zip((layer.keys, layer.values), row.layers[number] if row.length else ()):
-                    states[place, :, end - row.length :] = known
+                if row.length:
+                    for states, known in zip((layer.keys, layer.values), row.layers[number], strict=True):
+                        states[place, :, end - row.length :] = known
 
     def _trim(self) -> None:
         """Drop the first positions where they are padding in every row."""

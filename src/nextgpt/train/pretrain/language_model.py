@@ -76,9 +76,9 @@ class Corpus:
     def of(cls, dialogues: Iterator[Dialogue], tokenizer: PreTrainedTokenizerFast, context_length: int) -> Corpus:
         """Tokenize dialogues; those that do not fit the context are left out."""
         rows = []
-        for dialogue in dialogues:
-            speeches = list(in_words(dialogue))
-            pieces = [tokenizer.encode(speech.text, add_special_tokens=False) for speech in speeches]
+        for speeches in map(list, map(in_words, dialogues)):
+            # One call for all pieces of a dialogue takes half the time of one each.
+            pieces = tokenizer([speech.text for speech in speeches], add_special_tokens=False)["input_ids"]
             ids = np.concatenate([np.asarray(piece, dtype=np.int32) for piece in pieces])
             answers = np.concatenate(
                 [np.full(len(piece), s.is_answer) for piece, s in zip(pieces, speeches, strict=True)]
@@ -110,25 +110,30 @@ def pretrain_language_model(
     config: FitConfig,
     folder: Path,
     work_folder: Path,
+    elder: Path | None = None,
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> None:
-    """Train tokenizer and language model from nothing and write a transformers folder.
+    """Train tokenizer and language model from nothing, or go on from ``elder``, and write a transformers folder.
 
     ``config.batch_size`` counts tokens here.
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    sample = ["".join(s.text for s in in_words(sample_dialogue(rng, "train"))) for _ in range(TOKENIZER_DIALOGUES)]
-    tokenizer = train_tokenizer(sample, vocabulary, markers=MARKERS)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            **architecture,
+    if elder is None:
+        sample = ["".join(s.text for s in in_words(sample_dialogue(rng, "train"))) for _ in range(TOKENIZER_DIALOGUES)]
+        tokenizer = train_tokenizer(sample, vocabulary, markers=MARKERS)
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=len(tokenizer),
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+                **architecture,
+            )
         )
-    )
+    else:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(elder)
+        model = LlamaForCausalLM.from_pretrained(elder, dtype=torch.float32)
     if config.compile:
         compile_for_training(model)
     drawn = (sample_dialogue(rng, "train") for _ in range(dialogues))
@@ -145,4 +150,5 @@ def pretrain_language_model(
 
     fit({"language_model": model}, corpus.draw, loss, config, work_folder, report=report)
     model.to(torch.bfloat16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    if elder is None:
+        tokenizer.save_pretrained(folder)
