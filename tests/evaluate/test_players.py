@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from nextgpt.errors import ConversationError
 from nextgpt.evaluate.cascade import Captioned, CaptionWriter, text_conditioners, true_words
 from nextgpt.evaluate.case import Case
+from nextgpt.evaluate.in_words import InWords
 from nextgpt.evaluate.judging import contents_of, judge
 from nextgpt.evaluate.players import Direct, Truth
 from nextgpt.evaluate.scoring import every_turn_is_right
@@ -122,3 +124,20 @@ def test_captions_take_the_same_seeds_as_the_models_own_media(home: Path) -> Non
 def test_the_language_model_before_the_alignments_writes_an_answer_for_each(home: Path) -> None:
     written = CaptionWriter(home / "llm")([case(ask("Draw a cat.", "x")), case(ask("Hi", "y"), ask("Again", "z"))])
     assert len(written) == 2 and "<|end|>" not in "".join(written)
+
+
+def test_in_words_captions_become_true_renderings_and_stay_in_the_dialogue() -> None:
+    heard: list[list[str]] = []
+
+    def write(cases: Sequence[Case]) -> list[str]:
+        heard.append(["".join(str(say) for say in turn.assistant) for turn in cases[0].dialogue.turns[:-1]])
+        answers = ["<|edit|><|image|>large red cat left, grass background<|close|>", "<|image|>no caption<|close|>Yes."]
+        return [answers[len(cases[0].dialogue.turns) - 1]]
+
+    asked = [case(ask("Draw.", "Here."), ask("And?", "Yes."), is_every_turn_asked=True)]
+    (attempt,) = judge(InWords(write).play(asked))
+    first, second = attempt.answers
+    (seen,) = first.seen
+    assert (seen.objects[0].object, seen.objects[0].tint, seen.background) == ("cat", "red", "grass")
+    assert first.reply.text == "" and second.reply.text == "Yes." and not second.media
+    assert heard == [[], ["<|edit|><|image|>large red cat left, grass background<|close|>"]]

@@ -9,6 +9,7 @@ import pytest
 from nextgpt.cli.app import main
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.evaluate import suite
+from nextgpt.evaluate.in_words import MiniworldInWords
 from nextgpt.evaluate.miniworld import Miniworld
 from nextgpt.evaluate.report import as_table, as_values, write_report
 from nextgpt.evaluate.rows import ROWS
@@ -42,6 +43,13 @@ def test_a_suite_gives_a_score_a_row_and_the_judge_is_right_about_the_truth(home
     assert all(score.cases == 2 and score.judge == 1 for score in scores)
     assert {sample.group for sample in samples} == {"text_to_image (direct)", "indirect_image (true_caption)"}
     assert ("question (direct)", 2, 2) in told
+
+
+def test_the_language_model_alone_is_measured_on_the_rows_of_the_direct_way(home: Path) -> None:
+    suite_in_words = MiniworldInWords()
+    scores, _ = suite_in_words.evaluate(home, limit=1, seed=0, workers=1, tell=lambda *_: None)
+    assert [score.name for score in scores] == [row.name for row in ROWS if row.player == "direct"]
+    assert all(score.judge == 1 for score in scores)
 
 
 def test_a_suite_or_a_model_that_is_unknown_is_named(home: Path) -> None:
