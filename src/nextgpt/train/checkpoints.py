@@ -35,7 +35,7 @@ class Saved:
     """What a checkpoint holds beside weights."""
 
     optimizers: Sequence[Mapping[str, Any]]
-    """Their state dicts."""
+    """Their state dicts; of an optimizer in slices, one for each process."""
     more: Mapping[str, Any]
     """What JSON can hold."""
 

@@ -25,7 +25,7 @@ from nextgpt.train.checkpoints import Checkpoints, Export
 from nextgpt.train.fit import Divergence, FitConfig, rate_at
 from nextgpt.train.processes import Processes, gathered
 from nextgpt.train.settings import EngineConfig
-from nextgpt.train.stepping import Losses, Stepper
+from nextgpt.train.stepping import Losses, Stepper, Whole
 from nextgpt.train.tracking import Log, Trackers
 
 NOTHING = "nothing"
@@ -100,7 +100,7 @@ def run(
     _check(config, engine, processes)
     folder.mkdir(parents=True, exist_ok=True)
     trackers = Trackers(engine.report_to if processes.is_main else (), folder / "tracking", hooks.about)
-    stepper = Stepper(objective, objective.layers, config, processes)
+    stepper = _stepper(objective, config, engine, processes)
     trained = {name: p for name, p in objective.named_parameters() if p.requires_grad}
     checkpoints = Checkpoints(folder / "checkpoints", engine.save_total_limit, hooks.export)
     first, saved = checkpoints.resume(trained)
@@ -129,6 +129,14 @@ def run(
                 break
     trackers.finish()
     return done >= config.steps
+
+
+def _stepper(objective: Objective, config: FitConfig, engine: EngineConfig, processes: Processes) -> Stepper:
+    if engine.sharding == "zero2" and processes.world > 1:
+        from nextgpt.train.zero import Zero
+
+        return Zero(objective, config, processes)
+    return Whole(objective, objective.layers, config, processes)
 
 
 def _is_finite(told: Mapping[str, float]) -> bool:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 Direction = Literal["described", "drawn"]
 Mixing = Literal["examples", "batches"]
-Sharding = Literal["none", "fsdp2"]
+Sharding = Literal["none", "fsdp2", "zero2"]
 Tracker = Literal["tensorboard", "wandb", "trackio"]
 
 
@@ -41,7 +41,7 @@ class EngineConfig(BaseModel):
     micro_batch: int | None = None
     """Examples that go through the model at once; gradients of several are added up. None: a process's whole share."""
     sharding: Sharding = "none"
-    """``fsdp2`` shards the frozen LLM over the processes."""
+    """``fsdp2`` shards the frozen LLM over the processes; ``zero2`` gradients and optimizer, by DeepSpeed."""
     checkpoints_activations: bool = False
     """Compute the LLM's activations again for gradients in place of keeping them: less memory, about a third slower.
     The decoding-side alignment keeps next to none anyway."""

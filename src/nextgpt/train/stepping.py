@@ -1,6 +1,5 @@
-"""How gradients become a step: in one process, by DDP or with weights that FSDP2 shards.
-
-A stepper owns optimizers and precision, and knows nothing of data, losses or when to save.
+"""How gradients become a step: in one process, by DDP or with weights that FSDP2 shards. :mod:`.zero` does it by
+DeepSpeed. A stepper owns optimizers and precision, and knows nothing of data, losses or when to save.
 """
 
 from __future__ import annotations
@@ -8,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -22,7 +21,29 @@ from nextgpt.train.processes import Processes
 Losses = Mapping[str, Tensor]
 
 
-class Stepper:
+@runtime_checkable
+class Stepper(Protocol):
+    """What the loop asks of whatever trains."""
+
+    def add_gradient(self, part: Any, total: Callable[[Losses], Tensor], *, is_last: bool) -> Losses:
+        """Add the gradient of the ``total`` of a part's losses; the last part of a step brings processes together."""
+        ...
+
+    def step(self, rate: float) -> dict[str, float]:
+        """Take a step at a share of the peak rates, and tell how long the gradient was; none at one that is no number,
+        where that can be known before."""
+        ...
+
+    def saved(self) -> Saved | None:
+        """What a checkpoint holds beside weights, in the main process; all must be here."""
+        ...
+
+    def resume(self, saved: Saved) -> None:
+        """Go on from it."""
+        ...
+
+
+class Whole:
     """Every process has all that is trained and steps alike.
 
     Args:
@@ -45,7 +66,7 @@ class Stepper:
         self.precision = Precision(config, processes.device)
 
     def add_gradient(self, part: Any, total: Callable[[Losses], Tensor], *, is_last: bool) -> Losses:
-        """Add the gradient of the ``total`` of a part's losses; the last part of a step brings processes together."""
+        """See :meth:`Stepper.add_gradient`."""
         with nullcontext() if is_last else self.processes.no_sync(self.spread):
             with self.precision.autocast():
                 losses = self.spread(part)
@@ -53,34 +74,36 @@ class Stepper:
         return losses
 
     def step(self, rate: float) -> dict[str, float]:
-        """Take a step at a share of the peak rates, and tell how long the gradient was.
-
-        None is taken at a gradient that is no number. Where float16's scale was too large, the length told is 0.
-        """
+        """See :meth:`Stepper.step`. Where float16's scale was too large, the step is left out and the norm 0."""
         self.processes.average_gradients(self.spread, self.trained)
         is_usable = self.precision.unscale(self.trained.values())
         norm = float(nn.utils.clip_grad_norm_(self.trained.values(), self.config.clip_norm)) if is_usable else 0.0
         if is_usable and math.isfinite(norm):
             for optimizer, rates in zip(self.optimizers, self.peaks, strict=True):
-                for group, peak in zip(optimizer.param_groups, rates, strict=True):
-                    group["lr"] = peak * rate
+                set_rates(optimizer.param_groups, rates, rate)
                 optimizer.step()
         for parameter in self.trained.values():
             parameter.grad = None
         return {"gradient_norm": norm} | ({"loss_scale": self.precision.scale} if self.config.fp16 else {})
 
     def saved(self) -> Saved | None:
-        """What a checkpoint holds beside weights, in the main process."""
+        """See :meth:`Stepper.saved`."""
         states = [optimizer.state_dict() for optimizer in self.optimizers]
         return Saved(states, self.precision.state()) if self.processes.is_main else None
 
     def resume(self, saved: Saved) -> None:
-        """Go on from it. Raises :class:`ModelError` for the state of another number of optimizers."""
+        """See :meth:`Stepper.resume`. Raises :class:`ModelError` for the state of another number of optimizers."""
         if len(saved.optimizers) != len(self.optimizers):
             raise ModelError(
-                f"The checkpoint holds {len(saved.optimizers)} optimizers; expected "
+                f"The checkpoint holds {len(saved.optimizers)} optimizers, or slices of one; expected "
                 f"{len(self.optimizers)}, as this recipe has. Choose another work folder, or delete it."
             )
         for optimizer, state in zip(self.optimizers, saved.optimizers, strict=True):
             optimizer.load_state_dict(state)
         self.precision.restore(saved.more)
+
+
+def set_rates(groups: Sequence[dict[str, Any]], peaks: Sequence[float], rate: float) -> None:
+    """Set the learning rate of each group to a share of its peak."""
+    for group, peak in zip(groups, peaks, strict=True):
+        group["lr"] = peak * rate

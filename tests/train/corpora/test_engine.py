@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import pytest
 import torch
 import yaml
 from accelerate.state import AcceleratorState
+from accelerate.utils import DeepSpeedPlugin
 from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
@@ -37,6 +39,7 @@ from nextgpt.train.objective import AlignmentObjective, ready
 from nextgpt.train.processes import Processes
 from nextgpt.train.recipe import CorporaRecipe, run_recipe
 from nextgpt.train.stage import stage_of
+from nextgpt.train.zero import zero_config
 
 Make = Callable[..., CorporaRecipe]
 Losses = Callable[[CorporaRecipe], list[float]]
@@ -106,9 +109,11 @@ def wait_until(is_so: Callable[[], bool], process: BaseProcess) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("sharding", ["none", "fsdp2"])
+@pytest.mark.parametrize("sharding", ["none", "fsdp2", "zero2"])
 @pytest.mark.parametrize("stage", ["decoding-alignment", "instruction-tuning"])
 def test_two_processes_give_the_curve_of_one(stage: str, sharding: str, recipe: Make, losses: Losses) -> None:
+    if sharding == "zero2":
+        pytest.importorskip("deepspeed", reason="DeepSpeed is optional; pip install --no-build-isolation deepspeed")
     told = {"words": 1, "l2": 1, "denoising": 1}
     alone = recipe(stage, name="alone", losses=told)
     align_on_corpora(alone)
@@ -119,12 +124,42 @@ def test_two_processes_give_the_curve_of_one(stage: str, sharding: str, recipe: 
         torch.testing.assert_close(load_file(both.model / WEIGHTS_FILE)[name], value, rtol=1e-2, atol=1e-3)
 
 
+def test_a_sliced_optimizer_is_saved_and_taken_up_bit_equal(recipe: Make) -> None:
+    pytest.importorskip("deepspeed", reason="DeepSpeed is optional; pip install --no-build-isolation deepspeed")
+    sliced = {"workers": 0, "sharding": "zero2", "save_total_limit": 9}
+    whole, stopped = (recipe("instruction-tuning", name=name, engine=sliced) for name in ("whole", "stopped"))
+    train_by_two(whole)
+    train_by_two(stopped)
+    shutil.rmtree(stopped.work / "checkpoints/step-00000004")
+    shutil.rmtree(stopped.model)
+    (stopped.work / "recipe.json").unlink()
+    train_by_two(stopped)
+    assert state(stopped) == state(whole)
+
+
 def train_by_two(recipe: CorporaRecipe) -> None:
     port = free_port()
     processes = [started(recipe, rank, 2, port) for rank in range(2)]
     for process in processes:
         process.join(300)
     assert [process.exitcode for process in processes] == [0, 0]
+
+
+def test_deepspeed_takes_the_configuration_it_is_given(recipe: Make) -> None:
+    fit = recipe("decoding-alignment", fit={"batch_size": 12}).fit
+    settings = zero_config(fit, 3)
+    plugin = DeepSpeedPlugin(hf_ds_config=settings)
+    assert plugin.zero_stage == 2 and plugin.gradient_clipping == 1.0 and plugin.gradient_accumulation_steps == 1
+    assert settings["train_batch_size"] == 12 == 3 * settings["train_micro_batch_size_per_gpu"]
+    own = pytest.importorskip("deepspeed.runtime.config", reason="DeepSpeed is optional").DeepSpeedConfig
+    read = own({**zero_config(fit, 1)})  # checks itself, for as many processes as there are
+    assert read.zero_optimization_stage == 2 and read.gradient_clipping == 1.0
+
+
+@pytest.mark.parametrize("odd", [{"fp16": True}, {"muon_learning_rate": 0.01}, {"batch_size": 5}], ids=str)
+def test_what_does_not_go_with_zero_is_refused(odd: dict, recipe: Make) -> None:
+    with pytest.raises(ConfigError, match="expected neither fp16 nor Muon"):
+        zero_config(recipe("decoding-alignment", fit=odd).fit, 2)
 
 
 @pytest.mark.slow
@@ -318,7 +353,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(recipe: Make) -> None:
 
 def test_a_checkpoint_of_another_number_of_optimizers_is_refused(recipe: Make) -> None:
     align_on_corpora(recipe("decoding-alignment"))
-    with pytest.raises(ModelError, match="holds 1 optimizers; expected 2"):
+    with pytest.raises(ModelError, match="holds 1 optimizers, or slices of one; expected 2"):
         align_on_corpora(recipe("decoding-alignment", fit={"muon_learning_rate": 0.01, "steps": 6}))
 
 
