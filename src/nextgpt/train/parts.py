@@ -101,6 +101,7 @@ def _train_language_model(recipe: LanguageModelRecipe, report: Report | None) ->
     pretrain_language_model(
         vocabulary=recipe.vocabulary,
         dialogues=recipe.dialogues,
+        tasks=recipe.tasks,
         architecture=recipe.architecture | {"max_position_embeddings": recipe.context_length},
         config=recipe.fit,
         elder=made_before(recipe.model / "llm") if recipe.is_refined else None,

@@ -78,6 +78,8 @@ class LanguageModelRecipe(BaseRecipe):
     """Arguments of transformers' ``LlamaConfig``."""
     is_refined: bool = False
     """Go on from the language model that stands already, with its tokenizer, on other dialogues."""
+    tasks: dict[str, float] | None = None
+    """Weights of what dialogues end in: the small world's tasks, and ``any`` for its own mixture, which None takes."""
 
 
 class EncoderRecipe(BaseRecipe):

@@ -94,9 +94,12 @@ def test_the_language_model_reads_dialogues_of_the_training_split_alone(
     splits: list[str] = []
     shown: list[Content] = []
 
-    def sample(rng: np.random.Generator, split: str) -> object:
-        dialogue = sample_dialogue(rng, split)
+    tasks: list[str | None] = []
+
+    def sample(rng: np.random.Generator, split: str, task: str | None = None) -> object:
+        dialogue = sample_dialogue(rng, split, task=task)
         splits.append(split)
+        tasks.append(task)
         shown.extend(say.content for turn in dialogue.turns for say in (*turn.given, *turn.made))
         return dialogue
 
@@ -108,7 +111,9 @@ def test_the_language_model_reads_dialogues_of_the_training_split_alone(
         "num_key_value_heads": 1, "max_position_embeddings": 1024,
     }  # fmt: skip
     language_model.pretrain_language_model(
-        vocabulary=300, dialogues=60, architecture=tiny, config=FIT, folder=tmp_path, work_folder=tmp_path / "work"
-    )
+        vocabulary=300, dialogues=60, architecture=tiny, tasks={"any": 1, "question": 1}, config=FIT, folder=tmp_path,
+        work_folder=tmp_path / "work",
+    )  # fmt: skip
+    assert set(tasks[40:]) == {None, "question"}
     assert len(splits) == 100 and set(splits) == {"train"}
     assert shown and not held_out(shown)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ MARKERS = (*ROLES, *(f"<|{modality}|>" for modality in MODALITIES), CLOSE, EDIT)
 HEARD_WEIGHT = 0.1
 """Weight of predicting what the user says, beside 1 for what the assistant says."""
 TOKENIZER_DIALOGUES = 4000
+ANY = "any"
+"""Among the tasks of a recipe: whatever comes."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,17 @@ class Corpus:
         return torch.from_numpy(ids), torch.from_numpy(weights)
 
 
+def _draw_tasks(rng: np.random.Generator, tasks: Mapping[str, float] | None, count: int) -> Iterator[str | None]:
+    """What each of ``count`` dialogues ends in; None: as they come."""
+    if tasks is None:
+        yield from repeat(None, count)
+        return
+    shares = np.array([*tasks.values()]) / sum(tasks.values())
+    for index in rng.choice(len(shares), size=count, p=shares):
+        name = [*tasks][index]
+        yield None if name == ANY else name
+
+
 def pretrain_language_model(
     *,
     vocabulary: int,
@@ -110,6 +124,7 @@ def pretrain_language_model(
     config: FitConfig,
     folder: Path,
     work_folder: Path,
+    tasks: Mapping[str, float] | None = None,
     elder: Path | None = None,
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> None:
@@ -136,7 +151,7 @@ def pretrain_language_model(
         model = LlamaForCausalLM.from_pretrained(elder, dtype=torch.float32)
     if config.compile:
         compile_for_training(model)
-    drawn = (sample_dialogue(rng, "train") for _ in range(dialogues))
+    drawn = (sample_dialogue(rng, "train", task=task) for task in _draw_tasks(rng, tasks, dialogues))
     corpus = Corpus.of(drawn, tokenizer, model.config.max_position_embeddings)
 
     def loss(batch: tuple[Tensor, Tensor], noise: torch.Generator) -> dict[str, Tensor]:
