@@ -23,6 +23,8 @@ class TextStream:
         self._settled = 0
         """Ids of which the words are known; the last few of them are decoded again for their spaces."""
         self._context = 0
+        self._before = ""
+        """The words of those few."""
         self._given = 0
         self.text = ""
         """All words so far, those held back included."""
@@ -40,11 +42,11 @@ class TextStream:
     def _settle(self, *, is_last: bool) -> str:
         if self.is_stopped:
             return ""
-        before = self._decode(self._ids[self._context : self._settled])
         after = self._decode(self._ids[self._context :])
-        if len(after) > len(before) and (is_last or not after.endswith(UNFINISHED)):
-            self.text += after[len(before) :]
+        if len(after) > len(self._before) and (is_last or not after.endswith(UNFINISHED)):
+            self.text += after[len(self._before) :]
             self._context, self._settled = self._settled, len(self._ids)
+            self._before = self._decode(self._ids[self._context :])
             self._cut_at_stop()
         sure = len(self.text) if is_last or self.is_stopped else len(self.text) - self._maybe_stop()
         words, self._given = self.text[self._given : sure], max(sure, self._given)

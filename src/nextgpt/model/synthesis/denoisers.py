@@ -36,13 +36,15 @@ class DenoiserKind:
     """What holds for folders that say nothing."""
     constant: tuple[str, str] | None = None
     """A part and a tensor of its weights that ``predict`` is given as its last argument, always the same."""
+    is_traceable: bool = False
+    """Whether what ``predict`` does depends on nothing but shapes, of which the batch alone varies."""
 
 
 def _predict_transformer(
     denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
 ) -> Latents:
     """CogVideoX attends over condition and latents together; it takes our axes as they are."""
-    return denoiser(latents, conditions, timestep.expand(len(latents)), return_dict=False)[0]
+    return denoiser(latents, conditions, timestep.expand(latents.shape[0]), return_dict=False)[0]
 
 
 def _predict_unet(denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions) -> Latents:
@@ -150,6 +152,7 @@ DENOISERS: dict[str, DenoiserKind] = {
         latent_shape=_transformer_shape,
         condition_shape=lambda config: (config["max_text_seq_length"], config["text_embed_dim"]),
         settings=SynthesisSettings(solver=FAST_SOLVER),
+        is_traceable=True,
     ),
     # Stable Diffusion 1 and 2
     "UNet2DConditionModel": DenoiserKind(

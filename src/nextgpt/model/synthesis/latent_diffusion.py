@@ -20,6 +20,7 @@ from nextgpt.model.synthesis.denoise import denoise, guided, seeded_noise
 from nextgpt.model.synthesis.parts import Parts
 from nextgpt.model.synthesis.pictures import PictureCodec, create_picture_codec
 from nextgpt.model.synthesis.schedule import Schedule
+from nextgpt.model.synthesis.tracing import Tracer
 
 
 class LatentDiffusion:
@@ -34,6 +35,7 @@ class LatentDiffusion:
         self.modality = modality
         self.kind = blueprint.kind
         self.parts = parts
+        self._predict = Tracer(self.kind.predict) if self.kind.is_traceable else self.kind.predict
         self.settings = blueprint.settings
         self.latent_shape = blueprint.latent_shape
         self.condition_shape = blueprint.condition_shape
@@ -88,7 +90,7 @@ class LatentDiffusion:
         given = (latents.to(dtype), timestep, conditions.to(dtype))
         if self.kind.constant is not None:
             given = (*given, self._constant.to(dtype))
-        return self.kind.predict(denoiser, *given).float()
+        return self._predict(denoiser, *given).float()
 
     @torch.inference_mode()
     def decode(self, latents: Latents) -> list[Medium]:
