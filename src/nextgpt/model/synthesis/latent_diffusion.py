@@ -35,7 +35,7 @@ class LatentDiffusion:
         self.modality = modality
         self.kind = blueprint.kind
         self.parts = parts
-        self._predict = Tracer(self.kind.predict) if self.kind.is_traceable else self.kind.predict
+        self._traced = Tracer(self.kind.predict) if self.kind.is_traceable else None
         self.settings = blueprint.settings
         self.latent_shape = blueprint.latent_shape
         self.condition_shape = blueprint.condition_shape
@@ -90,7 +90,9 @@ class LatentDiffusion:
         given = (latents.to(dtype), timestep, conditions.to(dtype))
         if self.kind.constant is not None:
             given = (*given, self._constant.to(dtype))
-        return self._predict(denoiser, *given).float()
+        has_gradients = torch.is_grad_enabled()  # training goes the plain way
+        predict = self.kind.predict if has_gradients or self._traced is None else self._traced
+        return predict(denoiser, *given).float()
 
     @torch.inference_mode()
     def decode(self, latents: Latents) -> list[Medium]:
