@@ -403,11 +403,35 @@ def test_the_theme_is_switched_and_kept(page: Any) -> None:
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+def test_conversations_are_renamed_and_found(page: Any, say: Any) -> None:
+    say(page, "a red cat")
+    page.click("#new")
+    page.wait_for_selector(".welcome", state="visible")
+    say(page, "a blue dog")
+    page.hover(".rooms li")
+    page.click("[aria-label='Rename this conversation']")
+    page.fill("input.room", "My whale")
+    page.press("input.room", "Enter")
+    page.reload()
+    page.wait_for_selector("button.room:has-text('My whale')")
+    page.focus("button.room >> nth=0")
+    page.keyboard.press("F2")
+    page.fill("input.room", "nothing of this stays")
+    page.keyboard.press("Escape")
+    assert page.locator("button.room").all_inner_texts() == ["My whale", "a red cat"]
+    page.fill("#find", "WHALE")
+    assert page.locator("button.room").all_inner_texts() == ["My whale"]
+    page.fill("#find", "zebra")
+    page.wait_for_selector(".rooms >> text=No conversation has this in its name.")
+    page.fill("#find", "")
+    assert page.locator("button.room").count() == 2
+
+
 def test_a_deleted_conversation_is_gone(page: Any, chat: str, say: Any) -> None:
     say(page, "forget me")
     room = page.evaluate("JSON.parse(localStorage.nextgpt).open")
     page.hover(".rooms li")
-    page.click(".forget")
+    page.click("[aria-label='Delete this conversation']")
     page.wait_for_selector(".welcome", state="visible")
     assert page.locator(".room").count() == 0
     assert page.request.get(f"{chat}/chat/rooms/{room}/export").status == 404

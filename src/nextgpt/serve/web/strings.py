@@ -31,6 +31,9 @@ class Strings:
     new: str
     history: str
     history_empty: str
+    rename: str
+    search: str
+    search_nothing: str
     delete: str
     menu: str
     close: str
@@ -116,6 +119,9 @@ ENGLISH = Strings(
     new="New conversation",
     history="Conversations",
     history_empty="What you talk about is listed here.",
+    rename="Rename this conversation",
+    search="Search conversations",
+    search_nothing="No conversation has this in its name.",
     delete="Delete this conversation",
     menu="Menu",
     close="Close",

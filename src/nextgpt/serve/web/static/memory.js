@@ -35,6 +35,11 @@ export const memory = {
     write({ rooms: [known ?? { room, title }, ...others].slice(0, MOST) });
   },
 
+  /** Call a conversation by another name, which it keeps. */
+  rename(room, title) {
+    write({ rooms: this.rooms.map((entry) => (entry.room === room ? { ...entry, title } : entry)) });
+  },
+
   forget(room) {
     write({ rooms: this.rooms.filter((entry) => entry.room !== room) });
   },

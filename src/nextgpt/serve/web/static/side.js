@@ -9,6 +9,10 @@ export class Side {
     this.words = words;
     this.acts = acts;
     this.list = h('ul', { class: 'rooms' });
+    this.find = h('input', {
+      type: 'search', class: 'find', id: 'find', placeholder: words.search, 'aria-label': words.search,
+      autocomplete: 'off', oninput: () => this.draw(this.room),
+    });
     this.file = h('input', {
       type: 'file', accept: '.zip,application/zip', hidden: true, tabindex: -1, id: 'import',
       onchange: () => { acts.bring(this.file.files[0]); this.file.value = ''; },
@@ -22,6 +26,7 @@ export class Side {
         button('close', words.close, close, { class: 'closer' })),
       button('plus', words.new, () => { close(); acts.begin(); }, { wide: true, class: 'new', id: 'new' }),
       h('h2', {}, words.history),
+      this.find,
       this.list,
       h(
         'footer',
@@ -45,22 +50,55 @@ export class Side {
   }
 
   draw(room) {
-    const { words, acts } = this;
+    const { words } = this;
+    this.room = room;
     this.export.href = `rooms/${room}/export`;
-    const rooms = memory.rooms;
+    const known = memory.rooms;
+    const wanted = this.find.value.trim().toLowerCase();
+    const rooms = known.filter((entry) => entry.title.toLowerCase().includes(wanted));
     const shown = JSON.stringify([room, rooms]);
     if (shown === this.shown) return; // whoever is at the list with the keyboard stays there
     this.shown = shown;
-    this.list.replaceChildren(...rooms.map((entry) => h(
+    this.find.hidden = !known.length;
+    this.list.replaceChildren(...rooms.map((entry) => this.row(entry, entry.room === room)));
+    if (!rooms.length) this.list.append(h('li', { class: 'help' }, known.length ? words.search_nothing : words.history_empty));
+  }
+
+  row(entry, isOpen) {
+    const { words, acts } = this;
+    const row = h(
       'li',
       {},
       h('button', {
-        type: 'button', class: 'room', 'aria-current': entry.room === room ? 'true' : false,
+        type: 'button', class: 'room', title: entry.title, 'aria-current': isOpen ? 'true' : false,
         onclick: () => { this.show(false); acts.open(entry.room); },
+        ondblclick: () => this.rename(row, entry),
+        onkeydown: (event) => event.key === 'F2' && this.rename(row, entry),
       }, entry.title),
+      button('edit', words.rename, () => this.rename(row, entry), { class: 'forget rename' }),
       button('bin', words.delete, () => acts.forget(entry.room), { class: 'forget' }),
-    )));
-    if (!rooms.length) this.list.append(h('li', { class: 'help' }, words.history_empty));
+    );
+    return row;
+  }
+
+  /** Let a person write another name in the place of the old one: Enter keeps it, Escape and an empty one do not. */
+  rename(row, entry) {
+    const done = (title) => {
+      field.onblur = null;
+      if (title) memory.rename(entry.room, title);
+      this.shown = null;
+      this.draw(this.room);
+    };
+    const field = h('input', {
+      type: 'text', class: 'room', value: entry.title, maxlength: 80, 'aria-label': this.words.rename,
+      onkeydown: (event) => {
+        if (event.key === 'Enter') done(field.value.trim());
+        if (event.key === 'Escape') { event.stopPropagation(); done(''); }
+      },
+    });
+    field.onblur = () => done(field.value.trim());
+    row.replaceChildren(field);
+    field.select();
   }
 
   theme() {
