@@ -31,10 +31,6 @@ UVICORN = {
 """How every server of ours is run: quiet, nameless, and done with connections that say nothing."""
 
 
-SWITCH_S = 0.0005
-"""After so long a thread that computes lets the event loop go on; Python's own 5 ms are felt as late first words."""
-
-
 @dataclass(frozen=True)
 class Listen:
     """Where the server listens."""
@@ -55,7 +51,6 @@ def run(
     from nextgpt import NextGPT
     from nextgpt.serve.engine import BatchingEngine
 
-    sys.setswitchinterval(SWITCH_S)
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # words and media are made at the same time
     loaded = NextGPT.from_pretrained(model, **placement.options(), takes_turns=False)
     _serve(BatchingEngine(loaded, model, room), listen, settings)
