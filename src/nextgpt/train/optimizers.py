@@ -54,5 +54,8 @@ def _muon(parameters: list[nn.Parameter], learning_rate: float, weight_decay: fl
 
 
 def _is_block_matrix(name: str, parameter: nn.Parameter) -> bool:
-    """Whether the parameter is a matrix or kernel in a stack of blocks, whose name then holds the block's number."""
-    return parameter.ndim >= 2 and any(piece.isdigit() for piece in name.split("."))
+    """Whether the parameter is a matrix or kernel in a stack of blocks, whose name then holds the block's number.
+
+    The two factors of a LoRA are none: orthogonal steps of each make large ones of their product.
+    """
+    return parameter.ndim >= 2 and "lora_" not in name and any(piece.isdigit() for piece in name.split("."))

@@ -61,6 +61,12 @@ def test_a_row_draws_the_same_beside_one_that_needs_the_whole_vocabulary():
         assert both[1] == choose(tied[None], rows[:1], [torch.Generator().manual_seed(seed)])[0]
 
 
+def test_rounding_that_swaps_tokens_of_one_likelihood_changes_no_draw():
+    rounding = torch.tensor([1e-6, -1e-6]).repeat(50)
+    one, other = ((torch.zeros(100) + sign * rounding).tolist() for sign in (1, -1))
+    assert draws(one, temperature=1.0, top_p=1.0) == draws(other, temperature=1.0, top_p=1.0)
+
+
 def test_what_is_forbidden_is_never_drawn():
     assert set(draws([0.0, -torch.inf, 0.0], temperature=5.0, top_p=1.0)) == {0, 2}
 

@@ -60,9 +60,15 @@ def _draw(
     tops: Float[Tensor, "B 1"],
     draws: Float[Tensor, "B 1"],
 ) -> Int[Tensor, " B"]:
-    """One of ``ids`` a row, the likeliest first, by a number in [0, 1) for each row."""
+    """One of ``ids`` a row, that come with the likeliest first, by a number in [0, 1) for each row.
+
+    The number counts along the ids, not along the likelihoods: a batch rounds otherwise than a single row does, which
+    may swap two tokens that are all but equally likely, and must not change what is drawn.
+    """
     before = probabilities.cumsum(dim=-1) - probabilities
-    sums = probabilities.masked_fill(before >= tops, 0.0).cumsum(dim=-1)
+    kept = probabilities.masked_fill(before >= tops, 0.0)
+    ids, order = ids.sort(dim=-1)
+    sums = kept.gather(1, order).cumsum(dim=-1)
     places = torch.searchsorted(sums, draws * sums[:, -1:], right=True)
     last = (sums < sums[:, -1:]).sum(dim=-1, keepdim=True)  # behind it a draw that is rounded up would stand
     return ids.gather(1, places.minimum(last))[:, 0]
