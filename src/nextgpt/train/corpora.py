@@ -23,6 +23,7 @@ from nextgpt.message import Audio, Image, Medium, Video
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.weaving import Prompt
 from nextgpt.train.alignment import Example
+from nextgpt.train.sending import packed, unpacked
 from nextgpt.train.settings import Mixing, SourceConfig
 
 POOL = 8
@@ -222,7 +223,7 @@ def _length(dialogue: Dialogue) -> int:
 
 
 class _Steps(Dataset):
-    """Steps as a dataset, so that workers of torch decode those that come next."""
+    """Steps as a dataset, so that workers of torch decode those that come next; packed to be sent."""
 
     def __init__(self, sampler: Sampler, rank: int, world: int, steps: int) -> None:
         self.sampler, self.rank, self.world, self.steps = sampler, rank, world, steps
@@ -230,18 +231,23 @@ class _Steps(Dataset):
     def __len__(self) -> int:
         return self.steps
 
-    def __getitem__(self, step: int) -> Batch:
-        return self.sampler.share(step, self.rank, self.world)
+    def __getitem__(self, step: int) -> bytes:
+        return packed(self.sampler.share(step, self.rank, self.world))
 
 
 def shares(sampler: Sampler, *, first: int, steps: int, rank: int, world: int, workers: int) -> Iterator[Batch]:
     """The shares of one process from step ``first`` on, in order, decoded in ``workers`` other processes."""
-    dataset = _Steps(sampler, rank, world, steps)
-    yield from DataLoader(
-        dataset,
-        sampler=range(first, steps),
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        multiprocessing_context="fork" if workers else None,
+    if not workers:
+        yield from (sampler.share(step, rank, world) for step in range(first, steps))
+        return
+    yield from map(
+        unpacked,
+        DataLoader(
+            _Steps(sampler, rank, world, steps),
+            sampler=range(first, steps),
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4,
+            multiprocessing_context="fork",
+        ),
     )
