@@ -9,7 +9,15 @@ import pytest
 import torch
 
 from nextgpt.model.synthesis.denoisers import AUDIOLDM_MEL
-from nextgpt.model.synthesis.mel import MelConfig, griffin_lim, log_mel, mel_filters
+from nextgpt.model.synthesis.mel import (
+    MelConfig,
+    _analyse,
+    _stft,
+    _synthesise,
+    griffin_lim,
+    log_mel,
+    mel_filters,
+)
 
 RATE_HZ = 16_000
 
@@ -86,3 +94,16 @@ def test_pictures_are_those_of_the_reference_library(config: MelConfig):
     )[:, : config.frames]
     expected = (torch.from_numpy(reference).float() - config.mean) / config.std
     torch.testing.assert_close(log_mel(samples[None], config)[0], expected, atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize("config", [MelConfig(), MelConfig(n_fft=400, hop_length=160, frames=50, samples=8000)])
+def test_frames_are_taken_and_joined_as_torch_does(config: MelConfig):
+    length = config.frames * config.hop_length
+    samples = torch.randn(2, length, generator=torch.Generator().manual_seed(0))
+    spectrum = _stft(samples, config)
+    torch.testing.assert_close(_analyse(samples, config).mT, spectrum)
+    spectrum[:, 3:9] = 0.0  # of no sound any more
+    whole = torch.cat([spectrum, torch.zeros_like(spectrum[:, :, :1])], dim=2)
+    window = torch.hann_window(config.n_fft)
+    expected = torch.istft(whole, config.n_fft, config.hop_length, window=window, length=length)
+    torch.testing.assert_close(_synthesise(spectrum.mT.contiguous(), config), expected)
