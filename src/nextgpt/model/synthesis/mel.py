@@ -17,6 +17,10 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 
+ITERATIONS = 12
+"""Rounds of Griffin-Lim; judges hear the same in what thirty-two rounds give."""
+
+
 class MelConfig(BaseModel):
     """A log-mel front end. The defaults are nano's: 2 s of sound become a picture of 64 x 128."""
 
@@ -54,7 +58,7 @@ def griffin_lim(
     mel: Float[Tensor, "B M W"],
     config: MelConfig = MelConfig(),
     *,
-    iterations: int = 12,
+    iterations: int = ITERATIONS,
     momentum: float = 0.99,
 ) -> Float[Tensor, "B L"]:
     """Find sound in [-1, 1] whose log-mel picture is near ``mel``; the same picture always gives the same sound.

@@ -20,7 +20,7 @@ from torch import Tensor
 from nextgpt.media import resample, to_mono, uniform_indices
 from nextgpt.message import Audio, Image, Medium, Video
 from nextgpt.model.synthesis.base import Pixels
-from nextgpt.model.synthesis.mel import MelConfig, griffin_lim, log_mel
+from nextgpt.model.synthesis.mel import ITERATIONS, MelConfig, griffin_lim, log_mel
 
 PictureShape = tuple[int, int, int, int]
 """(F, N, H, W) of one medium's pictures."""
@@ -150,7 +150,7 @@ def create_picture_codec(
         vocoder: What turns spectrograms into sound; Griffin-Lim where there is none, and for previews.
     """
     if vocoder is None or is_preview:
-        iterations = PREVIEW_ITERATIONS if is_preview else 32
+        iterations = PREVIEW_ITERATIONS if is_preview else ITERATIONS
         vocoder = lambda picture: griffin_lim(picture, mel, iterations=iterations)  # noqa: E731
     codecs: dict[str, PictureCodec] = {
         "image": ImageCodec(),

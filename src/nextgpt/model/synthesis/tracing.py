@@ -1,16 +1,19 @@
 """Small denoisers without Python between their layers.
 
 Where a layer takes microseconds, Python takes as long as the layers do, and holds up the other threads of a server.
-A traced denoiser computes the same, bit for bit, in one call.
+A traced denoiser computes the same, bit for bit, in one call; only in bfloat16 GELU is computed as it is defined, not by
+its usual approximation.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from diffusers.models.activations import GELU
 from torch import Tensor, nn
 
 
@@ -41,6 +44,26 @@ class Tracer:
         return self._known[2](*given)
 
     def _trace(self, denoiser: nn.Module, given: tuple[Tensor, ...]) -> Callable[..., Tensor]:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _exact_gelus(denoiser):
             warnings.simplefilter("ignore")  # shapes but for the batch are constants, as they are meant to be
             return torch.jit.trace(_Call(denoiser, self._predict), given, check_trace=False)
+
+
+@contextmanager
+def _exact_gelus(denoiser: nn.Module) -> Iterator[None]:
+    """GELUs in bfloat16 by the error function meanwhile.
+
+    Their approximation by tanh is at most 5e-4 away, which bfloat16 hardly tells apart, and on CPUs four times as slow.
+    """
+    gelus = [
+        module
+        for module in denoiser.modules()
+        if isinstance(module, GELU) and module.approximate == "tanh" and module.proj.weight.dtype == torch.bfloat16
+    ]
+    for gelu in gelus:
+        gelu.approximate = "none"
+    try:
+        yield
+    finally:
+        for gelu in gelus:
+            gelu.approximate = "tanh"
