@@ -44,8 +44,10 @@ def _run(who: Who, what: What, home: Path) -> dict[str, Any]:
 
 def _contestant(who: Who, home: Path) -> Any:
     if who == "ours":
+        from nextgpt.allocation import keep_freed_memory
         from nextgpt.bench.ours import Ours
 
+        keep_freed_memory()  # as the command does
         return Ours(home)
     from nextgpt.bench.reference import Reference
 

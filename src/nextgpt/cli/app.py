@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import typer
 from typer.exceptions import TyperException
 
+from nextgpt.allocation import keep_freed_memory
 from nextgpt.cli.bench import bench
 from nextgpt.cli.chat import chat
 from nextgpt.cli.convert import app as convert
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A user's mistake is told in one line. What is a fault of this program leaves its traceback.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:  # the process is this command's alone
+        keep_freed_memory()
     try:
         if given and given[0] not in (known := [*COMMANDS, *GROUPS]) and not given[0].startswith("-"):
             raise ConfigError(unknown("command", given[0], known))
