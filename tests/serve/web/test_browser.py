@@ -238,6 +238,60 @@ def test_a_retry_has_another_seed(page: Any, stage: Any, say: Any) -> None:
     assert stage.samplings[-1].seed != 0
 
 
+def test_an_answer_tells_its_details_and_the_request_that_gives_it_again(
+    page: Any, chat: str, stage: Any, say: Any
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    choose(page, "text", "image")
+    say(page, "it's a \"cat\"")
+    choose(page)
+    say(page, "thanks")
+    page.hover(".turn.assistant >> nth=0")
+    page.click(".turn.assistant:not(.tail) .about >> nth=0")
+    told = page.inner_text(".drawer")
+    assert re.search(r"Seed\s+0\s+Ended\s+when all was said", told)
+    assert "Here it is.[IMG0][IMG1][IMG2][IMG3]" in told
+    assert page.locator(".drawer mark").all_inner_texts() == ["[IMG0][IMG1][IMG2][IMG3]"]
+    assert re.search(r"Language model\s+0.250 s\s+Image\s+0.500 s\s+Altogether\s+0.750 s", told)
+    page.click("[data-copies=python]")
+    page.wait_for_selector(".drawer [role=status] >> text=Copied")
+    program = page.evaluate("navigator.clipboard.readText()")
+    assert f'base_url="{chat}/v1"' in program
+    assert json.dumps("it's a \"cat\"") in program and "thanks" not in program
+    page.click("[data-copies=curl]")
+    page.wait_for_function("navigator.clipboard.readText().then((words) => words.startsWith('curl'))")
+    body = page.evaluate("navigator.clipboard.readText()").partition("<<'JSON'\n")[2].removesuffix("\nJSON\n")
+    answered = page.request.post(f"{chat}/v1/chat/completions", data=json.loads(body)).json()
+    assert answered["choices"][0]["message"]["content"] == "Here it is."
+    assert stage.samplings[-1] == stage.samplings[-3]
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".drawer", state="detached")
+    assert "about" in page.evaluate("document.activeElement.className")
+
+
+def test_a_request_that_may_not_be_copied_is_shown_selected(page: Any, say: Any) -> None:
+    say(page, "hello")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.focus(".tail .about")
+    page.keyboard.press("Enter")
+    page.click("[data-copies=python]")
+    page.wait_for_selector(".drawer [role=status] >> text=Selected")
+    selected = page.evaluate("document.getSelection().toString()")
+    assert selected.startswith("import openai") and '"hello"' in selected
+
+
+def test_only_answers_of_this_server_have_details(page: Any, say: Any, tmp_path: Path) -> None:
+    say(page, "hello")
+    assert page.is_visible(".tail .about")
+    with page.expect_download() as download:
+        page.click("#export")
+    download.value.save_as(tmp_path / "a.zip")
+    page.set_input_files("#import", str(tmp_path / "a.zip"))
+    page.wait_for_selector("#seed-was", state="detached")
+    assert page.is_visible(".tail .copy")
+    assert not page.is_visible(".about")
+
+
 def test_an_edited_message_is_answered_anew_and_what_followed_is_gone(page: Any, stage: Any, say: Any) -> None:
     say(page, "first")
     say(page, "second")
@@ -372,6 +426,10 @@ def test_the_page_fits_a_phone(visit: Any, chat: str, say: Any, files: dict[str,
     say(page, "x" * 200)
     page.wait_for_selector(".turn.assistant video")
     assert page.evaluate(fits)
+    page.tap(".tail .about")
+    page.wait_for_selector(".drawer")
+    assert page.evaluate("document.querySelector('.drawer').scrollWidth <= innerWidth")
+    page.tap(".drawer header button")
     box = page.locator("#send").bounding_box()
     assert box["x"] + box["width"] <= 360 and box["y"] + box["height"] <= 740
     assert not page.is_visible(".side")
@@ -389,6 +447,9 @@ def test_words_stand_out_in_both_themes(visit: Any, chat: str, say: Any, theme: 
     choose(page, "text", "image")
     say(page, "hello")
     measured += page.evaluate(CONTRAST, ".words, .words div, .facts, .use, .room, .actions button")
+    page.click(".tail .about")
+    page.wait_for_selector(".drawer mark")
+    measured += page.evaluate(CONTRAST, ".drawer h3, .drawer dt, .drawer dd, .code, .code mark, .drawer button")
     assert len(measured) > 30
     assert min(measured) >= 4.5
     brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)[0]")
@@ -482,6 +543,10 @@ def test_nano_draws_plays_and_films_in_the_page(visit: Callable[..., Any], servi
             choose(page, "text", kind)
             say(page, {"image": "Draw a red cat.", "audio": "Play a trumpet.", "video": "Show me a moving ball."}[kind])
             page.wait_for_selector(f".turn.assistant .medium[data-kind={kind}]")
+        page.click(".tail .about")
+        assert re.search(r"Prompt\s+\d+ tokens\s+Answer\s+\d+ tokens", page.inner_text(".drawer"))
+        assert page.inner_text(".drawer mark").startswith("[VID0][VID1]")
+        page.keyboard.press("Escape")
         page.wait_for_function("document.querySelector('.turn.assistant img').naturalWidth === 64")
         page.click(".turn.assistant .audio .toggle")
         plays(page, ".turn.assistant audio")

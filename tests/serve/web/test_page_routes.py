@@ -131,6 +131,14 @@ def test_what_is_not_there_is_told(plain: httpx.Client, room: str) -> None:
         assert "not kept any more" in answer.json()["error"]["message"]
 
 
+def test_a_turn_that_was_not_answered_here_has_no_request(plain: httpx.Client, room: str) -> None:
+    where = f"/chat/rooms/{room}/turns/0/request"
+    answer = plain.get(where, params={"base": f"{plain.base_url}v1"})
+    assert answer.status_code == 404
+    assert "Nothing is known" in answer.json()["error"]["message"]
+    assert plain.get(where, params={"base": "http://x/$(id)"}).status_code == 400
+
+
 @pytest.mark.parametrize(("content", "said"), [(b"%PDF-1.7", "PDF document"), (b"", "no known type")])
 def test_a_file_that_is_no_medium_is_refused(plain: httpx.Client, room: str, content: bytes, said: str) -> None:
     answer = plain.post(f"/chat/rooms/{room}/media", content=content)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,21 +23,27 @@ from nextgpt.message import (
     Message,
     Progress,
     Reply,
+    Sampling,
     Text,
     TextPiece,
     Video,
 )
+from nextgpt.modality import MODALITIES
 from nextgpt.serve.engine.base import Answered
 from nextgpt.serve.settings import ServerSettings
+from nextgpt.serve.web import again
 from nextgpt.serve.web.acts import read_act
 from nextgpt.serve.web.archive import ArchiveLimits, pack, unpack
+from nextgpt.serve.web.details import Details, said
 from nextgpt.serve.web.live import Live
 from nextgpt.serve.web.mounting import policy
 from nextgpt.serve.web.pacing import newest
 from nextgpt.serve.web.rooms import Room, Rooms, file_name
 from nextgpt.serve.web.strings import ENGLISH, strings_for
-from nextgpt.serve.web.turns import Wishes, edited, said, sampling, unanswered
+from nextgpt.serve.web.turns import Wishes, edited, sampling, unanswered
+from nextgpt.serve.web.turns import said as say
 from nextgpt.serve.web.view import PEAKS, making_view, message_view, part_view, turns_view
+from nextgpt.serve.wire.chat import ChatRequest, samplings
 from nextgpt.testing.scripted import film, picture, sound
 
 TALK = Conversation(
@@ -44,6 +53,16 @@ TALK = Conversation(
         Message("user", (Text("More"),)),
         Message("assistant", (film(),)),
     )
+)
+
+
+API = again.Api("http://127.0.0.1:8000/v1", "nano", ("text", "image", "audio", "video"), has_keys=False)
+WISHED = Sampling(
+    seed=17,
+    max_tokens=40,
+    modalities=("text", "image"),
+    steps=dict.fromkeys(MODALITIES, 9),
+    guidance=dict.fromkeys(MODALITIES, 2.5),
 )
 
 
@@ -71,13 +90,13 @@ def test_wishes_left_alone_leave_it_to_the_model() -> None:
 
 
 def test_media_stand_before_the_words_that_ask_about_them() -> None:
-    (message,) = said(Conversation(), "What?", [picture()], ENGLISH)
+    (message,) = say(Conversation(), "What?", [picture()], ENGLISH)
     assert [part.modality for part in message.parts] == ["image", "text"]
 
 
 def test_an_empty_message_is_refused() -> None:
     with pytest.raises(ConversationError, match="empty message"):
-        said(Conversation(), "  ", [], ENGLISH)
+        say(Conversation(), "  ", [], ENGLISH)
 
 
 def test_a_retry_goes_back_to_what_was_said_last() -> None:
@@ -156,6 +175,87 @@ def test_words_of_the_model_are_markdown_without_markup_of_their_own() -> None:
 def test_words_of_a_person_bring_no_html() -> None:
     (part,) = message_view(Message("user", (Text("<b>"),)))["parts"]
     assert part == {"kind": "text", "text": "<b>"}
+
+
+def test_the_details_of_an_answer_tell_what_it_took() -> None:
+    reply = Reply((Text("Look: "), picture()), 17, ("half a film",), {"llm": 0.123456, "total": 0.5})
+    details = Details(Sampling(seed=17), Answered(reply, 12, 6, "length"))
+    shown = message_view(reply.message, details)["details"]
+    assert (shown["seed"], shown["prompt_tokens"], shown["answer_tokens"]) == (17, 12, 6)
+    assert (shown["ended"], shown["dropped"]) == ("length", ["half a film"])
+    assert shown["seconds"] == {"llm": 0.1235, "total": 0.5}
+    assert [run["text"] for run in shown["said"]] == ["Look: ", "[IMG0][IMG1][IMG2][IMG3]"]
+
+
+def test_an_answer_that_was_broken_off_tells_its_seed_and_what_was_said() -> None:
+    shown = message_view(Message("assistant", (Text("and and"),)), Details(Sampling(seed=3), None))["details"]
+    assert (shown["seed"], shown["ended"]) == (3, "broken")
+    assert shown["said"] == [{"kind": "text", "text": "and and"}]
+
+
+def test_a_turn_whose_making_is_unknown_has_no_details() -> None:
+    known = {3: Details(Sampling(), None)}
+    assert ["details" in turn for turn in turns_view(TALK, known)] == [False, False, False, True]
+
+
+def test_signal_tokens_are_told_apart_from_words_that_look_alike_and_edits_say_so() -> None:
+    runs = said((Text("[IMG0]"), picture(), sound()), {picture().digest})
+    assert [run["kind"] for run in runs] == ["text", "image", "audio"]
+    assert runs[1]["text"] == "[EDIT][IMG0][IMG1][IMG2][IMG3]"
+    assert runs[2]["text"] == "".join(f"[AUD{place}]" for place in range(8))
+
+
+def _asked(tmp_path: Path, conversation: Conversation, wished: Sampling) -> dict[str, Any]:
+    return again.body(conversation, wished, API, Room("id", tmp_path, conversation).file_of)
+
+
+@pytest.mark.parametrize("wished", [WISHED, replace(WISHED, steps=9, guidance=2.5)])
+def test_the_request_again_is_the_one_that_was_answered(wished: Sampling, tmp_path: Path) -> None:
+    asked = ChatRequest.model_validate(_asked(tmp_path, TALK, wished))
+    assert samplings(asked, API.modalities, ServerSettings()) == [WISHED]
+    assert [message.role for message in asked.messages] == [message.role for message in TALK]
+    assert asked.messages[2].content == "More"
+
+
+def test_what_was_not_wished_for_is_not_asked_for(tmp_path: Path) -> None:
+    assert set(_asked(tmp_path, TALK, Sampling())) == {"model", "messages", "seed", "max_completion_tokens"}
+
+
+@pytest.mark.parametrize("words", ["it's \"$HOME\" `ls` \\", "two\nJSON\nlines", "Zürich 東京 🐈", "x " * 100])
+def test_words_are_typed_as_they_were_said(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _asked(tmp_path, Conversation().say(words), WISHED)
+    command, _, rest = again.for_curl(asked, API).partition("<<'JSON'\n")
+    assert command.startswith("curl http://127.0.0.1:8000/v1/chat/completions ")
+    assert json.loads(rest.removesuffix("\nJSON\n")) == asked
+    sent: dict[str, Any] = {}
+
+    def create(self: Any, *, extra_body: dict[str, Any], **given: Any) -> Any:
+        sent.update(given, **extra_body)
+        raise InterruptedError
+
+    monkeypatch.setattr("openai.resources.chat.completions.Completions.create", create)
+    with pytest.raises(InterruptedError):
+        exec(again.in_python(asked, API), {})
+    assert sent == asked
+
+
+def test_a_large_file_is_named_and_a_small_one_stands_in_the_request(tmp_path: Path) -> None:
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    small.write_bytes(b"small")
+    large.write_bytes(bytes(again.SMALL_BYTES + 1))
+    given = Conversation().say([picture(), picture((0, 0, 255)), "Which?"])
+    files = dict(zip((medium.digest for medium in given.media), (small, large), strict=True))
+    asked = again.body(given, Sampling(), API, lambda medium: files[medium.digest])
+    urls = [part["image_url"]["url"] for part in asked["messages"][0]["content"][:2]]
+    assert urls == ["data:image/png;base64,c21hbGw=", "data:image/png;base64,<the base64 of large.png goes here>"]
+    assert again.left_out(given, lambda medium: files[medium.digest]) == ["large.png"]
+
+
+def test_a_key_is_a_variable_and_never_a_key() -> None:
+    api = again.Api(API.base, "nano", API.modalities, has_keys=True)
+    assert '-H "Authorization: Bearer $NEXTGPT_API_KEY"' in again.for_curl({}, api)
+    assert 'api_key=os.environ["NEXTGPT_API_KEY"]' in again.in_python({}, api)
+    assert "KEY" not in again.for_curl({}, API)
 
 
 def test_an_act_of_another_form_is_refused() -> None:

@@ -44,6 +44,8 @@ class Answered:
     prompt_tokens: int
     completion_tokens: int
     finish_reason: Literal["stop", "length"]
+    edits: frozenset[bytes] = frozenset()
+    """Digests of the media that were made by editing."""
 
 
 EngineEvent = Event | Answered

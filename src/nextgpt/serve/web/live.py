@@ -34,6 +34,8 @@ class Live:
     """At most one a modality, in the order in which they were begun."""
     dropped: tuple[str, ...] = ()
     is_stopped: bool = False
+    answered: Answered | None = None
+    """What the whole answer took, once it is whole."""
 
     @property
     def message(self) -> Message | None:
@@ -43,7 +45,7 @@ class Live:
     def hear(self, event: EngineEvent, now_s: float) -> Live:
         """The answer after one more event."""
         if isinstance(event, Answered):
-            return Live(event.reply.parts, dropped=event.reply.dropped)
+            return Live(event.reply.parts, dropped=event.reply.dropped, answered=event)
         if isinstance(event, TextPiece):
             return replace(self, parts=_with_words(self.parts, event.text))
         if isinstance(event, Progress):

@@ -114,7 +114,7 @@ async def answering(talk: Talk, rooms: Rooms, sent: Any) -> AsyncIterator[View]:
 
 async def _made(talk: Talk, room: Room, conversation: Conversation, act: Act) -> AsyncIterator[View]:
     words, live, error = strings_for(act.language), Live(), None
-    before = turns_view(conversation)
+    before = turns_view(conversation, room.details)
     yield {"room": room.id, "turns": before, "making": [], "busy": True}
     try:
         async for live in newest(talk.answer(room, conversation, act), REFRESH_S):
@@ -132,15 +132,13 @@ async def _made(talk: Talk, room: Room, conversation: Conversation, act: Act) ->
 
 def room_view(room: Room, *, error: str | None = None, note: str | None = None) -> View:
     """A conversation as it stands."""
-    is_answered = len(room.conversation) > 0 and room.conversation.messages[-1].role == "assistant"
     return {
         "room": room.id,
-        "turns": turns_view(room.conversation),
+        "turns": turns_view(room.conversation, room.details),
         "making": [],
         "busy": False,
         "error": error,
         "note": note,
-        "seed": room.seed if is_answered else None,
         "told": time.time_ns(),  # so that a view that equals the one before is told too
     }
 

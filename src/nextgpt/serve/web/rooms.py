@@ -15,6 +15,7 @@ from nextgpt.errors import ConversationError
 from nextgpt.message import Audio, Conversation, Image, Medium, Part, Text, Video
 from nextgpt.modality import SUFFIXES
 from nextgpt.serve.engine.base import Ticket
+from nextgpt.serve.web.details import Details
 
 ID = re.compile(r"[0-9a-f]{32}")
 
@@ -47,8 +48,8 @@ class Room:
     folder: Path
     conversation: Conversation = field(default_factory=Conversation)
     ticket: Ticket | None = None
-    seed: int | None = None
-    """Of the latest answer."""
+    details: dict[int, Details] = field(default_factory=dict)
+    """Of the turns that were answered here, by their place in the conversation."""
     saying: tuple[Part, ...] = ()
     """What the answer that is being made holds so far."""
     seen_s: float = field(default_factory=time.monotonic)
@@ -81,7 +82,10 @@ class Room:
 
     def file(self, name: str) -> Path:
         """The file of a medium, written when first asked for. Raises :class:`ConversationError`."""
-        medium = self.medium(name)
+        return self.file_of(self.medium(name))
+
+    def file_of(self, medium: Medium) -> Path:
+        """The file of a medium of this room, written when first asked for."""
         path = self.folder / file_name(medium)
         if not path.exists():
             # Written beside and moved, so that nobody reads half of it.

@@ -6,18 +6,22 @@ import asyncio
 import mimetypes
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
 from nextgpt.errors import ConversationError
+from nextgpt.message import Conversation
 from nextgpt.serve.errors import ApiError
-from nextgpt.serve.web import archive
+from nextgpt.serve.web import again, archive
 from nextgpt.serve.web.rooms import Room, Rooms
 from nextgpt.serve.web.talk import Talk
 from nextgpt.serve.web.view import View, part_view
+
+Base = Annotated[str, Query(max_length=300, pattern=r"^https?://[\w.:/\[\]~-]+$")]
+"""Where the browser sees the API."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Files:
         router = APIRouter(include_in_schema=False)
         router.add_api_route("/rooms/{room}/media", self.attach, methods=["POST"])
         router.add_api_route("/rooms/{room}/media/{name}", self.medium, response_model=None)
+        router.add_api_route("/rooms/{room}/turns/{turn}/request", self.request_again)
         router.add_api_route("/rooms/{room}/export", self.export, response_model=None)
         router.add_api_route("/rooms/{room}", self.leave, methods=["DELETE"], response_model=None)
         router.add_api_route("/rooms", self.bring, methods=["POST"])
@@ -51,6 +56,22 @@ class Files:
             raise ApiError(404, str(error)) from None
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         return FileResponse(path, media_type=kind, headers={"Cache-Control": "private, max-age=86400, immutable"})
+
+    async def request_again(self, room: str, turn: int, base: Base) -> dict[str, Any]:
+        """The request that asks for an answer again, for curl and in Python, and the files that it leaves out."""
+        found, service = self._room(room), self.talk.service
+        details = found.details.get(turn)
+        if details is None:
+            raise ApiError(404, "Nothing is known of how this answer was made; expected one of this server. Retry it.")
+        before = Conversation(found.conversation.messages[:turn])
+        api = again.Api(base, service.engine.name, service.engine.modalities, bool(service.settings.api_keys))
+        file = found.file_of
+        asked = await asyncio.to_thread(again.body, before, details.sampling, api, file)
+        return {
+            "curl": again.for_curl(asked, api),
+            "python": again.in_python(asked, api),
+            "left_out": again.left_out(before, file),
+        }
 
     async def export(self, room: str) -> Response:
         """The conversation as a ZIP."""

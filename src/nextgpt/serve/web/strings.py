@@ -84,6 +84,23 @@ class Strings:
     answered: str
     stopped: str
     dropped: str
+    # Behind an answer
+    details: str
+    prompt_took: str
+    answer_took: str
+    ended: str
+    endings: dict[str, str]
+    left_off: str
+    said: str
+    stages_took: str
+    stages: dict[str, str]
+    """A stage's name; those that make media go by the modality's."""
+    seconds: str
+    again: str
+    copy_curl: str
+    copy_python: str
+    selected: str
+    left_out: str
     # Settings
     seed: str
     seed_help: str
@@ -169,6 +186,30 @@ ENGLISH = Strings(
     answered="The answer is complete: {what}",
     stopped="Stopped.",
     dropped="The model began and could not finish: {what}",
+    details="Details of this answer",
+    prompt_took="Prompt",
+    answer_took="Answer",
+    ended="Ended",
+    endings={
+        "stop": "when all was said",
+        "length": "at the longest answer that was allowed",
+        "broken": "early: it was broken off",
+    },
+    left_off="Not finished",
+    said="As the model said it",
+    stages_took="What it took",
+    stages={
+        "encoding": "Encoding",
+        "llm": "Language model",
+        "output_projection": "Output projection",
+        "total": "Altogether",
+    },
+    seconds="{seconds} s",
+    again="The request that asks for it again",
+    copy_curl="Copy as curl",
+    copy_python="Copy as Python",
+    selected="Selected; copy it with the keyboard.",
+    left_out="Too large to stand here; put their base64 where they are named: {files}",
     seed="Seed",
     seed_help="The same seed and conversation give the same answer.",
     steps="Steps of each medium",

@@ -14,6 +14,7 @@ from nextgpt.message import Conversation, Medium, Message
 from nextgpt.serve.context import Service
 from nextgpt.serve.engine.base import Job
 from nextgpt.serve.web.acts import Act
+from nextgpt.serve.web.details import Details
 from nextgpt.serve.web.live import Live
 from nextgpt.serve.web.rooms import Room, Stopped
 from nextgpt.serve.web.strings import strings_for
@@ -55,9 +56,10 @@ class Talk:
         """
         room.stop()
         room.conversation = conversation
+        room.details = {turn: known for turn, known in room.details.items() if turn < len(conversation)}
         wished = sampling(act.wishes, self.service.settings)
         (ticket,) = self.service.submit(Job(conversation, wished, has_previews=True))
-        room.ticket, room.seed, live = ticket, wished.seed, Live()
+        room.ticket, live = ticket, Live()
         try:
             async with aclosing(ticket.events()) as events:
                 async for event in events:
@@ -71,6 +73,8 @@ class Talk:
             if room.ticket is ticket:  # else a later answer has taken the room
                 room.ticket, room.saying = None, ()
                 room.conversation = answered(conversation, live)
+                if live.parts:
+                    room.details[len(conversation)] = Details(wished, live.answered)
 
     async def _decode(self, modalities: tuple[str, ...], content: bytes) -> Medium:
         """Read a file as the first of what it may hold: a film without frames may be a sound."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import PIL.Image
 from markdown_it import MarkdownIt
 
 from nextgpt.message import Audio, Conversation, Image, Medium, Message, Part, Text, Video
+from nextgpt.serve.web.details import Details, details_view
 from nextgpt.serve.web.live import Making
 from nextgpt.serve.web.rooms import file_name
 
@@ -39,14 +40,15 @@ def _markdown() -> MarkdownIt:
 _MARKDOWN = _markdown()
 
 
-def turns_view(conversation: Conversation) -> list[View]:
-    """Every message with its parts, in speaking order."""
-    return [message_view(message) for message in conversation]
+def turns_view(conversation: Conversation, details: Mapping[int, Details] = {}) -> list[View]:
+    """Every message with its parts, in speaking order, and with its details where they are known."""
+    return [message_view(message, details.get(place)) for place, message in enumerate(conversation)]
 
 
-def message_view(message: Message) -> View:
+def message_view(message: Message, details: Details | None = None) -> View:
     """One turn."""
-    return {"role": message.role, "parts": [part_view(part, message.role) for part in message.parts]}
+    shown = {"role": message.role, "parts": [part_view(part, message.role) for part in message.parts]}
+    return shown if details is None else shown | {"details": details_view(details, message)}
 
 
 def part_view(part: Part, role: str = "user") -> View:

@@ -2,10 +2,11 @@
 //
 //   act of a person --trigger--> server --value--> draw
 //
-// A view is {room, turns, making, busy, error, note, seed}, with `ask` where a conversation was opened and `moved` where
+// A view is {room, turns, making, busy, error, note}, with `ask` where a conversation was opened and `moved` where
 // another one took its place; see view.py and page.py.
 
 import { Composer, dropping } from './composer.js';
+import { details } from './details.js';
 import { button, h, icon, sheet } from './dom.js';
 import { card } from './media.js';
 import { memory } from './memory.js';
@@ -49,6 +50,7 @@ class Page {
       use: (part) => this.composer.use(part),
       edit: (turn, text) => this.act({ do: 'edit', turn, text }),
       retry: () => this.act({ do: 'retry' }, { seed: anySeed() }),
+      details: (turn, known) => this.details(turn, known),
     });
     this.composer = new Composer(words, this.limits, this.wishes, {
       say: (text, media) => this.act({ do: 'say', text, media }),
@@ -228,6 +230,14 @@ class Page {
       this.fail(this.words.offline);
     }
     return null;
+  }
+
+  async details(turn, known) {
+    const base = encodeURIComponent(new URL('../v1', document.baseURI).href);
+    const answer = await this.fetch(`rooms/${this.view.room}/turns/${turn}/request?base=${base}`);
+    if (!answer) return;
+    const asked = await answer.json();
+    if (!document.querySelector('.drawer')) this.show(details(known, asked, this.words));
   }
 
   gallery() {

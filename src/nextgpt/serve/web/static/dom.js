@@ -26,6 +26,7 @@ const DRAWN = {
   audio: 'M4 10v4M8 7v10M12 4v16M16 8v8M20 10.500v3',
   video: 'M4 6h11v12H4zM15 11l5-3.500v9L15 13',
   text: 'M5 6h14M5 11h14M5 16h8',
+  info: 'M12 4a8 8 0 1 1 0 16 8 8 0 0 1 0-16zM12 11v5M12 8h.01',
   dice: 'M5 5h14v14H5zM9 9h.01M15 9h.01M12 12h.01M9 15h.01M15 15h.01',
 };
 

@@ -4,7 +4,7 @@ import { button, fill, h } from './dom.js';
 import { card, making } from './media.js';
 
 export class Thread {
-  /** `acts`: use(part), edit(turn, text), retry(). */
+  /** `acts`: use(part), edit(turn, text), retry(), details(turn, known). */
   constructor(words, acts) {
     this.words = words;
     this.acts = acts;
@@ -55,6 +55,8 @@ export class Thread {
     }
     turn.parts.forEach((part, at) => this.drawPart(known, part, at, turn.role));
     known.parts.splice(turn.parts.length).forEach((stale) => stale.element.remove());
+    known.details = turn.details;
+    if (known.about) known.about.hidden = !turn.details;
     known.text = turn.parts.filter((part) => part.kind === 'text').map((part) => part.text).join('\n');
     // The latest answer has its actions in the foot, beside the seed; while it is made there is nothing to do with it.
     known.actions.hidden = place === view.turns.length - 1 && (view.busy || turn.role === 'assistant');
@@ -63,13 +65,18 @@ export class Thread {
   newTurn(turn, place) {
     const { words } = this;
     const content = h('div', { class: 'content' });
-    const known = { role: turn.role, parts: [], content, text: '' };
+    const known = { role: turn.role, place, parts: [], content, text: '' };
     const copy = this.copyButton(known);
     const edit = turn.role === 'user' ? button('edit', words.edit, () => this.edit(known, place), { class: 'edit' }) : null;
-    known.actions = h('div', { class: 'actions' }, edit, copy);
+    known.about = turn.role === 'assistant' ? this.detailsButton(known) : null;
+    known.actions = h('div', { class: 'actions' }, edit, copy, known.about);
     const who = h('h3', { class: 'sr' }, turn.role === 'user' ? words.you : words.model);
     known.element = h('li', { class: `turn ${turn.role}` }, who, content, known.actions);
     return known;
+  }
+
+  detailsButton(known) {
+    return button('info', this.words.details, () => this.acts.details(known.place, known.details), { class: 'about' });
   }
 
   copyButton(known) {
@@ -111,22 +118,22 @@ export class Thread {
 
   drawFoot(view, last) {
     const { words } = this;
-    const shown = JSON.stringify([view.room, view.turns.length, view.busy, view.error, view.note, view.seed, view.told]);
+    const shown = JSON.stringify([view.room, view.turns.length, view.busy, view.error, view.note, view.told]);
     if (shown === this.shownFoot) return;
     this.shownFoot = shown;
     const children = [];
     if (view.error) children.push(h('p', { role: 'alert', class: 'error' }, view.error));
     if (view.note) children.push(h('p', { class: 'note' }, view.note));
     if (!view.busy && view.turns.length) {
+      const known = last.role === 'assistant' ? this.drawn.at(-1) : null;
       children.push(
         h(
           'div',
           { class: 'actions' },
           button('retry', words.retry, () => this.acts.retry(), { class: 'retry' }),
-          last.role === 'assistant' ? this.copyButton(this.drawn.at(-1)) : null,
-          view.seed !== null && view.seed !== undefined && last.role === 'assistant'
-            ? h('span', { class: 'facts', id: 'seed-was' }, fill(words.seed_was, { seed: view.seed }))
-            : null,
+          known && this.copyButton(known),
+          known?.details && this.detailsButton(known),
+          known?.details && h('span', { class: 'facts', id: 'seed-was' }, fill(words.seed_was, { seed: known.details.seed })),
         ),
       );
     }
