@@ -13,7 +13,7 @@ from nextgpt.errors import NextGPTError
 from nextgpt.message import Medium, Progress, Reply, TextPiece
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.generation import Spoken
-from nextgpt.model.nextgpt import edits_of
+from nextgpt.model.llm.thought import MediumSegment
 from nextgpt.model.rendering import Order, Place
 from nextgpt.model.telling import Teller
 from nextgpt.serve.engine.base import Answered, EngineFailure, Observe, Ticket, observe_nothing
@@ -84,7 +84,11 @@ class Work:
         reply = Reply(self.teller.parts, self.ticket.job.sampling.seed, thought.dropped, self.seconds)
         is_cut = bool(thought.dropped) or len(thought.token_ids) >= self.token_limit
         reason: Literal["stop", "length"] = "length" if is_cut else "stop"
-        edits = frozenset(edits_of(self.teller))
+        edits = frozenset(
+            part.digest
+            for part, segment in zip(reply.parts, thought.segments, strict=False)  # media may be made elsewhere
+            if isinstance(segment, MediumSegment) and segment.is_edit
+        )
         self.ticket.tell(Answered(reply, self.prompt_tokens, len(thought.token_ids), reason, edits))
 
     def fail(self, error: Exception) -> None:
