@@ -1,8 +1,8 @@
 """How memory is given back to the operating system: hardly ever, where glibc can be told so.
 
-Every layer of a batch frees what the next one asks for again. glibc hands blocks of some hundred kilobytes back at once,
-and the machine then fills every page of the new ones with zeros: a fifth of the time of a batch of eight, and nothing of
-a batch of one, whose blocks are smaller.
+Every layer of a batch frees what the next one asks for again. glibc hands large blocks back at once, and the machine
+then fills every page of the new ones with zeros: a fifth of the time of a batch of eight media, and nothing of that of
+one, whose blocks are smaller.
 """
 
 from __future__ import annotations

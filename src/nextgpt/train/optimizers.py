@@ -54,8 +54,11 @@ def _muon(parameters: list[nn.Parameter], learning_rate: float, weight_decay: fl
 
 
 def _is_block_matrix(name: str, parameter: nn.Parameter) -> bool:
-    """Whether the parameter is a matrix or kernel in a stack of blocks, whose name then holds the block's number.
+    """Whether the parameter is a matrix or kernel in a stack of blocks, whose name then holds the block's number, or of
+    the input projection, which must carry what little of a vector tells of second and third objects too.
 
     The two factors of a LoRA are none: orthogonal steps of each make large ones of their product.
     """
-    return parameter.ndim >= 2 and "lora_" not in name and any(piece.isdigit() for piece in name.split("."))
+    pieces = name.split(".")
+    is_inside = "input_projection" in pieces or any(piece.isdigit() for piece in pieces)
+    return parameter.ndim >= 2 and is_inside and "lora_" not in name

@@ -16,7 +16,6 @@ from jaxtyping import Complex, Float
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-
 ITERATIONS = 12
 """Rounds of Griffin-Lim; judges hear the same in what thirty-two rounds give."""
 

@@ -1,8 +1,8 @@
 """Small denoisers without Python between their layers.
 
 Where a layer takes microseconds, Python takes as long as the layers do, and holds up the other threads of a server.
-A traced denoiser computes the same, bit for bit, in one call; only in bfloat16 GELU is computed as it is defined, not by
-its usual approximation.
+A traced denoiser computes the same, bit for bit, in one call; only GELU in bfloat16 is computed as it is defined, not
+by its usual approximation.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def sampling(wishes: Wishes, limits: ServerSettings) -> Sampling:
         max_tokens=max(1, min(wishes.length, limits.tokens)),
         modalities=tuple(name for name in known if name in wishes.modalities) or None,
         steps=min(wishes.steps, limits.steps) if wishes.steps > 0 else None,
-        guidance=min(wishes.guidance, limits.guidance) if wishes.guidance > 0 else None,
+        guidance=max(1.0, min(wishes.guidance, limits.guidance)) if wishes.guidance > 0 else None,
     )
 
 
