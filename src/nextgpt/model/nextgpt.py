@@ -137,7 +137,7 @@ class NextGPT(nn.Module):
         for _, event in self._answer([_conversation(says)], [sampling], has_previews=has_previews):
             yield event
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _answer(
         self,
         conversations: Sequence[Conversation],

@@ -15,7 +15,7 @@ MAX_STEPS = 1000
 """Denoising steps that one may ask for: as many as diffusion models are trained with."""
 
 LIKELY = 64
-"""Tokens that nearly always hold all of ``top_p``; only where they don't, the whole vocabulary is sorted."""
+"""Tokens that nearly always hold all of ``top_p``; only for rows where they don't, the whole vocabulary is sorted."""
 MAX_SEED = 2**63
 """Seeds of the media of one answer follow on one another, and torch takes 64 bits."""
 
@@ -35,43 +35,39 @@ def choose(
     temperatures, tops = (
         torch.tensor([getattr(samplings[row], name) for row in drawn])[:, None] for name in ("temperature", "top_p")
     )
-    scaled = (logits[drawn] / temperatures).softmax(dim=-1)
-    likely = _most_likely(scaled)
-    is_enough = likely[0].sum(dim=-1, keepdim=True) >= tops
+    probabilities = (logits[drawn] / temperatures).softmax(dim=-1)
     draws = torch.cat([torch.rand(1, generator=generators[row]) for row in drawn])[:, None]
-    ids = _draw(*likely, tops, draws)
-    if not is_enough.all():
-        ids = torch.where(is_enough[:, 0], ids, _draw(*scaled.sort(descending=True, stable=True), tops, draws))
+    ids = _draw(probabilities.masked_fill(probabilities < _least(probabilities, tops), 0.0), draws)
     for row, token_id in zip(drawn, ids.tolist(), strict=True):
         chosen[row] = token_id
     return chosen
 
 
-def _most_likely(probabilities: Float[Tensor, "B Vn"]) -> tuple[Float[Tensor, "B V"], Int[Tensor, "B V"]]:
-    """The likeliest and their ids, as the beginning of a stable sort: of equal ones that with the lower id first."""
-    ids = probabilities.topk(min(LIKELY, probabilities.shape[1])).indices.sort(dim=-1).values
-    values, order = probabilities.gather(1, ids).sort(dim=-1, descending=True, stable=True)
-    return values, ids.gather(1, order)
+def _least(probabilities: Float[Tensor, "B Vn"], tops: Float[Tensor, "B 1"]) -> Float[Tensor, "B 1"]:
+    """The probability of the last token in each row that ``top_p`` needs; those that are as likely are kept as well."""
+    least = torch.zeros_like(tops)
+    remaining = (tops[:, 0] < 1).nonzero()[:, 0]
+    for count in (min(LIKELY, probabilities.shape[1]), probabilities.shape[1]):
+        if not len(remaining):
+            break
+        likely = probabilities[remaining].topk(count).values  # (R, count), falling
+        sums = likely.cumsum(dim=-1)
+        needed = (sums - likely < tops[remaining]).sum(dim=-1, keepdim=True)
+        least[remaining] = likely.gather(1, needed - 1)
+        remaining = remaining[sums[:, -1] < tops[remaining, 0]]
+    return least
 
 
-def _draw(
-    probabilities: Float[Tensor, "B V"],
-    ids: Int[Tensor, "B V"],
-    tops: Float[Tensor, "B 1"],
-    draws: Float[Tensor, "B 1"],
-) -> Int[Tensor, " B"]:
-    """One of ``ids`` a row, that come with the likeliest first, by a number in [0, 1) for each row.
+def _draw(weights: Float[Tensor, "B Vn"], draws: Float[Tensor, "B 1"]) -> Int[Tensor, " B"]:
+    """A token for each row, as likely as its weight, by a number in [0, 1).
 
     The number counts along the ids, not along the likelihoods: a batch rounds otherwise than a single row does, which
     may swap two tokens that are all but equally likely, and must not change what is drawn.
     """
-    before = probabilities.cumsum(dim=-1) - probabilities
-    kept = probabilities.masked_fill(before >= tops, 0.0)
-    ids, order = ids.sort(dim=-1)
-    sums = kept.gather(1, order).cumsum(dim=-1)
+    sums = weights.cumsum(dim=-1)
     places = torch.searchsorted(sums, draws * sums[:, -1:], right=True)
     last = (sums < sums[:, -1:]).sum(dim=-1, keepdim=True)  # behind it a draw that is rounded up would stand
-    return ids.gather(1, places.minimum(last))[:, 0]
+    return places.minimum(last)[:, 0]
 
 
 def check(sampling: Sampling, modalities: Sequence[str]) -> None:

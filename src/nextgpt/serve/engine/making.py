@@ -96,7 +96,7 @@ class Making:
             self._is_stopping = True
             self._changed.notify()
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def run(self) -> None:
         """The loop; it ends with :meth:`stop`."""
         while self._wait():

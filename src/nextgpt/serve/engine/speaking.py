@@ -66,7 +66,7 @@ class Speaking:
             self._is_stopping = True
             self._changed.notify()
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def run(self) -> None:
         """The loop; it ends with :meth:`stop`."""
         while self._wait():
