@@ -47,7 +47,11 @@ class BatchingEngine:
         model.llm.prefixes = PrefixCache(max_bytes=settings.cache_bytes, max_entries=settings.cache_entries)
         self._makings = {
             modality: Making(
-                model.synthesizer, max_media=settings.max_media, finish=self._finish, observe=self._observe
+                model.synthesizer,
+                max_media=settings.max_media,
+                finish=self._finish,
+                observe=self._observe,
+                crowd=lambda: self.waiting,
             )
             for modality in model.config.synthesizers
         }

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import torch
@@ -21,6 +21,9 @@ logger = logging.getLogger("nextgpt.serve")
 
 Kind = tuple[object, ...]
 
+PATIENCE_S = 0.001
+"""How long media wait, for each conversation that may order some of their kind, before they are made without those."""
+
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
@@ -28,6 +31,7 @@ class Wanted:
 
     work: Work
     order: Order
+    since: float = field(default_factory=time.perf_counter)
 
     @property
     def kind(self) -> Kind:
@@ -59,12 +63,13 @@ class _Group:
 
 
 class Making:
-    """Batches of diffusion: while one batch of a kind runs, the next one gathers.
+    """Batches of diffusion: while one batch of a kind runs, the next one gathers, and the first of many waits a little.
 
     Args:
         synthesizer: Gives the synthesizer of a modality.
         max_media: Media in one batch.
         finish: Takes a work whose media are all made.
+        crowd: How many conversations are being answered; where nobody else is, nobody waits.
     """
 
     def __init__(
@@ -74,7 +79,9 @@ class Making:
         max_media: int,
         finish: Callable[[Work], None],
         observe: Observe,
+        crowd: Callable[[], int] = lambda: 0,
     ) -> None:
+        self._crowd = crowd
         self._synthesizer = synthesizer
         self._max_media = max_media
         self._finish = finish
@@ -107,20 +114,33 @@ class Making:
     def _wait(self) -> bool:
         with self._changed:
             self._inbox = [wanted for wanted in self._inbox if not wanted.work.ticket.is_cancelled]
-            self._changed.wait_for(lambda: self._is_stopping or self._inbox or self._groups)
+            while not (self._is_stopping or self._groups or self._chosen()):
+                # Without a word from anybody, those who wait are looked at again when the patience for all is over.
+                self._changed.wait(PATIENCE_S * self._crowd() if self._inbox else None)
             return not self._is_stopping
 
     def _gather(self) -> None:
         """Begin a group of every kind that somebody waits for and that is not being made."""
         with self._changed:
-            ready = [(wanted, wanted.ready) for wanted in self._inbox]
-            for kind in dict.fromkeys(given.kind for _, given in ready if given is not None):
-                if kind in self._groups:
-                    continue
-                chosen = [pair for pair in ready if pair[1] is not None and pair[1].kind == kind][: self._max_media]
-                taken = {id(wanted) for wanted, _ in chosen}
-                self._inbox = [wanted for wanted in self._inbox if id(wanted) not in taken]
-                self._groups[kind] = self._begin([given for _, given in chosen if given is not None])
+            chosen = self._chosen()
+            taken = {id(wanted) for pairs in chosen.values() for wanted, _ in pairs}
+            self._inbox = [wanted for wanted in self._inbox if id(wanted) not in taken]
+            for kind, pairs in chosen.items():
+                self._groups[kind] = self._begin([given for _, given in pairs])
+
+    def _chosen(self) -> dict[Kind, list[tuple[Wanted, Wanted]]]:
+        """Of every kind that can be begun now, those who wait, each with and without its source at hand."""
+        kinds: dict[Kind, list[tuple[Wanted, Wanted]]] = {}
+        for wanted in self._inbox:
+            given = wanted.ready
+            if given is not None and given.kind not in self._groups:
+                kinds.setdefault(given.kind, []).append((wanted, given))
+        others, now = self._crowd() - len(self._inbox), time.perf_counter()
+        return {
+            kind: pairs[: self._max_media]
+            for kind, pairs in kinds.items()
+            if len(pairs) >= self._max_media or now - pairs[0][0].since >= PATIENCE_S * others
+        }
 
     def _begin(self, chosen: list[Wanted]) -> _Group:
         members = {wanted.order.place: wanted for wanted in chosen}

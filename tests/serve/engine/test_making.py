@@ -1,0 +1,74 @@
+"""The thread of a synthesizer: who waits for whom."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from nextgpt.message import Conversation, Medium, Progress, Sampling
+from nextgpt.model.rendering import Order, Place
+from nextgpt.serve.engine import making
+from nextgpt.serve.engine.base import Job, Ticket
+from nextgpt.serve.engine.making import Making
+from nextgpt.serve.engine.work import Work
+from nextgpt.testing.fakes import FakeSynthesizer
+
+
+class Wish(Work):
+    """A work with one picture to be made, and nobody who is told of it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number, asyncio.run(_ticket()))
+        self.orders = [Order((number, 0), "image", torch.zeros(6, 16), seed=number)]
+        self.is_made = threading.Event()
+
+    def show(self, place: Place, event: Progress | Medium) -> bool:
+        """The picture is all."""
+        return not isinstance(event, Progress)
+
+
+async def _ticket() -> Ticket:
+    return Ticket(Job(Conversation(), Sampling()))
+
+
+def batches(monkeypatch: pytest.MonkeyPatch, crowd: Callable[[], int], *pauses_s: float) -> list[int]:
+    """The sizes of the batches in which as many pictures were made as there are pauses, each before a wish."""
+    monkeypatch.setattr(making, "PATIENCE_S", 0.02)
+    synthesizer = FakeSynthesizer("image")
+    made = Making(
+        lambda _: synthesizer, max_media=4, finish=lambda work: work.is_made.set(), observe=lambda *_: None, crowd=crowd
+    )
+    thread = threading.Thread(target=made.run, daemon=True)
+    thread.start()
+    wishes = [Wish(number) for number in range(len(pauses_s))]
+    for pause_s, wish in zip(pauses_s, wishes, strict=True):
+        time.sleep(pause_s)
+        made.put(wish, wish.orders)
+    assert all(wish.is_made.wait(30) for wish in wishes)
+    made.stop()
+    thread.join(30)
+    assert not thread.is_alive()
+    return [call["batch"] for call in synthesizer.calls]
+
+
+def test_one_alone_is_made_at_once(monkeypatch: pytest.MonkeyPatch):
+    begun = time.monotonic()
+    assert batches(monkeypatch, lambda: 1, 0.0) == [1]
+    assert time.monotonic() - begun < 10
+
+
+def test_the_first_of_many_waits_for_those_who_come_soon(monkeypatch: pytest.MonkeyPatch):
+    assert batches(monkeypatch, lambda: 100, 0.0, 0.1, 0.1) == [3]
+
+
+def test_a_full_batch_waits_for_nobody(monkeypatch: pytest.MonkeyPatch):
+    assert batches(monkeypatch, lambda: 10**6, 0.0, 0.01, 0.01, 0.01) == [4]
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch):
+    assert batches(monkeypatch, lambda: 3, 0.0, 1.0) == [1, 1]
