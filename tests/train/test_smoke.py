@@ -89,11 +89,13 @@ def mean_loss(trainer: AlignmentTrainer, batches: list[Batch]) -> float:
     return fmean(float(trainer.loss(batch, torch.Generator())["loss"]) for batch in batches)
 
 
-def test_the_refinement_of_video_holds_the_text_encoder_and_changes_the_denoiser(run: Run) -> None:
-    before, after = run.digests["2-video-diffusion"], run.digests["2-video-refinement"]
-    assert {name for name in before if before[name] != after[name]} == {
-        "video/transformer/diffusion_pytorch_model.safetensors",
-        "video/negative_condition.safetensors",  # first from the text encoder before, then after it was rounded
+@pytest.mark.parametrize("modality", ["audio", "video"])
+def test_a_refinement_holds_the_text_encoder_and_changes_the_denoiser(modality: str, run: Run) -> None:
+    before, after = run.digests[f"2-{modality}-diffusion"], run.digests[f"2-{modality}-refinement"]
+    assert {name for name in before if name.startswith(modality) and before[name] != after[name]} == {
+        f"{modality}/transformer/diffusion_pytorch_model.safetensors",
+        f"{modality}/tokenizer/tokenizer_config.json",  # tells how it was loaded; its words are the same
+        f"{modality}/negative_condition.safetensors",  # first from the text encoder before, then after it was rounded
     }
 
 

@@ -55,12 +55,9 @@ def _train_diffusion(recipe: DiffusionRecipe, report: Report | None) -> None:
     from diffusers import CogVideoXTransformer3DModel
     from transformers import CLIPTextConfig
 
-    from nextgpt.miniworld.language import canonical_caption
     from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
     from nextgpt.model.synthesis.settings import SynthesisSettings
     from nextgpt.train.pretrain.diffusion import DiffusionTrainer, pretrain_diffusion
-    from nextgpt.train.pretrain.pixels import PIXELS
-    from nextgpt.train.pretrain.tokenizer import train_tokenizer
 
     check_settings(CogVideoXTransformer3DModel, recipe.denoiser, where="denoiser")
     check_settings(CLIPTextConfig, recipe.text_encoder, where="text_encoder")
@@ -68,14 +65,11 @@ def _train_diffusion(recipe: DiffusionRecipe, report: Report | None) -> None:
     folder = recipe.model / recipe.modality
     autoencoder = PatchAutoencoder.from_pretrained(made_before(folder / "vae"))
     initial = made_before(recipe.model / recipe.initial) if recipe.initial else None
-    draw, _ = PIXELS[recipe.modality]
-    rng = np.random.default_rng(recipe.fit.seed)
-    captions = [canonical_caption(draw(rng, "train")) for _ in range(TOKENIZER_TEXTS)]
     torch.manual_seed(recipe.fit.seed)
     trainer = DiffusionTrainer(
         recipe.modality,
         autoencoder=autoencoder,
-        tokenizer=train_tokenizer(captions, recipe.vocabulary, for_captions=True),
+        tokenizer=_tokenizer_of(recipe, initial),
         denoiser=recipe.denoiser,
         text_encoder=recipe.text_encoder,
         caption_tokens=recipe.caption_tokens,
@@ -90,6 +84,22 @@ def _train_diffusion(recipe: DiffusionRecipe, report: Report | None) -> None:
         settings=recipe.settings,
         report=report,
     )
+
+
+def _tokenizer_of(recipe: DiffusionRecipe, initial: Path | None) -> Any:
+    """A new tokenizer, or that of the text encoder which is held: another one would give its rows to other words."""
+    from transformers import AutoTokenizer
+
+    from nextgpt.miniworld.language import canonical_caption
+    from nextgpt.train.pretrain.pixels import PIXELS
+    from nextgpt.train.pretrain.tokenizer import train_tokenizer
+
+    if recipe.holds_text_encoder and initial is not None:
+        return AutoTokenizer.from_pretrained(initial / "tokenizer")
+    draw, _ = PIXELS[recipe.modality]
+    rng = np.random.default_rng(recipe.fit.seed)
+    captions = [canonical_caption(draw(rng, "train")) for _ in range(TOKENIZER_TEXTS)]
+    return train_tokenizer(captions, recipe.vocabulary, for_captions=True)
 
 
 def _train_language_model(recipe: LanguageModelRecipe, report: Report | None) -> None:
