@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -37,7 +38,10 @@ async def _ticket() -> Ticket:
 
 
 def batches(monkeypatch: pytest.MonkeyPatch, crowd: Callable[[], int], *pauses_s: float) -> list[int]:
-    """The sizes of the batches in which as many pictures were made as there are pauses, each before a wish."""
+    """The sizes of the batches in which as many pictures were made as there are pauses, each before a wish.
+
+    A pause without end lasts until all before it are made.
+    """
     monkeypatch.setattr(making, "PATIENCE_S", 0.02)
     synthesizer = FakeSynthesizer("image")
     made = Making(
@@ -47,7 +51,10 @@ def batches(monkeypatch: pytest.MonkeyPatch, crowd: Callable[[], int], *pauses_s
     thread.start()
     wishes = [Wish(number) for number in range(len(pauses_s))]
     for pause_s, wish in zip(pauses_s, wishes, strict=True):
-        time.sleep(pause_s)
+        if math.isinf(pause_s):
+            assert wishes[wish.number - 1].is_made.wait(30)
+        else:
+            time.sleep(pause_s)
         made.put(wish, wish.orders)
     assert all(wish.is_made.wait(30) for wish in wishes)
     made.stop()
@@ -71,4 +78,4 @@ def test_a_full_batch_waits_for_nobody(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch):
-    assert batches(monkeypatch, lambda: 3, 0.0, 1.0) == [1, 1]
+    assert batches(monkeypatch, lambda: 3, 0.0, math.inf) == [1, 1]
