@@ -1,8 +1,7 @@
 """How memory is given back to the operating system: hardly ever, where glibc can be told so.
 
 Every layer of a batch frees what the next one asks for again. glibc hands large blocks back at once, and the machine
-then fills every page of the new ones with zeros: a fifth of the time of a batch of eight media, and nothing of that of
-one, whose blocks are smaller.
+then fills every page of the new ones with zeros, which batches of media feel: one medium's blocks are smaller.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class FitConfig(BaseModel):
     learning_rate: float = 1e-3
     """AdamW's peak rate."""
     muon_learning_rate: float | None = None
-    """Muon's peak rate for the matrices in blocks; none leaves all to AdamW."""
+    """Muon's peak rate for the hidden matrices; none leaves all to AdamW."""
     weight_decay: float = 0.01
     warmup_steps: int = 100
     final_rate: float = 0.0

@@ -1,4 +1,4 @@
-"""Optimizers: Muon for the matrices and kernels inside blocks, AdamW for everything else.
+"""Optimizers: Muon for the hidden matrices and kernels, AdamW for everything else.
 
 Muon (Jordan et al. 2024; :class:`torch.optim.Muon`) orthogonalises each matrix's update; a kernel counts as the matrix
 of its output channels by everything else. On the small models trained here it needs about half the steps of AdamW.
@@ -23,11 +23,11 @@ def create_optimizers(
 
     Args:
         learning_rate: AdamW's rate.
-        muon_learning_rate: Muon's rate for the matrices in blocks; ``None`` leaves all to AdamW.
+        muon_learning_rate: Muon's rate for the hidden matrices; ``None`` leaves all to AdamW.
         weight_decay: decoupled decay of matrices and kernels; vectors are never decayed.
     """
     named = [(name, p) for module in modules for name, p in module.named_parameters() if p.requires_grad]
-    in_muon = [p for name, p in named if muon_learning_rate is not None and _is_block_matrix(name, p)]
+    in_muon = [p for name, p in named if muon_learning_rate is not None and _is_hidden_matrix(name, p)]
     chosen = {id(p) for p in in_muon}
     rest = [p for _, p in named if id(p) not in chosen]
     groups = [
@@ -53,7 +53,7 @@ def _muon(parameters: list[nn.Parameter], learning_rate: float, weight_decay: fl
     return muon
 
 
-def _is_block_matrix(name: str, parameter: nn.Parameter) -> bool:
+def _is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
     """Whether the parameter is a matrix or kernel in a stack of blocks, whose name then holds the block's number, or of
     the input projection, which must carry what little of a vector tells of second and third objects too.
 

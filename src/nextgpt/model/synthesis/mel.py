@@ -143,7 +143,7 @@ def _analyse(samples: Float[Tensor, "B L"], config: MelConfig) -> Complex[Tensor
 def _synthesise(spectrum: Complex[Tensor, "B W R"], config: MelConfig) -> Float[Tensor, "B frames_times_hop"]:
     """The sound whose frames are nearest to ``spectrum``, with silence in the frame behind the last.
 
-    Frames overlap by whole hops, so they are added up hop by hop; torch's ``istft`` takes five times as long.
+    Frames overlap by whole hops, so they are added up hop by hop; torch's ``istft`` takes several times as long.
     """
     frames = torch.fft.irfft(spectrum, n=config.n_fft).mul_(_window(config).to(spectrum.device))
     return _overlapped(frames, config).div_(_weights(config).to(spectrum.device))
@@ -155,7 +155,7 @@ def _overlapped(frames: Float[Tensor, "B F N"], config: MelConfig) -> Float[Tens
     frames = torch.nn.functional.pad(frames, (0, hops * config.hop_length - config.n_fft))
     pieces = frames.unflatten(2, (hops, config.hop_length))  # (B, F, hops, hop)
     count = frames.shape[1]
-    total = frames.new_zeros(len(frames), max(count, config.frames) + hops, config.hop_length)
+    total = frames.new_zeros(len(frames), count + hops, config.hop_length)
     for hop in range(hops):
         total[:, hop : hop + count] += pieces[:, :, hop]
     edge = config.n_fft // 2

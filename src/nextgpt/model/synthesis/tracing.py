@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from diffusers.models.activations import GELU
 from torch import Tensor, nn
 
 
@@ -55,6 +54,8 @@ def _exact_gelus(denoiser: nn.Module) -> Iterator[None]:
 
     Their approximation by tanh is at most 5e-4 away, which bfloat16 hardly tells apart, and on CPUs four times as slow.
     """
+    from diffusers.models.activations import GELU
+
     gelus = [
         module
         for module in denoiser.modules()
