@@ -1,4 +1,8 @@
-"""A corpus of the small world on disk, in the project's own form: pairs of each modality, and dialogues."""
+"""A corpus of the small world on disk, in the project's own form: pairs of each modality, and dialogues.
+
+The alignments learn from ``described`` and ``drawn``: what pairs become, in the words that nano's LLM speaks. A frozen
+LLM says nothing in a language that is not its own, whatever it is shown.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,18 @@ DRAW = {"image": sample_scene, "audio": sample_sound, "video": sample_clip}
 
 
 def write_corpus(folder: Path, *, pairs: int, dialogues: int, seed: int = 0) -> None:
-    """Write ``image.jsonl``, ``audio.jsonl`` and ``video.jsonl`` with so many pairs, and ``dialogues.jsonl``."""
+    """Write, with so many records each, ``image.jsonl`` and the same of other modalities, which hold pairs,
+    ``described-image.jsonl`` and ``drawn-image.jsonl``, which hold one question or request each, and
+    ``dialogues.jsonl``.
+    """
     (folder / "media").mkdir(parents=True)
     rng = np.random.default_rng(seed)
     for modality in DRAW:
         write_lines(_pairs(modality, pairs, rng, folder / "media"), folder / f"{modality}.jsonl")
-    write_lines(_dialogues(dialogues, rng, folder / "media"), folder / "dialogues.jsonl")
+        for name, task in (("described", f"{modality}_to_text"), ("drawn", f"text_to_{modality}")):
+            dialogues_of_task = _dialogues(f"{name}-{modality}", pairs, rng, folder / "media", task)
+            write_lines(dialogues_of_task, folder / f"{name}-{modality}.jsonl")
+    write_lines(_dialogues("dialogue", dialogues, rng, folder / "media"), folder / "dialogues.jsonl")
 
 
 def _pairs(modality: str, count: int, rng: np.random.Generator, folder: Path) -> Iterator[Record]:
@@ -33,14 +43,20 @@ def _pairs(modality: str, count: int, rng: np.random.Generator, folder: Path) ->
         yield Pair(f"{modality}-{number}", _saved(content, modality, folder / str(number), caption(content, rng)))
 
 
-def _dialogues(count: int, rng: np.random.Generator, folder: Path) -> Iterator[Record]:
+def _dialogues(
+    name: str, count: int, rng: np.random.Generator, folder: Path, task: str | None = None
+) -> Iterator[Record]:
+    """Dialogues of any kind, or of a task alone: then of one turn, as a pair makes it."""
     for number in range(count):
+        drawn = sample_dialogue(rng, "train", task=task)
+        while task and len(drawn.turns) > 1:
+            drawn = sample_dialogue(rng, "train", task=task)
         turns: list[Turn] = []
-        for turn in sample_dialogue(rng, "train").turns:
-            start = folder / f"dialogue-{number}-{len(turns)}"
+        for turn in drawn.turns:
+            start = folder / f"{name}-{number}-{len(turns)}"
             turns.append(Turn("user", tuple(_given(say, start) for say in turn.user)))
             turns.append(Turn("assistant", tuple(_made(say, start) for say in turn.assistant)))
-        yield Dialogue(f"dialogue-{number}", tuple(turns))
+        yield Dialogue(f"{name}-{number}", tuple(turns))
 
 
 def _given(say: Say, start: Path) -> str | MediaFile:

@@ -40,8 +40,8 @@ from nextgpt.train.stage import STAGES
 TURN = 4
 """Steps that one does before it is the other's turn."""
 SOURCES = {
-    "encoding-alignment": ("image", "audio", "video"),
-    "decoding-alignment": ("image", "audio", "video"),
+    "encoding-alignment": ("described-image", "described-audio", "described-video"),
+    "decoding-alignment": ("drawn-image", "drawn-audio", "drawn-video"),
     "instruction-tuning": ("dialogues",),
 }
 OTHER = "held-out"

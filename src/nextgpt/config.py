@@ -86,10 +86,24 @@ class GroupingConfig(Config):
         return self
 
 
+class ResamplerConfig(Config):
+    """Sizes of the resampler."""
+
+    width: int = 512
+    heads: int = 8
+    layers: int = 2
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> ResamplerConfig:
+        if self.width % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}; choose a divisor of it")
+        return self
+
+
 class InputProjectionConfig(Config):
     """From encoder features to soft tokens."""
 
-    kind: Literal["linear", "mlp", "grouping"] = "linear"
+    kind: Literal["linear", "mlp", "grouping", "resampler"] = "linear"
     encoder_width: int
     """E, the width of the encoder's vectors."""
     soft_tokens: int = 1
@@ -98,11 +112,14 @@ class InputProjectionConfig(Config):
     """One layer for all modalities as published, or one a modality."""
     grouping: GroupingConfig | None = None
     """Sizes of the kind ``grouping``; its defaults where ``None``."""
+    resampler: ResamplerConfig | None = None
+    """Sizes of the kind ``resampler``; its defaults where ``None``."""
 
     @model_validator(mode="after")
     def _has_sizes_of_its_kind(self) -> InputProjectionConfig:
-        if self.grouping is not None and self.kind != "grouping":
-            raise ValueError(f"sizes of 'grouping' came for the kind {self.kind!r}; expected them for 'grouping' alone")
+        for kind in ("grouping", "resampler"):
+            if getattr(self, kind) is not None and self.kind != kind:
+                raise ValueError(f"sizes of {kind!r} came for the kind {self.kind!r}; expected them for {kind!r} alone")
         return self
 
 

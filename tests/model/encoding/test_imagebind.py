@@ -131,6 +131,20 @@ def test_patches_give_one_vector_of_length_one_for_each(tiny_config, picture, so
         torch.testing.assert_close(item.vectors.norm(dim=1), torch.ones(len(item.vectors)))
 
 
+def test_tokens_are_the_pooled_vector_and_then_the_patches(tiny_config, picture, film):
+    encoders = {
+        name: ImageBind(tiny_config.model_copy(update={"features": name})).eval()
+        for name in ("pooled", "patches", "tokens")
+    }
+    for encoder in encoders.values():
+        encoder.load_state_dict(encoders["pooled"].state_dict())
+    pooled, patches, tokens = (encoder.encode([picture])[0].vectors for encoder in encoders.values())
+    torch.testing.assert_close(tokens[:1], pooled)
+    torch.testing.assert_close(tokens[1:], patches * encoders["tokens"].width ** 0.5)
+    per_clip = 1 + 2 * (32 // 8) ** 2
+    assert len(encoders["tokens"].encode([film])[0].vectors) == 2 * 3 * per_clip
+
+
 @pytest.mark.parametrize("has_lengths", [True, False])
 def test_a_picture_has_length_1_and_a_short_sound_20_if_lengths_are_kept_otherwise_all_entries_are_of_size_1(
     has_lengths, encoder, picture, sound

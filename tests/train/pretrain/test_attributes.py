@@ -13,6 +13,7 @@ from nextgpt.train.pretrain.attributes import (
     NOTHING,
     UNKNOWN,
     AttributeReadout,
+    TokenReadout,
     attributes_of,
     labels_of,
 )
@@ -53,3 +54,24 @@ def test_a_layer_that_names_the_right_values_loses_nothing(modality: str) -> Non
     assert loss < 1e-6 and right == 1
     loss, right = readout(modality, torch.eye(8).flip(0), labels)
     assert loss > 1 and right < 1
+
+
+def test_a_token_readout_finds_what_one_of_many_tokens_says() -> None:
+    """Of 9 tokens one, anywhere, says the pitch: a readout of their mean would hear it no louder than noise."""
+    torch.manual_seed(0)
+    readout, labels = TokenReadout(16), torch.full((64, len(CHOICES["audio"])), UNKNOWN)
+    labels[:, 1] = torch.arange(64) % 3
+    signs = 4 * torch.eye(16)[:3]
+
+    def tokens() -> torch.Tensor:
+        noise = torch.randn(64, 9, 16)
+        noise[torch.arange(64), torch.randint(9, (64,))] = signs[labels[:, 1]]
+        return torch.nn.functional.normalize(noise, dim=-1)
+
+    optimizer = torch.optim.Adam(readout.parameters(), lr=3e-3)
+    for _ in range(150):
+        loss, right = readout("audio", tokens(), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert right > 0.9

@@ -156,8 +156,9 @@ class EncoderConfig(BaseModel):
 
     width: int = 1024
     """Length E of the vectors of the common space."""
-    features: Literal["pooled", "patches"] = "pooled"
-    """What :meth:`ImageBind.encode` gives: one vector a medium (version 1 of the paper), or one a patch."""
+    features: Literal["pooled", "patches", "tokens"] = "pooled"
+    """What :meth:`ImageBind.encode` gives: one vector a medium (version 1 of the paper), one a patch (version 2), or
+    both, the medium's before its patches', with the length of pooled ones."""
     vision: VisionTower | None = VisionTower()
     text: TextTower | None = TextTower()
     audio: AudioTower | None = AudioTower()

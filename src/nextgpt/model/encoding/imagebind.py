@@ -139,9 +139,13 @@ class ImageBind(nn.Module):
 
     def forward_patches(self, name: str, batch: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B P E"]:
         """Vectors of length 1 for each patch of one tower, one clip each, with gradients."""
+        return self.forward_tokens(name, batch)[:, 1:]
+
+    def forward_tokens(self, name: str, batch: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B T E"]:
+        """Vectors of length 1 for the class token and each patch of a tower of media, one clip each, with gradients."""
         self._check_tower(name)
         states, _ = self._states(name, batch)
-        return functional.normalize(self.modality_heads[name](states[:, 1:]), dim=-1)
+        return functional.normalize(self.modality_heads[name](states), dim=-1)
 
     def _states(self, name: str, batch: Tensor) -> tuple[Tensor, Tensor]:
         stem = self.modality_preprocessors[name]
@@ -151,10 +155,12 @@ class ImageBind(nn.Module):
         return self.modality_trunks[name](tokens.states, tokens.mask), tokens.pooled_at
 
     def _clip_features(self, tower: str, clips: Tensor) -> Tensor:
+        gain = 1.0 if self.has_lengths else math.sqrt(self.width)
         if self.config.features == "patches":
             parts = [self.forward_patches(tower, part) for part in clips.split(_CLIPS_AT_ONCE)]
+        elif self.config.features == "tokens":
+            parts = [gain * self.forward_tokens(tower, part) for part in clips.split(_CLIPS_AT_ONCE)]
         else:
-            gain = 1.0 if self.has_lengths else math.sqrt(self.width)
             parts = [
                 gain * self.forward_modality(tower, part, has_length=self.has_lengths)[:, None]
                 for part in clips.split(_CLIPS_AT_ONCE)
@@ -163,7 +169,7 @@ class ImageBind(nn.Module):
 
     def _over_clips(self, vectors: Tensor) -> Tensor:
         """(clips, P, E) to (P, E): pooled vectors are averaged, patches stand one after another."""
-        return vectors.flatten(0, 1) if self.config.features == "patches" else vectors.mean(dim=0)
+        return vectors.mean(dim=0) if self.config.features == "pooled" else vectors.flatten(0, 1)
 
     def _check_tower(self, name: str) -> None:
         if name not in self.modality_trunks:

@@ -71,6 +71,10 @@ def merge(transformer: nn.Module, adapters: Mapping[str, Tensor], scale: float) 
             continue
         product = adapters[f"{layer}.B"].float() @ adapters[f"{layer}.A"].float()
         weight.add_((scale * product).to(weight))
+        if weight.device.type == "cpu":
+            # The same weight, its rows no longer one after another: products with few rows, as answering several
+            # conversations has, then take a quarter less time.
+            weight.data = weight.data.T.contiguous().T
 
 
 def _put_beside(layer: nn.Module, a: Tensor, b: Tensor, scale: float) -> None:

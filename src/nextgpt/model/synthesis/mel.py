@@ -66,7 +66,7 @@ def griffin_lim(
     phases, and goes ``momentum`` of the last change beyond them.
     """
     magnitudes = magnitudes_of(mel, config).mT.contiguous()  # (B, W, R): a frame's bins lie side by side
-    spectrum = magnitudes * _first_phases(magnitudes)
+    spectrum = magnitudes * _first_phases(magnitudes.shape[1:]).to(magnitudes.device)
     previous = torch.zeros_like(spectrum)
     for _ in range(iterations):
         consistent = _analyse(_synthesise(spectrum, config), config)
@@ -174,8 +174,9 @@ def _weights(config: MelConfig) -> Float[Tensor, " frames_times_hop"]:
     return _overlapped(squares, config)[0].clamp(min=1e-11)
 
 
-def _first_phases(magnitudes: Float[Tensor, "B W R"]) -> Complex[Tensor, "#B W R"]:
+@lru_cache(maxsize=8)
+def _first_phases(shape: tuple[int, int]) -> Complex[Tensor, "W R"]:
     """Random phases from a fixed seed: all-zero phases would pile every frame up into clicks."""
     generator = torch.Generator().manual_seed(0)
-    angles = torch.rand(1, *magnitudes.mT.shape[1:], generator=generator) * 2 * torch.pi
-    return torch.polar(torch.ones_like(angles), angles).mT.to(magnitudes.device)
+    angles = torch.rand(shape[::-1], generator=generator) * 2 * torch.pi
+    return torch.polar(torch.ones_like(angles), angles).T.contiguous()

@@ -7,6 +7,7 @@ exactly that. Captions are used likewise beside contrast in CoCa (arXiv 2205.019
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -29,12 +30,15 @@ from nextgpt.miniworld.scene import (
     Content,
     Scene,
 )
+from nextgpt.model.input_projection.linear import START_SPREAD
+from nextgpt.model.input_projection.resampler import ResamplerProjection
 
 MOST_OBJECTS = 3
 NOTHING = "nothing"
 UNKNOWN = -100
 MANY, MANY_WEIGHT = 20, 5.0
 """Attributes of more values than this weigh so much: objects and sources are learned last and asked for most."""
+RESAMPLED, RESAMPLER_HEADS = 6, 4
 _KINDS = (*OBJECTS, NOTHING)
 CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "image": {
@@ -104,3 +108,21 @@ class AttributeReadout(nn.Module):
             right &= (column.argmax(dim=1) == label) | (label == UNKNOWN)
         weight = torch.tensor(weights, device=vectors.device)
         return (torch.stack(losses) * weight).sum() / weight.sum(), right.float().mean()
+
+
+class TokenReadout(nn.Module):
+    """The same from vectors of all tokens: a resampler finds a few of them, and one linear layer reads those."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.resampler = ResamplerProjection(
+            width, width, soft_tokens=RESAMPLED, is_shared=False, width=width, heads=RESAMPLER_HEADS, layers=1
+        )
+        self.readout = AttributeReadout(RESAMPLED * width)
+
+    def forward(
+        self, modality: str, tokens: Float[Tensor, "B T E"], labels: Int[Tensor, "B attributes"]
+    ) -> tuple[Tensor, Tensor]:
+        """As :class:`AttributeReadout`; ``tokens`` have length 1."""
+        found = self.resampler.networks[modality](tokens * math.sqrt(tokens.shape[-1]))  # (B, RESAMPLED, E)
+        return self.readout(modality, found.flatten(1) / START_SPREAD, labels)

@@ -29,7 +29,7 @@ from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.encoding import EncoderConfig, ImageBind, load_encoder, save_encoder
 from nextgpt.train.fit import FitConfig, fit
 from nextgpt.train.pretrain.attention import float32_attention
-from nextgpt.train.pretrain.attributes import AttributeReadout, labels_of
+from nextgpt.train.pretrain.attributes import AttributeReadout, TokenReadout, labels_of
 from nextgpt.train.pretrain.tokenizer import train_tokenizer
 
 TOKENIZER_ROUNDS = 4000
@@ -37,6 +37,8 @@ FAMILY = 4
 """Contents of a batch that are relatives: the same but for one attribute."""
 CANONICAL_SHARE = 0.5
 """How often the caption is the full canonical one; otherwise it is varied and may leave attributes out."""
+CROWDED_SHARES = (0.25, 0.4, 0.35)
+"""How often a picture holds one, two or three objects where an encoder is refined."""
 MOST_DELAY = 12
 """Columns of 10 ms."""
 MOST_SILENT_BANDS = 12
@@ -81,6 +83,11 @@ def _with_one_attribute_of(content: Content, stranger: Content, rng: np.random.G
     names = [field.name for field in fields(content) if field.name != "sound"]
     name = names[rng.integers(len(names))]
     return replace(content, **{name: getattr(stranger, name)})
+
+
+def _crowded_scene(rng: np.random.Generator) -> Scene:
+    """A picture that holds several objects more often than not: those are read last."""
+    return sampling.sample_scene(rng, "train", count=int(rng.choice(3, p=CROWDED_SHARES)) + 1)
 
 
 @lru_cache(maxsize=4096)
@@ -142,6 +149,7 @@ class ContrastiveTrainer:
         )
         self.encoder = ImageBind(config.model_copy(update={"text": tower}), tokenizer.backend_tokenizer)
         self.readout = AttributeReadout(config.width)
+        self.token_readout = TokenReadout(config.width) if config.features == "tokens" else None
         place_patches(self.encoder)
 
     def refine(self, elder: ImageBind) -> None:
@@ -162,6 +170,8 @@ class ContrastiveTrainer:
         batch = []
         for modality, (draw, _, share) in KINDS.items():
             draw_one = partial(draw, rng, "train")
+            if modality == "image" and not self.has_contrast:
+                draw_one = partial(_crowded_scene, rng)
             contents: list[Content] = []
             while len(contents) < size * share:
                 contents += relatives(draw_one(), draw_one, rng) if self.has_contrast else [draw_one()]
@@ -183,13 +193,19 @@ class ContrastiveTrainer:
         contrasts, readings, shares = [], [], {}
         with float32_attention():
             for pairs in batch:
-                vectors = self.encoder.forward_modality(KINDS[pairs.modality][1], pairs.items).float()
+                tower = KINDS[pairs.modality][1]
+                tokens = self.encoder.forward_tokens(tower, pairs.items).float()
+                vectors = self.encoder.modality_postprocessors[tower](tokens[:, 0])
                 if pairs.captions is not None:
                     contrast, shares[f"{pairs.modality}_hits"] = self._contrast(vectors, pairs.captions)
                     contrasts.append(contrast)
                 read, right = self.readout(pairs.modality, vectors, pairs.labels)
                 readings.append(read)
                 shares[f"{pairs.modality}_read"] = right
+                if self.token_readout is not None:
+                    read, right = self.token_readout(pairs.modality, tokens, pairs.labels)
+                    readings.append(read)
+                    shares[f"{pairs.modality}_tokens_read"] = right
         losses = {"attributes": torch.stack(readings).mean()}
         if contrasts:
             losses["contrast"] = torch.stack(contrasts).mean()
@@ -234,6 +250,8 @@ def pretrain_encoder(
     if fit_config.compile:
         trainer.compile()
     modules: dict[str, nn.Module] = {"encoder": trainer.encoder, "readout": trainer.readout}
+    if trainer.token_readout is not None:
+        modules["token_readout"] = trainer.token_readout
     fit(modules, trainer.draw_batch, trainer.loss, fit_config, work_folder, report=report)
     save_encoder(without_text_tower(trainer.encoder), folder, dtype=torch.bfloat16)
 
