@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from nextgpt.config import LanguageModelConfig, ModelConfig, PartSource, SynthesizerConfig, read_config
 from nextgpt.errors import ConfigError
@@ -25,6 +25,7 @@ from nextgpt.model.synthesis.text_encoding import TextConditioner
 from nextgpt.model.weights import WEIGHTS_FILE, load_trained
 from nextgpt.train.alignment import Example, Targets, alignment_loss, prepare
 from nextgpt.train.fit import fit
+from nextgpt.train.naming import SLOTS, NamingTrainer
 from nextgpt.train.pretrain.attention import compile_for_training, float32_attention
 from nextgpt.train.recipe import AlignmentRecipe, Report
 from nextgpt.train.stage import ENCODING_ALIGNMENT, STAGES
@@ -168,6 +169,13 @@ def join(recipe: AlignmentRecipe) -> NextGPT:
             for name in MODALITIES
         },
     )
+    slots = max(map(len, SLOTS.values()))
+    if recipe.naming is not None and (is_begun or recipe.input_projection.soft_tokens < slots):
+        raise ConfigError(
+            f"naming is set in {recipe.stage} with input_projection.soft_tokens {recipe.input_projection.soft_tokens}; "
+            f"expected it in a fresh {ENCODING_ALIGNMENT.name} with at least {slots}, one for each attribute. Correct "
+            "these, or leave naming out."
+        )
     torch.manual_seed(recipe.fit.seed)
     model = build_model(config, recipe.model)
     if model.encoder.width != recipe.input_projection.encoder_width:
@@ -190,6 +198,10 @@ def align(recipe: AlignmentRecipe, report: Report | None = None) -> None:
     trainer = AlignmentTrainer(model, recipe, remembered_targets(conditioners))
     if recipe.fit.compile:
         compile_for_training(model.llm.transformer)
+    if recipe.naming is not None:
+        namer = NamingTrainer(model)
+        projection = nn.ModuleDict({"input_projection": model.input_projection})
+        fit({"named": projection}, namer.draw_batch, namer.loss, recipe.naming, recipe.work / "naming", report=report)
     fit({"model": model}, trainer.draw_batch, trainer.loss, recipe.fit, recipe.work, report=report)
     model.eval()
     model.save_pretrained(recipe.model, dtype=torch.bfloat16)

@@ -103,6 +103,9 @@ class AlignmentRecipe(BaseRecipe):
     signals_begin_at: dict[str, str] = {}
     """Special tokens of the LLM at which runs of signal tokens start, by modality or ``edit``; none for most LLMs."""
     input_projection: InputProjectionConfig
+    naming: FitConfig | None = None
+    """How the input projection of a fresh encoding-alignment learns the LLM's names of attributes first; see
+    :mod:`~nextgpt.train.naming`."""
     output_projections: dict[str, OutputProjectionConfig]
     lora: LoraConfig
 

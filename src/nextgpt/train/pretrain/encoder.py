@@ -85,7 +85,7 @@ def _with_one_attribute_of(content: Content, stranger: Content, rng: np.random.G
     return replace(content, **{name: getattr(stranger, name)})
 
 
-def _crowded_scene(rng: np.random.Generator) -> Scene:
+def crowded_scene(rng: np.random.Generator) -> Scene:
     """A picture that holds several objects more often than not: those are read last."""
     return sampling.sample_scene(rng, "train", count=int(rng.choice(3, p=CROWDED_SHARES)) + 1)
 
@@ -171,7 +171,7 @@ class ContrastiveTrainer:
         for modality, (draw, _, share) in KINDS.items():
             draw_one = partial(draw, rng, "train")
             if modality == "image" and not self.has_contrast:
-                draw_one = partial(_crowded_scene, rng)
+                draw_one = partial(crowded_scene, rng)
             contents: list[Content] = []
             while len(contents) < size * share:
                 contents += relatives(draw_one(), draw_one, rng) if self.has_contrast else [draw_one()]

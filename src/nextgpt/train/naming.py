@@ -1,0 +1,136 @@
+"""The first thing that soft tokens learn: each says one attribute of a medium in the LLM's own words.
+
+Behind a frozen LLM an input projection learns last what needs most values told apart: for thousands of steps it tells
+where an object stands and on what, but not which of a hundred it is. Here it is told outright, as BLIP-2 teaches its
+Q-Former before the LLM is there (Li et al. 2023, arXiv:2301.12597, section 3.2): soft token k shall be nearest, among
+the names of all values, to the mean of the embeddings of the right one's words. After that the captions' loss goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from nextgpt.miniworld.language.canonical import MOTION_WORDS
+from nextgpt.miniworld.render import render
+from nextgpt.miniworld.scene import Clip, Content
+from nextgpt.model.encoding.base import Features
+from nextgpt.model.llm.language_model import LanguageModel
+from nextgpt.model.nextgpt import NextGPT
+from nextgpt.train.pretrain.attributes import CHOICES, NOTHING, attributes_of
+from nextgpt.train.pretrain.encoder import KINDS, crowded_scene
+
+SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "image": (
+        ("object 0",), ("tint 0", "place 0", "size 0"),
+        ("object 1",), ("tint 1", "place 1"),
+        ("object 2",), ("tint 2", "place 2"),
+        ("background",),
+    ),
+    "audio": (("source",), ("pitch",), ("pattern",), ("speed",)),
+    "video": (("object",), ("tint",), ("motion",), ("background",)),
+}  # fmt: skip
+"""For each modality the attributes that soft token k says; of several, the sum of what each would say."""
+SILENT = frozenset({NOTHING, "natural"})
+"""Values that captions leave out: they are said by zeros."""
+SHARPNESS = 10.0
+"""Logits by which the right name leads a stranger at average distance, where a soft token hits it."""
+PULL = 0.1
+"""What the squared distance to the right name counts for beside the choice, in units of the average distance."""
+
+
+class Names:
+    """The values of all attributes as points among the LLM's word embeddings."""
+
+    def __init__(self, llm: LanguageModel) -> None:
+        self._llm = llm
+        self._of: dict[tuple[str, int], tuple[Float[Tensor, "V D"], dict[tuple[str, ...], int]]] = {}
+        for modality, slots in SLOTS.items():
+            for number, attributes in enumerate(slots):
+                self._of[modality, number] = self._points(modality, attributes)
+
+    def loss(
+        self, modality: str, soft: Float[Tensor, "B K D"], contents: Sequence[Content]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """How far soft tokens are from saying what ``contents`` of one modality have, averaged over slots; and the
+        share of contents of which each slot says the right thing.
+
+        A slot whose attribute a content lacks (the tint of a second object that is not there) may say anything.
+        """
+        said = [attributes_of(content) for content in contents]
+        losses, right = [], torch.ones(len(said), dtype=torch.bool, device=soft.device)
+        for number, attributes in enumerate(SLOTS[modality]):
+            points, index = self._of[modality, number]
+            rows = [row for row, of_row in enumerate(said) if all(name in of_row for name in attributes)]
+            if not rows:
+                continue
+            wanted = torch.tensor([index[tuple(said[row][name] for name in attributes)] for row in rows])
+            wanted = wanted.to(soft.device)
+            far = torch.cdist(soft[rows, number].float(), points).square()  # (B, V)
+            unit = torch.cdist(points, points).square().mean()
+            choice = F.cross_entropy(-SHARPNESS * far / unit, wanted)
+            losses.append(choice + PULL * far.gather(1, wanted[:, None]).mean() / unit)
+            right[rows] &= far.argmin(dim=1) == wanted
+        return torch.stack(losses).mean(), right.float().mean()
+
+    @torch.no_grad()
+    def _points(
+        self, modality: str, attributes: Sequence[str]
+    ) -> tuple[Float[Tensor, "V D"], dict[tuple[str, ...], int]]:
+        values = list(product(*(CHOICES[modality][name] for name in attributes)))
+        points = torch.stack(
+            [sum(self._point(modality, *pair) for pair in zip(attributes, of, strict=True)) for of in values]
+        )
+        return points, {of: number for number, of in enumerate(values)}
+
+    def _point(self, modality: str, attribute: str, value: str) -> Float[Tensor, " D"]:
+        if value in SILENT:
+            return torch.zeros(self._llm.width, device=self._llm.signals.input.device)
+        words = MOTION_WORDS[value] if attribute == "motion" else value
+        return self._llm.embed_ids(self._llm.codec.encode(f" {words}")).float().mean(dim=0)
+
+
+@dataclass(frozen=True)
+class Named:
+    """Contents of one modality beside the features of their media."""
+
+    contents: tuple[Content, ...]
+    features: tuple[Features, ...]
+
+
+class NamingTrainer:
+    """The input projection of a model, all else of which stays as it is."""
+
+    def __init__(self, model: NextGPT) -> None:
+        self.model = model
+        self.names = Names(model.llm)
+
+    def draw_batch(self, rng: np.random.Generator, size: int) -> dict[str, Named]:
+        """Draw contents of the training split and encode their media; pictures hold several objects more often."""
+        batch = {}
+        for modality, (draw, _, share) in KINDS.items():
+            draw_one = partial(crowded_scene, rng) if modality == "image" else partial(draw, rng, "train")
+            drawn = [draw_one() for _ in range(round(size * share))]
+            # What a film sounds like is none of its attributes.
+            contents = tuple(replace(c, sound=None) if isinstance(c, Clip) else c for c in drawn)
+            with torch.no_grad():
+                features = self.model.encoder.encode([render(content) for content in contents])
+            batch[modality] = Named(contents, tuple(features))
+        return batch
+
+    def loss(self, batch: Mapping[str, Named], noise: torch.Generator) -> dict[str, Tensor]:
+        """The loss of each modality's soft tokens, and the shares of media that they name in full."""
+        losses, shares = [], {}
+        for modality, named in batch.items():
+            soft = self.model.input_projection(named.features, [modality] * len(named.features))
+            loss, shares[f"{modality}_named"] = self.names.loss(modality, soft, named.contents)
+            losses.append(loss)
+        return {"loss": torch.stack(losses).sum(), **shares}
