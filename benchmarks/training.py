@@ -81,9 +81,11 @@ def recipe_of(stage: str, corpus: Path, steps: int, batch_size: int, workers: in
         "kind": "corpora", "stage": stage, "initial": "nano", "is_fresh": True, "mixing": "batches",
         "model": work / "model", "work": work / f"work-{workers}", "cache": work / "cache",
         "sources": {name: {"path": corpus / f"{name}.jsonl"} for name in SOURCES[stage]},
+        "signals_begin_at": {name: f"<|{name}|>" for name in ("image", "audio", "video", "edit")},
         "lora": {"rank": 8, "alpha": 16, "dropout": 0.0}, "engine": {"workers": workers},
-        "fit": {"steps": steps, "batch_size": batch_size, "learning_rate": 2e-3, "weight_decay": 1e-3,
-                "warmup_steps": max(steps // 10, 1), "bf16": False, "log_every": TURN, "save_every": steps},
+        "fit": {"steps": steps, "batch_size": batch_size, "learning_rate": 2e-3, "muon_learning_rate": 2e-2,
+                "weight_decay": 1e-3, "warmup_steps": max(steps // 10, 1), "bf16": False, "log_every": TURN,
+                "save_every": steps},
     })  # fmt: skip
 
 

@@ -78,3 +78,18 @@ def test_a_step_of_muon_moves_kernels_in_place() -> None:
     # The update of a matrix is orthogonalised: its singular values are alike.
     singular = torch.linalg.svdvals(moved + 0.02 * 0.1 * before.flatten(1))
     assert singular.min() > 0.5 * singular.max()
+
+def test_modules_may_have_a_share_of_the_rates() -> None:
+    network = Network()
+    adamw, slow, fast = create_optimizers(
+        [network], learning_rate=1e-3, muon_learning_rate=0.02, weight_decay=0.1, rate_shares={"convolutions": 0.1}
+    )
+    rates = {
+        name: group["lr"]
+        for optimizer in (adamw, slow, fast)
+        for group in optimizer.param_groups
+        for name in names(network, group["params"])
+    }
+    assert rates.keys() == dict(network.named_parameters()).keys()
+    assert (rates["convolutions.0.weight"], rates["blocks.0.wide.weight"]) == (0.1 * 0.02, 0.02)
+    assert (rates["convolutions.0.bias"], rates["head.bias"]) == (0.1 * 1e-3, 1e-3)

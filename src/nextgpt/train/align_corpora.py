@@ -51,7 +51,9 @@ def begin(recipe: CorporaRecipe, *, device: str | torch.device = "cpu") -> NextG
         config = config.model_copy(update={"llm": config.llm.model_copy(update={"lora": None})})
     types = {**recipe.types, TRAINED: "float32"}
     model = build_model(config, home, uniform_plan(config.sources, device=str(device), dtype=types))
-    if (home / WEIGHTS_FILE).is_file() and not recipe.is_fresh:
+    if recipe.is_fresh:
+        model.llm.begin_signals_at(recipe.signals_begin_at)
+    elif (home / WEIGHTS_FILE).is_file():
         load_trained(model, home / WEIGHTS_FILE, is_merged=False)
     return model
 

@@ -37,6 +37,8 @@ class FitConfig(BaseModel):
     """AdamW's peak rate."""
     muon_learning_rate: float | None = None
     """Muon's peak rate for the hidden matrices; none leaves all to AdamW."""
+    rate_shares: dict[str, float] = {}
+    """What share of both rates holds for the modules of these names, for example ``{input_projection: 0.1}``."""
     weight_decay: float = 0.01
     warmup_steps: int = 100
     final_rate: float = 0.0
@@ -93,6 +95,7 @@ def fit(
         learning_rate=config.learning_rate,
         muon_learning_rate=config.muon_learning_rate,
         weight_decay=config.weight_decay,
+        rate_shares=config.rate_shares,
     )
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     average = {name: p.detach().clone() for name, p in trained.items()} if config.ema_decay else {}

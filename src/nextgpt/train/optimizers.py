@@ -7,7 +7,8 @@ Embeddings, gains and biases stay with AdamW.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -17,7 +18,12 @@ BETAS = (0.9, 0.95)
 
 
 def create_optimizers(
-    modules: Iterable[nn.Module], *, learning_rate: float, muon_learning_rate: float | None, weight_decay: float
+    modules: Iterable[nn.Module],
+    *,
+    learning_rate: float,
+    muon_learning_rate: float | None,
+    weight_decay: float,
+    rate_shares: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Optimizer]:
     """Build the optimizers of the trainable parameters of ``modules``.
 
@@ -25,19 +31,28 @@ def create_optimizers(
         learning_rate: AdamW's rate.
         muon_learning_rate: Muon's rate for the hidden matrices; ``None`` leaves all to AdamW.
         weight_decay: decoupled decay of matrices and kernels; vectors are never decayed.
+        rate_shares: what share of these rates holds for parameters of a module of that name; 1 for others.
     """
     named = [(name, p) for module in modules for name, p in module.named_parameters() if p.requires_grad]
-    in_muon = [p for name, p in named if muon_learning_rate is not None and _is_hidden_matrix(name, p)]
-    chosen = {id(p) for p in in_muon}
-    rest = [p for _, p in named if id(p) not in chosen]
-    groups = [
-        {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizers: list[Optimizer] = [torch.optim.AdamW(groups, lr=learning_rate, betas=BETAS, fused=True)]
-    if in_muon:
-        optimizers.append(_muon(in_muon, muon_learning_rate, weight_decay))
-    return optimizers
+    adamw_groups, muon_groups = [], []
+    for module, share in {**rate_shares, None: 1.0}.items():
+        own = [(name, p) for name, p in named if _module_of(name, rate_shares) == module]
+        in_muon = [p for name, p in own if muon_learning_rate is not None and _is_hidden_matrix(name, p)]
+        chosen = {id(p) for p in in_muon}
+        rest, rate = [p for _, p in own if id(p) not in chosen], share * learning_rate
+        adamw_groups += [
+            {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay, "lr": rate},
+            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0, "lr": rate},
+        ]
+        if in_muon:
+            muon_groups.append((in_muon, share * muon_learning_rate))
+    optimizers: list[Optimizer] = [torch.optim.AdamW(adamw_groups, lr=learning_rate, betas=BETAS, fused=True)]
+    return optimizers + [_muon(params, rate, weight_decay) for params, rate in muon_groups]
+
+
+def _module_of(name: str, modules: Iterable[str]) -> str | None:
+    """Which of ``modules`` a parameter is in, by its name."""
+    return next((module for module in modules if module in name.split(".")), None)
 
 
 def _muon(parameters: list[nn.Parameter], learning_rate: float, weight_decay: float) -> Optimizer:

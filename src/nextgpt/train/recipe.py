@@ -120,6 +120,8 @@ class CorporaRecipe(BaseRecipe):
     """The model to begin with: what ``nextgpt models`` lists. Earlier stages' results are taken up."""
     is_fresh: bool = False
     """Begin with its frozen parts alone, whatever else it learned before."""
+    signals_begin_at: dict[str, str] = {}
+    """Of a fresh beginning: special tokens of the LLM at which runs of signal tokens start, as in an alignment."""
     types: dict[str, str] = {}
     """Of frozen parts by their names; others are float32, and so is what is trained. ``{llm: bfloat16}`` halves the
     LLM; ``{llm: int4}``, with LoRA beside it, is QLoRA (arXiv 2305.14314)."""

@@ -61,6 +61,7 @@ class Whole:
             learning_rate=config.learning_rate,
             muon_learning_rate=config.muon_learning_rate,
             weight_decay=config.weight_decay,
+            rate_shares=config.rate_shares,
         )
         self.peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
         self.precision = Precision(config, processes.device)

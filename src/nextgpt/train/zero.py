@@ -65,6 +65,7 @@ class Zero:
             learning_rate=config.learning_rate,
             muon_learning_rate=None,
             weight_decay=config.weight_decay,
+            rate_shares=config.rate_shares,
         )
         # DeepSpeed takes no empty group, as one of vectors is where matrices alone are trained.
         optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
