@@ -13,12 +13,14 @@ import numpy as np
 
 from nextgpt.data.record import Dialogue, MediaFile, Pair, Record, Turn
 from nextgpt.data.writing import write_lines
-from nextgpt.miniworld.language import Say, canonical_caption, caption, sample_dialogue
+from nextgpt.miniworld.language import Say, Shown, canonical_caption, caption, sample_dialogue
+from nextgpt.miniworld.language.descriptions import describe
 from nextgpt.miniworld.render import render
 from nextgpt.miniworld.sampling import sample_clip, sample_scene, sample_sound
 from nextgpt.miniworld.scene import Content
 
 SUFFIXES = {"image": "jpg", "audio": "wav", "video": "mp4"}
+ASK = {"image": "Draw", "audio": "Play me", "video": "Show me a clip of"}
 DRAW = {"image": sample_scene, "audio": sample_sound, "video": sample_clip}
 
 
@@ -31,9 +33,9 @@ def write_corpus(folder: Path, *, pairs: int, dialogues: int, seed: int = 0) -> 
     rng = np.random.default_rng(seed)
     for modality in DRAW:
         write_lines(_pairs(modality, pairs, rng, folder / "media"), folder / f"{modality}.jsonl")
-        for name, task in (("described", f"{modality}_to_text"), ("drawn", f"text_to_{modality}")):
-            dialogues_of_task = _dialogues(f"{name}-{modality}", pairs, rng, folder / "media", task)
-            write_lines(dialogues_of_task, folder / f"{name}-{modality}.jsonl")
+        described = _dialogues(f"described-{modality}", pairs, rng, folder / "media", f"{modality}_to_text")
+        write_lines(described, folder / f"described-{modality}.jsonl")
+        write_lines(_drawn(modality, pairs, rng, folder / "media"), folder / f"drawn-{modality}.jsonl")
     write_lines(_dialogues("dialogue", dialogues, rng, folder / "media"), folder / "dialogues.jsonl")
 
 
@@ -41,6 +43,17 @@ def _pairs(modality: str, count: int, rng: np.random.Generator, folder: Path) ->
     for number in range(count):
         content = DRAW[modality](rng, "train")
         yield Pair(f"{modality}-{number}", _saved(content, modality, folder / str(number), caption(content, rng)))
+
+
+def _drawn(modality: str, count: int, rng: np.random.Generator, folder: Path) -> Iterator[Record]:
+    """What is asked for is said by both, then the medium made, as the published training has pairs."""
+    for number in range(count):
+        content = DRAW[modality](rng, "train")
+        phrase = describe(content)
+        verb = "is" if phrase.startswith(("a ", "an ", "the ")) else "are"
+        made = _made(Shown(content), folder / f"drawn-{modality}-{number}")
+        asked, answer = Turn("user", (f"{ASK[modality]} {phrase}.",)), f"Here {verb} {phrase}."
+        yield Dialogue(f"drawn-{modality}-{number}", (asked, Turn("assistant", (answer, made))))
 
 
 def _dialogues(

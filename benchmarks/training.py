@@ -44,6 +44,8 @@ SOURCES = {
     "decoding-alignment": ("drawn-image", "drawn-audio", "drawn-video"),
     "instruction-tuning": ("dialogues",),
 }
+RATES = {"encoding-alignment": 5e-3, "decoding-alignment": 1e-2, "instruction-tuning": 5e-3}
+"""AdamW's peak rates, the same for both sides."""
 OTHER = "held-out"
 """The folder of what is judged."""
 BYTES = 4
@@ -74,24 +76,29 @@ class Measured:
     waiting_share: float
 
 
-def recipe_of(stage: str, corpus: Path, steps: int, batch_size: int, workers: int = 0) -> CorporaRecipe:
-    """A stage on the corpus, begun with nano's frozen parts alone."""
+def recipe_of(
+    stage: str, corpus: Path, steps: int, batch_size: int, workers: int = 0, *, initial: str = "nano"
+) -> CorporaRecipe:
+    """A stage on the corpus, begun with the frozen parts of ``initial`` alone.
+
+    Both sides take the same rate of AdamW; ours trains its projections with Muon, and is compiled.
+    """
     work = corpus / stage
     return CorporaRecipe.model_validate({
-        "kind": "corpora", "stage": stage, "initial": "nano", "is_fresh": True, "mixing": "batches",
+        "kind": "corpora", "stage": stage, "initial": initial, "is_fresh": True, "mixing": "batches",
         "model": work / "model", "work": work / f"work-{workers}", "cache": work / "cache",
         "sources": {name: {"path": corpus / f"{name}.jsonl"} for name in SOURCES[stage]},
         "signals_begin_at": {name: f"<|{name}|>" for name in ("image", "audio", "video", "edit")},
         "lora": {"rank": 8, "alpha": 16, "dropout": 0.0}, "engine": {"workers": workers},
-        "fit": {"steps": steps, "batch_size": batch_size, "learning_rate": 2e-3, "muon_learning_rate": 2e-2,
-                "weight_decay": 1e-3, "warmup_steps": max(steps // 10, 1), "bf16": False, "log_every": TURN,
-                "save_every": steps},
+        "fit": {"steps": steps, "batch_size": batch_size, "learning_rate": RATES[stage], "muon_learning_rate": 2e-2,
+                "weight_decay": 1e-3, "warmup_steps": max(steps // 10, 1), "bf16": False, "compile": True,
+                "log_every": TURN, "save_every": steps},
     })  # fmt: skip
 
 
-def measure(stage: str, corpus: Path, steps: int, batch_size: int) -> Measured:
+def measure(stage: str, corpus: Path, steps: int, batch_size: int, initial: str = "nano") -> Measured:
     """Let both train a stage in turns."""
-    recipe = recipe_of(stage, corpus, steps, batch_size)
+    recipe = recipe_of(stage, corpus, steps, batch_size, initial=initial)
     for earlier in recipe.work.parent.glob("work-*"):
         shutil.rmtree(earlier)
     build_cache(recipe)
@@ -111,7 +118,7 @@ def measure(stage: str, corpus: Path, steps: int, batch_size: int) -> Measured:
     speed = {name: TURN * batch_size / statistics.median(found[1:]) for name, found in seconds.items()}
     ours, sizes = begun_from(recipe), sum(p.numel() for p in ragged.trained)
     own = sum(p.numel() for p in ours.model.parameters() if p.requires_grad)
-    alone = recipe_of(stage, corpus, steps, batch_size, workers=1)
+    alone = recipe_of(stage, corpus, steps, batch_size, workers=1, initial=initial)
     align_on_corpora(alone)
     lines = [json.loads(line) for line in (alone.work / "metrics.jsonl").read_text().splitlines()]
     return Measured(
@@ -128,8 +135,8 @@ def measure(stage: str, corpus: Path, steps: int, batch_size: int) -> Measured:
         state_plain_mb=held_bytes(ragged) / 1e6,
         trained=own,
         trained_plain=sizes,
-        peak_mib=peak_mib("ours", stage, corpus, batch_size),
-        peak_plain_mib=peak_mib("plain", stage, corpus, batch_size),
+        peak_mib=peak_mib("ours", recipe, corpus),
+        peak_plain_mib=peak_mib("plain", recipe, corpus),
         waiting_share=statistics.median(line["waiting_share"] for line in lines[1:]),
     )
 
@@ -185,16 +192,17 @@ def held_bytes(plain: Plain) -> int:
     return 3 * BYTES * sum(p.numel() for p in plain.trained)
 
 
-def peak_mib(who: str, stage: str, corpus: Path, batch_size: int) -> float:
+def peak_mib(who: str, recipe: CorporaRecipe, corpus: Path) -> float:
     """The most that a fresh process holds which does a few steps."""
-    command = [sys.executable, __file__, "--peak-of", who, "--stage", stage, "--corpus", str(corpus)]
-    told = subprocess.run([*command, "--batch-size", str(batch_size)], capture_output=True, text=True, check=True)
+    command = [sys.executable, __file__, "--peak-of", who, "--stage", recipe.stage, "--corpus", str(corpus)]
+    command += ["--batch-size", str(recipe.fit.batch_size), "--initial", recipe.initial]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(told.stdout.splitlines()[-1])
 
 
-def work_for_peak(who: str, stage: str, corpus: Path, batch_size: int) -> float:
+def work_for_peak(who: str, stage: str, corpus: Path, batch_size: int, initial: str = "nano") -> float:
     """Do a few steps, and tell the most memory that this process held."""
-    recipe = recipe_of(stage, corpus, TURN, batch_size)
+    recipe = recipe_of(stage, corpus, TURN, batch_size, initial=initial)
     if who == "ours":
         with tempfile.TemporaryDirectory() as folder:
             align_on_corpora(recipe.model_copy(update={"work": Path(folder), "model": Path(folder) / "model"}))
@@ -239,13 +247,14 @@ def main() -> None:
     parser.add_argument("--dialogues", type=int, default=192)
     parser.add_argument("--corpus", type=Path, help="a folder to write the corpus to, or where it is already")
     parser.add_argument("--peak-of", choices=("ours", "plain"), help="only tell the peak memory of a few steps")
+    parser.add_argument("--initial", default="nano", help="the model whose frozen parts both begin with")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     keep_libraries_quiet()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if asked.peak_of:
-        print(json.dumps(work_for_peak(asked.peak_of, asked.stage[0], asked.corpus, asked.batch_size)))
+        print(json.dumps(work_for_peak(asked.peak_of, asked.stage[0], asked.corpus, asked.batch_size, asked.initial)))
         return
     with tempfile.TemporaryDirectory() as folder:
         corpus = asked.corpus or Path(folder) / "corpus"
@@ -254,7 +263,7 @@ def main() -> None:
             write_corpus(corpus / OTHER, pairs=asked.pairs // 4, dialogues=asked.dialogues // 4, seed=1)
         rows = []
         for stage in asked.stage or STAGES:
-            rows.append(measure(stage, corpus, asked.steps, asked.batch_size))
+            rows.append(measure(stage, corpus, asked.steps, asked.batch_size, asked.initial))
             print(f"{stage} is measured", file=sys.stderr)
     print(json.dumps({"rows": [asdict(row) for row in rows]}) if asked.json else as_table(rows))
 
