@@ -22,13 +22,15 @@ Files = dict[Path, tuple[int, int]]
 def run(name: str, recipe: BaseRecipe, tell: Tell) -> list[str]:
     """Run a recipe under a bar, ``tell`` how far it is, and give lines that say what was written."""
     console = error_console()
-    before, steps = _files(recipe.model), recipe.fit.steps
+    before = _files(recipe.model)
     with Task(console) as task:
 
         def report(metrics: dict[str, float]) -> None:
             step, speed = int(metrics["step"]), metrics["samples_per_s"]
+            steps = int(metrics.get("steps", recipe.fit.steps))  # named where a run has a part of its own before
             measured = f"loss {metrics['loss']:.4g}, {speed:.4g} {recipe.sample}s/s"
-            left = f"{measured}, {_time((steps - step) * recipe.fit.batch_size / speed)} left"
+            batch_size = metrics.get("batch_size", recipe.fit.batch_size)
+            left = f"{measured}, {_time((steps - step) * batch_size / speed)} left"
             tell(f"{name} {step}/{steps} {left}")
             task.tell(name, step, steps, measured if console.is_terminal else left)  # a bar has the time itself
 

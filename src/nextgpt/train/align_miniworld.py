@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -24,7 +25,7 @@ from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis.text_encoding import TextConditioner
 from nextgpt.model.weights import WEIGHTS_FILE, load_trained
 from nextgpt.train.alignment import Example, Targets, alignment_loss, prepare
-from nextgpt.train.fit import fit
+from nextgpt.train.fit import FitConfig, fit
 from nextgpt.train.naming import SLOTS, NamingTrainer
 from nextgpt.train.pretrain.attention import compile_for_training, float32_attention
 from nextgpt.train.recipe import AlignmentRecipe, Report
@@ -199,9 +200,19 @@ def align(recipe: AlignmentRecipe, report: Report | None = None) -> None:
     if recipe.fit.compile:
         compile_for_training(model.llm.transformer)
     if recipe.naming is not None:
-        namer = NamingTrainer(model)
-        projection = nn.ModuleDict({"input_projection": model.input_projection})
-        fit({"named": projection}, namer.draw_batch, namer.loss, recipe.naming, recipe.work / "naming", report=report)
+        _name(model, recipe.naming, recipe.work / "naming", report)
     fit({"model": model}, trainer.draw_batch, trainer.loss, recipe.fit, recipe.work, report=report)
     model.eval()
     model.save_pretrained(recipe.model, dtype=torch.bfloat16)
+
+
+def _name(model: NextGPT, config: FitConfig, folder: Path, report: Report | None) -> None:
+    """Let the input projection learn the names of attributes, as a run of its own."""
+
+    def tell(line: dict[str, float]) -> None:
+        if report is not None:
+            report(line | {"steps": config.steps, "batch_size": config.batch_size})
+
+    trainer = NamingTrainer(model)
+    projection = nn.ModuleDict({"input_projection": model.input_projection})
+    fit({"named": projection}, trainer.draw_batch, trainer.loss, config, folder, report=tell)
