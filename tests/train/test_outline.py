@@ -60,7 +60,8 @@ def test_a_diffusion_model_is_trained_around_a_frozen_autoencoder(tmp_path: Path
 def test_an_alignment_tells_what_its_stage_trains_and_all_that_stays_frozen(tmp_path: Path) -> None:
     write_tiny_model(tmp_path)
     stages = ("5-encoding-alignment", "6-decoding-alignment", "7-instruction-tuning")
-    told = {stage: shares(stage, tmp_path, *TINY) for stage in stages}
+    # Naming needs more soft tokens than the tiny model has; what is trained does not depend on it.
+    told = {stage: shares(stage, tmp_path, *TINY, "naming=null") for stage in stages}
     trained = {stage: {part for part, share in of.items() if share.trained} for stage, of in told.items()}
     outputs = {f"output_projection.{modality}" for modality in ("image", "audio", "video")}
     assert trained == {

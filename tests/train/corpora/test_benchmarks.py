@@ -112,8 +112,10 @@ def test_the_saving_of_the_cache_is_measured_and_losses_are_the_same(
         assert row.loss_difference < 1e-5
 
 
-def tiny(make: Make, corpus: Path, stage: str, _: Path, steps: int, batch_size: int, workers: int = 0) -> CorporaRecipe:
-    """A benchmark's recipe with a tiny model in nano's place."""
+def tiny(
+    make: Make, corpus: Path, stage: str, _: Path, steps: int, batch_size: int, workers: int = 0, *, initial: str = ""
+) -> CorporaRecipe:
+    """A benchmark's recipe with a tiny model in nano's place, whatever ``initial`` is asked for."""
     return make(
         stage,
         name=f"{stage}-{workers}",
