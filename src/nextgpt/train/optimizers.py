@@ -70,7 +70,7 @@ def _muon(parameters: list[nn.Parameter], learning_rate: float, weight_decay: fl
 
 def _is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
     """Whether the parameter is a matrix or kernel in a stack of blocks, whose name then holds the block's number, or of
-    the input projection, which must carry what little of a vector tells of second and third objects too.
+    the input projection.
 
     The two factors of a LoRA are none: orthogonal steps of each make large ones of their product.
     """
