@@ -160,7 +160,8 @@ def longest(recipe: CorporaRecipe) -> int:
 
 def begun_from(recipe: CorporaRecipe) -> Plain:
     """What the engine trained, in the shape of the reference, so that both are judged by the same code."""
-    judged = Plain(recipe.model_copy(update={"initial": str(recipe.model), "is_fresh": False}))
+    begun = {"initial": str(recipe.model), "is_fresh": False, "signals_begin_at": {}}
+    judged = Plain(recipe.model_copy(update=begun))
     prepare(judged.model, STAGES[recipe.stage], recipe.lora)  # the rows of signal tokens are trained again
     return judged
 

@@ -10,7 +10,7 @@ import torch
 
 from nextgpt.config import ModelConfig, read_config, write_config
 from nextgpt.data.record import Direction
-from nextgpt.errors import ConversationError
+from nextgpt.errors import ConfigError, ConversationError
 from nextgpt.message import Medium, Part
 from nextgpt.model.folder import build_model, locate
 from nextgpt.model.llm.weaving import Prompt
@@ -44,6 +44,11 @@ DIRECTIONS: dict[str, tuple[Direction, ...]] = {
 
 def begin(recipe: CorporaRecipe, *, device: str | torch.device = "cpu") -> NextGPT:
     """The model to begin with: its frozen parts, and what was trained before where there was any; LoRA stays apart."""
+    if recipe.signals_begin_at and not recipe.is_fresh:
+        raise ConfigError(
+            f"signals_begin_at is set for {recipe.initial} as it was trained; expected it with is_fresh, as rows that "
+            "were trained stay where they are. Set is_fresh, or leave signals_begin_at out."
+        )
     home = locate(recipe.initial)
     torch.manual_seed(recipe.fit.seed)
     config = read_config(home)

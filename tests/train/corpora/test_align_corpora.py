@@ -355,3 +355,8 @@ def test_a_dry_run_counts_what_is_trained(recipe: Make) -> None:
     shares = {share.part: share for share in outline(recipe("decoding-alignment"))}
     assert shares["signal_tokens"].trained and shares["output_projection.image"].trained
     assert not shares["input_projection"].trained and not shares["llm"].trained and shares["encoder"].frozen
+
+
+def test_rows_of_signal_tokens_that_were_trained_are_not_begun_anew(recipe: Make) -> None:
+    with pytest.raises(ConfigError, match="expected it with is_fresh"):
+        begin(recipe("decoding-alignment", signals_begin_at={"image": "<|image|>"}))
