@@ -18,7 +18,7 @@ from nextgpt.miniworld.language.missing import missing
 from nextgpt.miniworld.language.outside import outside
 from nextgpt.miniworld.language.requests import request, request_several
 from nextgpt.miniworld.language.smalltalk import FAREWELL, GREETING, PRAISE, THANKS, small_talk
-from nextgpt.miniworld.language.talk import MEDIUM_NOUNS, Talk
+from nextgpt.miniworld.language.talk import MEDIUM_NOUNS, Draw, Talk, draw_content
 from nextgpt.miniworld.splits import Split
 
 Move = Callable[[Talk], Turn | None]
@@ -60,20 +60,23 @@ GREETING_SHARE, FAREWELL_SHARE, THANKS_SHARE = 0.2, 0.12, 0.08
 MEDIA = tuple(MEDIUM_NOUNS)
 
 
-def sample_dialogue(rng: np.random.Generator, split: Split = "train", task: str | None = None) -> Dialogue:
+def sample_dialogue(
+    rng: np.random.Generator, split: Split = "train", task: str | None = None, draw: Draw = draw_content
+) -> Dialogue:
     """Draw a dialogue.
 
     Args:
         split: ``test`` uses only phrasings and contents that ``train`` never does.
         task: what its last turn is, one of :data:`TASKS`; ``dialogue`` is a conversation of 3 to 7 turns of all kinds.
             None draws the task too.
+        draw: where contents that are talked about come from; they must be of the split.
 
     Raises:
         ConfigError: there is no such task.
     """
     if task is not None and task not in TASKS:
         raise ConfigError(unknown("Task", task, TASKS))
-    talk = Talk(rng, split)
+    talk = Talk(rng, split, draw_from=draw)
     if task == "dialogue" or (task is None and talk.chance(DIALOGUE_SHARE)):
         return Dialogue(_conversation(talk).turns)
     return Dialogue(_single(talk, task or _draw(talk, MOVES)).turns)

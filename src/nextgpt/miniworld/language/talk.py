@@ -43,6 +43,19 @@ Choice = TypeVar("Choice")
 Made = TypeVar("Made")
 
 
+Draw = Callable[[np.random.Generator, str, Split], Content]
+"""``(rng, modality, split) -> content``: where new contents come from."""
+
+
+def draw_content(rng: np.random.Generator, modality: str, split: Split) -> Content:
+    """Any content of ``modality`` and of ``split``; clips are silent."""
+    if modality == "image":
+        return as_read(sample_scene(rng, split))
+    if modality == "audio":
+        return sample_sound(rng, split)
+    return sample_clip(rng, split, with_sound=False)
+
+
 @dataclass(frozen=True)
 class Talk:
     """A dialogue so far. Everything in it but the state of ``rng`` is immutable."""
@@ -50,6 +63,7 @@ class Talk:
     rng: np.random.Generator
     split: Split
     turns: tuple[Turn, ...] = ()
+    draw_from: Draw = draw_content
 
     def choose(self, choices: Sequence[Choice]) -> Choice:
         """One of ``choices``."""
@@ -86,11 +100,7 @@ class Talk:
 
     def draw(self, modality: str) -> Content:
         """Any content of ``modality`` and of the split; clips are silent."""
-        if modality == "image":
-            return as_read(sample_scene(self.rng, self.split))
-        if modality == "audio":
-            return sample_sound(self.rng, self.split)
-        return sample_clip(self.rng, self.split, with_sound=False)
+        return self.draw_from(self.rng, modality, self.split)
 
     @property
     def media(self) -> tuple[Shown, ...]:
