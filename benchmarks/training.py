@@ -89,6 +89,7 @@ def recipe_of(
         "model": work / "model", "work": work / f"work-{workers}", "cache": work / "cache",
         "sources": {name: {"path": corpus / f"{name}.jsonl"} for name in SOURCES[stage]},
         "signals_begin_at": {name: f"<|{name}|>" for name in ("image", "audio", "video", "edit")},
+        "signals_end_at": "<|close|>",
         "lora": {"rank": 8, "alpha": 16, "dropout": 0.0}, "engine": {"workers": workers},
         "fit": {"steps": steps, "batch_size": batch_size, "learning_rate": RATES[stage], "muon_learning_rate": 2e-2,
                 "weight_decay": 1e-3, "warmup_steps": max(steps // 10, 1), "bf16": False, "compile": True,
@@ -160,7 +161,7 @@ def longest(recipe: CorporaRecipe) -> int:
 
 def begun_from(recipe: CorporaRecipe) -> Plain:
     """What the engine trained, in the shape of the reference, so that both are judged by the same code."""
-    begun = {"initial": str(recipe.model), "is_fresh": False, "signals_begin_at": {}}
+    begun = {"initial": str(recipe.model), "is_fresh": False, "signals_begin_at": {}, "signals_end_at": None}
     judged = Plain(recipe.model_copy(update=begun))
     prepare(judged.model, STAGES[recipe.stage], recipe.lora)  # the rows of signal tokens are trained again
     return judged

@@ -16,7 +16,7 @@ from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.encoding.base import Features
 from nextgpt.testing import fake_model, picture, write_tiny_model
 from nextgpt.testing.language_model import tiny_language_model
-from nextgpt.train import naming
+from nextgpt.train import own_media
 from nextgpt.train.align_miniworld import join
 from nextgpt.train.naming import SLOTS, Names, NamingTrainer
 from nextgpt.train.pretrain.attributes import CHOICES, attributes_of
@@ -84,14 +84,15 @@ def test_nothing_that_is_named_is_held_out(monkeypatch: pytest.MonkeyPatch) -> N
         seen.append(content)
         return picture()
 
-    monkeypatch.setattr(naming, "render", render)
+    monkeypatch.setattr(own_media, "render", render)
     model = fake_model()
     monkeypatch.setattr(model.encoder, "encode", lambda media: [Features(torch.zeros(1, 16))] * len(media))
     trainer = NamingTrainer(model)
     for seed in range(5):
         batch = trainer.draw_batch(np.random.default_rng(seed), 100)
         assert {name: len(named.contents) for name, named in batch.items()} == {"image": 60, "audio": 20, "video": 20}
-    assert len(seen) == 500 and not [content for content in seen if is_held_out(content)]
+    # A sound that was drawn before is not rendered again.
+    assert 400 < len(seen) <= 500 and not [content for content in seen if is_held_out(content)]
 
 
 def test_soft_tokens_that_follow_the_loss_come_to_say_the_right_words(llm) -> None:

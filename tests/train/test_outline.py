@@ -21,6 +21,7 @@ TINY = [
     ),
     "lora={rank: 2, targets: [q_proj, v_proj]}",
     "signals_begin_at={}",  # the tiny tokenizer has no such tokens
+    "signals_end_at=null",
 ]
 
 

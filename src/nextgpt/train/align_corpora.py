@@ -44,10 +44,10 @@ DIRECTIONS: dict[str, tuple[Direction, ...]] = {
 
 def begin(recipe: CorporaRecipe, *, device: str | torch.device = "cpu") -> NextGPT:
     """The model to begin with: its frozen parts, and what was trained before where there was any; LoRA stays apart."""
-    if recipe.signals_begin_at and not recipe.is_fresh:
+    if (recipe.signals_begin_at or recipe.signals_end_at) and not recipe.is_fresh:
         raise ConfigError(
-            f"signals_begin_at is set for {recipe.initial} as it was trained; expected it with is_fresh, as rows that "
-            "were trained stay where they are. Set is_fresh, or leave signals_begin_at out."
+            f"signals_begin_at or signals_end_at is set for {recipe.initial} as it was trained; expected them with "
+            "is_fresh, as rows that were trained stay where they are. Set is_fresh, or leave them out."
         )
     home = locate(recipe.initial)
     torch.manual_seed(recipe.fit.seed)
@@ -57,7 +57,7 @@ def begin(recipe: CorporaRecipe, *, device: str | torch.device = "cpu") -> NextG
     types = {**recipe.types, TRAINED: "float32"}
     model = build_model(config, home, uniform_plan(config.sources, device=str(device), dtype=types))
     if recipe.is_fresh:
-        model.llm.begin_signals_at(recipe.signals_begin_at)
+        model.llm.begin_signals_at(recipe.signals_begin_at, recipe.signals_end_at)
     elif (home / WEIGHTS_FILE).is_file():
         load_trained(model, home / WEIGHTS_FILE, is_merged=False)
     return model

@@ -16,8 +16,9 @@ from nextgpt.config import LanguageModelConfig, ModelConfig, PartSource, Synthes
 from nextgpt.errors import ConfigError
 from nextgpt.message import Audio, Conversation, Image, Medium, Message, Part, Text, Video
 from nextgpt.miniworld.language import Dialogue, Say, canonical_caption, sample_dialogue
-from nextgpt.miniworld.render import render
+from nextgpt.miniworld.language.talk import draw_content
 from nextgpt.miniworld.scene import Content
+from nextgpt.miniworld.splits import Split
 from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.folder import build_model
@@ -27,6 +28,7 @@ from nextgpt.model.weights import WEIGHTS_FILE, load_trained
 from nextgpt.train.alignment import Example, Targets, alignment_loss, prepare
 from nextgpt.train.fit import FitConfig, fit
 from nextgpt.train.naming import SLOTS, NamingTrainer
+from nextgpt.train.own_media import OWN_MEDIA, OwnMedia, own_media
 from nextgpt.train.pretrain.attention import compile_for_training, float32_attention
 from nextgpt.train.recipe import AlignmentRecipe, Report
 from nextgpt.train.stage import ENCODING_ALIGNMENT, STAGES
@@ -96,8 +98,11 @@ def _part(say: Say) -> Part:
 class AlignmentTrainer:
     """A model in one of the three alignments."""
 
-    def __init__(self, model: NextGPT, recipe: AlignmentRecipe, targets: Targets) -> None:
+    def __init__(
+        self, model: NextGPT, recipe: AlignmentRecipe, targets: Targets, own: OwnMedia = OwnMedia()
+    ) -> None:
         self.model = model
+        self.own = own
         self.recipe = recipe
         self.stage = STAGES[recipe.stage]
         self.targets = targets
@@ -106,10 +111,13 @@ class AlignmentTrainer:
         """Draw dialogues of the training split of about one length; long ones count for several."""
         drawn: list[Dialogue] = []
         while sum(len(dialogue.turns) for dialogue in drawn) < size * POOL:
-            drawn.append(sample_dialogue(rng, "train", task=self._task(rng)))
+            drawn.append(sample_dialogue(rng, "train", task=self._task(rng), draw=self._content))
         dialogues = _of_one_length(drawn, rng, size)
         contents = [shown.content for d in dialogues for turn in d.turns for shown in turn.given]
-        return Batch(tuple(map(example_of, dialogues)), self._features(contents))
+        return Batch(tuple(map(example_of, dialogues)), self._features(contents, rng))
+
+    def _content(self, rng: np.random.Generator, modality: str, split: Split) -> Content:
+        return self.own.content(rng, modality, lambda: draw_content(rng, modality, split))
 
     def _task(self, rng: np.random.Generator) -> str | None:
         tasks = self.recipe.tasks
@@ -119,8 +127,9 @@ class AlignmentTrainer:
         return list(tasks)[rng.choice(len(tasks), p=weights / weights.sum())]
 
     @torch.no_grad()
-    def _features(self, contents: Sequence[Content]) -> tuple[Features, ...]:
-        return tuple(self.model.encoder.encode([render(content) for content in contents])) if contents else ()
+    def _features(self, contents: Sequence[Content], rng: np.random.Generator) -> tuple[Features, ...]:
+        media = [self.own.medium(rng, content) for content in contents]
+        return tuple(self.model.encoder.encode(media)) if media else ()
 
     def loss(self, batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
         """The losses of the stage."""
@@ -187,7 +196,7 @@ def join(recipe: AlignmentRecipe) -> NextGPT:
     if is_begun:
         load_trained(model, weights, is_merged=False)
     else:
-        model.llm.begin_signals_at(recipe.signals_begin_at)
+        model.llm.begin_signals_at(recipe.signals_begin_at, recipe.signals_end_at)
     return model
 
 
@@ -196,23 +205,24 @@ def align(recipe: AlignmentRecipe, report: Report | None = None) -> None:
     model = join(recipe)
     prepare(model, STAGES[recipe.stage], recipe.lora)
     conditioners = {name: TextConditioner(recipe.model / name) for name in MODALITIES}
-    trainer = AlignmentTrainer(model, recipe, remembered_targets(conditioners))
+    own = own_media(recipe.own_media, recipe.model, recipe.work.parent / OWN_MEDIA)
+    trainer = AlignmentTrainer(model, recipe, remembered_targets(conditioners), own)
     if recipe.fit.compile:
         compile_for_training(model.llm.transformer)
     if recipe.naming is not None:
-        _name(model, recipe.naming, recipe.work / "naming", report)
+        _name(model, recipe.naming, own, recipe.work / "naming", report)
     fit({"model": model}, trainer.draw_batch, trainer.loss, recipe.fit, recipe.work, report=report)
     model.eval()
     model.save_pretrained(recipe.model, dtype=torch.bfloat16)
 
 
-def _name(model: NextGPT, config: FitConfig, folder: Path, report: Report | None) -> None:
+def _name(model: NextGPT, config: FitConfig, own: OwnMedia, folder: Path, report: Report | None) -> None:
     """Let the input projection learn the names of attributes, as a run of its own."""
 
     def tell(line: dict[str, float]) -> None:
         if report is not None:
             report(line | {"steps": config.steps, "batch_size": config.batch_size})
 
-    trainer = NamingTrainer(model)
+    trainer = NamingTrainer(model, own)
     projection = nn.ModuleDict({"input_projection": model.input_projection})
     fit({"named": projection}, trainer.draw_batch, trainer.loss, config, folder, report=tell)

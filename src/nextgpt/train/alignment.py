@@ -117,16 +117,18 @@ class Said:
 
 def said_conditions(model: NextGPT, thoughts: Thoughts, captions: Sequence[Sequence[str]]) -> dict[str, Said]:
     """Conditions at all runs of signal tokens, by modality; ``captions`` are those of each example's made media."""
-    runs: dict[str, list[tuple[Tensor, str, tuple[int, int]]]] = {}
-    for row, of_row in enumerate(captions):
-        found = model.llm.signals.ids.spans(thoughts.woven.ids[row].tolist())
+    flat, length = thoughts.hidden.flatten(0, 1), thoughts.hidden.shape[1]  # (B * T, D)
+    runs: dict[str, list[tuple[range, str, tuple[int, int]]]] = {}
+    for row, (ids, of_row) in enumerate(zip(thoughts.woven.ids.tolist(), captions, strict=True)):
+        found = model.llm.signals.ids.spans(ids)
         for number, (span, caption) in enumerate(zip(found, of_row, strict=True)):
-            hidden = thoughts.hidden[row, span.start : span.stop]
-            runs.setdefault(span.modality, []).append((hidden, caption, (row, number)))
+            positions = range(row * length + span.start, row * length + span.stop)
+            runs.setdefault(span.modality, []).append((positions, caption, (row, number)))
     said = {}
     for modality, of_modality in runs.items():
-        hidden, texts, places = zip(*of_modality, strict=True)
-        said[modality] = Said(model.condition(modality, torch.stack(hidden)).float(), texts, places)
+        positions, texts, places = zip(*of_modality, strict=True)
+        hidden = F.embedding(torch.tensor([list(run) for run in positions], device=flat.device), flat)  # (n, S, D)
+        said[modality] = Said(model.condition(modality, hidden).float(), texts, places)
     return said
 
 

@@ -20,11 +20,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nextgpt.miniworld.language.canonical import MOTION_WORDS
-from nextgpt.miniworld.render import render
 from nextgpt.miniworld.scene import Clip, Content
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.nextgpt import NextGPT
+from nextgpt.train.own_media import OwnMedia
 from nextgpt.train.pretrain.attributes import CHOICES, NOTHING, attributes_of
 from nextgpt.train.pretrain.encoder import KINDS, crowded_scene
 
@@ -109,8 +109,9 @@ class Named:
 class NamingTrainer:
     """The input projection of a model, all else of which stays as it is."""
 
-    def __init__(self, model: NextGPT) -> None:
+    def __init__(self, model: NextGPT, own: OwnMedia = OwnMedia()) -> None:
         self.model = model
+        self.own = own
         self.names = Names(model.llm)
 
     def draw_batch(self, rng: np.random.Generator, size: int) -> dict[str, Named]:
@@ -118,11 +119,11 @@ class NamingTrainer:
         batch = {}
         for modality, (draw, _, share) in KINDS.items():
             draw_one = partial(crowded_scene, rng) if modality == "image" else partial(draw, rng, "train")
-            drawn = [draw_one() for _ in range(round(size * share))]
+            drawn = [self.own.content(rng, modality, draw_one) for _ in range(round(size * share))]
             # What a film sounds like is none of its attributes.
             contents = tuple(replace(c, sound=None) if isinstance(c, Clip) else c for c in drawn)
             with torch.no_grad():
-                features = self.model.encoder.encode([render(content) for content in contents])
+                features = self.model.encoder.encode([self.own.medium(rng, content) for content in contents])
             batch[modality] = Named(contents, tuple(features))
         return batch
 

@@ -1,6 +1,6 @@
 """Optimizers: Muon for the hidden matrices and kernels, AdamW for everything else.
 
-Muon (Jordan et al. 2024; :class:`torch.optim.Muon`) orthogonalises each matrix's update; a kernel counts as the matrix
+Muon (Jordan et al. 2024; :mod:`.muon`) orthogonalises each matrix's update; a kernel counts as the matrix
 of its output channels by everything else. On the small models trained here it needs about half the steps of AdamW.
 Embeddings, gains and biases stay with AdamW.
 """
@@ -13,6 +13,8 @@ from types import MappingProxyType
 import torch
 from torch import nn
 from torch.optim import Optimizer
+
+from nextgpt.train.muon import StackedMuon
 
 BETAS = (0.9, 0.95)
 
@@ -58,7 +60,7 @@ def _module_of(name: str, modules: Iterable[str]) -> str | None:
 def _muon(parameters: list[nn.Parameter], learning_rate: float, weight_decay: float) -> Optimizer:
     """Muon over matrices that share the memory of ``parameters``, since torch's takes nothing but matrices."""
     matrices = [nn.Parameter(p.data.view(len(p), -1)) for p in parameters]
-    muon = torch.optim.Muon(matrices, lr=learning_rate, weight_decay=weight_decay)
+    muon = StackedMuon(matrices, lr=learning_rate, weight_decay=weight_decay)
 
     def take_gradients(*_: object) -> None:
         for matrix, parameter in zip(matrices, parameters, strict=True):

@@ -122,12 +122,16 @@ def _train_language_model(recipe: LanguageModelRecipe, report: Report | None) ->
 
 
 def _train_encoder(recipe: EncoderRecipe, report: Report | None) -> None:
+    from nextgpt.train.own_media import OWN_MEDIA, own_media
     from nextgpt.train.pretrain.encoder import pretrain_encoder
 
+    if recipe.own_media is not None and not recipe.is_refined:
+        raise ConfigError("own_media is set for a fresh encoder; expected it with is_refined. Leave one out.")
     pretrain_encoder(
         recipe.encoder,
         recipe.fit,
         is_refined=recipe.is_refined,
+        own=own_media(recipe.own_media, recipe.model, recipe.work.parent / OWN_MEDIA),
         folder=recipe.model / "encoder",
         work_folder=recipe.work,
         report=report,

@@ -82,6 +82,19 @@ class LanguageModelRecipe(BaseRecipe):
     """Weights of what dialogues end in: the small world's tasks, and ``any`` for its own mixture, which None takes."""
 
 
+class OwnMediaConfig(BaseModel):
+    """Media that the model's own synthesizers make, learned from beside true renderings; see
+    :mod:`~nextgpt.train.own_media`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    counts: dict[Literal["image", "audio", "video"], int]
+    """How many of each modality are made; those that show what they should are kept, in ``own-media`` beside the
+    recipe's work folder, for all recipes."""
+    share: float
+    """How often a content is one of those, which is then shown as made in half of all cases."""
+
+
 class EncoderRecipe(BaseRecipe):
     """The encoder, with a tokenizer of its own."""
 
@@ -89,6 +102,8 @@ class EncoderRecipe(BaseRecipe):
     encoder: EncoderConfig
     is_refined: bool = False
     """Go on from the encoder that stands already, by its attributes alone: the text tower of its contrast is gone."""
+    own_media: OwnMediaConfig | None = None
+    """Of an encoder that is refined; None shows it true renderings alone."""
 
 
 class AlignmentRecipe(BaseRecipe):
@@ -102,7 +117,11 @@ class AlignmentRecipe(BaseRecipe):
     condition_weight: float = 1.0
     signals_begin_at: dict[str, str] = {}
     """Special tokens of the LLM at which runs of signal tokens start, by modality or ``edit``; none for most LLMs."""
+    signals_end_at: str | None = None
+    """The special token that the LLM knows behind a medium, at which the last token of each run starts."""
     input_projection: InputProjectionConfig
+    own_media: OwnMediaConfig | None = None
+    """What people hand over is sometimes what the model made; None: true renderings alone."""
     naming: FitConfig | None = None
     """How the input projection of a fresh encoding-alignment learns the LLM's names of attributes first; see
     :mod:`~nextgpt.train.naming`."""
@@ -122,6 +141,8 @@ class CorporaRecipe(BaseRecipe):
     """Begin with its frozen parts alone, whatever else it learned before."""
     signals_begin_at: dict[str, str] = {}
     """Of a fresh beginning: special tokens of the LLM at which runs of signal tokens start, as in an alignment."""
+    signals_end_at: str | None = None
+    """The special token that the LLM knows behind a medium, at which the last token of each run starts."""
     types: dict[str, str] = {}
     """Of frozen parts by their names; others are float32, and so is what is trained. ``{llm: bfloat16}`` halves the
     LLM; ``{llm: int4}``, with LoRA beside it, is QLoRA (arXiv 2305.14314)."""

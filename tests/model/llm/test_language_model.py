@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import PIL.Image
+import pytest
 import torch
 
+from nextgpt.errors import ConfigError
 from nextgpt.message import Conversation, Image
 from nextgpt.model.llm.language_model import NO_TOKEN
 from nextgpt.testing import tiny_language_model
@@ -17,6 +19,7 @@ LONG = LLM.weave(
 )
 SHORT = LLM.weave(Conversation().say("x").say("y", role="assistant"), is_answering=False)
 SOFT = torch.randn(1, 2, 32)
+MARKER = "<|system|>"
 
 
 def test_soft_tokens_stand_in_their_slots_and_nothing_stands_in_the_padding():
@@ -61,3 +64,23 @@ def test_gradients_reach_the_signal_rows_and_the_soft_tokens_but_not_the_frozen_
     others = [row for row in range(37) if row not in run]
     assert not llm.signals.input.grad[others].any()
     assert all(parameter.grad is None for parameter in llm.transformer.parameters())
+
+
+def test_prompts_are_woven_side_by_side_as_each_alone():
+    together = LLM.embed([SHORT, LONG], SOFT)
+    rest = iter(SOFT)
+    for row, prompt in enumerate((SHORT, LONG)):
+        alone = LLM.embed_prompt(prompt, rest)
+        assert torch.equal(together.embeddings[row, : len(alone)], alone)
+        assert not together.embeddings[row, len(alone) :].any()
+
+
+def test_runs_of_signal_tokens_begin_and_end_at_special_tokens_alone():
+    llm = tiny_language_model()
+    row = llm.codec.split_markers(MARKER)[0]
+    llm.begin_signals_at({"image": MARKER}, end=MARKER)
+    words = llm.transformer.get_input_embeddings().weight
+    assert torch.equal(llm.signals.rows("image")[0], words[row])
+    assert torch.equal(llm.signals.rows("video")[-1], words[row])
+    with pytest.raises(ConfigError, match="signals_end_at is 'a cat'; expected one special token"):
+        llm.begin_signals_at({}, end="a cat")

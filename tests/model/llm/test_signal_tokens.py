@@ -54,6 +54,16 @@ def test_the_edit_token_can_start_at_a_token_of_the_llm():
     assert torch.equal(signals.input[-1], own[3]) and torch.equal(signals.output[-1], own[4])
 
 
+def test_runs_can_end_with_a_token_of_the_llm():
+    signals, own = SignalTokens(IDS, width=8), torch.randn(8)
+    before = signals.input.clone(), signals.output.clone()
+    signals.end_at(own)
+    last = [IDS.run(modality)[-1] - IDS.first_id for modality in ("image", "audio", "video")]
+    assert torch.equal(signals.input[last], own.expand(3, 8)) and torch.equal(signals.output, before[1])
+    others = [row for row in range(len(IDS)) if row not in last]
+    assert torch.equal(signals.input[others], before[0][others])
+
+
 def test_rows_start_at_the_mean_of_the_llms_own():
     torch.manual_seed(0)
     signals, own = SignalTokens(IDS, width=64), torch.randn(100, 64) + 5

@@ -357,6 +357,7 @@ def test_a_dry_run_counts_what_is_trained(recipe: Make) -> None:
     assert not shares["input_projection"].trained and not shares["llm"].trained and shares["encoder"].frozen
 
 
-def test_rows_of_signal_tokens_that_were_trained_are_not_begun_anew(recipe: Make) -> None:
-    with pytest.raises(ConfigError, match="expected it with is_fresh"):
-        begin(recipe("decoding-alignment", signals_begin_at={"image": "<|image|>"}))
+@pytest.mark.parametrize("setting", [{"signals_begin_at": {"image": "<|image|>"}}, {"signals_end_at": "<|close|>"}])
+def test_rows_of_signal_tokens_that_were_trained_are_not_begun_anew(recipe: Make, setting: dict) -> None:
+    with pytest.raises(ConfigError, match="expected them with is_fresh"):
+        begin(recipe("decoding-alignment", **setting))

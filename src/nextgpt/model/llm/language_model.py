@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
@@ -97,22 +98,29 @@ class LanguageModel(nn.Module):
         self._adapter_scale = 1.0
         self.end_ids = _end_ids(transformer, tokenizer, self.codec.split_markers(template.end_of_turn))
 
-    def begin_signals_at(self, markers: Mapping[str, str]) -> None:
+    def begin_signals_at(self, markers: Mapping[str, str], end: str | None = None) -> None:
         """Start runs of signal tokens, by modality or ``edit``, at special tokens that this LLM knows in their place.
+
+        Behind ``end`` it goes on as after a medium: the last token of each run starts there.
 
         Raises:
             ConfigError: The tokenizer has no such special token.
         """
         words, head = self.transformer.get_input_embeddings(), self.transformer.get_output_embeddings()
         for name, marker in markers.items():
-            pieces = self.codec.split_markers(marker)
-            if len(pieces) != 1 or not isinstance(pieces[0], int):
-                raise ConfigError(
-                    f"signals_begin_at.{name} is {marker!r}; expected one special token of the LLM's tokenizer. "
-                    "Correct the recipe, or leave the setting out."
-                )
-            row = pieces[0]
+            row = self._special_token(marker, f"signals_begin_at.{name}")
             self.signals.begin_at(name, words.weight[row], head.weight[row], words.weight.mean(dim=0))
+        if end is not None:
+            self.signals.end_at(words.weight[self._special_token(end, "signals_end_at")])
+
+    def _special_token(self, marker: str, setting: str) -> int:
+        pieces = self.codec.split_markers(marker)
+        if len(pieces) == 1 and isinstance(pieces[0], int):
+            return pieces[0]
+        raise ConfigError(
+            f"{setting} is {marker!r}; expected one special token of the LLM's tokenizer. "
+            "Correct the recipe, or leave the setting out."
+        )
 
     def weave(
         self,
@@ -164,16 +172,22 @@ class LanguageModel(nn.Module):
             ids      5 9 - - 7               5 - - - -
             mask     1 1 1 1 1               1 0 0 0 0
         """
-        remaining = iter(soft)
-        rows = [self.embed_prompt(prompt, remaining) for prompt in prompts]
+        words = self.embed_ids([token_id for prompt in prompts for token_id in prompt.token_ids])  # (W, D)
+        rows = torch.cat([words, soft.flatten(0, 1).to(words), words.new_zeros(1, words.shape[1])])
         ids = [torch.tensor(_ids(prompt, self.soft_tokens)) for prompt in prompts]
         targets = [torch.tensor(_targets(prompt, self.soft_tokens)) for prompt in prompts]
-        device = rows[0].device
-        mask = [torch.ones(len(row), dtype=torch.bool) for row in rows]
+        mask = _pad([torch.ones(len(row), dtype=torch.bool) for row in ids], False)
+        woven_ids = _pad(ids, NO_TOKEN)
+        # One lookup for all: rows written one by one each cost a pass over the whole batch on the way back.
+        places = torch.full_like(woven_ids, len(rows) - 1)
+        is_word = woven_ids != NO_TOKEN
+        places[is_word] = torch.arange(len(words))
+        places[mask & ~is_word] = torch.arange(len(words), len(rows) - 1)
+        device = words.device
         return Woven(
-            _pad(rows, 0.0),
-            _pad(mask, False).to(device),
-            _pad(ids, NO_TOKEN).to(device),
+            F.embedding(places.to(device), rows),
+            mask.to(device),
+            woven_ids.to(device),
             _pad(targets, False).to(device),
         )
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -112,6 +113,15 @@ class SignalTokens(nn.Module):
         self.input[first] = input_row
         self.output[first] = output_row
 
+    @torch.no_grad()
+    def end_at(self, input_row: Float[Tensor, " D"]) -> None:
+        """Start the last token of each run at one of the LLM's own, behind which it goes on as it shall behind a run.
+
+        What follows a medium is then known from the first step, and need not be learned through that row alone.
+        """
+        for modality in MODALITIES:
+            self.input[self.ids.run(modality)[-1] - self.ids.first_id] = input_row
+
     def rows(self, modality: str) -> Float[Tensor, "S D"]:
         """The input rows of a modality's run."""
         run = self.ids.run(modality)
@@ -119,7 +129,7 @@ class SignalTokens(nn.Module):
 
     def embed(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n D"]:
         """Input rows of signal ids."""
-        return self.input[ids - self.ids.first_id]
+        return F.embedding(ids - self.ids.first_id, self.input)
 
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B n"]:
         """How likely each signal token is next."""

@@ -20,14 +20,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nextgpt.message import Audio, Medium
 from nextgpt.miniworld import sampling
 from nextgpt.miniworld.language import canonical_caption
 from nextgpt.miniworld.language.captions import caption
-from nextgpt.miniworld.render import render
-from nextgpt.miniworld.scene import Clip, Content, Scene, Sound
+from nextgpt.miniworld.scene import Clip, Content, Scene
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.encoding import EncoderConfig, ImageBind, load_encoder, save_encoder
 from nextgpt.train.fit import FitConfig, fit
+from nextgpt.train.own_media import OwnMedia
 from nextgpt.train.pretrain.attention import float32_attention
 from nextgpt.train.pretrain.attributes import AttributeReadout, TokenReadout, labels_of
 from nextgpt.train.pretrain.tokenizer import train_tokenizer
@@ -91,13 +92,13 @@ def crowded_scene(rng: np.random.Generator) -> Scene:
 
 
 @lru_cache(maxsize=4096)
-def _clip_of_sound(encoder: ImageBind, sound: Sound) -> Tensor:
+def _clip_of_sound(encoder: ImageBind, sound: Audio) -> Tensor:
     """A sound as its tower takes it; there are few different ones, and filter banks are slow."""
-    return encoder.preprocess(render(sound))[0]
+    return encoder.preprocess(sound)[0]
 
 
-def _item(encoder: ImageBind, content: Content) -> Tensor:
-    return _clip_of_sound(encoder, content) if isinstance(content, Sound) else encoder.preprocess(render(content))[0]
+def _item(encoder: ImageBind, medium: Medium) -> Tensor:
+    return _clip_of_sound(encoder, medium) if isinstance(medium, Audio) else encoder.preprocess(medium)[0]
 
 
 def varied_sounds(
@@ -140,7 +141,8 @@ class ContrastiveTrainer:
     has_contrast = True
     """Whether captions are drawn and met; an encoder that is refined learns from attributes alone."""
 
-    def __init__(self, config: EncoderConfig, seed: int) -> None:
+    def __init__(self, config: EncoderConfig, seed: int, own: OwnMedia = OwnMedia()) -> None:
+        self.own = own
         rng = np.random.default_rng(seed)
         texts = [text for _ in range(TOKENIZER_ROUNDS) for text in _captions_of_each_kind(rng)]
         tokenizer = train_tokenizer(texts, config.text.vocabulary, for_captions=True)
@@ -174,10 +176,13 @@ class ContrastiveTrainer:
                 draw_one = partial(crowded_scene, rng)
             contents: list[Content] = []
             while len(contents) < size * share:
-                contents += relatives(draw_one(), draw_one, rng) if self.has_contrast else [draw_one()]
+                if self.has_contrast:
+                    contents += relatives(draw_one(), draw_one, rng)
+                else:
+                    contents.append(self.own.content(rng, modality, draw_one))
             contents = [replace(c, sound=None) if isinstance(c, Clip) else c for c in contents]
             captions = self._captions(contents, rng) if self.has_contrast else None
-            items = torch.stack([_item(self.encoder, content) for content in contents])
+            items = torch.stack([_item(self.encoder, self.own.medium(rng, content)) for content in contents])
             if modality == "audio":
                 items = varied_sounds(items, rng)
             labels = labels_of(modality, contents)
@@ -236,15 +241,16 @@ def pretrain_encoder(
     folder: Path,
     work_folder: Path,
     is_refined: bool = False,
+    own: OwnMedia = OwnMedia(),
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> None:
     """Train an encoder and write its folder, without the text tower that only training needs.
 
     ``config.text.vocabulary`` is what its tokenizer may have. With ``is_refined`` it goes on from the encoder that
-    stands in ``folder``.
+    stands in ``folder``, and sees what the model made itself beside true renderings.
     """
     torch.manual_seed(fit_config.seed)
-    trainer = ContrastiveTrainer(config, fit_config.seed)
+    trainer = ContrastiveTrainer(config, fit_config.seed, own)
     if is_refined:
         trainer.refine(load_encoder(folder))
     if fit_config.compile:

@@ -1,0 +1,94 @@
+"""Media that a model made itself: kept where they show what they should, and learned from beside true renderings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nextgpt.message import Audio, Image, Video
+from nextgpt.miniworld.render import render
+from nextgpt.miniworld.sampling import sample_scene
+from nextgpt.miniworld.scene import Placed, Scene, Sound
+from nextgpt.miniworld.splits import is_held_out
+from nextgpt.model.folder import EMBEDDED
+from nextgpt.testing import picture
+from nextgpt.train import own_media as module
+from nextgpt.train.own_media import OwnMedia, own_media
+from nextgpt.train.recipe import OwnMediaConfig
+
+COUNTS = {"image": 6, "audio": 4, "video": 4}
+CONFIG = OwnMediaConfig(counts=COUNTS, share=0.5)
+KINDS = {"image": Image, "audio": Audio, "video": Video}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("own")
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> OwnMedia:
+    return own_media(CONFIG, EMBEDDED["nano"], folder)
+
+
+def test_the_embedded_model_makes_media_of_the_training_split_near_what_they_should_be(made: OwnMedia) -> None:
+    assert set(made.media) == set(COUNTS)
+    for modality, of in made.media.items():
+        assert 0 < len(of) <= COUNTS[modality]
+        assert not [content for content in of if is_held_out(content)]
+        assert all(isinstance(medium, KINDS[modality]) for medium in of.values())
+    content, medium = next(iter(made.media["image"].items()))
+    far = np.abs(np.asarray(medium.image).astype(float) - np.asarray(render(content).image)).mean()
+    assert 0 < far < 20  # of 255: no true rendering, and no other picture
+
+
+def test_what_was_made_is_read_again_and_made_anew_by_other_weights(
+    made: OwnMedia, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_make", lambda *_: pytest.fail("it was made again"))
+    again = own_media(CONFIG, EMBEDDED["nano"], folder)
+    for modality, of in made.media.items():
+        assert list(again.media[modality]) == list(of)
+    for mine, other in zip(made.media["audio"].values(), again.media["audio"].values(), strict=True):
+        assert np.array_equal(mine.samples, other.samples)
+    monkeypatch.setattr(module, "_stamp", lambda *_: "other weights")
+    with pytest.raises(pytest.fail.Exception, match="made again"):
+        own_media(CONFIG, EMBEDDED["nano"], folder)
+
+
+def test_what_shows_something_else_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "contents_of", lambda media: [Scene((Placed("cat"),), "sea")] * len(media))
+    config = OwnMediaConfig(counts={"image": 3}, share=0.5)
+    assert own_media(config, EMBEDDED["nano"], tmp_path).media == {"image": {}}
+    assert own_media(config, EMBEDDED["nano"], tmp_path).media == {"image": {}}  # read again, it is as empty
+
+
+def test_contents_and_media_come_in_their_shares() -> None:
+    content, own = Scene((Placed("dog"),), "sea"), picture()
+    media = OwnMedia(0.25, {"image": {content: own}, "audio": {}})
+    rng = np.random.default_rng(0)
+    drawn = [media.content(rng, "image", lambda: sample_scene(rng)) for _ in range(400)]
+    assert 60 < drawn.count(content) < 140
+    shown = [media.medium(rng, content) for _ in range(400)]
+    assert 150 < sum(medium is own for medium in shown) < 250
+    sound = Sound("flute")
+    assert media.content(rng, "audio", lambda: sound) == sound
+    # True sounds are one object each, so that what is computed of them is kept.
+    assert media.medium(rng, sound) is media.medium(rng, sound)
+
+
+def test_without_any_nothing_is_drawn_from_chance() -> None:
+    rng, same = np.random.default_rng(0), np.random.default_rng(0)
+    content = Scene((Placed("dog"),), "sea")
+    assert own_media(None, Path(), Path()).content(rng, "image", lambda: content) == content
+    assert np.array_equal(np.asarray(OwnMedia().medium(rng, content).image), np.asarray(render(content).image))
+    assert rng.random() == same.random()
+
+
+def test_an_empty_file_is_of_no_shape_that_matters(tmp_path: Path) -> None:
+    file = tmp_path / "image.safetensors"
+    module.save_file({"kept": torch.tensor([], dtype=torch.int64), "media": torch.empty(0)}, file)
+    assert module._read(file, "image") == {}
