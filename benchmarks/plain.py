@@ -65,8 +65,8 @@ class Plain:
         source = self.sources[int(rng.choice(len(self.sources), p=weights / weights.sum()))]
         return [source.dialogue(int(rng.integers(len(source)))) for _ in range(self.recipe.fit.batch_size)]
 
-    def losses(self, dialogues: Sequence[Dialogue]) -> dict[str, Tensor]:
-        """Each loss of the stage, as a mean."""
+    def losses(self, dialogues: Sequence[Dialogue], *, by_place: bool = False) -> dict[str, Tensor]:
+        """Each loss of the stage, as a mean; ``by_place`` tells words before the first medium from what follows."""
         given = [medium.open() for dialogue in dialogues for medium in dialogue.given]
         with torch.no_grad():
             features = self.model.encoder.encode(given) if given else []
@@ -83,7 +83,7 @@ class Plain:
             inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False
         ).last_hidden_state  # (B, T, D)
         logits = hidden @ self.head.T  # (B, T, V + signals)
-        losses = {"words": self._words(logits, ids, is_target)}
+        losses = self._words(logits, ids, is_target, by_place)
         is_drawing = "output_projections" in self.stage.trains
         return losses | self._conditions(hidden, ids, dialogues) if is_drawing else losses
 
@@ -99,12 +99,18 @@ class Plain:
             targets.append(torch.full_like(found, is_words and piece.is_target, dtype=torch.bool))
         return torch.cat(rows), torch.cat(ids), torch.cat(targets)
 
-    def _words(self, logits: Tensor, ids: Tensor, is_target: Tensor) -> Tensor:
+    def _words(self, logits: Tensor, ids: Tensor, is_target: Tensor, by_place: bool) -> dict[str, Tensor]:
         """Cross-entropy of what the assistant says, of a run its first signal token."""
         first_id, first_signals = self.model.llm.signals.ids.first_id, torch.tensor(first_signals_of(self.model))
         is_learned = is_target & ((ids < first_id) | torch.isin(ids, first_signals))
-        labels = ids.masked_fill(~is_learned, -100)[:, 1:]
-        return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels.flatten(), ignore_index=-100)
+        is_before = (ids >= first_id).cumsum(dim=1) == 0
+        places = {"words": is_learned}
+        if by_place:
+            places = {"words before": is_learned & is_before, "words from media on": is_learned & ~is_before}
+        return {
+            name: F.cross_entropy(logits[:, :-1].flatten(0, 1), ids.masked_fill(~chosen, -100)[:, 1:].flatten())
+            for name, chosen in places.items()
+        }
 
     def _conditions(self, hidden: Tensor, ids: Tensor, dialogues: Sequence[Dialogue]) -> dict[str, Tensor]:
         """For each modality the distance from conditions to what the text encoder says of the captions."""

@@ -46,6 +46,8 @@ SOURCES = {
 }
 RATES = {"encoding-alignment": 5e-3, "decoding-alignment": 1e-2, "instruction-tuning": 5e-3}
 """AdamW's peak rates, the same for both sides."""
+MUON_RATES = {"encoding-alignment": 2e-2, "decoding-alignment": 4e-2, "instruction-tuning": 2e-2}
+"""Of ours, for projections."""
 OTHER = "held-out"
 """The folder of what is judged."""
 BYTES = 4
@@ -91,9 +93,9 @@ def recipe_of(
         "signals_begin_at": {name: f"<|{name}|>" for name in ("image", "audio", "video", "edit")},
         "signals_end_at": "<|close|>",
         "lora": {"rank": 8, "alpha": 16, "dropout": 0.0}, "engine": {"workers": workers},
-        "fit": {"steps": steps, "batch_size": batch_size, "learning_rate": RATES[stage], "muon_learning_rate": 2e-2,
-                "weight_decay": 1e-3, "warmup_steps": max(steps // 10, 1), "bf16": False, "compile": True,
-                "log_every": TURN, "save_every": steps},
+        "fit": {"steps": steps, "batch_size": batch_size, "learning_rate": RATES[stage],
+                "muon_learning_rate": MUON_RATES[stage], "weight_decay": 1e-3, "warmup_steps": max(steps // 10, 1),
+                "bf16": False, "compile": True, "log_every": TURN, "save_every": steps},
     })  # fmt: skip
 
 
@@ -169,13 +171,18 @@ def begun_from(recipe: CorporaRecipe) -> Plain:
 
 @torch.no_grad()
 def held_out(plain: Plain, recipe: CorporaRecipe) -> dict[str, float]:
-    """Each loss over all that the other corpus holds."""
+    """Each loss over all that the other corpus holds.
+
+    In the decoding-side alignment nothing that the stage trains stands before the first medium, so what is said there
+    is told apart: only who trains the whole embedding and head can learn it.
+    """
     plain.model.eval()
     found: dict[str, list[float]] = {}
     for source in sources_of(recipe.model_copy(update={"sources": other_sources(recipe)})):
         dialogues = [source.dialogue(index) for index in range(len(source))]
         for start in range(0, len(dialogues), recipe.fit.batch_size):
-            for name, value in plain.losses(dialogues[start : start + recipe.fit.batch_size]).items():
+            batch = dialogues[start : start + recipe.fit.batch_size]
+            for name, value in plain.losses(batch, by_place=recipe.stage == "decoding-alignment").items():
                 found.setdefault(name, []).append(float(value))
     plain.model.train()
     return {name: statistics.fmean(values) for name, values in sorted(found.items())}

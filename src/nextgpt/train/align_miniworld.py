@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -20,13 +19,14 @@ from nextgpt.miniworld.language.talk import draw_content
 from nextgpt.miniworld.scene import Content
 from nextgpt.miniworld.splits import Split
 from nextgpt.modality import MODALITIES
+from nextgpt.model.encoding import save_encoder
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.folder import build_model
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis.text_encoding import TextConditioner
 from nextgpt.model.weights import WEIGHTS_FILE, load_trained
 from nextgpt.train.alignment import Example, Targets, alignment_loss, prepare
-from nextgpt.train.fit import FitConfig, fit
+from nextgpt.train.fit import fit
 from nextgpt.train.naming import SLOTS, NamingTrainer
 from nextgpt.train.own_media import OWN_MEDIA, OwnMedia, own_media
 from nextgpt.train.pretrain.attention import compile_for_training, float32_attention
@@ -210,19 +210,26 @@ def align(recipe: AlignmentRecipe, report: Report | None = None) -> None:
     if recipe.fit.compile:
         compile_for_training(model.llm.transformer)
     if recipe.naming is not None:
-        _name(model, recipe.naming, own, recipe.work / "naming", report)
+        _name(model, recipe, own, report)
     fit({"model": model}, trainer.draw_batch, trainer.loss, recipe.fit, recipe.work, report=report)
     model.eval()
     model.save_pretrained(recipe.model, dtype=torch.bfloat16)
 
 
-def _name(model: NextGPT, config: FitConfig, own: OwnMedia, folder: Path, report: Report | None) -> None:
-    """Let the input projection learn the names of attributes, as a run of its own."""
+def _name(model: NextGPT, recipe: AlignmentRecipe, own: OwnMedia, report: Report | None) -> None:
+    """Let the input projection, and the encoder where it is tuned, learn the names of attributes: a run of its own."""
+    config, encoder = recipe.naming, model.encoder
+    assert config is not None
 
     def tell(line: dict[str, float]) -> None:
         if report is not None:
             report(line | {"steps": config.steps, "batch_size": config.batch_size})
 
-    trainer = NamingTrainer(model, own)
-    projection = nn.ModuleDict({"input_projection": model.input_projection})
-    fit({"named": projection}, trainer.draw_batch, trainer.loss, config, folder, report=tell)
+    trainer = NamingTrainer(model, own, tunes_encoder=recipe.naming_tunes_encoder)
+    named = nn.ModuleDict({"input_projection": model.input_projection})
+    if recipe.naming_tunes_encoder:
+        named["encoder"] = encoder.requires_grad_(True).train()
+    fit({"named": named}, trainer.draw_batch, trainer.loss, config, recipe.work / "naming", report=tell)
+    if recipe.naming_tunes_encoder:
+        encoder.requires_grad_(False).eval()
+        save_encoder(encoder, recipe.model / "encoder", dtype=torch.bfloat16)

@@ -125,6 +125,8 @@ class AlignmentRecipe(BaseRecipe):
     naming: FitConfig | None = None
     """How the input projection of a fresh encoding-alignment learns the LLM's names of attributes first; see
     :mod:`~nextgpt.train.naming`."""
+    naming_tunes_encoder: bool = False
+    """Whether the encoder learns names along, before the alignment itself, in which it stays as it is."""
     output_projections: dict[str, OutputProjectionConfig]
     lora: LoraConfig
 

@@ -67,8 +67,9 @@ def test_diffusion_models_never_see_what_is_held_out_and_read_its_own_caption(mo
 
 def test_the_encoder_never_sees_what_is_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Content] = []
-    monkeypatch.setattr(encoder, "_item", lambda _, content: (seen.append(content), torch.zeros(1, 16, 16))[1])
+    monkeypatch.setattr(encoder, "clip_of", lambda _, content: (seen.append(content), torch.zeros(1, 16, 16))[1])
     trainer = encoder.ContrastiveTrainer.__new__(encoder.ContrastiveTrainer)
+    trainer.own = SimpleNamespace(medium=lambda rng, content: content)  # nothing is rendered
     trainer.encoder = SimpleNamespace(tokenize=lambda texts: torch.zeros(len(texts), 1, dtype=torch.long))
     for seed in range(5):
         trainer.draw_batch(np.random.default_rng(seed), 128)

@@ -89,7 +89,7 @@ class ImageBind(nn.Module):
             groups[PREPROCESSORS[medium.modality].tower, clips.shape[1:]].append((index, clips))
         features: dict[int, Features] = {}
         for (tower, _), members in groups.items():
-            vectors = self._clip_features(tower, torch.cat([clips for _, clips in members]))  # (clips, P, E)
+            vectors = self.forward_clips(tower, torch.cat([clips for _, clips in members]))  # (clips, P, E)
             sizes = [len(clips) for _, clips in members]
             for (index, _), of_item in zip(members, vectors.split(sizes), strict=True):
                 features[index] = Features(self._over_clips(of_item))
@@ -147,14 +147,8 @@ class ImageBind(nn.Module):
         states, _ = self._states(name, batch)
         return functional.normalize(self.modality_heads[name](states), dim=-1)
 
-    def _states(self, name: str, batch: Tensor) -> tuple[Tensor, Tensor]:
-        stem = self.modality_preprocessors[name]
-        parameter = next(self.modality_trunks[name].parameters())
-        batch = batch.to(parameter.device, parameter.dtype if batch.is_floating_point() else None)
-        tokens = stem(batch)
-        return self.modality_trunks[name](tokens.states, tokens.mask), tokens.pooled_at
-
-    def _clip_features(self, tower: str, clips: Tensor) -> Tensor:
+    def forward_clips(self, tower: str, clips: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B P E"]:
+        """What :meth:`encode` gives of each clip of one tower, with gradients."""
         gain = 1.0 if self.has_lengths else math.sqrt(self.width)
         if self.config.features == "patches":
             parts = [self.forward_patches(tower, part) for part in clips.split(_CLIPS_AT_ONCE)]
@@ -166,6 +160,13 @@ class ImageBind(nn.Module):
                 for part in clips.split(_CLIPS_AT_ONCE)
             ]
         return torch.cat(parts)
+
+    def _states(self, name: str, batch: Tensor) -> tuple[Tensor, Tensor]:
+        stem = self.modality_preprocessors[name]
+        parameter = next(self.modality_trunks[name].parameters())
+        batch = batch.to(parameter.device, parameter.dtype if batch.is_floating_point() else None)
+        tokens = stem(batch)
+        return self.modality_trunks[name](tokens.states, tokens.mask), tokens.pooled_at
 
     def _over_clips(self, vectors: Tensor) -> Tensor:
         """(clips, P, E) to (P, E): pooled vectors are averaged, patches stand one after another."""

@@ -97,7 +97,8 @@ def _clip_of_sound(encoder: ImageBind, sound: Audio) -> Tensor:
     return encoder.preprocess(sound)[0]
 
 
-def _item(encoder: ImageBind, medium: Medium) -> Tensor:
+def clip_of(encoder: ImageBind, medium: Medium) -> Tensor:
+    """A medium as its tower takes it, where that is one clip."""
     return _clip_of_sound(encoder, medium) if isinstance(medium, Audio) else encoder.preprocess(medium)[0]
 
 
@@ -182,7 +183,7 @@ class ContrastiveTrainer:
                     contents.append(self.own.content(rng, modality, draw_one))
             contents = [replace(c, sound=None) if isinstance(c, Clip) else c for c in contents]
             captions = self._captions(contents, rng) if self.has_contrast else None
-            items = torch.stack([_item(self.encoder, self.own.medium(rng, content)) for content in contents])
+            items = torch.stack([clip_of(self.encoder, self.own.medium(rng, content)) for content in contents])
             if modality == "audio":
                 items = varied_sounds(items, rng)
             labels = labels_of(modality, contents)
