@@ -11,7 +11,7 @@ from tests.train.test_align_miniworld import recipe
 
 from nextgpt.errors import ConfigError
 from nextgpt.message import Medium
-from nextgpt.miniworld.scene import Clip, Content, Placed, Scene, Sound
+from nextgpt.miniworld.scene import SOURCES, Clip, Content, Placed, Scene, Sound
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.testing import fake_model, picture, write_tiny_model
 from nextgpt.testing.language_model import tiny_language_model
@@ -58,6 +58,23 @@ def test_soft_tokens_that_say_the_right_words_are_right_and_others_are_not(llm, 
     loss, right = names.loss(modality, soft, CONTENTS[modality])
     other, wrong = names.loss(modality, soft.flip(0), CONTENTS[modality])
     assert right == 1 and wrong == 0 and other > loss + 1
+
+
+def test_what_is_held_out_is_no_wrong_choice(llm, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = next(
+        sound
+        for source in SOURCES
+        for sound in [Sound(source, "high", "rising")]
+        if not is_held_out(sound) and is_held_out(Sound(source, "high", "falling"))
+    )
+    words = attributes_of(content) | {"pattern": "falling"}
+    soft, names = said(llm, "audio", content, words)[None], Names(llm)
+    naming._held_out_with.cache_clear()
+    loss, right = names.loss("audio", soft, [content])
+    naming._held_out_with.cache_clear()
+    monkeypatch.setattr(naming, "is_held_out", lambda _: False)
+    assert right == 0 and loss < names.loss("audio", soft, [content])[0] - 0.5
+    naming._held_out_with.cache_clear()
 
 
 def test_what_a_content_lacks_may_be_said_in_any_way(llm) -> None:

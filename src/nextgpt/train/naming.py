@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 
 import numpy as np
@@ -23,7 +23,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from nextgpt.miniworld.language.canonical import MOTION_WORDS
-from nextgpt.miniworld.scene import Clip, Content
+from nextgpt.miniworld.scene import Clip, Content, Scene
+from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.nextgpt import NextGPT
@@ -80,7 +81,9 @@ class Names:
             wanted = wanted.to(soft.device)
             far = torch.cdist(soft[rows, number].float(), points).square()  # (B, V)
             unit = torch.cdist(points, points).square().mean()
-            choice = F.cross_entropy(-SHARPNESS * far / unit, wanted)
+            is_unknown = torch.tensor([_held_out_with(contents[row], attributes, tuple(index)) for row in rows])
+            scores = (-SHARPNESS * far / unit).masked_fill(is_unknown.to(far.device), -torch.inf)
+            choice = F.cross_entropy(scores, wanted)
             losses.append(choice + PULL * far.gather(1, wanted[:, None]).mean() / unit)
             right[rows] &= far.argmin(dim=1) == wanted
         return torch.stack(losses).mean(), right.float().mean()
@@ -100,6 +103,22 @@ class Names:
             return torch.zeros(self._llm.width, device=self._llm.signals.input.device)
         words = MOTION_WORDS[value] if attribute == "motion" else value
         return self._llm.embed_ids(self._llm.codec.encode(f" {words}")).float().mean(dim=0)
+
+
+@lru_cache(maxsize=1 << 16)
+def _held_out_with(
+    content: Content, attributes: tuple[str, ...], values: tuple[tuple[str, ...], ...]
+) -> tuple[bool, ...]:
+    """With which other values ``content`` would be held out; of pictures, none.
+
+    Those are no wrong choices to learn from: a flute that is never heard rising at a high pitch would be heard falling.
+    """
+    if isinstance(content, Scene):
+        return (False,) * len(values)
+    known = tuple(getattr(content, name) for name in attributes)
+    return tuple(
+        of != known and is_held_out(replace(content, **dict(zip(attributes, of, strict=True)))) for of in values
+    )
 
 
 @dataclass(frozen=True)
