@@ -26,6 +26,8 @@ from nextgpt.message import Audio, Image, Medium, Video
 from nextgpt.miniworld import sampling
 from nextgpt.miniworld.language import canonical_caption
 from nextgpt.miniworld.language.descriptions import as_read
+from nextgpt.miniworld.motions import FPS
+from nextgpt.miniworld.notes import SAMPLE_RATE_HZ
 from nextgpt.miniworld.render import render
 from nextgpt.miniworld.scene import Clip, Content, Sound
 from nextgpt.model.synthesis import load_synthesizer
@@ -158,9 +160,6 @@ def _read(file: Path, modality: str) -> dict[Content, Medium]:
 
 
 def _as_medium(modality: str, array: Tensor) -> Medium:
-    like = render(_drawn(modality, 0))
-    if isinstance(like, Image):
+    if modality == "image":
         return Image(PIL.Image.fromarray(array.numpy()))
-    if isinstance(like, Audio):
-        return Audio(array.float().numpy(), like.sample_rate_hz)
-    return Video(array.numpy(), like.fps)
+    return Audio(array.float().numpy(), SAMPLE_RATE_HZ) if modality == "audio" else Video(array.numpy(), FPS)

@@ -7,7 +7,6 @@ from nextgpt.miniworld.language.descriptions import describe
 from nextgpt.miniworld.language.dialogue import Shown, Turn
 from nextgpt.miniworld.language.phrasing import Phrasings
 from nextgpt.miniworld.language.questions import QUESTIONS
-from nextgpt.miniworld.language.seen import enumerated
 from nextgpt.miniworld.language.talk import MEDIUM_NOUNS, Talk
 from nextgpt.miniworld.language.wording import MOTION_FORMS, indefinite, noun
 from nextgpt.miniworld.scene import Clip, Content, Scene, Sound
@@ -109,13 +108,13 @@ def question(talk: Talk, modality: str | None = None) -> Turn | None:
 
 def comparison(talk: Talk) -> Turn | None:
     """Which of two pictures shows something."""
-    scenes = [scene for scene in (talk.draw("image"), talk.draw("image")) if isinstance(scene, Scene)]
-    shown = [{placed.object for placed in scene.objects} for scene in scenes]
+    scenes = [talk.draw("image") for _ in range(2)]
+    assert isinstance(scenes[0], Scene) and isinstance(scenes[1], Scene)
+    shown = [{placed.object for placed in scene.objects} for scene in scenes if isinstance(scene, Scene)]
     if shown[0] & shown[1]:
         return None
     position = int(talk.chance(0.5))
     thing = indefinite(noun(talk.choose(sorted(shown[position]))))
     words = talk.say(COMPARE, thing=thing, medium=talk.choose(MEDIUM_NOUNS["image"]))
-    which = ("first", "second")[position]
-    answer = f"I see {enumerated(scenes[0])}, then {enumerated(scenes[1])}, so it is the {which} one."
-    return Turn("question", (*map(Shown, scenes), words), (answer,), ((which,),))
+    answer = ("first", "second")[position]
+    return Turn("question", (*map(Shown, scenes), words), (f"The {answer} one.",), ((answer,),))

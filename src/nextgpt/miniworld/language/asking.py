@@ -25,15 +25,6 @@ def names(name: str) -> tuple[str, ...]:
     return noun(name), plural(name), name
 
 
-def concluding(reason: str, is_so: bool) -> str:
-    """``"The cat is red, so no."``: who speaks word by word knows yes from no only after the reason."""
-    return f"{reason}, so {_verdict(is_so)}."
-
-
-def verdict(is_so: bool) -> tuple[str, ...]:
-    """What such an answer must say; a bare "no" may stand in the reason as well: a sound can be the word no."""
-    return (f"so {_verdict(is_so)}",)
-
-
-def _verdict(is_so: bool) -> str:
-    return "yes" if is_so else "no"
+def yes(is_so: bool) -> str:
+    """``Yes`` or ``No``."""
+    return "Yes" if is_so else "No"

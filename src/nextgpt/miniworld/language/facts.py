@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 
-from nextgpt.miniworld.language.asking import concluding, verdict
 from nextgpt.miniworld.language.dialogue import Turn
 from nextgpt.miniworld.language.phrasing import Phrasings
 from nextgpt.miniworld.language.talk import Talk
@@ -109,9 +108,8 @@ def kind_question(talk: Talk) -> Turn:
         return Turn("facts", (words,), (_capital(sentence),), ((category,),), topic=name)
     asked = category if talk.chance(0.5) else talk.choose(ASKED_CATEGORIES)
     words = talk.say(_agreeing(IS_IT, is_or_are), thing=one(name), category=CATEGORY_PHRASES[asked])
-    is_so = asked == category
-    answer = concluding(_capital(sentence.removesuffix(".")), is_so)
-    return Turn("facts", (words,), (answer,), (verdict(is_so), (category,)), topic=name)
+    yes = "Yes" if asked == category else "No"
+    return Turn("facts", (words,), (f"{yes}, {sentence}",), ((yes,), (category,)), topic=name)
 
 
 def riddle(talk: Talk) -> Turn:

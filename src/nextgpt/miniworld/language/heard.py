@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nextgpt.miniworld.language.asking import Asked, concluding, verdict
+from nextgpt.miniworld.language.asking import Asked, yes
 from nextgpt.miniworld.language.descriptions import pattern_phrase
 from nextgpt.miniworld.language.talk import Talk
 from nextgpt.miniworld.language.wording import PATTERN_FORMS, definite_source, is_instrument, source_phrase
@@ -32,8 +32,8 @@ def is_source(talk: Talk, content: Content) -> Asked | None:
     assert isinstance(content, Sound)
     asked = content.source if talk.chance(0.5) else talk.choose([s for s in SOURCES if s != content.source])
     is_so = asked == content.source
-    answer = concluding(f"It is {source_phrase(content.source)}", is_so)
-    return Asked(answer, (verdict(is_so), (content.source,)), {"source": source_phrase(asked)})
+    answer = f"{yes(is_so)}, it is {source_phrase(content.source)}."
+    return Asked(answer, ((yes(is_so),), (content.source,)), {"source": source_phrase(asked)})
 
 
 def how_high(talk: Talk, content: Content) -> Asked | None:
@@ -49,8 +49,8 @@ def is_pitched(talk: Talk, content: Content) -> Asked | None:
     assert isinstance(content, Sound)
     asked = content.pitch if talk.chance(0.5) else talk.choose(PITCHES)
     is_so = asked == content.pitch
-    answer = concluding(f"The pitch is {content.pitch}", is_so)
-    return Asked(answer, (verdict(is_so), (content.pitch,)), {"pitch": asked})
+    answer = f"{yes(is_so)}, the pitch is {content.pitch}."
+    return Asked(answer, ((yes(is_so),), (content.pitch,)), {"pitch": asked})
 
 
 def which_pattern(talk: Talk, content: Content) -> Asked | None:

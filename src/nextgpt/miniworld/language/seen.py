@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nextgpt.miniworld.language.asking import Asked, concluding, names, verdict
+from nextgpt.miniworld.language.asking import Asked, names, yes
 from nextgpt.miniworld.language.descriptions import counted, kind_phrase
 from nextgpt.miniworld.language.talk import Talk
 from nextgpt.miniworld.language.wording import (
@@ -56,8 +56,8 @@ def is_object(talk: Talk, content: Content) -> Asked | None:
         return None
     asked = placed.object if talk.chance(0.5) else _other_object(talk, content)
     is_so = asked == placed.object
-    answer = concluding(f"It is {indefinite(noun(placed.object))}", is_so)
-    return Asked(answer, (verdict(is_so), names(placed.object)), {"thing": indefinite(noun(asked))})
+    answer = f"{yes(is_so)}, it is {indefinite(noun(placed.object))}."
+    return Asked(answer, ((yes(is_so),), names(placed.object)), {"thing": indefinite(noun(asked))})
 
 
 def which_objects(talk: Talk, content: Content) -> Asked | None:
@@ -65,14 +65,9 @@ def which_objects(talk: Talk, content: Content) -> Asked | None:
     assert isinstance(content, Scene)
     if len(content.objects) == 1:
         return None
-    shown = dict.fromkeys(placed.object for placed in content.objects)
-    return Asked(f"I see {enumerated(content)}.", tuple(map(names, shown)))
-
-
-def enumerated(scene: Scene) -> str:
-    """``"one dog and two cats"``."""
-    shown = [placed.object for placed in scene.objects]
-    return listed([counted(shown.count(name), name) for name in dict.fromkeys(shown)])
+    shown = [placed.object for placed in content.objects]
+    groups = [counted(shown.count(name), name) for name in dict.fromkeys(shown)]
+    return Asked(f"I see {listed(groups)}.", tuple(names(name) for name in dict.fromkeys(shown)))
 
 
 def where(talk: Talk, content: Content) -> Asked | None:
@@ -106,10 +101,8 @@ def how_many_of(talk: Talk, content: Content) -> Asked | None:
     assert isinstance(content, Scene)
     name = _other_object(talk, content) if talk.chance(0.2) else talk.choose(content.objects).object
     number = [placed.object for placed in content.objects].count(name)
-    there = f"so there {_are(number)}"
-    key_words = tuple(f"{there} {said}" for said in (NUMBERS[number], "zero" if number == 0 else str(number)))
-    answer = f"I see {enumerated(content)}, {there} {counted(number, name)}."
-    return Asked(answer, (key_words,), {"things": plural(name)})
+    key_words = (NUMBERS[number], "zero" if number == 0 else str(number))
+    return Asked(f"There {_are(number)} {counted(number, name)}.", (key_words,), {"things": plural(name)})
 
 
 def _are(number: int) -> str:
@@ -151,10 +144,12 @@ def how_big(talk: Talk, content: Content) -> Asked | None:
 def is_there(talk: Talk, content: Content) -> Asked | None:
     """Whether a picture shows a kind of object."""
     assert isinstance(content, Scene)
-    is_so = talk.chance(0.5)
-    name = talk.choose(content.objects).object if is_so else _other_object(talk, content)
-    answer = concluding(f"I see {enumerated(content)}", is_so)
-    return Asked(answer, (verdict(is_so),), {"thing": indefinite(noun(name))})
+    if talk.chance(0.5):
+        name = talk.choose(content.objects).object
+        there = indefinite(noun(name))
+        return Asked(f"Yes, there is {there}.", (("yes",),), {"thing": there})
+    name = _other_object(talk, content)
+    return Asked(f"No, there is no {noun(name)}.", (("no",),), {"thing": indefinite(noun(name))})
 
 
 def is_colored(talk: Talk, content: Content) -> Asked | None:
@@ -165,11 +160,10 @@ def is_colored(talk: Talk, content: Content) -> Asked | None:
     asked = (
         placed.tint if talk.chance(0.5) else talk.choose([tint for tint in TINTS[1:] if tint != placed.tint])
     )
-    is_so = asked == placed.tint
-    answer = concluding(f"The {noun(placed.object)} is {placed.tint}", is_so)
+    answer = f"{yes(asked == placed.tint)}, the {noun(placed.object)} is {placed.tint}."
+    key_words = ((yes(asked == placed.tint),), (placed.tint,))
     article, _ = indefinite(asked).split()
-    values = {"thing": noun(placed.object), "color": asked, "a": article}
-    return Asked(answer, (verdict(is_so), (placed.tint,)), values)
+    return Asked(answer, key_words, {"thing": noun(placed.object), "color": asked, "a": article})
 
 
 def which_motion(talk: Talk, content: Content) -> Asked | None:
@@ -190,9 +184,9 @@ def is_moving(talk: Talk, content: Content) -> Asked | None:
     assert isinstance(content, Clip)
     asked = content.motion if talk.chance(0.5) else talk.choose([m for m in MOTIONS if m != content.motion])
     is_so, motion = asked == content.motion, MOTION_FORMS[content.motion][0]
-    answer = concluding(f"The {noun(content.object)} is {motion}", is_so)
+    answer = f"{yes(is_so)}, the {noun(content.object)} is {motion}."
     values = {"thing": noun(content.object), "motion": MOTION_FORMS[asked][0]}
-    return Asked(answer, (verdict(is_so), (motion,)), values)
+    return Asked(answer, ((yes(is_so),), (motion,)), values)
 
 
 def is_category(talk: Talk, content: Content) -> Asked | None:
@@ -204,6 +198,7 @@ def is_category(talk: Talk, content: Content) -> Asked | None:
     asked = category if talk.chance(0.5) else talk.choose([c for c in ASKED_CATEGORIES if c != category])
     if category not in ASKED_CATEGORIES:
         return None
-    is_so = asked == category
-    answer = concluding(f"It is {indefinite(noun(placed.object))}", is_so)
-    return Asked(answer, (verdict(is_so), names(placed.object)), {"category": CATEGORY_PHRASES[asked]})
+    answer = f"{yes(asked == category)}, it is {indefinite(noun(placed.object))}."
+    return Asked(
+        answer, ((yes(asked == category),), names(placed.object)), {"category": CATEGORY_PHRASES[asked]}
+    )
