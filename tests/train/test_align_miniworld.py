@@ -20,8 +20,8 @@ from nextgpt.model.synthesis.text_encoding import TextConditioner
 from nextgpt.model.tensors import read_tensors
 from nextgpt.model.weights import WEIGHTS_FILE
 from nextgpt.testing import fake_model, picture, write_tiny_model
-from nextgpt.train import align_miniworld
 from nextgpt.train.align_miniworld import AlignmentTrainer, example_of, join, remembered_targets
+from nextgpt.train.own_media import OwnMedia
 from nextgpt.train.recipe import AlignmentRecipe
 
 CAT = Scene((Placed("cat"),), "grass")
@@ -93,7 +93,8 @@ def test_nothing_that_an_alignment_draws_is_held_out(
     tasks: dict[str, float] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Content] = []
-    monkeypatch.setattr(align_miniworld, "render", lambda content: (given.append(content), picture())[1])
+    # Nothing is made before, so every given content comes here.
+    monkeypatch.setattr(OwnMedia, "medium", lambda _, rng, content: (given.append(content), picture())[1])
     drawing = trainer(recipe(tmp_path, tasks=tasks))
     rng = np.random.default_rng(0)
     batches = [drawing.draw_batch(rng, 12) for _ in range(20)]
