@@ -1,7 +1,7 @@
 """Muon that orthogonalises all matrices of one shape side by side.
 
 :class:`torch.optim.Muon` takes them one after another; of the small matrices that are trained here, calls then cost
-more than what they compute. State and settings are torch's.
+as much as what they compute. State and settings are torch's.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -23,13 +23,12 @@ from torch import Tensor
 
 from nextgpt.evaluate.judging import contents_of
 from nextgpt.message import Audio, Image, Medium, Video
-from nextgpt.miniworld import sampling
 from nextgpt.miniworld.language import canonical_caption
-from nextgpt.miniworld.language.descriptions import as_read
+from nextgpt.miniworld.language.talk import draw_content
 from nextgpt.miniworld.motions import FPS
 from nextgpt.miniworld.notes import SAMPLE_RATE_HZ
 from nextgpt.miniworld.render import render
-from nextgpt.miniworld.scene import Clip, Content, Sound
+from nextgpt.miniworld.scene import Content, Sound
 from nextgpt.model.synthesis import load_synthesizer
 from nextgpt.model.synthesis.text_encoding import TextConditioner
 from nextgpt.train.recipe import OwnMediaConfig
@@ -38,11 +37,6 @@ OWN_MEDIA = "own-media"
 """The folder beside those of trainings that keeps them."""
 BATCH = 50
 """Media that are made side by side."""
-_DRAWS: dict[str, Callable[[np.random.Generator, str], Content]] = {
-    "image": sampling.sample_scene,
-    "audio": sampling.sample_sound,
-    "video": lambda rng, split: sampling.sample_clip(rng, split, with_sound=False),
-}
 
 
 @dataclass(frozen=True)
@@ -121,8 +115,7 @@ def _is_made(file: Path, stamp: str) -> bool:
 
 def _drawn(modality: str, number: int) -> Content:
     """The content of a number: so it need not be written down."""
-    content = _DRAWS[modality](np.random.default_rng([number]), "train")
-    return as_read(replace(content, sound=None) if isinstance(content, Clip) else content)
+    return draw_content(np.random.default_rng([number]), modality, "train")
 
 
 @torch.inference_mode()
