@@ -66,6 +66,10 @@ COMPARE = Phrasings(
         "where is {thing}, in the first or in the second?",
         "is {thing} in the first {medium} or in the second?",
         "do you see {thing} in the first or in the second {medium}?",
+        "in which {medium} can {thing} be seen?",
+        "which {medium} has {thing}?",
+        "which one has {thing}, the first or the second?",
+        "can you tell me which {medium} shows {thing}?",
     ),
     held_out=("which one is {thing}, the first or the second?", "in which {medium} is {thing}?"),
 )

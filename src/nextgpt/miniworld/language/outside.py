@@ -17,7 +17,7 @@ SOUND_EXAMPLES = "for example piano, bell and bird"
 MOTION_EXAMPLES = "for example spinning, growing and moving left"
 KEY_WORDS = (("do not know",),)
 INVENTED_SHARE = 0.35
-"""How often, in training, the thing that is asked for has an invented name."""
+"""How often, in training, the thing or colour that is asked for has an invented name."""
 
 
 def unknown_picture() -> str:
@@ -92,7 +92,7 @@ def _motion(talk: Talk) -> tuple[str, str]:
 
 
 def _color(talk: Talk) -> tuple[str, str]:
-    color, name = talk.choose(unknown.COLORS.of(talk.split)), noun(talk.choose(list(OBJECTS)))
+    color, name = _invented(talk) or talk.choose(unknown.COLORS.of(talk.split)), noun(talk.choose(list(OBJECTS)))
     return talk.say(IMAGE, what=indefinite(f"{color} {name}")), unknown_color()
 
 
@@ -120,7 +120,12 @@ _ASKED: tuple[Callable[[Talk], tuple[str, str]], ...] = (
 
 
 def _thing(talk: Talk) -> str:
-    if talk.split == "train" and talk.chance(INVENTED_SHARE):
-        syllables = int(talk.rng.integers(2, 4))
-        return "".join(talk.choose(parts) for _ in range(syllables) for parts in unknown.SYLLABLE_PARTS)
-    return talk.choose(unknown.THINGS.of(talk.split))
+    return _invented(talk) or talk.choose(unknown.THINGS.of(talk.split))
+
+
+def _invented(talk: Talk) -> str | None:
+    """An invented word, sometimes and in training alone."""
+    if talk.split != "train" or not talk.chance(INVENTED_SHARE):
+        return None
+    syllables = int(talk.rng.integers(2, 4))
+    return "".join(talk.choose(parts) for _ in range(syllables) for parts in unknown.SYLLABLE_PARTS)
