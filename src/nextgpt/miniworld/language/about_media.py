@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container, Sequence
+
 from nextgpt.miniworld.language.asking import Groups, names
 from nextgpt.miniworld.language.descriptions import describe
 from nextgpt.miniworld.language.dialogue import Shown, Turn
@@ -99,8 +101,14 @@ def question(talk: Talk, modality: str | None = None) -> Turn | None:
     modality = modality or talk.choose(tuple(MEDIUM_NOUNS))
     if modality == "image" and talk.chance(COMPARED_SHARE):
         return comparison(talk)
-    content = talk.subject(modality)
-    rows = [row for row in QUESTIONS if modality in row.modalities]
+    return question_about(talk, talk.subject(modality), modality)
+
+
+def question_about(
+    talk: Talk, content: Content, modality: str, functions: Container[Callable] | None = None
+) -> Turn | None:
+    """A question about ``content``, of all kinds or of those that are answered by one of ``functions``."""
+    rows = [row for row in QUESTIONS if modality in row.modalities and (functions is None or row.ask in functions)]
     for index in talk.rng.permutation(len(rows)).tolist():
         if asked := rows[index].ask(talk, content):
             words = talk.say(
@@ -110,10 +118,9 @@ def question(talk: Talk, modality: str | None = None) -> Turn | None:
     return None
 
 
-def comparison(talk: Talk) -> Turn | None:
-    """Which of two pictures shows something."""
-    scenes = [talk.draw("image") for _ in range(2)]
-    assert isinstance(scenes[0], Scene) and isinstance(scenes[1], Scene)
+def comparison(talk: Talk, known: Sequence[Content] = ()) -> Turn | None:
+    """Which of two pictures shows something: two that are given along, or the two that are ``known`` already."""
+    scenes = known or [talk.draw("image") for _ in range(2)]
     shown = [{placed.object for placed in scene.objects} for scene in scenes if isinstance(scene, Scene)]
     if shown[0] & shown[1]:
         return None
@@ -121,4 +128,5 @@ def comparison(talk: Talk) -> Turn | None:
     thing = indefinite(noun(talk.choose(sorted(shown[position]))))
     words = talk.say(COMPARE, thing=thing, medium=talk.choose(MEDIUM_NOUNS["image"]))
     answer = ("first", "second")[position]
-    return Turn("question", (*map(Shown, scenes), words), (f"The {answer} one.",), ((answer,),))
+    given = () if known else tuple(map(Shown, scenes))
+    return Turn("question", (*given, words), (f"The {answer} one.",), ((answer,),))

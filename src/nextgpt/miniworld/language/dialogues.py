@@ -11,6 +11,7 @@ from nextgpt.errors import ConfigError, unknown
 from nextgpt.miniworld.language.about_media import description, question
 from nextgpt.miniworld.language.dialogue import Dialogue, Turn
 from nextgpt.miniworld.language.edits import edit
+from nextgpt.miniworld.language.exercises import EXERCISES
 from nextgpt.miniworld.language.facts import fact, facts
 from nextgpt.miniworld.language.indirect import indirect
 from nextgpt.miniworld.language.links import link
@@ -44,7 +45,7 @@ MOVES: dict[str, tuple[Move, float]] = {
 }
 """Every kind of turn with its weight."""
 TASKS = (*MOVES, "dialogue")
-"""What :func:`sample_dialogue` can be asked for."""
+"""What people do with a model, and :func:`sample_dialogue` can be asked for."""
 DIALOGUE_SHARE = 0.4
 """How many of all dialogues are conversations of several turns."""
 TURNS = (3, 4, 5, 6, 7)
@@ -68,15 +69,17 @@ def sample_dialogue(
     Args:
         split: ``test`` uses only phrasings and contents that ``train`` never does.
         task: what its last turn is, one of :data:`TASKS`; ``dialogue`` is a conversation of 3 to 7 turns of all kinds.
-            None draws the task too.
+            None draws the task too. Or one of :data:`.exercises.EXERCISES`, which are never drawn.
         draw: where contents that are talked about come from; they must be of the split.
 
     Raises:
         ConfigError: there is no such task.
     """
-    if task is not None and task not in TASKS:
-        raise ConfigError(unknown("Task", task, TASKS))
+    if task is not None and task not in (*TASKS, *EXERCISES):
+        raise ConfigError(unknown("Task", task, (*TASKS, *EXERCISES)))
     talk = Talk(rng, split, draw_from=draw)
+    if task in EXERCISES:
+        return Dialogue(EXERCISES[task](talk).turns)
     if task == "dialogue" or (task is None and talk.chance(DIALOGUE_SHARE)):
         return Dialogue(_conversation(talk).turns)
     return Dialogue(_single(talk, task or _draw(talk, MOVES)).turns)

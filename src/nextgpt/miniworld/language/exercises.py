@@ -1,0 +1,68 @@
+"""Exercises, which training alone has: one medium and many questions about it, or many edits one after another.
+
+In a dialogue as people lead it, few words say whether two things are the same. Here most answers hang on it, so that a
+model learns to compare, and to find one object among several, from far fewer words.
+"""
+
+from __future__ import annotations
+
+from nextgpt.miniworld.language import heard, seen
+from nextgpt.miniworld.language.about_media import comparison, question_about
+from nextgpt.miniworld.language.edits import edit
+from nextgpt.miniworld.language.talk import MEDIUM_NOUNS, Talk
+
+COMPARING = (
+    seen.is_object,
+    seen.is_there,
+    seen.is_colored,
+    seen.is_category,
+    seen.is_moving,
+    seen.how_many_of,
+    heard.is_source,
+    heard.is_pitched,
+)
+"""What is answered by comparing what is asked for with what is there."""
+COMPARING_SHARE = 0.6
+"""How much of an interview these are, where the medium allows them."""
+PAIR_SHARE = 0.15
+"""How many interviews are about two pictures."""
+TURNS = (4, 5, 6, 7, 8)
+EDITS_IN_A_ROW = (2, 3, 4)
+
+
+def interview(talk: Talk) -> Talk:
+    """Questions about one medium, or about which of two pictures shows something."""
+    if talk.chance(PAIR_SHARE):
+        return _of_two(talk)
+    modality = talk.choose(tuple(MEDIUM_NOUNS))
+    content = talk.draw(modality)
+    for _ in range(talk.choose(TURNS)):
+        turn = question_about(talk, content, modality, COMPARING) if talk.chance(COMPARING_SHARE) else None
+        turn = turn or question_about(talk, content, modality)
+        assert turn is not None, "something can be asked about everything"
+        talk = talk.after(turn)
+    return talk
+
+
+def _of_two(talk: Talk) -> Talk:
+    while (first := comparison(talk)) is None:
+        pass
+    talk = talk.after(first)
+    scenes = [shown.content for shown in first.given]
+    for _ in range(talk.choose(TURNS) - 1):
+        turn = comparison(talk, scenes)
+        assert turn is not None, "they differ, as they were compared before"
+        talk = talk.after(turn)
+    return talk
+
+
+def editing(talk: Talk) -> Talk:
+    """A medium that is changed, and changed again."""
+    modality = talk.choose(("image", "image", "image", "video", "audio"))
+    for _ in range(talk.choose(EDITS_IN_A_ROW)):
+        if turn := edit(talk, modality):
+            talk = talk.after(turn)
+    return talk
+
+
+EXERCISES = {"interview": interview, "editing": editing}
