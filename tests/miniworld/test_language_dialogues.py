@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -23,8 +24,11 @@ from nextgpt.miniworld.language import (
     read_descriptions,
     sample_dialogue,
 )
+from nextgpt.miniworld.language.dialogue import difference
+from nextgpt.miniworld.language.exercises import COMPARING, EXERCISES
 from nextgpt.miniworld.language.facts import riddles
 from nextgpt.miniworld.language.phrasing import Phrasings, choose_variant, variants
+from nextgpt.miniworld.language.questions import QUESTIONS
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.scene import SOURCES
 from nextgpt.miniworld.splits import is_held_out
@@ -116,7 +120,7 @@ def test_alternatives_of_a_pattern_are_all_chosen():
     assert len(chosen) == 6
 
 
-@pytest.mark.parametrize("task", [*TASKS, None])
+@pytest.mark.parametrize("task", [*TASKS, *EXERCISES, None])
 def test_the_same_seed_gives_the_same_dialogues(task: str | None):
     first, second = (np.random.default_rng(3) for _ in range(2))
     for _ in range(5):
@@ -142,6 +146,30 @@ def test_every_task_is_drawn():
     assert drawn == set(TASKS) - {"dialogue"}
 
 
+def test_an_interview_asks_about_what_was_given_at_first_and_answers_both_ways():
+    rng = np.random.default_rng(7)
+    found = [sample_dialogue(rng, "train", "interview") for _ in range(200)]
+    assert {len(dialogue.turns) for dialogue in found} == {4, 5, 6, 7, 8}
+    assert all(dialogue.turns[0].given and not t.given for dialogue in found for t in dialogue.turns[1:])
+    answers = [turn.assistant[0] for dialogue in found for turn in dialogue.turns]
+    for sides in (("Yes,", "No,"), ("The first", "The second")):
+        some = [answer for answer in answers if isinstance(answer, str) and answer.startswith(sides)]
+        assert 0.3 < sum(answer.startswith(sides[0]) for answer in some) / len(some) < 0.7
+    assert sum(isinstance(a, str) and a.startswith(("Yes,", "No,")) for a in answers) > 0.3 * len(answers)
+
+
+def test_what_is_answered_by_comparing_can_be_asked():
+    assert set(COMPARING) <= {row.ask for row in QUESTIONS}
+
+
+def test_edits_in_a_row_go_on_from_one_another():
+    for dialogue in dialogues("train", "editing"):
+        assert dialogue.turns[0].given and all(turn.changed for turn in dialogue.turns)
+        for before, turn in pairwise(dialogue.turns):
+            if not turn.given:
+                assert difference(before.made[-1].content, turn.made[-1].content) == turn.changed
+
+
 def test_an_unknown_task_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigError, match="text_to_image"):
         sample_dialogue(np.random.default_rng(0), "train", "text_to_imag")
@@ -149,7 +177,11 @@ def test_an_unknown_task_is_refused_with_the_nearest_name():
 
 def test_training_shows_nothing_that_is_held_out():
     shown = [
-        s for task in TASKS for d in dialogues("train", task) for t in d.turns for s in (*t.given, *t.made)
+        s
+        for task in (*TASKS, *EXERCISES)
+        for d in dialogues("train", task)
+        for t in d.turns
+        for s in (*t.given, *t.made)
     ]
     assert not any(is_held_out(each.content) for each in shown)
 
