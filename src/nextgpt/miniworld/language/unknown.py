@@ -67,9 +67,8 @@ SOUND_MAKERS = Phrasings(
         "wolf", "duck", "donkey", "sheep", "tiger", "viola", "piccolo", "recorder", "harpsichord",
         "clavichord", "timpani", "castanet", "maraca", "cowbell", "didgeridoo", "zither", "bugle",
         "church choir", "alarm", "chainsaw", "drill", "lawnmower", "jet",
-        "washing machine", "hair dryer", "fountain", "volcano", "earthquake", "waterdrop",
-        "cricket", "goose", "elephant seal", "child", "robot voice",
-        "radio",
+        "washing machine", "hair dryer", "fountain", "volcano", "earthquake", "waterdrop", "cricket", "goose",
+        "elephant seal", "child", "robot voice", "radio",
     ),
     held_out=("bongo", "marimba", "theremin", "fanfare", "vacuum cleaner", "doorbell", "panther", "hamster"),
 )
@@ -98,8 +97,7 @@ COLORS = Phrasings(
     (
         "brown", "black", "silver", "golden", "turquoise", "beige", "white", "gray", "magenta", "maroon",
         "navy", "teal", "lime", "indigo", "lilac", "ivory", "copper", "amber", "khaki", "charcoal", "mint",
-        "mustard", "cream", "platinum", "chrome",
-        "sepia", "coral",
+        "mustard", "cream", "platinum", "chrome", "sepia", "coral",
     ),
     held_out=("crimson", "olive", "bronze", "cyan"),
 )
@@ -177,8 +175,8 @@ QUESTIONS = Phrasings(
         "how do I [make bread|clean a piano|feed a cat|draw better|plant a tree|sell my house]?",
         "how do you [cook|make|fix|clean] [a pizza|a bicycle|bread|an egg|a clock]?",
         "where can I [find|rent|see|repair] [a bicycle|a lion|a house|my shoes|a doctor]?",
-        "where do [penguins|lions|you|the French] live?",
-        "how many [bones|days|countries|languages|fish] are [there|in the sea|in a year|in Europe]?",
+        "where do [penguins|lions|the French] live?",
+        "how many [bones|days|countries|languages] are [in a year|in Europe|in a body|on earth]?",
         "explain [general relativity|chemistry|the stock market|to me what DNA is].",
         "write an [email|article|application][ about cats| for me|].",
         "write [a report|a song] about [love|the war|football|my cat].",
