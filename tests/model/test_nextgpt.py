@@ -91,6 +91,7 @@ def test_words_are_told_before_anything_is_synthesized(model, monkeypatch):
 
 
 def test_closing_the_stream_cancels_between_steps(model, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     script(model, monkeypatch, "image", "video")
     stream = model.stream("go", Sampling(steps=50))
     assert isinstance(next(stream), Progress)

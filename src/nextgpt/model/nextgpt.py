@@ -156,7 +156,7 @@ class NextGPT(nn.Module):
         with clock.measure("output_projection"):
             thoughts = [teller.thought for teller in tellers]
             orders = order(thoughts, conversations, samplings, self.condition)  # conditions: (Q, C) each
-        made = render(orders, self.synthesizer, has_previews=has_previews)
+        made = render(orders, self.synthesizer, has_previews=has_previews, threads=self._threads)
         for (row, position), event in clock.each(made, lambda item: item[1].modality):
             yield from ((row, told) for told in tellers[row].show(position, event))
         for row, (teller, sampling) in enumerate(zip(tellers, samplings, strict=True)):
@@ -207,6 +207,11 @@ class NextGPT(nn.Module):
         if not media:
             return []
         return _moved(self._features.features(media, self.encoder.encode), self.llm.signals.input)
+
+    @property
+    def _threads(self) -> int:
+        """How many media may be made at once."""
+        return 1 if any(part.takes_turns for part in self.parts.values()) else torch.get_num_threads()
 
     def _reply(self, teller: Teller, sampling: Sampling, clock: Clock) -> Reply:
         self.remember_edits(teller)

@@ -16,7 +16,7 @@ from nextgpt.errors import ModelError
 Loaded = TypeVar("Loaded")
 
 LOADING = threading.RLock()
-"""Held while anything is loaded: libraries patch torch meanwhile, for every thread."""
+"""Held while anything is loaded or traced: libraries patch torch meanwhile, for every thread."""
 
 
 class Turns:
@@ -72,6 +72,11 @@ class Part(Generic[Loaded]):
                 self._come_back(self._held[0])
             self._is_away = False
             return self._held[0]
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether others may have to make room for it."""
+        return self._turns is not None
 
     @property
     def is_loaded(self) -> bool:

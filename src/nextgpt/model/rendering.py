@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from nextgpt.message import Medium, Progress
+from nextgpt.model.at_once import at_once
 from nextgpt.model.synthesis.base import Synthesizer
 
 Place = tuple[int, int]
@@ -34,17 +36,36 @@ class Order:
     """What an edit starts from: a medium, or the place of one that is yet to be made."""
 
 
+LIGHT_STEP_MACS = 20e9
+"""A denoising step of less leaves cores idle between its layers; a larger one fills them all."""
+
+
 def render(
-    orders: Sequence[Order], synthesizer: Callable[[str], Synthesizer], *, has_previews: bool = False
+    orders: Sequence[Order],
+    synthesizer: Callable[[str], Synthesizer],
+    *,
+    has_previews: bool = False,
+    threads: int = 1,
 ) -> Iterator[tuple[Place, Progress | Medium]]:
-    """Make all that was ordered; yield every step, and every medium when it is done."""
+    """Make all that was ordered; yield every step, and every medium when it is done.
+
+    Args:
+        threads: Of torch. Where there are several, media of several kinds that take little are made at once, on a
+            share of the threads each; otherwise one kind after the other. Synthesizers that take turns in memory allow
+            one alone.
+    """
     made: dict[Place, Medium] = {}
     waiting = list(orders)
     while waiting:
         ready = [order for order in waiting if not isinstance(order.source, tuple) or order.source in made]
         assert ready, "an edit waits for an earlier medium of the same answer, never in a circle"
-        group = [order for order in ready if _kind(order) == _kind(ready[0])]
-        for place, event in _render_alike(group, synthesizer(group[0].modality), made, has_previews):
+        groups = [[other for other in ready if _kind(other) == kind] for kind in dict.fromkeys(map(_kind, ready))]
+        if threads > 1 and len(groups) > 1:
+            macs = {order.modality: synthesizer(order.modality).step_macs for order in ready}
+            groups.sort(key=lambda group: -len(group) * macs[group[0].modality])  # what takes longest begins first
+            threads = threads if max(macs.values()) < LIGHT_STEP_MACS else 1
+        works = [partial(_render_alike, group, synthesizer, made, has_previews) for group in groups]
+        for place, event in at_once(works, threads):
             if not isinstance(event, Progress):
                 made[place] = event
             yield place, event
@@ -57,9 +78,13 @@ def _kind(order: Order) -> tuple[object, ...]:
 
 
 def _render_alike(
-    orders: Sequence[Order], synthesizer: Synthesizer, made: Mapping[Place, Medium], has_previews: bool
+    orders: Sequence[Order],
+    synthesizers: Callable[[str], Synthesizer],
+    made: Mapping[Place, Medium],
+    has_previews: bool,
 ) -> Iterator[tuple[Place, Progress | Medium]]:
     first = orders[0]
+    synthesizer = synthesizers(first.modality)
     sources = [made[order.source] if isinstance(order.source, tuple) else order.source for order in orders]
     for step in synthesizer.steps(
         torch.stack([order.condition for order in orders]),  # (B, Q, C)

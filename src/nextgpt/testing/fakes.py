@@ -43,6 +43,7 @@ class FakeSynthesizer:
 
     modality: str
     condition_shape: tuple[int, int] = (6, 16)
+    step_macs: float = 1.0
     calls: list[dict[str, object]] = field(default_factory=list)
     """How :meth:`steps` was called, call by call."""
 

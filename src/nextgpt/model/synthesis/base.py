@@ -51,6 +51,11 @@ class Synthesizer(Protocol):
     condition_shape: tuple[int, int]
     """(Q, C) of the conditions that it takes."""
 
+    @property
+    def step_macs(self) -> float:
+        """About how many multiplications one step takes for one medium: the denoiser's weights times latent cells."""
+        ...
+
     def steps(
         self,
         conditions: Conditions,

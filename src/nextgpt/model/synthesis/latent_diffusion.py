@@ -75,6 +75,12 @@ class LatentDiffusion:
             generators,
         )
 
+    @cached_property
+    def step_macs(self) -> float:
+        """See :attr:`Synthesizer.step_macs`; patches and levels of lower resolution are not counted off."""
+        frames, _, height, width = self.latent_shape
+        return sum(weight.numel() for weight in self.parts.denoiser.parameters()) * frames * height * width
+
     def to(self, device: str | torch.device) -> None:
         """Move all weights to another place."""
         self.parts.to(device)

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nextgpt.model.parts import LOADING
+
 
 class _Call(nn.Module):
     """``predict`` of one denoiser as a module, which is what can be traced."""
@@ -43,7 +45,7 @@ class Tracer:
         return self._known[2](*given)
 
     def _trace(self, denoiser: nn.Module, given: tuple[Tensor, ...]) -> Callable[..., Tensor]:
-        with warnings.catch_warnings(), _exact_gelus(denoiser):
+        with LOADING, warnings.catch_warnings(), _exact_gelus(denoiser):  # torch traces one thing at a time
             warnings.simplefilter("ignore")  # shapes but for the batch are constants, as they are meant to be
             return torch.jit.trace(_Call(denoiser, self._predict), given, check_trace=False)
 

@@ -1,0 +1,85 @@
+"""Generators that are pulled at once: all that they yield, their share of the threads, and how they end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+import torch
+
+from nextgpt.model.at_once import at_once
+
+
+@pytest.fixture(autouse=True)
+def _four_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def counting(name: str, end: int) -> Iterator[tuple[str, int]]:
+    for number in range(end):
+        yield name, number
+
+
+def meeting(barrier: threading.Barrier) -> Iterator[tuple[int, bool]]:
+    barrier.wait(30)  # breaks, and so fails, unless another is here at the same time
+    yield torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+
+def test_everything_comes_and_what_one_yields_stays_in_order():
+    came = list(at_once([partial(counting, name, 20) for name in "abc"], 2))
+    for name in "abc":
+        assert [number for whose, number in came if whose == name] == list(range(20))
+
+
+def test_they_share_the_threads_and_leave_them_as_they_were():
+    barrier = threading.Barrier(2)
+    assert list(at_once([partial(meeting, barrier)] * 2, 4)) == [(2, True)] * 2
+    assert torch.get_num_threads() == 4
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_one_alone_and_one_thread_need_no_other_thread(threads: int):
+    def where() -> Iterator[str]:
+        yield threading.current_thread().name
+
+    works = [where] if threads > 1 else [where, where]
+    assert set(at_once(works, threads)) == {threading.current_thread().name}
+
+
+def test_what_one_raises_is_raised_and_ends_the_others():
+    def failing() -> Iterator[tuple[str, int]]:
+        yield "failing", 0
+        raise ValueError("broken")
+
+    def endless() -> Iterator[tuple[str, int]]:
+        while True:
+            yield "endless", 0
+
+    with pytest.raises(ValueError, match="broken"):
+        list(at_once([endless, failing], 2))
+
+
+def test_closing_ends_each_after_the_item_at_hand_and_begins_no_other():
+    ended, begun = threading.Event(), threading.Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            ended.set()
+
+    def later() -> Iterator[int]:
+        begun.set()
+        yield 2
+
+    running = at_once([endless, endless, later], 2)
+    assert next(running) == 1
+    running.close()
+    assert ended.is_set() and not begun.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("nextgpt-at-once")]
