@@ -69,6 +69,9 @@ EDITS = (
                 "[can|could] you give {it} the color {color}?",
                 "let {it} be {color}.",
                 "I want to see {it} painted {color}.",
+                "turn {it} {color}.",
+                "[can|could] you turn {it} {color}?",
+                "I want {it} in {color}.",
             ),
             held_out=(
                 "please paint {it} {color}.",
@@ -123,6 +126,12 @@ EDITS = (
                 "swap the {old} for {new}.",
                 "take away the {old} and put {new} there.",
                 "please change {it} into {new}.",
+                "please replace the {old} with {new}.",
+                "I want to see {new} instead of the {old}.",
+                "[can|could] you draw {new} instead of the {old}?",
+                "the {old} should be {new}.",
+                "exchange the {old} for {new}.",
+                "show {new} where the {old} is.",
             ),
             held_out=(
                 "[can|could] you turn {it} into {new}?",

@@ -1,4 +1,4 @@
-"""Exercises, which training alone has: one medium and many questions about it, or many edits one after another.
+"""Exercises, which training alone has: many questions about one medium, many edits in a row, pictures to describe.
 
 In a dialogue as people lead it, few words say whether two things are the same. Here most answers hang on it, so that a
 model learns to compare, and to find one object among several, from far fewer words.
@@ -6,10 +6,16 @@ model learns to compare, and to find one object among several, from far fewer wo
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from nextgpt.miniworld.language import heard, seen
-from nextgpt.miniworld.language.about_media import comparison, question_about
+from nextgpt.miniworld.language.about_media import comparison, description, question_about
 from nextgpt.miniworld.language.edits import edit
-from nextgpt.miniworld.language.talk import MEDIUM_NOUNS, Talk
+from nextgpt.miniworld.language.talk import MEDIUM_NOUNS, Draw, Talk
+from nextgpt.miniworld.scene import Content, Scene
+from nextgpt.miniworld.splits import Split
 
 COMPARING = (
     seen.is_object,
@@ -27,7 +33,8 @@ COMPARING_SHARE = 0.6
 PAIR_SHARE = 0.15
 """How many interviews are about two pictures."""
 TURNS = (4, 5, 6, 7, 8)
-EDITS_IN_A_ROW = (2, 3, 4)
+EDITS_IN_A_ROW = (3, 4, 5, 6)
+PICTURES_IN_A_ROW = (3, 4, 5)
 
 
 def interview(talk: Talk) -> Talk:
@@ -57,12 +64,36 @@ def _of_two(talk: Talk) -> Talk:
 
 
 def editing(talk: Talk) -> Talk:
-    """A medium that is changed, and changed again."""
-    modality = talk.choose(("image", "image", "image", "video", "audio"))
+    """A medium that is changed, and changed again; a picture is one of several objects, of which one is meant."""
+    talk = replace(talk, draw_from=_crowded(talk.draw_from))
+    modality = talk.choose(("image", "image", "image", "image", "video", "audio"))
     for _ in range(talk.choose(EDITS_IN_A_ROW)):
         if turn := edit(talk, modality):
             talk = talk.after(turn)
     return talk
 
 
-EXERCISES = {"interview": interview, "editing": editing}
+def describing(talk: Talk) -> Talk:
+    """Pictures of several objects, alike or not, and what each of them shows."""
+    crowded = replace(talk, draw_from=_crowded(talk.draw_from, with_alike=True))
+    for _ in range(talk.choose(PICTURES_IN_A_ROW)):
+        talk = talk.after(description(replace(crowded, turns=()), "image"))
+    return talk
+
+
+def _crowded(draw: Draw, with_alike: bool = False) -> Draw:
+    """``draw`` where every picture has several objects, and where they may not be alike at least two kinds of them."""
+
+    def crowded(rng: np.random.Generator, modality: str, split: Split) -> Content:
+        while True:
+            content = draw(rng, modality, split)
+            if not isinstance(content, Scene):
+                return content
+            things = content.objects if with_alike else {placed.object for placed in content.objects}
+            if len(things) > 1:
+                return content
+
+    return crowded
+
+
+EXERCISES = {"interview": interview, "editing": editing, "describing": describing}
