@@ -3,7 +3,7 @@
 At every step media are read and encoded, and captions go through the synthesizers' text encoders. Batches are drawn at
 random and padded to ``pad_to`` positions, or to the longest of them. The LLM's whole embedding and head are trained
 beside what the stage names, as in the published code; gradients flow through every position, and every position goes
-through the head. It learns the same losses from the same words.
+through the head. It learns the same losses from the same words, and computes as precisely as the recipe says.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Plain:
 
     def step(self) -> dict[str, float]:
         """One step on a batch at random; its losses."""
-        losses = self.losses(self.draw(self.done))
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.fit.bf16):
+            losses = self.losses(self.draw(self.done))
         sum(losses.values()).backward()
         nn.utils.clip_grad_norm_(self.trained, self.recipe.fit.clip_norm)
         for group in self.optimizer.param_groups:

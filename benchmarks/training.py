@@ -1,10 +1,11 @@
 """Training on corpora beside the plain reference, in the same process and in turns.
 
-    python benchmarks/training.py [--stage decoding-alignment] [--steps 24] [--batch-size 32] [--json]
+    python benchmarks/training.py [--stage decoding-alignment] [--steps 24] [--batch-size 32] [--float32] [--json]
 
 For each stage the engine trains nano's frozen parts on a corpus of the small world, which is written to disk first.
 After every few steps the plain reference (plain.py) does as many on batches of the same size, padded to the longest
-example of the corpus ("padded") or to the longest of the batch ("ragged"). Seconds are those of one thread's own work
+example of the corpus ("padded") or to the longest of the batch ("ragged"). Both compute in bfloat16 with weights in
+float32, as the published training does, or in float32 throughout. Seconds are those of one thread's own work
 (``time.process_time``), medians over turns, so what else a machine does counts for neither. Losses are those of batches
 of another corpus after equal samples. Memory is what gradients and optimizers hold, and the peak of a fresh process.
 The share of time spent waiting for data is that of a run of its own, with one worker, by the wall clock.
@@ -79,7 +80,14 @@ class Measured:
 
 
 def recipe_of(
-    stage: str, corpus: Path, steps: int, batch_size: int, workers: int = 0, *, initial: str = "nano"
+    stage: str,
+    corpus: Path,
+    steps: int,
+    batch_size: int,
+    workers: int = 0,
+    *,
+    initial: str = "nano",
+    bf16: bool = True,
 ) -> CorporaRecipe:
     """A stage on the corpus, begun with the frozen parts of ``initial`` alone.
 
@@ -95,13 +103,15 @@ def recipe_of(
         "lora": {"rank": 8, "alpha": 16, "dropout": 0.0}, "engine": {"workers": workers},
         "fit": {"steps": steps, "batch_size": batch_size, "learning_rate": RATES[stage],
                 "muon_learning_rate": MUON_RATES[stage], "weight_decay": 1e-3, "warmup_steps": max(steps // 10, 1),
-                "bf16": False, "compile": True, "log_every": TURN, "save_every": steps},
+                "bf16": bf16, "compile": True, "log_every": TURN, "save_every": steps},
     })  # fmt: skip
 
 
-def measure(stage: str, corpus: Path, steps: int, batch_size: int, initial: str = "nano") -> Measured:
+def measure(
+    stage: str, corpus: Path, steps: int, batch_size: int, initial: str = "nano", *, bf16: bool = True
+) -> Measured:
     """Let both train a stage in turns."""
-    recipe = recipe_of(stage, corpus, steps, batch_size, initial=initial)
+    recipe = recipe_of(stage, corpus, steps, batch_size, initial=initial, bf16=bf16)
     for earlier in recipe.work.parent.glob("work-*"):
         shutil.rmtree(earlier)
     build_cache(recipe)
@@ -121,7 +131,7 @@ def measure(stage: str, corpus: Path, steps: int, batch_size: int, initial: str 
     speed = {name: TURN * batch_size / statistics.median(found[1:]) for name, found in seconds.items()}
     ours, sizes = begun_from(recipe), sum(p.numel() for p in ragged.trained)
     own = sum(p.numel() for p in ours.model.parameters() if p.requires_grad)
-    alone = recipe_of(stage, corpus, steps, batch_size, workers=1, initial=initial)
+    alone = recipe_of(stage, corpus, steps, batch_size, workers=1, initial=initial, bf16=bf16)
     align_on_corpora(alone)
     lines = [json.loads(line) for line in (alone.work / "metrics.jsonl").read_text().splitlines()]
     return Measured(
@@ -205,13 +215,16 @@ def peak_mib(who: str, recipe: CorporaRecipe, corpus: Path) -> float:
     """The most that a fresh process holds which does a few steps."""
     command = [sys.executable, __file__, "--peak-of", who, "--stage", recipe.stage, "--corpus", str(corpus)]
     command += ["--batch-size", str(recipe.fit.batch_size), "--initial", recipe.initial]
+    command += [] if recipe.fit.bf16 else ["--float32"]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(told.stdout.splitlines()[-1])
 
 
-def work_for_peak(who: str, stage: str, corpus: Path, batch_size: int, initial: str = "nano") -> float:
+def work_for_peak(
+    who: str, stage: str, corpus: Path, batch_size: int, initial: str = "nano", *, bf16: bool = True
+) -> float:
     """Do a few steps, and tell the most memory that this process held."""
-    recipe = recipe_of(stage, corpus, TURN, batch_size, initial=initial)
+    recipe = recipe_of(stage, corpus, TURN, batch_size, initial=initial, bf16=bf16)
     if who == "ours":
         with tempfile.TemporaryDirectory() as folder:
             align_on_corpora(recipe.model_copy(update={"work": Path(folder), "model": Path(folder) / "model"}))
@@ -257,13 +270,15 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, help="a folder to write the corpus to, or where it is already")
     parser.add_argument("--peak-of", choices=("ours", "plain"), help="only tell the peak memory of a few steps")
     parser.add_argument("--initial", default="nano", help="the model whose frozen parts both begin with")
+    parser.add_argument("--float32", action="store_true", help="compute in float32 throughout")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    settings = {"initial": asked.initial, "bf16": not asked.float32}
     keep_libraries_quiet()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if asked.peak_of:
-        print(json.dumps(work_for_peak(asked.peak_of, asked.stage[0], asked.corpus, asked.batch_size, asked.initial)))
+        print(json.dumps(work_for_peak(asked.peak_of, asked.stage[0], asked.corpus, asked.batch_size, **settings)))
         return
     with tempfile.TemporaryDirectory() as folder:
         corpus = asked.corpus or Path(folder) / "corpus"
@@ -272,7 +287,7 @@ def main() -> None:
             write_corpus(corpus / OTHER, pairs=asked.pairs // 4, dialogues=asked.dialogues // 4, seed=1)
         rows = []
         for stage in asked.stage or STAGES:
-            rows.append(measure(stage, corpus, asked.steps, asked.batch_size, asked.initial))
+            rows.append(measure(stage, corpus, asked.steps, asked.batch_size, **settings))
             print(f"{stage} is measured", file=sys.stderr)
     print(json.dumps({"rows": [asdict(row) for row in rows]}) if asked.json else as_table(rows))
 

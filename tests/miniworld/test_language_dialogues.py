@@ -31,6 +31,7 @@ from nextgpt.miniworld.language.phrasing import Phrasings, choose_variant, varia
 from nextgpt.miniworld.language.questions import QUESTIONS
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.scene import SOURCES
+from nextgpt.miniworld.scene import Scene
 from nextgpt.miniworld.splits import is_held_out
 
 SPLITS = ("train", "test")
@@ -168,6 +169,19 @@ def test_edits_in_a_row_go_on_from_one_another():
         for before, turn in pairwise(dialogue.turns):
             if not turn.given:
                 assert difference(before.made[-1].content, turn.made[-1].content) == turn.changed
+
+
+@pytest.mark.parametrize(("task", "can_be_alike"), [("editing", False), ("describing", True)])
+def test_pictures_in_a_row_show_several_objects(task: str, can_be_alike: bool):
+    given = [shown.content for dialogue in dialogues("train", task) for t in dialogue.turns for shown in t.given]
+    scenes = [content.objects for content in given if isinstance(content, Scene)]
+    assert scenes and all(len(objects) > 1 for objects in scenes)
+    assert any(len({placed.object for placed in objects}) == 1 for objects in scenes) == can_be_alike
+
+
+def test_every_picture_that_is_described_in_a_row_is_a_new_one():
+    for dialogue in dialogues("train", "describing"):
+        assert len(dialogue.turns) > 2 and all(turn.given for turn in dialogue.turns)
 
 
 def test_an_unknown_task_is_refused_with_the_nearest_name():

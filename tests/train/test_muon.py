@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -31,11 +32,14 @@ def test_it_steps_as_torchs_does_to_the_rounding_of_bfloat16() -> None:
         assert (mine - other).norm() < 0.01 * way
 
 
-def test_what_has_no_gradient_stays() -> None:
+@pytest.mark.parametrize("has_zeros", [False, True])
+def test_what_has_no_gradient_or_none_but_zeros_stays(has_zeros: bool) -> None:
     ours = matrices()
     before = [matrix.detach().clone() for matrix in ours]
+    for matrix in ours:
+        matrix.grad = torch.zeros_like(matrix) if has_zeros else None
     ours[3].grad = torch.ones_like(ours[3])
-    StackedMuon(ours, lr=0.1).step()
+    StackedMuon(ours, lr=0.1, weight_decay=0.1).step()
     assert [torch.equal(*pair) for pair in zip(ours, before, strict=True)] == [True, True, True, False, True, True]
 
 

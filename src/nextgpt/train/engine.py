@@ -192,7 +192,8 @@ def _gradients(
             weights = {name: processes.world * objective.weights[name] * part for name, part in shares.items()}
             values = [weights[name] * losses[name].float() for name in shares]
             nothing = [losses[NOTHING]] if NOTHING in losses else []
-            return torch.stack([_nothing(objective), *nothing, *values]).sum()
+            everything = [_nothing(objective)] if processes.world > 1 else []
+            return torch.stack([*everything, *nothing, *values]).sum()
 
         losses = stepper.add_gradient(part, total, is_last=position == len(parts) - 1)
         weighted = {name: losses[name] * part for name, part in shares.items()}
@@ -203,7 +204,7 @@ def _gradients(
 
 
 def _nothing(objective: Objective) -> Tensor:
-    """Zero, by way of everything trained: what a batch has no use for gets a gradient of zero in every process."""
+    """Zero, by way of everything trained, so that processes wait for the same gradients whatever their shares hold."""
     return torch.stack([0.0 * p.float().sum() for p in objective.parameters() if p.requires_grad]).sum()
 
 

@@ -16,17 +16,19 @@ from torch import Tensor
 
 
 class StackedMuon(torch.optim.Muon):
-    """As :class:`torch.optim.Muon` with its own adjustment of rates, up to the rounding of bfloat16."""
+    """As :class:`torch.optim.Muon` with its own adjustment of rates, up to the rounding of bfloat16.
+
+    But what a batch says nothing about stays as it is: of a batch of pictures alone, the projection of videos.
+    """
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """Take a step; matrices without a gradient stay as they are."""
+        """Take a step; matrices without a gradient, or with a gradient of zero, stay as they are."""
         assert closure is None, "losses are computed before; see torch.optim.Muon for a step that does it"
         for group in self.param_groups:
             of_shape: dict[torch.Size, list[Tensor]] = {}
-            for matrix in group["params"]:
-                if matrix.grad is not None:
-                    of_shape.setdefault(matrix.shape, []).append(matrix)
+            for matrix in _concerned(group["params"]):
+                of_shape.setdefault(matrix.shape, []).append(matrix)
             for matrices in of_shape.values():
                 self._step(matrices, group)
 
@@ -46,6 +48,15 @@ class StackedMuon(torch.optim.Muon):
         if not state:
             state["momentum_buffer"] = torch.zeros_like(matrix)
         return state["momentum_buffer"]
+
+
+def _concerned(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Those with a gradient that is not zero."""
+    known = [matrix for matrix in matrices if matrix.grad is not None]
+    if not known:
+        return []
+    norms = torch.stack(torch._foreach_norm([matrix.grad for matrix in known], torch.inf)).tolist()
+    return [matrix for matrix, norm in zip(known, norms, strict=True) if norm != 0]
 
 
 def orthogonal(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from nextgpt.errors import ModelError
@@ -76,6 +77,9 @@ class Whole:
 
     def step(self, rate: float) -> dict[str, float]:
         """See :meth:`Stepper.step`. Where float16's scale was too large, the step is left out and the norm 0."""
+        for parameter in self.trained.values():
+            if parameter.grad is None:  # the batch has no use for it, as with several processes
+                parameter.grad = torch.zeros_like(parameter)
         self.processes.average_gradients(self.spread, self.trained)
         is_usable = self.precision.unscale(self.trained.values())
         norm = float(nn.utils.clip_grad_norm_(self.trained.values(), self.config.clip_norm)) if is_usable else 0.0

@@ -7,9 +7,12 @@ spelled out in pieces. Only the template's strings may hold special tokens.
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from transformers import PreTrainedTokenizerBase
+
+REMEMBERED_TEXTS, REMEMBERED_CHARS = 8192, 1024
+"""How many texts are not tokenized again, and how long they may be: templates, turns that were said, small corpora."""
 
 
 class TextCodec:
@@ -17,12 +20,11 @@ class TextCodec:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
+        self._remembered = lru_cache(REMEMBERED_TEXTS)(self._encoded)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a person's words; special tokens and added tokens in them are spelled out."""
-        return [
-            part for token_id in self._tokenize(text) for part in self._spelled.get(token_id, (token_id,))
-        ]
+        return list((self._remembered if len(text) <= REMEMBERED_CHARS else self._encoded)(text))
 
     def split_markers(self, text: str) -> list[str | int]:
         """Cut a template's string at the special tokens that it holds: ``"</s>USER: "`` gives ``[2, "USER: "]``."""
@@ -43,6 +45,9 @@ class TextCodec:
     def longest_token_chars(self) -> int:
         """No token stands for more characters than this, so a text of n characters has at least n / this tokens."""
         return max(len(token) for token in self.tokenizer.get_vocab())
+
+    def _encoded(self, text: str) -> tuple[int, ...]:
+        return tuple(part for token_id in self._tokenize(text) for part in self._spelled.get(token_id, (token_id,)))
 
     def _tokenize(self, text: str) -> list[int]:
         # Half a surrogate pair, which JSON may hold, is no character: tokenizers stumble over it.
