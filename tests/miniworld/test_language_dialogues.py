@@ -30,8 +30,7 @@ from nextgpt.miniworld.language.facts import riddles
 from nextgpt.miniworld.language.phrasing import Phrasings, choose_variant, variants
 from nextgpt.miniworld.language.questions import QUESTIONS
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.scene import SOURCES
-from nextgpt.miniworld.scene import Scene
+from nextgpt.miniworld.scene import SOURCES, Scene
 from nextgpt.miniworld.splits import is_held_out
 
 SPLITS = ("train", "test")
