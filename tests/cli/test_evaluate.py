@@ -13,12 +13,14 @@ Printed = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int, int | None]]:
     """What was asked for; one row is the answer."""
     asked = []
 
-    def evaluate(name: str, suite_name: str, *, limit: int, seed: int, workers: int, tell: suite.Tell) -> suite.Results:
-        asked.append((name, suite_name, limit))
+    def evaluate(
+        name: str, suite_name: str, *, limit: int, seed: int, workers: int, tell: suite.Tell, steps: int | None
+    ) -> suite.Results:
+        asked.append((name, suite_name, limit, steps))
         tell("drawings", 2, 2)
         print("a library that prints")
         return suite.Results(name, suite_name, (Score("questions", 0.5, 0.25, 0.75, 8, None),), ())
@@ -28,9 +30,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
 
 
 def test_json_is_one_object_of_the_promised_form(measured: list, capsys: Printed) -> None:
-    assert main(["eval", "nano", "--limit", "8", "--json"]) == 0
+    assert main(["eval", "nano", "--limit", "8", "--steps", "50", "--json"]) == 0
     printed = capsys.readouterr()
-    assert measured == [("nano", "miniworld", 8)]
+    assert measured == [("nano", "miniworld", 8, 50)]
     row = {"name": "questions", "value": 0.5, "low": 0.25, "high": 0.75, "cases": 8, "judge": None}
     assert json.loads(printed.out) == {"model": "nano", "suite": "miniworld", "rows": [row]}
     assert "drawings: 2 in 0.0 s\n" in printed.err
@@ -46,7 +48,7 @@ def test_out_takes_the_report(tmp_path: Path, capsys: Printed) -> None:
     assert json.loads((tmp_path / "report" / "results.json").read_text()) == json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("arguments", [["--limit", "0"], ["--limit", "x"], ["--out", "/dev/null/x"]])
+@pytest.mark.parametrize("arguments", [["--limit", "0"], ["--steps", "0"], ["--limit", "x"], ["--out", "/dev/null/x"]])
 def test_a_users_mistake_is_status_2(arguments: list[str], capsys: Printed) -> None:
     assert main(["eval", *arguments]) == 2
     assert capsys.readouterr().out == ""

@@ -46,9 +46,9 @@ class Echo:
 
 
 @pytest.fixture
-def echo(monkeypatch: pytest.MonkeyPatch) -> Direct:
+def echo() -> Direct:
     player = Direct.__new__(Direct)
-    player._model = Echo()
+    player._model, player._steps = Echo(), None
     return player
 
 

@@ -17,6 +17,7 @@ from nextgpt.evaluate.score import Score
 from nextgpt.evaluate.sheet import THUMBNAILS, TILE_PX, contact_sheet, thumbnail
 from nextgpt.evaluate.suite import Results, Sample, evaluate
 from nextgpt.modality import MODALITIES
+from nextgpt.model.synthesis.latent_diffusion import LatentDiffusion
 from nextgpt.testing import film, picture, sound, write_tiny_model
 
 SAMPLES = (
@@ -43,6 +44,20 @@ def test_a_suite_gives_a_score_a_row_and_the_judge_is_right_about_the_truth(home
     assert all(score.cases == 2 and score.judge == 1 for score in scores)
     assert {sample.group for sample in samples} == {"text_to_image (direct)", "indirect_image (true_caption)"}
     assert ("question (direct)", 2, 2) in told
+
+
+def test_denoising_takes_as_many_steps_as_are_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int | None] = []
+    steps = LatentDiffusion.steps
+
+    def counted(self: LatentDiffusion, *given, **settings):
+        taken.append(settings["num_steps"])
+        return steps(self, *given, **settings)
+
+    monkeypatch.setattr(LatentDiffusion, "steps", counted)
+    rows = [row for row in ROWS if row.name.startswith("indirect_image")]
+    Miniworld(rows).evaluate(home, limit=1, seed=0, workers=1, tell=lambda *_: None, steps=3)
+    assert taken and set(taken) == {3}
 
 
 def test_the_language_model_alone_is_measured_on_the_rows_of_the_direct_way(home: Path) -> None:

@@ -17,6 +17,7 @@ def evaluate(
     limit: Annotated[int, Option(min=1, max=100_000, help="Cases a row.")] = 200,
     seed: Annotated[int, Option(min=0, help="Draws the cases.")] = 0,
     workers: Annotated[int | None, Option(min=1, help="Processes that share the work; else one a core.")] = None,
+    steps: Annotated[int | None, Option(min=1, max=1000, help="Of denoising; else the model's own.")] = None,
     out: Annotated[Path | None, Option(metavar="DIR", help="Write table, values and samples to look at.")] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -25,7 +26,7 @@ def evaluate(
     from nextgpt.evaluate.report import as_table, as_values
 
     def measure() -> nextgpt.evaluate.suite.Results:
-        return _measure(model, suite, out, limit=limit, seed=seed, workers=workers)
+        return _measure(model, suite, out, limit=limit, seed=seed, workers=workers, steps=steps)
 
     if json:
         print_json(lambda: as_values(measure()))
@@ -34,7 +35,7 @@ def evaluate(
 
 
 def _measure(
-    model: str, suite: str, out: Path | None, *, limit: int, seed: int, workers: int | None
+    model: str, suite: str, out: Path | None, *, limit: int, seed: int, workers: int | None, steps: int | None
 ) -> nextgpt.evaluate.suite.Results:
     from nextgpt.cli.loading import keep_libraries_quiet
     from nextgpt.cli.progress import error_console
@@ -49,7 +50,7 @@ def _measure(
             out.mkdir(parents=True, exist_ok=True)
     workers = workers or suites.fitting_workers(limit)
     with stages() as tell:
-        results = suites.evaluate(model, suite, limit=limit, seed=seed, workers=workers, tell=tell)
+        results = suites.evaluate(model, suite, limit=limit, seed=seed, workers=workers, tell=tell, steps=steps)
     if out is not None:
         for path in report.write_report(results, out):
             error_console().print(f"Written: {path}")

@@ -52,12 +52,20 @@ class Captioned:
         write: Who writes.
         model: Whose synthesizers are used.
         conditioners: Their own text encoders.
+        steps: Of denoising; ``None`` means the model's own settings.
     """
 
-    def __init__(self, write: Write, model: NextGPT, conditioners: Mapping[str, TextConditioner]) -> None:
+    def __init__(
+        self,
+        write: Write,
+        model: NextGPT,
+        conditioners: Mapping[str, TextConditioner],
+        steps: int | None = None,
+    ) -> None:
         self._write = write
         self._model = model
         self._conditioners = conditioners
+        self._steps = steps
 
     def play(self, cases: Sequence[Case]) -> list[Attempt]:
         """See :meth:`.players.Player.play`. Takes cases of which the last turn alone is asked."""
@@ -91,7 +99,7 @@ class Captioned:
 
     def _synthesize(self, modality: str, conditions: Tensor, seeds: Sequence[int]) -> list[Medium]:
         synthesizer = self._model.synthesizer(modality)
-        *_, last = synthesizer.steps(conditions, seeds=seeds)
+        *_, last = synthesizer.steps(conditions, seeds=seeds, num_steps=self._steps)
         return synthesizer.decode(last.latents)
 
 

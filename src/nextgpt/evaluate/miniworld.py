@@ -32,7 +32,7 @@ class Miniworld:
         self._rows = rows
 
     def evaluate(
-        self, home: Path, *, limit: int, seed: int, workers: int, tell: Tell
+        self, home: Path, *, limit: int, seed: int, workers: int, tell: Tell, steps: int | None = None
     ) -> tuple[list[Score], list[Sample]]:
         """See :meth:`.suite.Suite.evaluate`."""
         if {row.player for row in self._rows} & {CASCADE, TRUE_CAPTION}:
@@ -41,7 +41,7 @@ class Miniworld:
         pairs = dict.fromkeys(
             (player, source) for row in self._rows for source in row.sources for player in (row.player, TRUTH)
         )
-        played = play(pairs, cases, home, workers=workers, tell=tell)
+        played = play(pairs, cases, home, workers=workers, tell=tell, steps=steps)
         return [_score(row, played) for row in self._rows], list(_samples(played, self._rows))
 
 

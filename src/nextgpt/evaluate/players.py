@@ -32,10 +32,15 @@ class Player(Protocol):
 
 
 class Direct:
-    """The model itself, which hears and speaks through its projections."""
+    """The model itself, which hears and speaks through its projections.
 
-    def __init__(self, model: NextGPT) -> None:
+    Args:
+        steps: Of denoising; ``None`` means the model's own settings.
+    """
+
+    def __init__(self, model: NextGPT, steps: int | None = None) -> None:
         self._model = model
+        self._steps = steps
 
     def play(self, cases: Sequence[Case]) -> list[Attempt]:
         """Hold all dialogues side by side, turn by turn; what was answered stays in the dialogue."""
@@ -53,7 +58,7 @@ class Direct:
 
     def _answer(self, talks: Sequence[Conversation], seeds: Sequence[int]) -> list[Reply]:
         """Answer a batch; where one conversation is too long for the model, it alone gets no answer."""
-        samplings = [Sampling(seed=seed, max_tokens=MAX_TOKENS) for seed in seeds]
+        samplings = [Sampling(seed=seed, max_tokens=MAX_TOKENS, steps=self._steps) for seed in seeds]
         try:
             return self._model.chat_batch(talks, samplings)
         except ConversationError:

@@ -52,9 +52,12 @@ class Suite(Protocol):
     """Measures a model."""
 
     def evaluate(
-        self, home: Path, *, limit: int, seed: int, workers: int, tell: Tell
+        self, home: Path, *, limit: int, seed: int, workers: int, tell: Tell, steps: int | None = None
     ) -> tuple[list[Score], list[Sample]]:
-        """Measure the model in the folder ``home`` with ``limit`` cases a row, by ``workers`` processes."""
+        """Measure the model in the folder ``home`` with ``limit`` cases a row, by ``workers`` processes.
+
+        ``steps`` of denoising are taken for every medium, or as many as the model's own settings say.
+        """
         ...
 
 
@@ -73,12 +76,14 @@ def evaluate(
     seed: int = 0,
     workers: int = 1,
     tell: Tell = lambda *_: None,
+    steps: int | None = None,
 ) -> Results:
     """Measure the model of that name by a suite.
 
     Args:
         workers: Processes that share the work, each with the model in its memory. More than one are started by
             importing the main module again, which must stand that.
+        steps: Of denoising, for every medium; ``None`` means the model's own settings.
 
     Raises:
         ConfigError: No such suite.
@@ -91,7 +96,7 @@ def evaluate(
     home = locate(name)
     module, class_name = SUITES[suite]
     chosen: Suite = getattr(import_module(module), class_name)()
-    scores, samples = chosen.evaluate(home, limit=limit, seed=seed, workers=workers, tell=tell)
+    scores, samples = chosen.evaluate(home, limit=limit, seed=seed, workers=workers, tell=tell, steps=steps)
     return Results(name, suite, tuple(scores), tuple(samples))
 
 

@@ -48,10 +48,12 @@ class Worker:
 
     Args:
         home: The model's folder.
+        steps: Of denoising; ``None`` means the model's own settings.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, steps: int | None = None) -> None:
         self._home = home
+        self._steps = steps
         self._players: dict[str, Player] = {}
 
     def do(self, unit: Unit) -> list[Attempt]:
@@ -64,7 +66,7 @@ class Worker:
         if name == TRUTH:
             return Truth()
         if name == DIRECT:
-            return Direct(self._model)
+            return Direct(self._model, self._steps)
         from nextgpt.evaluate.cascade import Captioned, CaptionWriter, text_conditioners, true_words
         from nextgpt.model.parts import find_folder
 
@@ -74,19 +76,27 @@ class Worker:
             return InWords(CaptionWriter(find_folder(read_config(self._home).llm.source, self._home)))
         config = self._model.config
         write = CaptionWriter(find_folder(config.llm.source, self._home)) if name == CASCADE else true_words
-        return Captioned(write, self._model, text_conditioners(config, self._home))
+        return Captioned(write, self._model, text_conditioners(config, self._home), self._steps)
 
     @cached_property
     def _model(self) -> NextGPT:
         return NextGPT.from_pretrained(self._home)
 
 
-def play(pairs: Iterable[Pair], cases: Mapping[str, Sequence[Case]], home: Path, *, workers: int, tell: Tell) -> Played:
+def play(
+    pairs: Iterable[Pair],
+    cases: Mapping[str, Sequence[Case]],
+    home: Path,
+    *,
+    workers: int,
+    tell: Tell,
+    steps: int | None = None,
+) -> Played:
     """Have each player of ``pairs`` answer the cases of its source."""
     units = [
         Unit(player, source, tuple(batch)) for player, source in pairs for batch in in_batches(cases[source])
     ]
-    found = _one_by_one(units, home) if workers == 1 else _side_by_side(units, home, workers)
+    found = _one_by_one(units, home, steps) if workers == 1 else _side_by_side(units, home, steps, workers)
     total = _turns(units)
     attempts: dict[int, list[Attempt]] = {}
     for index, judged in found:
@@ -107,17 +117,19 @@ def _turns(units: Iterable[Unit]) -> Counter[Pair]:
     return turns
 
 
-def _one_by_one(units: Sequence[Unit], home: Path) -> Iterator[tuple[int, list[Attempt]]]:
-    worker = Worker(home)
+def _one_by_one(units: Sequence[Unit], home: Path, steps: int | None) -> Iterator[tuple[int, list[Attempt]]]:
+    worker = Worker(home, steps)
     for index, unit in enumerate(units):
         yield index, worker.do(unit)
 
 
-def _side_by_side(units: Sequence[Unit], home: Path, workers: int) -> Iterator[tuple[int, list[Attempt]]]:
+def _side_by_side(
+    units: Sequence[Unit], home: Path, steps: int | None, workers: int
+) -> Iterator[tuple[int, list[Attempt]]]:
     """Long units first, so that no worker is left alone with one at the end."""
     threads = max(1, (os.cpu_count() or 1) // workers)
     with _environment(OMP_NUM_THREADS=str(threads)), ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(home,)
+        workers, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(home, steps)
     ) as pool:
         order = sorted(range(len(units)), key=lambda index: -units[index].turns)
         futures: dict[Future[list[Attempt]], int] = {pool.submit(_do, units[index]): index for index in order}
@@ -132,9 +144,9 @@ _worker: Worker | None = None
 """In a process of the pool: its worker."""
 
 
-def _prepare(home: Path) -> None:
+def _prepare(home: Path, steps: int | None) -> None:
     global _worker
-    _worker = Worker(home)
+    _worker = Worker(home, steps)
 
 
 def _do(unit: Unit) -> list[Attempt]:
