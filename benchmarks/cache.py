@@ -56,7 +56,7 @@ class Saving:
 
 def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int) -> Saving:
     """Make the same batches ready both ways."""
-    whole = recipe_of(stage, corpus, steps, batch_size)
+    whole = recipe_of(stage, corpus, steps, batch_size, bf16=False)
     recipe = whole.model_copy(
         update={"sources": {modality: whole.sources[modality]}, "cache": corpus / f"cache-{stage}-{modality}"}
     )

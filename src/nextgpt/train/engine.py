@@ -192,7 +192,8 @@ def _gradients(
             weights = {name: processes.world * objective.weights[name] * part for name, part in shares.items()}
             values = [weights[name] * losses[name].float() for name in shares]
             nothing = [losses[NOTHING]] if NOTHING in losses else []
-            everything = [_nothing(objective)] if processes.world > 1 else []
+            is_learned = any(value.requires_grad for value in values)
+            everything = [] if is_learned and processes.world == 1 else [_nothing(objective)]
             return torch.stack([*everything, *nothing, *values]).sum()
 
         losses = stepper.add_gradient(part, total, is_last=position == len(parts) - 1)
@@ -204,7 +205,7 @@ def _gradients(
 
 
 def _nothing(objective: Objective) -> Tensor:
-    """Zero, by way of everything trained, so that processes wait for the same gradients whatever their shares hold."""
+    """Zero, by way of everything trained: a gradient for it whatever shares hold, and the same in every process."""
     return torch.stack([0.0 * p.float().sum() for p in objective.parameters() if p.requires_grad]).sum()
 
 

@@ -113,9 +113,18 @@ def test_the_saving_of_the_cache_is_measured_and_losses_are_the_same(
 
 
 def tiny(
-    make: Make, corpus: Path, stage: str, _: Path, steps: int, batch_size: int, workers: int = 0, *, initial: str = ""
+    make: Make,
+    corpus: Path,
+    stage: str,
+    _: Path,
+    steps: int,
+    batch_size: int,
+    workers: int = 0,
+    *,
+    initial: str = "",
+    bf16: bool = False,
 ) -> CorporaRecipe:
-    """A benchmark's recipe with a tiny model in nano's place, whatever ``initial`` is asked for."""
+    """A benchmark's recipe with a tiny model in nano's place, whatever ``initial`` and ``bf16`` are asked for."""
     return make(
         stage,
         name=f"{stage}-{workers}",
