@@ -23,6 +23,13 @@ class Watched(FakeSynthesizer):
         yield from super().steps(*given, **settings)
 
 
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)  # processes that other tests fork must find a single thread
+
+
 @pytest.fixture
 def synthesizers() -> dict[str, Watched]:
     return {name: Watched(name, step_macs=1.0 + position) for position, name in enumerate(MODALITIES)}
