@@ -23,13 +23,6 @@ class Watched(FakeSynthesizer):
         yield from super().steps(*given, **settings)
 
 
-@pytest.fixture(autouse=True)
-def _threads_as_before() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)  # processes that other tests fork must find a single thread
-
-
 @pytest.fixture
 def synthesizers() -> dict[str, Watched]:
     return {name: Watched(name, step_macs=1.0 + position) for position, name in enumerate(MODALITIES)}
@@ -46,11 +39,13 @@ def made(wanted: Sequence[Order], synthesizers: dict[str, Watched], threads: int
 
 def test_alike_media_share_a_call_and_others_are_made_at_once(synthesizers):
     wanted = orders("image", "audio", "image", "video")
+    before = torch.get_num_threads()
     found = made(wanted, synthesizers)
     assert {place: medium.modality for place, medium in found.items()} == {
         order.place: order.modality for order in wanted
     }
     assert [call["seeds"] for call in synthesizers["image"].calls] == [[0, 2]]
+    assert torch.get_num_threads() == before
     assert threading.current_thread() not in {synthesizer.thread for synthesizer in synthesizers.values()}
 
 

@@ -31,6 +31,7 @@ def at_once(works: Sequence[Callable[[], Iterator[Item]]], threads: int) -> Iter
         for work in works:
             yield from work()
         return
+    before = torch.get_num_threads()
     told: SimpleQueue[tuple[Item, ...] | BaseException | None] = SimpleQueue()
     is_over = Event()
 
@@ -62,4 +63,4 @@ def at_once(works: Sequence[Callable[[], Iterator[Item]]], threads: int) -> Iter
     finally:
         is_over.set()
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)  # the matrix library keeps one number for all threads
+        torch.set_num_threads(before)  # the matrix library keeps one number for all threads
