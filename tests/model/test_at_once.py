@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 import torch
 
-from nextgpt.model.at_once import at_once
+from nextgpt.model.at_once import at_once, claim_threads
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +37,42 @@ def test_everything_comes_and_what_one_yields_stays_in_order():
         assert [number for whose, number in came if whose == name] == list(range(20))
 
 
-def test_they_share_the_threads_and_leave_them_as_they_were():
+def in_a_new_thread(work: Callable[[], int]) -> int:
+    """What it finds where torch was not used before: the number that new threads begin with."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+@pytest.mark.parametrize(("works", "shares"), [(2, [2, 2]), (3, [1, 1, 2]), (4, [1, 1, 1, 1])])
+def test_they_share_the_threads_and_leave_them_as_they_were(works: int, shares: list[int]):
+    barrier = threading.Barrier(works)
+    assert sorted(at_once([partial(meeting, barrier)] * works, 4)) == [(share, True) for share in shares]
+    assert torch.get_num_threads() == in_a_new_thread(torch.get_num_threads) == 4
+
+
+def test_a_thread_that_begins_meanwhile_can_claim_them_all():
+    def claimed() -> int:
+        claim_threads()
+        return torch.get_num_threads()
+
     barrier = threading.Barrier(2)
-    assert list(at_once([partial(meeting, barrier)] * 2, 4)) == [(2, True)] * 2
-    assert torch.get_num_threads() == 4
+    running = at_once([partial(meeting, barrier)] * 2, 2)
+    next(running)
+    assert in_a_new_thread(claimed) == 4
+    running.close()
+    assert in_a_new_thread(torch.get_num_threads) == 4
+
+
+def test_while_threads_are_shared_another_call_takes_one_work_after_the_other():
+    def where() -> Iterator[str]:
+        yield threading.current_thread().name
+
+    barrier = threading.Barrier(2)
+    running = at_once([partial(meeting, barrier)] * 2, 2)
+    next(running)
+    assert set(at_once([where, where], 2)) == {threading.current_thread().name}
+    running.close()
+    assert threading.current_thread().name not in set(at_once([where, where], 2))
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -60,8 +93,14 @@ def test_what_one_raises_is_raised_and_ends_the_others():
         while True:
             yield "endless", 0
 
+    def later() -> Iterator[tuple[str, int]]:
+        begun.set()
+        yield "later", 0
+
+    begun = threading.Event()
     with pytest.raises(ValueError, match="broken"):
-        list(at_once([endless, failing], 2))
+        list(at_once([endless, failing, later], 2))
+    assert not begun.is_set()
 
 
 def test_closing_ends_each_after_the_item_at_hand_and_begins_no_other():

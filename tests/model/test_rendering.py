@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 
 from nextgpt.message import Progress
+from nextgpt.model.clock import Clock
 from nextgpt.model.rendering import LIGHT_STEP_MACS, Order, render
 from nextgpt.testing.fakes import FakeSynthesizer
 
@@ -39,22 +42,54 @@ def made(wanted: Sequence[Order], synthesizers: dict[str, Watched], threads: int
 
 def test_alike_media_share_a_call_and_others_are_made_at_once(synthesizers):
     wanted = orders("image", "audio", "image", "video")
-    before = torch.get_num_threads()
     found = made(wanted, synthesizers)
     assert {place: medium.modality for place, medium in found.items()} == {
         order.place: order.modality for order in wanted
     }
     assert [call["seeds"] for call in synthesizers["image"].calls] == [[0, 2]]
-    assert torch.get_num_threads() == before
     assert threading.current_thread() not in {synthesizer.thread for synthesizer in synthesizers.values()}
 
 
-def test_one_thread_or_a_heavy_step_among_them_means_one_after_the_other(synthesizers):
-    made(orders(*MODALITIES), synthesizers, threads=1)
+@pytest.mark.parametrize("reason", ["one thread", "a heavy step", "many of one", "another device"])
+def test_there_may_be_reasons_to_make_one_after_the_other(synthesizers, reason: str):
+    wanted = orders(*MODALITIES)
+    if reason == "a heavy step":
+        synthesizers["video"].step_macs = 2 * LIGHT_STEP_MACS
+    if reason == "many of one":
+        synthesizers["image"].step_macs = LIGHT_STEP_MACS / 8
+        wanted = orders(*MODALITIES, *["image"] * 9)
+    if reason == "another device":
+        synthesizers["audio"].device = torch.device("meta")
+    made(wanted, synthesizers, threads=1 if reason == "one thread" else 4)
     assert {synthesizer.thread for synthesizer in synthesizers.values()} == {threading.current_thread()}
-    synthesizers["video"].step_macs = 2 * LIGHT_STEP_MACS
-    made(orders(*MODALITIES), synthesizers)
-    assert {synthesizer.thread for synthesizer in synthesizers.values()} == {threading.current_thread()}
+
+
+def test_other_settings_of_one_modality_are_another_call_in_the_same_thread(synthesizers):
+    first, other, sound = orders("image", "image", "audio")
+    wanted = [first, replace(other, steps=3), sound]
+    threads: list[threading.Thread] = []
+    steps = synthesizers["image"].steps
+
+    def watched(*given, **settings) -> Iterator:
+        threads.append(threading.current_thread())
+        yield from steps(*given, **settings)
+
+    synthesizers["image"].steps = watched
+    assert len(made(wanted, synthesizers)) == 3
+    assert len(threads) == 2 and len(set(threads)) == 1
+
+
+def test_the_clock_is_told_what_each_modality_took_itself(synthesizers):
+    def slow(*given, **settings) -> Iterator:
+        time.sleep(0.2)
+        yield from FakeSynthesizer.steps(synthesizers["image"], *given, **settings)
+
+    synthesizers["image"].steps = slow
+    for threads in (1, 4):
+        clock = Clock()
+        list(render(orders("audio", "image"), synthesizers.__getitem__, threads=threads, clock=clock))
+        assert clock.seconds.keys() == {"audio", "image"}
+        assert clock.seconds["audio"] < 0.2 <= clock.seconds["image"]
 
 
 def test_all_ways_make_the_same_media(synthesizers):

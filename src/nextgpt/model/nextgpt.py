@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from nextgpt.config import LoraConfig, ModelConfig
 from nextgpt.errors import ConversationError
 from nextgpt.message import Conversation, Event, Finished, Medium, Reply, Sampling, Says
+from nextgpt.model.at_once import claim_threads
 from nextgpt.model.clock import Clock
 from nextgpt.model.encoding.base import Encoder, Features
 from nextgpt.model.feature_cache import FeatureCache
@@ -119,7 +121,11 @@ class NextGPT(nn.Module):
         conversations: Sequence[Says | Conversation],
         sampling: Sampling | Sequence[Sampling] = Sampling(),
     ) -> list[Reply]:
-        """Answer several conversations side by side, each as if it were alone, with one sampling or one for each."""
+        """Answer several conversations side by side, each as if it were alone but for rounding.
+
+        Args:
+            sampling: For all, or one for each.
+        """
         samplings = [sampling] * len(conversations) if isinstance(sampling, Sampling) else list(sampling)
         replies: list[Reply | None] = [None] * len(conversations)
         for row, event in self._answer([_conversation(says) for says in conversations], samplings):
@@ -145,7 +151,8 @@ class NextGPT(nn.Module):
         *,
         has_previews: bool = False,
     ) -> Iterator[tuple[int, Event]]:
-        clock, tellers = Clock(), [Teller() for _ in conversations]
+        claim_threads()
+        clock, media_clock, tellers = Clock(), Clock(), [Teller() for _ in conversations]
         requests = [self.request(*row) for row in zip(conversations, samplings, strict=True)]
         with clock.measure("encoding"):
             soft = self.hear([medium for request in requests for medium in request.prompt.media])  # (N, K, D)
@@ -156,11 +163,15 @@ class NextGPT(nn.Module):
         with clock.measure("output_projection"):
             thoughts = [teller.thought for teller in tellers]
             orders = order(thoughts, conversations, samplings, self.condition)  # conditions: (Q, C) each
-        made = render(orders, self.synthesizer, has_previews=has_previews, threads=self._threads)
-        for (row, position), event in clock.each(made, lambda item: item[1].modality):
-            yield from ((row, told) for told in tellers[row].show(position, event))
+        made = render(orders, self.synthesizer, has_previews=has_previews, threads=self._threads, clock=media_clock)
+        with closing(made):
+            for (row, position), event in clock.each(made, lambda _: "media"):
+                yield from ((row, told) for told in tellers[row].show(position, event))
+        timings = media_clock.seconds | clock.seconds | {"total": sum(clock.seconds.values())}
+        timings.pop("media", None)  # what is made at once overlaps, so the seconds of each modality were told apart
         for row, (teller, sampling) in enumerate(zip(tellers, samplings, strict=True)):
-            yield row, Finished(self._reply(teller, sampling, clock))
+            self.remember_edits(teller)
+            yield row, Finished(Reply(teller.parts, sampling.seed, teller.thought.dropped, timings))
 
     # ---- what the path needs on its way ------------------------------------------------------------------------
 
@@ -210,13 +221,8 @@ class NextGPT(nn.Module):
 
     @property
     def _threads(self) -> int:
-        """How many media may be made at once."""
+        """How many threads of torch media made at once may share."""
         return 1 if any(part.takes_turns for part in self.parts.values()) else torch.get_num_threads()
-
-    def _reply(self, teller: Teller, sampling: Sampling, clock: Clock) -> Reply:
-        self.remember_edits(teller)
-        timings = clock.seconds | {"total": sum(clock.seconds.values())}
-        return Reply(teller.parts, sampling.seed, teller.thought.dropped, timings)
 
     def _is_edit(self, medium: Medium) -> bool:
         return medium.digest in self._edits

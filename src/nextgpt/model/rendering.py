@@ -6,6 +6,7 @@ An edit of a medium that the same answer makes waits for it. Knows no language m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from nextgpt.message import Medium, Progress
 from nextgpt.model.at_once import at_once
+from nextgpt.model.clock import Clock
 from nextgpt.model.synthesis.base import Synthesizer
 
 Place = tuple[int, int]
@@ -37,7 +39,7 @@ class Order:
 
 
 LIGHT_STEP_MACS = 20e9
-"""A denoising step of less leaves cores idle between its layers; a larger one fills them all."""
+"""A denoising step of less, for all media of a modality, leaves cores idle between its layers; more fills them."""
 
 
 def render(
@@ -46,35 +48,53 @@ def render(
     *,
     has_previews: bool = False,
     threads: int = 1,
+    clock: Clock | None = None,
 ) -> Iterator[tuple[Place, Progress | Medium]]:
     """Make all that was ordered; yield every step, and every medium when it is done.
 
     Args:
-        threads: Of torch. Where there are several, media of several kinds that take little are made at once, on a
-            share of the threads each; otherwise one kind after the other. Synthesizers that take turns in memory allow
-            one alone.
+        threads: Of torch. Where there are several, media of several modalities that take little are made at once, on
+            a share of the threads each; otherwise one kind after the other. Synthesizers that take turns in memory
+            allow one alone. The number of threads changes how sums are rounded, and nothing else.
+        clock: Is told the seconds that each modality took, which overlap where they are made at once.
     """
+    clock = clock or Clock()
     made: dict[Place, Medium] = {}
     waiting = list(orders)
     while waiting:
         ready = [order for order in waiting if not isinstance(order.source, tuple) or order.source in made]
         assert ready, "an edit waits for an earlier medium of the same answer, never in a circle"
-        groups = [[other for other in ready if _kind(other) == kind] for kind in dict.fromkeys(map(_kind, ready))]
-        if threads > 1 and len(groups) > 1:
-            macs = {order.modality: synthesizer(order.modality).step_macs for order in ready}
-            groups.sort(key=lambda group: -len(group) * macs[group[0].modality])  # what takes longest begins first
-            threads = threads if max(macs.values()) < LIGHT_STEP_MACS else 1
-        works = [partial(_render_alike, group, synthesizer, made, has_previews) for group in groups]
-        for place, event in at_once(works, threads):
-            if not isinstance(event, Progress):
-                made[place] = event
-            yield place, event
+        parts = {order.modality: [other for other in ready if other.modality == order.modality] for order in ready}
+        is_shared = threads > 1 and len(parts) > 1
+        if is_shared:
+            macs = {name: len(part) * synthesizer(name).step_macs for name, part in parts.items()}
+            parts = dict(sorted(parts.items(), key=lambda part: -macs[part[0]]))  # what takes longest begins first
+            is_shared = max(macs.values()) < LIGHT_STEP_MACS and all(
+                synthesizer(name).device.type == "cpu" for name in parts
+            )
+        works = [partial(_render_modality, part, synthesizer, made, has_previews, clock) for part in parts.values()]
+        with closing(at_once(works, threads if is_shared else 1)) as events:
+            for place, event in events:
+                if not isinstance(event, Progress):
+                    made[place] = event
+                yield place, event
         waiting = [order for order in waiting if order.place not in made]
 
 
-def _kind(order: Order) -> tuple[object, ...]:
-    """Orders of one kind can be made side by side."""
-    return order.modality, order.steps, order.guidance, order.source is None
+def _render_modality(
+    orders: Sequence[Order],
+    synthesizers: Callable[[str], Synthesizer],
+    made: Mapping[Place, Medium],
+    has_previews: bool,
+    clock: Clock,
+) -> Iterator[tuple[Place, Progress | Medium]]:
+    """One kind after the other; orders of one kind are made side by side."""
+    kinds: dict[tuple[object, ...], list[Order]] = {}
+    for order in orders:
+        kinds.setdefault((order.steps, order.guidance, order.source is None), []).append(order)
+    for alike in kinds.values():
+        events = _render_alike(alike, synthesizers, made, has_previews)
+        yield from clock.each(events, lambda _: orders[0].modality)
 
 
 def _render_alike(

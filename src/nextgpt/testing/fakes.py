@@ -44,6 +44,7 @@ class FakeSynthesizer:
     modality: str
     condition_shape: tuple[int, int] = (6, 16)
     step_macs: float = 1.0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     calls: list[dict[str, object]] = field(default_factory=list)
     """How :meth:`steps` was called, call by call."""
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from nextgpt.model.llm.text_codec import TextCodec
 from nextgpt.testing import tiny_tokenizer
+
+
+def test_a_copy_remembers_nothing_of_the_original(codec):
+    ids = codec.encode("what was said before")
+    copied = pickle.loads(pickle.dumps(codec))
+    assert copied._remembered.cache_info().currsize == 0 < codec._remembered.cache_info().currsize
+    assert copied.encode("what was said before") == ids
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
-REMEMBERED_TEXTS, REMEMBERED_CHARS = 8192, 1024
+REMEMBERED_TEXTS, REMEMBERED_CHARS = 4096, 256
 """How many texts are not tokenized again, and how long they may be: templates, turns that were said, small corpora."""
 
 
@@ -21,6 +21,9 @@ class TextCodec:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         self._remembered = lru_cache(REMEMBERED_TEXTS)(self._encoded)
+
+    def __reduce__(self) -> tuple[type[TextCodec], tuple[PreTrainedTokenizerBase]]:
+        return type(self), (self.tokenizer,)  # what it remembers is not copied along
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a person's words; special tokens and added tokens in them are spelled out."""

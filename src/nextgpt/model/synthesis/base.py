@@ -1,8 +1,8 @@
 """What a synthesizer is: the last step of the path, from conditions to media.
 
 A synthesizer knows nothing about words or signal tokens. It is given conditions, one for each medium to make, and it
-denoises latents step by step. The caller pulls the steps, and so owns progress, previews and cancelling: to cancel is
-to pull no more.
+denoises latents step by step. Whoever pulls the steps owns progress, previews and cancelling: to cancel is to pull no
+more.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -52,6 +53,11 @@ class Synthesizer(Protocol):
     """(Q, C) of the conditions that it takes."""
 
     @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        ...
+
+    @property
     def step_macs(self) -> float:
         """About how many multiplications one step takes for one medium: the denoiser's weights times latent cells."""
         ...
@@ -69,7 +75,8 @@ class Synthesizer(Protocol):
         """Denoise one medium for each condition; ``None`` means the synthesizer's own default.
 
         Args:
-            seeds: One for each condition. A medium depends on its own seed alone, not on its neighbours in the batch.
+            seeds: One for each condition. A medium depends on its own seed alone, not on its neighbours in the batch,
+                but for rounding, which batches and threads change.
             num_steps: More steps, more detail; each costs one call of the denoiser.
             guidance: Classifier-free guidance scale; 1 follows the condition alone, and costs half.
             source: Media to start from instead of pure noise, one for each condition: editing.

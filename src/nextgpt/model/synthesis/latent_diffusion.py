@@ -75,6 +75,11 @@ class LatentDiffusion:
             generators,
         )
 
+    @property
+    def device(self) -> torch.device:
+        """See :attr:`Synthesizer.device`."""
+        return self.parts.device
+
     @cached_property
     def step_macs(self) -> float:
         """See :attr:`Synthesizer.step_macs`; patches and levels of lower resolution are not counted off."""
