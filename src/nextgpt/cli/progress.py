@@ -10,6 +10,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -22,7 +23,7 @@ def error_console() -> Console:
 
 
 class Task:
-    """One bar at a time, renewed when something else begins.
+    """A bar for each thing that is being done; those that are done go away when something else begins.
 
     Args:
         console: Standard error.
@@ -32,8 +33,8 @@ class Task:
     def __init__(self, console: Console, *, has_lines: bool = True) -> None:
         self._console = console
         self._has_lines = has_lines
-        self._bar: Progress | None = None
-        self._what = ""
+        self._bars: Progress | None = None
+        self._known: dict[str, TaskID] = {}
 
     def tell(self, what: str, done: int, total: int, details: str = "") -> None:
         """Say that ``done`` of ``total`` is done of ``what``."""
@@ -41,21 +42,28 @@ class Task:
             if self._has_lines:
                 self._console.print(f"{what} {done}/{total} {details}".rstrip())
             return
-        if self._bar is None or what != self._what:
-            self.clear()
-            self._begin(what, total)
-        assert self._bar is not None
-        self._bar.update(self._bar.task_ids[0], completed=done, total=total, details=details)
+        if self._bars is None:
+            self._bars = self._begin()
+        if what not in self._known:
+            self._forget_done(self._bars)
+            self._known[what] = self._bars.add_task(what, total=total, details="")
+        self._bars.update(self._known[what], completed=done, total=total, details=details)
 
     def clear(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-        self._bar = None
+        """Take the bars away."""
+        if self._bars is not None:
+            self._bars.stop()
+        self._bars = None
+        self._known.clear()
 
-    def _begin(self, what: str, total: int) -> None:
-        self._what = what
-        self._bar = Progress(
+    def _forget_done(self, bars: Progress) -> None:
+        for task in bars.tasks:
+            if task.finished:
+                bars.remove_task(task.id)
+                del self._known[task.description]
+
+    def _begin(self) -> Progress:
+        bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -67,8 +75,8 @@ class Task:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._bar.add_task(what, total=total, details="")
-        self._bar.start()
+        bars.start()
+        return bars
 
     def __enter__(self) -> Task:
         return self
