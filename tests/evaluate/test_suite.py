@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import PIL.Image
@@ -16,7 +17,9 @@ from nextgpt.evaluate.rows import ROWS
 from nextgpt.evaluate.score import Score
 from nextgpt.evaluate.sheet import THUMBNAILS, TILE_PX, contact_sheet, thumbnail
 from nextgpt.evaluate.suite import Results, Sample, evaluate
+from nextgpt.message import Reply
 from nextgpt.modality import MODALITIES
+from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis.latent_diffusion import LatentDiffusion
 from nextgpt.testing import film, picture, sound, write_tiny_model
 
@@ -60,6 +63,24 @@ def test_denoising_takes_as_many_steps_as_are_asked_for(home: Path, monkeypatch:
     assert taken and set(taken) == {3}
 
 
+def test_the_model_itself_is_asked_for_as_many(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+
+    def chat_batch(self: NextGPT, talks, samplings) -> list[Reply]:
+        asked.extend(sampling.steps for sampling in samplings)
+        return [Reply(()) for _ in talks]
+
+    monkeypatch.setattr(NextGPT, "chat_batch", chat_batch)
+    rows = [row for row in ROWS if row.name == "questions"]
+    Miniworld(rows).evaluate(home, limit=2, seed=0, workers=1, tell=lambda *_: None, steps=3)
+    assert asked == [3, 3]
+
+
+def test_words_are_not_denoised(home: Path) -> None:
+    with pytest.raises(ConfigError, match="--steps 3 came; expected none"):
+        evaluate(str(home), "miniworld-in-words", limit=1, steps=3)
+
+
 def test_the_language_model_alone_is_measured_on_the_rows_of_the_direct_way(home: Path) -> None:
     suite_in_words = MiniworldInWords()
     scores, _ = suite_in_words.evaluate(home, limit=1, seed=0, workers=1, tell=lambda *_: None)
@@ -78,6 +99,12 @@ def test_values_are_those_of_the_contract() -> None:
     values = as_values(RESULTS)
     assert list(values) == ["model", "suite", "rows"]
     assert values["rows"][0] == {"name": "row", "value": 0.9123, "low": 0.8, "high": 0.95, "cases": 200, "judge": 1.0}
+
+
+def test_a_report_says_which_number_of_steps_was_asked_for() -> None:
+    results = replace(RESULTS, steps=50)
+    assert as_values(results)["steps"] == 50
+    assert as_table(results).startswith("| miniworld, 50 steps | tiny |")
 
 
 def test_the_table_says_shares_in_per_cent() -> None:

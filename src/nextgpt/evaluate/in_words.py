@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from nextgpt.errors import ConfigError
 from nextgpt.evaluate.cascade import Write, split_captions
 from nextgpt.evaluate.case import Answer, Attempt, Case
 from nextgpt.evaluate.miniworld import Miniworld
 from nextgpt.evaluate.rows import ROWS
+from nextgpt.evaluate.score import Score
+from nextgpt.evaluate.suite import Sample, Tell
 from nextgpt.evaluate.work import DIRECT, IN_WORDS
 from nextgpt.message import Part, Reply, Text
 from nextgpt.miniworld.language.canonical import parse_caption
@@ -67,3 +71,11 @@ class MiniworldInWords(Miniworld):
 
     def __init__(self) -> None:
         super().__init__([replace(row, player=IN_WORDS) for row in ROWS if row.player == DIRECT])
+
+    def evaluate(
+        self, home: Path, *, limit: int, seed: int, workers: int, tell: Tell, steps: int | None = None
+    ) -> tuple[list[Score], list[Sample]]:
+        """See :meth:`.suite.Suite.evaluate`."""
+        if steps is not None:
+            raise ConfigError(f"--steps {steps} came; expected none, as words are not denoised. Leave it out.")
+        return super().evaluate(home, limit=limit, seed=seed, workers=workers, tell=tell)

@@ -20,12 +20,14 @@ def as_values(results: Results) -> dict[str, Any]:
         {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(score).items()}
         for score in results.scores
     ]
-    return {"model": results.model, "suite": results.suite, "rows": rows}
+    steps = {} if results.steps is None else {"steps": results.steps}
+    return {"model": results.model, "suite": results.suite, **steps, "rows": rows}
 
 
 def as_table(results: Results) -> str:
     """Results as a table in Markdown; shares and intervals in per cent."""
-    heading = f"| {results.suite} | {results.model} | 95 % interval | cases | judge |"
+    suite = results.suite if results.steps is None else f"{results.suite}, {results.steps} steps"
+    heading = f"| {suite} | {results.model} | 95 % interval | cases | judge |"
     return "\n".join([heading, "| --- | ---: | :---: | ---: | ---: |", *map(_line, results.scores)]) + "\n"
 
 

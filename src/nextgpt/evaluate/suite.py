@@ -45,6 +45,8 @@ class Results:
     suite: str
     scores: tuple[Score, ...]
     samples: tuple[Sample, ...]
+    steps: int | None = None
+    """Of denoising, where they were not the model's own."""
 
 
 @runtime_checkable
@@ -56,7 +58,8 @@ class Suite(Protocol):
     ) -> tuple[list[Score], list[Sample]]:
         """Measure the model in the folder ``home`` with ``limit`` cases a row, by ``workers`` processes.
 
-        ``steps`` of denoising are taken for every medium, or as many as the model's own settings say.
+        ``steps`` of denoising are taken for every medium, or as many as the model's own settings say; a suite without
+        media raises :class:`~nextgpt.errors.ConfigError` where they are given.
         """
         ...
 
@@ -86,7 +89,7 @@ def evaluate(
         steps: Of denoising, for every medium; ``None`` means the model's own settings.
 
     Raises:
-        ConfigError: No such suite.
+        ConfigError: No such suite, or steps for one that makes no media.
         ModelError: No such model.
     """
     from nextgpt.model.folder import locate
@@ -97,7 +100,7 @@ def evaluate(
     module, class_name = SUITES[suite]
     chosen: Suite = getattr(import_module(module), class_name)()
     scores, samples = chosen.evaluate(home, limit=limit, seed=seed, workers=workers, tell=tell, steps=steps)
-    return Results(name, suite, tuple(scores), tuple(samples))
+    return Results(name, suite, tuple(scores), tuple(samples), steps)
 
 
 def fitting_workers(limit: int) -> int:
