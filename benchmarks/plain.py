@@ -109,7 +109,7 @@ class Plain:
         if by_place:
             places = {"words before": is_learned & is_before, "words from media on": is_learned & ~is_before}
         return {
-            name: F.cross_entropy(logits[:, :-1].flatten(0, 1), ids.masked_fill(~chosen, -100)[:, 1:].flatten())
+            name: F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids.masked_fill(~chosen, -100)[:, 1:].flatten())
             for name, chosen in places.items()
         }
 

@@ -4,8 +4,8 @@
 
 For each stage the engine trains nano's frozen parts on a corpus of the small world, which is written to disk first.
 After every few steps the plain reference (plain.py) does as many on batches of the same size, padded to the longest
-example of the corpus ("padded") or to the longest of the batch ("ragged"). Both compute in bfloat16 with weights in
-float32, as the published training does, or in float32 throughout. Seconds are those of one thread's own work
+example of the corpus ("padded") or to the longest of the batch ("ragged"). Both compute in bfloat16, as the published
+scripts ask for, with weights in float32, or in float32 throughout. Seconds are those of one thread's own work
 (``time.process_time``), medians over turns, so what else a machine does counts for neither. Losses are those of batches
 of another corpus after equal samples. Memory is what gradients and optimizers hold, and the peak of a fresh process.
 The share of time spent waiting for data is that of a run of its own, with one worker, by the wall clock.

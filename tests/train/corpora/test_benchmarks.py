@@ -88,6 +88,25 @@ def test_the_plain_reference_trains_the_whole_embedding_and_head(recipe: Make, s
     assert min(plain.step()["words"] for _ in range(12)) < first
 
 
+@pytest.mark.parametrize("bf16", [True, False])
+def test_both_sides_compute_in_the_type_that_is_asked_for(
+    bf16: bool, recipe: Make, small_world: Path, script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = script("training").recipe_of("decoding-alignment", small_world, 1, 2, bf16=bf16)
+    assert asked.fit.bf16 == bf16
+    plain = script("plain").Plain(recipe("encoding-alignment", fit={"bf16": bf16}))
+    found = []
+    losses = plain.losses
+
+    def watched(*given):
+        found.append(torch.is_autocast_enabled("cpu"))
+        return losses(*given)
+
+    monkeypatch.setattr(plain, "losses", watched)
+    plain.step()
+    assert found == [bf16]
+
+
 def test_training_is_measured(recipe: Make, small_world: Path, script, monkeypatch: pytest.MonkeyPatch) -> None:
     training = script("training")
     stage = "decoding-alignment"
