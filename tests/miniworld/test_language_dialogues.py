@@ -29,8 +29,9 @@ from nextgpt.miniworld.language.exercises import COMPARING, EXERCISES
 from nextgpt.miniworld.language.facts import riddles
 from nextgpt.miniworld.language.phrasing import Phrasings, choose_variant, variants
 from nextgpt.miniworld.language.questions import QUESTIONS
+from nextgpt.miniworld.language.talk import draw_content
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.scene import SOURCES, Scene
+from nextgpt.miniworld.scene import SOURCES, Placed, Scene
 from nextgpt.miniworld.splits import is_held_out
 
 SPLITS = ("train", "test")
@@ -176,6 +177,16 @@ def test_pictures_in_a_row_show_several_objects(task: str, can_be_alike: bool):
     scenes = [content.objects for content in given if isinstance(content, Scene)]
     assert scenes and all(len(objects) > 1 for objects in scenes)
     assert any(len({placed.object for placed in objects}) == 1 for objects in scenes) == can_be_alike
+
+
+@pytest.mark.parametrize("task", ["editing", "describing"])
+def test_where_no_picture_has_several_objects_the_exercises_say_so(task: str):
+    def draw(rng, modality: str, split: str):
+        return Scene((Placed("cat"),)) if modality == "image" else draw_content(rng, modality, split)
+
+    with pytest.raises(ConfigError, match="none of several objects"):
+        for seed in range(20):  # one in three edits in a row is of something else
+            sample_dialogue(np.random.default_rng(seed), "train", task, draw)
 
 
 def test_every_picture_that_is_described_in_a_row_is_a_new_one():

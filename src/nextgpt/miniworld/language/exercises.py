@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nextgpt.errors import ConfigError
 from nextgpt.miniworld.language import heard, seen
 from nextgpt.miniworld.language.about_media import comparison, description, question_about
 from nextgpt.miniworld.language.edits import edit
@@ -35,6 +36,8 @@ PAIR_SHARE = 0.15
 TURNS = (4, 5, 6, 7, 8)
 EDITS_IN_A_ROW = (3, 4, 5, 6)
 PICTURES_IN_A_ROW = (3, 4, 5)
+TRIES = 1000
+"""To draw a picture of several objects, of which the small world itself needs few."""
 
 
 def interview(talk: Talk) -> Talk:
@@ -75,23 +78,27 @@ def editing(talk: Talk) -> Talk:
 
 def describing(talk: Talk) -> Talk:
     """Pictures of several objects, alike or not, and what each of them shows."""
-    crowded = replace(talk, draw_from=_crowded(talk.draw_from, with_alike=True))
+    crowded = replace(talk, draw_from=_crowded(talk.draw_from, may_be_alike=True))
     for _ in range(talk.choose(PICTURES_IN_A_ROW)):
         talk = talk.after(description(replace(crowded, turns=()), "image"))
     return talk
 
 
-def _crowded(draw: Draw, with_alike: bool = False) -> Draw:
+def _crowded(draw: Draw, may_be_alike: bool = False) -> Draw:
     """``draw`` where every picture has several objects, and where they may not be alike at least two kinds of them."""
 
     def crowded(rng: np.random.Generator, modality: str, split: Split) -> Content:
-        while True:
+        for _ in range(TRIES):
             content = draw(rng, modality, split)
             if not isinstance(content, Scene):
                 return content
-            things = content.objects if with_alike else {placed.object for placed in content.objects}
+            things = content.objects if may_be_alike else {placed.object for placed in content.objects}
             if len(things) > 1:
                 return content
+        raise ConfigError(
+            f"{TRIES} pictures were drawn, none of several objects; expected some, which exercises are about. "
+            "Give own_media.share below 1, or leave the exercises out."
+        )
 
     return crowded
 
