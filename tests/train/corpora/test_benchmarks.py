@@ -14,6 +14,8 @@ import torch
 
 from nextgpt.data.corpus import read_corpus
 from nextgpt.data.record import Dialogue, Pair
+from nextgpt.model import rendering
+from nextgpt.model.nextgpt import NextGPT
 from nextgpt.train.align_corpora import begin, sampler_of
 from nextgpt.train.alignment import prepare
 from nextgpt.train.cache import build_cache
@@ -153,6 +155,16 @@ def tiny(
         mixing="batches",
         cache=corpus / f"tiny-cache-{stage}",
     )
+
+
+def test_making_media_at_once_is_measured(initial: Path, script) -> None:
+    at_once = script("at_once")
+    limit = rendering.LIGHT_STEP_MACS
+    rows = list(at_once.measure(NextGPT.from_pretrained(initial), threads=2, runs=1, counts=(1, 2)))
+    assert [row.count for row in rows] == [1, 2]
+    assert all(min(row.in_turn_s, row.at_once_s, row.step_gmacs) > 0 for row in rows)
+    assert limit == rendering.LIGHT_STEP_MACS
+    assert "| media of each |" in at_once.as_table(rows)
 
 
 def test_operations_are_counted_and_weights_are_not_kept(initial: Path, script) -> None:
