@@ -10,13 +10,6 @@ from nextgpt.model.llm.text_codec import TextCodec
 from nextgpt.testing import tiny_tokenizer
 
 
-def test_a_copy_remembers_nothing_of_the_original(codec):
-    ids = codec.encode("what was said before")
-    copied = pickle.loads(pickle.dumps(codec))
-    assert copied._remembered.cache_info().currsize == 0 < codec._remembered.cache_info().currsize
-    assert copied.encode("what was said before") == ids
-
-
 @pytest.fixture
 def codec() -> TextCodec:
     return TextCodec(tiny_tokenizer())
@@ -62,3 +55,10 @@ def test_no_token_stands_for_more_characters_than_said(codec):
 
 def test_half_a_surrogate_pair_is_no_stumbling_block(codec):
     assert codec.decode(codec.encode("a\ud83db")) == "a?b"
+
+
+def test_a_copy_remembers_nothing_of_the_original(codec):
+    ids = codec.encode("what was said before")
+    copied = pickle.loads(pickle.dumps(codec))
+    assert copied._remembered.cache_info().currsize == 0 < codec._remembered.cache_info().currsize
+    assert copied.encode("what was said before") == ids
