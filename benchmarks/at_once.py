@@ -82,9 +82,13 @@ def as_table(rows: list[Measured]) -> str:
 
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="nano")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch, for both ways")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="of torch, for both ways"
+    )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()

@@ -64,7 +64,10 @@ def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int
     model = begin(recipe)
     prepare(model, STAGES[stage], recipe.lora)
     objective, conditioners = AlignmentObjective(model, STAGES[stage]), conditioners_of(recipe, model)
-    with_cache, without = sampler_of(recipe, model), sampler_of(recipe.model_copy(update={"cache": None}), model)
+    with_cache, without = (
+        sampler_of(recipe, model),
+        sampler_of(recipe.model_copy(update={"cache": None}), model),
+    )
     seconds: dict[str, list[float]] = {"uncached": [], "cached": [], "learning": []}
     difference = 0.0
     for step in range(steps + 1):  # in the first, parts are loaded
@@ -73,8 +76,12 @@ def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int
         seconds["uncached"].append(took(lambda fresh=fresh, step=step: fresh.compute(without.share(step))))
         seconds["cached"].append(took(lambda step=step: with_cache.share(step)))
         for name, batch in (("uncached", fresh.over(known)), ("cached", known)):
-            seconds["learning"].append(took(lambda name=name, batch=batch: learn(objective, batch, losses[name])))  # noqa: B023
-        apart = [(losses["cached"][name] - value).detach().abs() for name, value in losses["uncached"].items()]
+            seconds["learning"].append(
+                took(lambda name=name, batch=batch, losses=losses: learn(objective, batch, losses[name]))
+            )
+        apart = [
+            (losses["cached"][name] - value).detach().abs() for name, value in losses["uncached"].items()
+        ]
         difference = max(difference, *map(float, apart))
     ms = {name: 1e3 * statistics.median(found[1:]) / batch_size for name, found in seconds.items()}
     faster = (ms["uncached"] + ms["learning"]) / (ms["cached"] + ms["learning"])
@@ -118,7 +125,9 @@ def learn(objective: AlignmentObjective, batch: Batch, found: dict[str, Tensor])
 
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--pairs", type=int, default=96)

@@ -42,7 +42,9 @@ def write_corpus(folder: Path, *, pairs: int, dialogues: int, seed: int = 0) -> 
 def _pairs(modality: str, count: int, rng: np.random.Generator, folder: Path) -> Iterator[Record]:
     for number in range(count):
         content = DRAW[modality](rng, "train")
-        yield Pair(f"{modality}-{number}", _saved(content, modality, folder / str(number), caption(content, rng)))
+        yield Pair(
+            f"{modality}-{number}", _saved(content, modality, folder / str(number), caption(content, rng))
+        )
 
 
 def _drawn(modality: str, count: int, rng: np.random.Generator, folder: Path) -> Iterator[Record]:

@@ -116,14 +116,22 @@ class Shapes:
         tower = TOWERS[modality]
         vision, audio = self.encoder_config.vision, self.encoder_config.audio
         views = {"image": 1, "audio": audio.clips, "video": vision.clips * vision.crops}[modality]
-        one = (1, audio.mel_bins, audio.frames) if modality == "audio" else (3, vision.frames, *[vision.size_px] * 2)
+        one = (
+            (1, audio.mel_bins, audio.frames)
+            if modality == "audio"
+            else (3, vision.frames, *[vision.size_px] * 2)
+        )
         clips = torch.empty(views, *one, device="meta")
         folder = part_folder(modality, self.config.synthesizers[modality].source, self.folder)
         class_name = json.loads((folder / "model_index.json").read_text())["text_encoder"][1]
         speaker = build_part(folder, "text_encoder", class_name).requires_grad_(False)
         length = min(CAPTION_POSITIONS, speaker.config.max_position_embeddings)
         ids = torch.zeros(1, length, dtype=torch.long, device="meta")
-        masked = {"attention_mask": torch.empty(1, 1, length, length, device="meta")} if "Clap" in class_name else {}
+        masked = (
+            {"attention_mask": torch.empty(1, 1, length, length, device="meta")}
+            if "Clap" in class_name
+            else {}
+        )
         return MediumCost(
             modality,
             views,
@@ -137,7 +145,9 @@ class Shapes:
         The first ``is_free_until`` positions are heard without gradients. With ``has_head`` the head has gradients.
         """
         head = self.llm.get_output_embeddings()
-        embeddings = torch.empty(1, length, self.width, device="meta", dtype=self.llm.dtype, requires_grad=True)
+        embeddings = torch.empty(
+            1, length, self.width, device="meta", dtype=self.llm.dtype, requires_grad=True
+        )
         cache = DynamicCache() if is_free_until else None
         with torch.no_grad():
             if is_free_until:
@@ -188,7 +198,10 @@ def there_and_back(work: Callable[[], Tensor]) -> int:
 
 def measured_flops(width: int, inner: int, device: str) -> float:
     """Operations a second of one of the LLM's matrix products in bfloat16: the best of five."""
-    rows, weight = torch.randn(512, width, dtype=torch.bfloat16), torch.randn(width, inner, dtype=torch.bfloat16)
+    rows, weight = (
+        torch.randn(512, width, dtype=torch.bfloat16),
+        torch.randn(width, inner, dtype=torch.bfloat16),
+    )
     rows, weight = rows.to(device), weight.to(device)
     best = float("inf")
     for _ in range(6):
@@ -271,12 +284,18 @@ def recipe_of(stage: str) -> CorporaRecipe:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="paper", choices=sorted(PRESETS))
-    parser.add_argument("--caption-tokens", type=int, default=14, help="words of a caption (CC3M's have about 10)")
+    parser.add_argument(
+        "--caption-tokens", type=int, default=14, help="words of a caption (CC3M's have about 10)"
+    )
     parser.add_argument("--dialogue-tokens", type=int, default=256, help="positions of a dialogue")
     parser.add_argument("--device", default="cpu", help="where the speed of a matrix product is measured")
-    parser.add_argument("--tflops", type=float, help="a speed that a device sustains, in place of a measured one")
+    parser.add_argument(
+        "--tflops", type=float, help="a speed that a device sustains, in place of a measured one"
+    )
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     shapes = Shapes(PRESETS[asked.model])
@@ -288,7 +307,9 @@ def main() -> None:
         rows = {"media": [asdict(row) for row in costs.media], "stages": [asdict(row) for row in stages]}
         print(json.dumps({"model": asked.model, "flops_per_s": speed, **rows}))
         return
-    origin = "are said to be sustained" if asked.tflops else f"were measured of a matrix product on {asked.device}"
+    origin = (
+        "are said to be sustained" if asked.tflops else f"were measured of a matrix product on {asked.device}"
+    )
     print(as_tables(asked.model, costs.media, stages, f"{speed / 1e12:.3g} TFLOP/s, which {origin}"))
 
 

@@ -33,9 +33,14 @@ class Plain:
         self.recipe, self.stage, self.pad_to = recipe, STAGES[recipe.stage], pad_to
         self.model: NextGPT = begin(recipe)
         prepare(self.model, self.stage, recipe.lora)
-        self.model.llm.signals.requires_grad_(False)  # their rows are among those of the embedding and the head
+        self.model.llm.signals.requires_grad_(
+            False
+        )  # their rows are among those of the embedding and the head
         llm, signals = self.model.llm, self.model.llm.signals
-        words, head = llm.transformer.get_input_embeddings().weight, llm.transformer.get_output_embeddings().weight
+        words, head = (
+            llm.transformer.get_input_embeddings().weight,
+            llm.transformer.get_output_embeddings().weight,
+        )
         self.embedding = nn.Parameter(torch.cat([words, signals.input]).detach())
         self.head = nn.Parameter(torch.cat([head, signals.output]).detach())
         self.trained = [p for p in self.model.parameters() if p.requires_grad] + [self.embedding, self.head]
@@ -102,14 +107,19 @@ class Plain:
 
     def _words(self, logits: Tensor, ids: Tensor, is_target: Tensor, by_place: bool) -> dict[str, Tensor]:
         """Cross-entropy of what the assistant says, of a run its first signal token."""
-        first_id, first_signals = self.model.llm.signals.ids.first_id, torch.tensor(first_signals_of(self.model))
+        first_id, first_signals = (
+            self.model.llm.signals.ids.first_id,
+            torch.tensor(first_signals_of(self.model)),
+        )
         is_learned = is_target & ((ids < first_id) | torch.isin(ids, first_signals))
         is_before = (ids >= first_id).cumsum(dim=1) == 0
         places = {"words": is_learned}
         if by_place:
             places = {"words before": is_learned & is_before, "words from media on": is_learned & ~is_before}
         return {
-            name: F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids.masked_fill(~chosen, -100)[:, 1:].flatten())
+            name: F.cross_entropy(
+                logits[:, :-1].flatten(0, 1).float(), ids.masked_fill(~chosen, -100)[:, 1:].flatten()
+            )
             for name, chosen in places.items()
         }
 

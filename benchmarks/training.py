@@ -227,7 +227,9 @@ def work_for_peak(
     recipe = recipe_of(stage, corpus, TURN, batch_size, initial=initial, bf16=bf16)
     if who == "ours":
         with tempfile.TemporaryDirectory() as folder:
-            align_on_corpora(recipe.model_copy(update={"work": Path(folder), "model": Path(folder) / "model"}))
+            align_on_corpora(
+                recipe.model_copy(update={"work": Path(folder), "model": Path(folder) / "model"})
+            )
     else:
         plain = Plain(recipe, pad_to=longest(recipe))
         for _ in range(TURN):
@@ -261,14 +263,20 @@ def as_table(rows: Iterable[Measured]) -> str:
 
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stage", action="append", choices=sorted(STAGES), help="all three where none is named")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--stage", action="append", choices=sorted(STAGES), help="all three where none is named"
+    )
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--pairs", type=int, default=96, help="of each modality, in the corpus")
     parser.add_argument("--dialogues", type=int, default=192)
     parser.add_argument("--corpus", type=Path, help="a folder to write the corpus to, or where it is already")
-    parser.add_argument("--peak-of", choices=("ours", "plain"), help="only tell the peak memory of a few steps")
+    parser.add_argument(
+        "--peak-of", choices=("ours", "plain"), help="only tell the peak memory of a few steps"
+    )
     parser.add_argument("--initial", default="nano", help="the model whose frozen parts both begin with")
     parser.add_argument("--float32", action="store_true", help="compute in float32 throughout")
     parser.add_argument("--json", action="store_true")
@@ -278,7 +286,11 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if asked.peak_of:
-        print(json.dumps(work_for_peak(asked.peak_of, asked.stage[0], asked.corpus, asked.batch_size, **settings)))
+        print(
+            json.dumps(
+                work_for_peak(asked.peak_of, asked.stage[0], asked.corpus, asked.batch_size, **settings)
+            )
+        )
         return
     with tempfile.TemporaryDirectory() as folder:
         corpus = asked.corpus or Path(folder) / "corpus"

@@ -96,7 +96,9 @@ class ResamplerConfig(Config):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ResamplerConfig:
         if self.width % self.heads:
-            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}; choose a divisor of it")
+            raise ValueError(
+                f"{self.heads} heads do not divide a width of {self.width}; choose a divisor of it"
+            )
         return self
 
 
@@ -119,7 +121,9 @@ class InputProjectionConfig(Config):
     def _has_sizes_of_its_kind(self) -> InputProjectionConfig:
         for kind in ("grouping", "resampler"):
             if getattr(self, kind) is not None and self.kind != kind:
-                raise ValueError(f"sizes of {kind!r} came for the kind {self.kind!r}; expected them for {kind!r} alone")
+                raise ValueError(
+                    f"sizes of {kind!r} came for the kind {self.kind!r}; expected them for {kind!r} alone"
+                )
         return self
 
 

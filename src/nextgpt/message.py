@@ -202,7 +202,9 @@ class Imu:
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
-        return _digest(np.ascontiguousarray(self.samples).tobytes(), ("imu", self.sample_rate_hz, *self.samples.shape))
+        return _digest(
+            np.ascontiguousarray(self.samples).tobytes(), ("imu", self.sample_rate_hz, *self.samples.shape)
+        )
 
 
 Medium = Image | Audio | Video | Depth | Thermal | Imu

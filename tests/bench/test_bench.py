@@ -89,7 +89,9 @@ def test_the_reference_does_the_same_work(ours: Ours, reference: Reference) -> N
     assert [reference.make(modality).modality for modality in MODALITIES] == list(MODALITIES)
 
 
-def test_the_reference_takes_fifty_steps_of_two_calls(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_takes_fifty_steps_of_two_calls(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
     denoiser, calls = reference._diffusion["image"][0].parts.denoiser, count()
 
     def tally(*_: object) -> None:  # what a hook returns would take the place of the output
@@ -131,7 +133,9 @@ def test_values_are_those_of_the_contract() -> None:
 
 
 def test_the_table_names_the_machine() -> None:
-    assert "| tiny on machine | nextgpt | reference | unit | ratio |" in as_table("tiny", "machine", RESULTS.rows)
+    assert "| tiny on machine | nextgpt | reference | unit | ratio |" in as_table(
+        "tiny", "machine", RESULTS.rows
+    )
     assert "| image | 0.5 | 4 | s | 8.0 × |" in as_table("tiny", "machine", RESULTS.rows)
     assert "threads" in machine()
 

@@ -36,7 +36,9 @@ def configs(tmp_path_factory):
     )
     for modality, write, queries in writers:
         write(folder / f"{modality}-2")
-        projection = rows[modality].output_projection.model_copy(update={"queries": queries, "condition_width": 16})
+        projection = rows[modality].output_projection.model_copy(
+            update={"queries": queries, "condition_width": 16}
+        )
         source = rows[modality].source.model_copy(update={"path": f"{modality}-2"})
         rows[modality] = rows[modality].model_copy(update={"source": source, "output_projection": projection})
     write_config(config.model_copy(update={"synthesizers": rows}), folder)
@@ -80,7 +82,8 @@ def test_the_peak_is_each_parts_own_and_arithmetic_is_counted(configs):
     first, token = turn.parts[1:3]
     assert token.tflop < first.tflop and token.parameters == first.parameters
     assert all(
-        part.floor_s == pytest.approx(max(part.weights_gb / turn.bandwidth_gb_s, part.tflop / turn.tflop_s[part.dtype]))
+        part.floor_s
+        == pytest.approx(max(part.weights_gb / turn.bandwidth_gb_s, part.tflop / turn.tflop_s[part.dtype]))
         for part in turn.parts
     )
 

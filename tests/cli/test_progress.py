@@ -39,7 +39,10 @@ def test_things_that_are_done_at_once_have_a_bar_each_that_is_not_begun_anew(sho
             task.tell("image", step, 6)
             task.tell("audio", step, 4)
         (bars,) = shown
-        assert [(bar.description, bar.completed, bar.total) for bar in bars.tasks] == [("image", 3, 6), ("audio", 3, 4)]
+        assert [(bar.description, bar.completed, bar.total) for bar in bars.tasks] == [
+            ("image", 3, 6),
+            ("audio", 3, 4),
+        ]
 
 
 def test_what_is_done_goes_when_something_else_begins(shown: list[Recorded]) -> None:

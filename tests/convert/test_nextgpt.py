@@ -70,9 +70,14 @@ def mapper_tensors(prefix: str, *, llm_width: int, queries: int, condition_width
     attention = {
         "in_proj_weight": (24, 8), "in_proj_bias": (24,), "out_proj.weight": (8, 8), "out_proj.bias": (8,),
     }  # fmt: skip
-    for side, attentions, norms in (("encoder", ("self_attn",), 2), ("decoder", ("self_attn", "multihead_attn"), 3)):
+    for side, attentions, norms in (
+        ("encoder", ("self_attn",), 2),
+        ("decoder", ("self_attn", "multihead_attn"), 3),
+    ):
         layer = f"{prefix}.tfm.{side}.layers.0"
-        shapes |= {f"{layer}.{kind}.{name}": shape for kind in attentions for name, shape in attention.items()}
+        shapes |= {
+            f"{layer}.{kind}.{name}": shape for kind in attentions for name, shape in attention.items()
+        }
         shapes |= {f"{layer}.linear1.weight": (12, 8), f"{layer}.linear1.bias": (12,)}
         shapes |= {f"{layer}.linear2.weight": (8, 12), f"{layer}.linear2.bias": (8,)}
         shapes |= {f"{layer}.norm{i + 1}.{name}": (8,) for i in range(norms) for name in ("weight", "bias")}
@@ -193,10 +198,14 @@ def hears_and_answers_and_comes_back(folder: Path, again: Path, heard: Collectio
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
     digests = [[part.text if part.modality == "text" else part.digest for part in parts] for parts in given]
     told = answers(loaded)
-    assert digests == [[part.text if part.modality == "text" else part.digest for part in parts] for parts in told]
+    assert digests == [
+        [part.text if part.modality == "text" else part.digest for part in parts] for parts in told
+    ]
 
 
-def test_the_model_hears_and_answers_every_modality_and_comes_back_bit_by_bit(written, parts, imagebind, tmp_path):
+def test_the_model_hears_and_answers_every_modality_and_comes_back_bit_by_bit(
+    written, parts, imagebind, tmp_path
+):
     convert(written, parts, imagebind, tmp_path / "model")
     assert NextGPT.from_pretrained(tmp_path / "model").encoder.has_lengths
     hears_and_answers_and_comes_back(tmp_path / "model", tmp_path / "again", SAID)
@@ -213,7 +222,9 @@ def test_one_pair_of_tags_and_a_start_token_stand_around_every_medium(written, p
 
 
 def test_a_file_of_the_first_stages_has_no_lora(delta, parts, imagebind, tmp_path):
-    early = {key.replace("base_model.model.", ""): tensor for key, tensor in delta.items() if "lora" not in key}
+    early = {
+        key.replace("base_model.model.", ""): tensor for key, tensor in delta.items() if "lora" not in key
+    }
     torch.save(early, tmp_path / "pytorch_model.pt")
     convert(tmp_path / "pytorch_model.pt", parts, imagebind, tmp_path / "model")
     assert read_config(tmp_path / "model").llm.lora is None
@@ -288,7 +299,9 @@ def _cut_off(path: Path) -> None:
     ],
     ids=["missing", "cut off", "renamed", "code"],
 )
-def test_a_bad_checkpoint_is_one_line_and_status_2_and_nothing_is_written(write, told, tmp_path, monkeypatch, capsys):
+def test_a_bad_checkpoint_is_one_line_and_status_2_and_nothing_is_written(
+    write, told, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "pytorch_model.pt"
     write(path)
@@ -306,7 +319,9 @@ def test_an_llm_of_another_width_stops_it_and_nothing_is_written(written, parts,
     (tmp_path / "llm" / "config.json").write_text(json.dumps(said | {"hidden_size": 24}))
     before = files_under(tmp_path)
     with pytest.raises(WeightsError, match=r"expected \(\d+, 24\), that is .* and its width. Name the LLM"):
-        convert_nextgpt(written, llm=tmp_path / "llm", imagebind=imagebind, out=tmp_path / "model", synthesizers={})
+        convert_nextgpt(
+            written, llm=tmp_path / "llm", imagebind=imagebind, out=tmp_path / "model", synthesizers={}
+        )
     assert files_under(tmp_path) == before
 
 
@@ -373,7 +388,9 @@ def outputs_2024() -> dict[str, torch.Tensor]:
         "audio": "model.mm_output_aud_projector",
     })  # fmt: skip
     return {
-        key.replace("projector.fc.", "projector.in_fc.").replace("projector.model.", "projector.out_fc."): tensor
+        key.replace("projector.fc.", "projector.in_fc.").replace(
+            "projector.model.", "projector.out_fc."
+        ): tensor
         for key, tensor in old.items()
     }
 
@@ -397,19 +414,28 @@ def run_2024(rows_2024, tmp_path):
     later = {"base_model.model.model.mm_input_projector.bias": torch.ones(WIDTH)}
     torch.save(later, run / "non_lora_trainables.bin")
     save_file(lora("base_model.model.model.", ".weight"), run / "adapter_model.safetensors")
-    said = {"r": RANK, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"], "bias": "none"}
+    said = {
+        "r": RANK,
+        "lora_alpha": 8,
+        "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
+        "bias": "none",
+    }
     (run / "adapter_config.json").write_text(json.dumps(said))
     return run
 
 
 @pytest.fixture
 def imagebind_of_patches(imagebind, tiny_imagebind, tmp_path):
-    convert_imagebind(tmp_path / "imagebind_huge.pth", tmp_path / "patches", has_patches=True, config=tiny_imagebind)
+    convert_imagebind(
+        tmp_path / "imagebind_huge.pth", tmp_path / "patches", has_patches=True, config=tiny_imagebind
+    )
     return tmp_path / "patches"
 
 
 def test_an_encoder_of_the_other_version_stops_it(run_2024, parts, imagebind, tmp_path):
-    with pytest.raises(ModelError, match="gives pooled; a checkpoint of 2024 was trained on patches.*with --patches"):
+    with pytest.raises(
+        ModelError, match="gives pooled; a checkpoint of 2024 was trained on patches.*with --patches"
+    ):
         convert(run_2024, parts, imagebind, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
@@ -433,7 +459,9 @@ def test_the_files_of_2024_are_placed_and_later_stages_win(
 
 
 def test_a_projector_of_2024_that_has_no_place_stops_it(run_2024, parts, imagebind, tmp_path):
-    torch.save({"model.mm_input_projector.layers.3.odd.weight": torch.zeros(2)}, run_2024 / "mm_input_projector.bin")
+    torch.save(
+        {"model.mm_input_projector.layers.3.odd.weight": torch.zeros(2)}, run_2024 / "mm_input_projector.bin"
+    )
     with pytest.raises(WeightsError, match=r"1 unexpected: model.mm_input_projector.layers.3.odd.weight"):
         convert(run_2024, parts, imagebind, tmp_path / "model")
     assert not (tmp_path / "model").exists()
@@ -448,11 +476,16 @@ def projector(request, run_2024, rows_2024):
     return request.param, tensors
 
 
-def test_every_kind_of_input_projector_is_placed_whole(projector, run_2024, parts, imagebind_of_patches, tmp_path):
+def test_every_kind_of_input_projector_is_placed_whole(
+    projector, run_2024, parts, imagebind_of_patches, tmp_path
+):
     kind, tensors = projector
     convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
     config = read_config(tmp_path / "model")
-    assert (config.input_projection.kind, config.input_projection.soft_tokens) == (kind, 3 if kind == "grouping" else 1)
+    assert (config.input_projection.kind, config.input_projection.soft_tokens) == (
+        kind,
+        3 if kind == "grouping" else 1,
+    )
     written = load_file(tmp_path / "model" / "nextgpt.safetensors")
     placed = {name: t for name, t in written.items() if name.startswith("input_projection.")}
     assert sorted(t.sum().item() for t in placed.values()) == sorted(t.sum().item() for t in tensors.values())
@@ -490,7 +523,9 @@ def test_stages_of_before_may_2025_without_a_head_are_told_apart(
         tensors = torch.load(run_2024 / name, weights_only=True)
         del tensors["lm_head.weight"]
         torch.save(tensors, run_2024 / name)
-    with pytest.raises(WeightsError, match=r"no lm_head.weight: before May 2025 stages 1 and 2.*did not save it"):
+    with pytest.raises(
+        WeightsError, match=r"no lm_head.weight: before May 2025 stages 1 and 2.*did not save it"
+    ):
         convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
     assert not (tmp_path / "model").exists()
     head = {"base_model.model.lm_head.weight": rows_2024["lm_head.weight"]}
@@ -518,7 +553,11 @@ def merged_2024(rows_2024, parts, tmp_path):
     torch.manual_seed(3)
     folder = tmp_path / "nextgpt-v1.5-7b"
     folder.mkdir()
-    own = {name: t + 1 for name, t in load_file(parts / "llm" / "model.safetensors").items() if name not in rows_2024}
+    own = {
+        name: t + 1
+        for name, t in load_file(parts / "llm" / "model.safetensors").items()
+        if name not in rows_2024
+    }
     tensors = own | linear_2024() | outputs_2024() | rows_2024
     names = sorted(tensors)
     files = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
@@ -527,12 +566,18 @@ def merged_2024(rows_2024, parts, tmp_path):
     weight_map = {name: file for file, held in files.items() for name in held}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     said = json.loads((parts / "llm" / "config.json").read_text())
-    merged = said | {"model_type": "nextgpt_llama", "vocab_size": said["vocab_size"] + 36, "mm_hidden_size": 8}
+    merged = said | {
+        "model_type": "nextgpt_llama",
+        "vocab_size": said["vocab_size"] + 36,
+        "mm_hidden_size": 8,
+    }
     (folder / "config.json").write_text(json.dumps(merged))
     return folder
 
 
-def test_a_merged_folder_brings_its_own_llm(merged_2024, parts, imagebind_of_patches, rows_2024, vocabulary, tmp_path):
+def test_a_merged_folder_brings_its_own_llm(
+    merged_2024, parts, imagebind_of_patches, rows_2024, vocabulary, tmp_path
+):
     convert(merged_2024, parts, imagebind_of_patches, tmp_path / "model")
     assert read_config(tmp_path / "model").llm.lora is None
     written = {}
@@ -547,7 +592,9 @@ def test_a_merged_folder_brings_its_own_llm(merged_2024, parts, imagebind_of_pat
     assert model.chat("Hello", Sampling(max_tokens=2)).parts is not None
 
 
-def test_a_merged_folder_with_a_key_too_many_or_too_few_is_refused(merged_2024, parts, imagebind_of_patches, tmp_path):
+def test_a_merged_folder_with_a_key_too_many_or_too_few_is_refused(
+    merged_2024, parts, imagebind_of_patches, tmp_path
+):
     path = merged_2024 / "model-00001-of-00002.safetensors"
     tensors = load_file(path)
     name = next(name for name in tensors if name.startswith("model.layers."))
@@ -570,7 +617,16 @@ def test_adapters_that_are_no_plain_lora_are_refused(run_2024, parts, imagebind_
 def test_the_command_writes_the_presets_own_folder(written, parts, imagebind, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path / "home"))
     named = [word for name in ("image", "audio", "video") for word in (f"--{name}", str(parts / name))]
-    command = ["convert", "nextgpt", str(written), "--llm", str(parts / "llm"), "--imagebind", str(imagebind), *named]
+    command = [
+        "convert",
+        "nextgpt",
+        str(written),
+        "--llm",
+        str(parts / "llm"),
+        "--imagebind",
+        str(imagebind),
+        *named,
+    ]
     assert main(command) == 0
     assert "all of them" in capsys.readouterr().out
     assert NextGPT.from_pretrained("paper").config.quirks == "nextgpt_2023"

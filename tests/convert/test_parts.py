@@ -15,7 +15,14 @@ from nextgpt.convert import convert_parts
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.presets import home
 
-PARTS = ("encoder/vision", "encoder/audio", "llm", "image/transformer", "audio/transformer", "video/transformer")
+PARTS = (
+    "encoder/vision",
+    "encoder/audio",
+    "llm",
+    "image/transformer",
+    "audio/transformer",
+    "video/transformer",
+)
 
 
 @pytest.fixture
@@ -55,7 +62,9 @@ def test_a_part_that_is_missing_is_named_and_nothing_is_written(fetched: Path, t
     assert not (tmp_path / "open").exists()
 
 
-def test_weights_that_are_cut_off_or_incomplete_are_named_and_nothing_is_written(fetched: Path, tmp_path: Path):
+def test_weights_that_are_cut_off_or_incomplete_are_named_and_nothing_is_written(
+    fetched: Path, tmp_path: Path
+):
     path = fetched / "video" / "transformer" / "model.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[:-4])

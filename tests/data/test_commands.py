@@ -38,7 +38,9 @@ def test_every_format_is_listed(capsys: Printed) -> None:
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(FORMATS)
 
 
-def test_validate_lists_what_is_broken_and_is_no_failure(write: Write, tmp_path: Path, capsys: Printed) -> None:
+def test_validate_lists_what_is_broken_and_is_no_failure(
+    write: Write, tmp_path: Path, capsys: Printed
+) -> None:
     path = write("cc3m_json").path
     assert main(["data", "validate", str(path), "--out", str(tmp_path / "broken.jsonl")]) == 0
     printed = capsys.readouterr().out
@@ -50,7 +52,12 @@ def test_validate_lists_what_is_broken_and_is_no_failure(write: Write, tmp_path:
 def test_validate_prints_one_json_object(write: Write, capsys: Printed) -> None:
     assert main(["data", "validate", str(write("mosit").path), "--json"]) == 0
     verdict = json.loads(capsys.readouterr().out)
-    assert (verdict["format"], verdict["records"], verdict["absent"], len(verdict["broken"])) == ("mosit", 1, 1, 1)
+    assert (verdict["format"], verdict["records"], verdict["absent"], len(verdict["broken"])) == (
+        "mosit",
+        1,
+        1,
+        1,
+    )
 
 
 def test_stats_count_without_opening(write: Write, capsys: Printed) -> None:
@@ -105,8 +112,14 @@ def test_shards_stay_near_their_size(write: Write, tmp_path: Path) -> None:
     from nextgpt.data.writing import write_tars
 
     corpus = read_corpus(write("llava").path)
-    paths = [path for path in write_tars(corpus.records, tmp_path / "tars", shard_bytes=1) if isinstance(path, Path)]
-    assert [path.name for path in paths] == ["00000.tar", "00001.tar", "00002.tar"][: len(paths)] and len(paths) > 1
+    paths = [
+        path
+        for path in write_tars(corpus.records, tmp_path / "tars", shard_bytes=1)
+        if isinstance(path, Path)
+    ]
+    assert [path.name for path in paths] == ["00000.tar", "00001.tar", "00002.tar"][: len(paths)] and len(
+        paths
+    ) > 1
 
 
 @pytest.mark.parametrize(
@@ -117,7 +130,9 @@ def test_shards_stay_near_their_size(write: Write, tmp_path: Path) -> None:
         (["fly"], "fly"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(arguments: list[str], told: str, write: Write, capsys: Printed) -> None:
+def test_a_mistake_is_one_line_and_status_2(
+    arguments: list[str], told: str, write: Write, capsys: Printed
+) -> None:
     path = write("llava").path
     assert main(["data", *(argument.format(path) for argument in arguments)]) == 2
     printed = capsys.readouterr()

@@ -19,7 +19,10 @@ Write = Callable[[str], Any]
 
 
 def told(dialogue: Dialogue) -> list[list[str]]:
-    return [[part if isinstance(part, str) else f"<{part.modality}>" for part in turn.parts] for turn in dialogue.turns]
+    return [
+        [part if isinstance(part, str) else f"<{part.modality}>" for part in turn.parts]
+        for turn in dialogue.turns
+    ]
 
 
 def dialogue(corpus: Corpus, position: int) -> Dialogue:
@@ -69,7 +72,12 @@ def test_a_pair_is_described_or_drawn(write: Write) -> None:
 
 def test_markers_become_media_where_they_stand(write: Write) -> None:
     llava = read_corpus(write("llava").path)
-    assert told(dialogue(llava, 0)) == [["<image>", "What is this?"], ["A red square."], ["Which colour?"], ["Red."]]
+    assert told(dialogue(llava, 0)) == [
+        ["<image>", "What is this?"],
+        ["A red square."],
+        ["Which colour?"],
+        ["Red."],
+    ]
     assert told(dialogue(llava, 1))[0] == ["What is this?", "<image>"]
 
 

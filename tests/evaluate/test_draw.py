@@ -42,7 +42,9 @@ def test_cases_that_no_row_counts_are_not_drawn(cases) -> None:
 
 
 def test_the_same_seed_draws_the_same_cases(cases) -> None:
-    assert draw_cases(ROWS[1:3], limit=LIMIT, seed=0)["text_to_image"][:LIMIT] == cases["text_to_image"][:LIMIT]
+    assert (
+        draw_cases(ROWS[1:3], limit=LIMIT, seed=0)["text_to_image"][:LIMIT] == cases["text_to_image"][:LIMIT]
+    )
     assert draw_cases(ROWS[1:3], limit=LIMIT, seed=1)["text_to_image"] != cases["text_to_image"]
 
 

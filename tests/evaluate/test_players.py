@@ -42,7 +42,10 @@ class Echo:
         self.batches.append(list(talks))
         if any(len(talk) > self.longest for talk in talks):
             raise ConversationError("too long")
-        return [Reply((Text(str(len(talk))),), sampling.seed) for talk, sampling in zip(talks, samplings, strict=True)]
+        return [
+            Reply((Text(str(len(talk))),), sampling.seed)
+            for talk, sampling in zip(talks, samplings, strict=True)
+        ]
 
 
 @pytest.fixture
@@ -67,7 +70,10 @@ def test_in_a_whole_dialogue_the_models_own_answers_stay(echo: Direct) -> None:
 
 
 def test_dialogues_of_different_lengths_are_held_side_by_side(echo: Direct) -> None:
-    short, long = case(ask("A?", "a"), is_every_turn_asked=True), case(*[ask("B?", "b")] * 3, is_every_turn_asked=True)
+    short, long = (
+        case(ask("A?", "a"), is_every_turn_asked=True),
+        case(*[ask("B?", "b")] * 3, is_every_turn_asked=True),
+    )
     attempts = echo.play([short, long])
     assert [len(batch) for batch in echo._model.batches] == [2, 1, 1]
     assert [len(attempt.answers) for attempt in attempts] == [1, 3]
@@ -82,7 +88,9 @@ def test_a_conversation_that_is_too_long_spoils_no_other(echo: Direct) -> None:
 
 def test_the_truth_is_judged_right() -> None:
     rng = np.random.default_rng(0)
-    cases = [case(*sample_dialogue(rng, "test", "dialogue").turns, is_every_turn_asked=True) for _ in range(3)]
+    cases = [
+        case(*sample_dialogue(rng, "test", "dialogue").turns, is_every_turn_asked=True) for _ in range(3)
+    ]
     assert all(map(every_turn_is_right, judge(Truth().play(cases))))
 
 
@@ -122,7 +130,9 @@ def test_captions_take_the_same_seeds_as_the_models_own_media(home: Path) -> Non
 
 
 def test_the_language_model_before_the_alignments_writes_an_answer_for_each(home: Path) -> None:
-    written = CaptionWriter(home / "llm")([case(ask("Draw a cat.", "x")), case(ask("Hi", "y"), ask("Again", "z"))])
+    written = CaptionWriter(home / "llm")(
+        [case(ask("Draw a cat.", "x")), case(ask("Hi", "y"), ask("Again", "z"))]
+    )
     assert len(written) == 2 and "<|end|>" not in "".join(written)
 
 
@@ -131,7 +141,10 @@ def test_in_words_captions_become_true_renderings_and_stay_in_the_dialogue() -> 
 
     def write(cases: Sequence[Case]) -> list[str]:
         heard.append(["".join(str(say) for say in turn.assistant) for turn in cases[0].dialogue.turns[:-1]])
-        answers = ["<|edit|><|image|>large red cat left, grass background<|close|>", "<|image|>no caption<|close|>Yes."]
+        answers = [
+            "<|edit|><|image|>large red cat left, grass background<|close|>",
+            "<|image|>no caption<|close|>Yes.",
+        ]
         return [answers[len(cases[0].dialogue.turns) - 1]]
 
     asked = [case(ask("Draw.", "Here."), ask("And?", "Yes."), is_every_turn_asked=True)]

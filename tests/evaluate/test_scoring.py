@@ -85,7 +85,9 @@ def test_only_words_means_that_nothing_is_made() -> None:
 
 def test_an_edit_must_change_what_was_asked_and_keep_the_rest() -> None:
     on_the_sea, blue = replace(SCENE, background="sea"), Scene((replace(CAT, tint="blue"),), "sea")
-    assert is_changed(attempt(EDIT, [picture()], on_the_sea)) and is_kept(attempt(EDIT, [picture()], on_the_sea))
+    assert is_changed(attempt(EDIT, [picture()], on_the_sea)) and is_kept(
+        attempt(EDIT, [picture()], on_the_sea)
+    )
     assert is_changed(attempt(EDIT, [picture()], blue)) and not is_kept(attempt(EDIT, [picture()], blue))
     assert not is_changed(attempt(EDIT, [picture()], SCENE)) and is_kept(attempt(EDIT, [picture()], SCENE))
 

@@ -30,7 +30,11 @@ SAMPLES = (
 )
 SCORES = (Score("row", 0.91234, 0.8, 0.95, 200, 1.0), Score("other", 1, 0.9, 1, 40, None))
 RESULTS = Results("tiny", "miniworld", SCORES, SAMPLES)
-FEW = [row for row in ROWS if row.name in ("text_to_image.background", "questions", "indirect_image.true_caption")]
+FEW = [
+    row
+    for row in ROWS
+    if row.name in ("text_to_image.background", "questions", "indirect_image.true_caption")
+]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +102,14 @@ def test_a_suite_or_a_model_that_is_unknown_is_named(home: Path) -> None:
 def test_values_are_those_of_the_contract() -> None:
     values = as_values(RESULTS)
     assert list(values) == ["model", "suite", "rows"]
-    assert values["rows"][0] == {"name": "row", "value": 0.9123, "low": 0.8, "high": 0.95, "cases": 200, "judge": 1.0}
+    assert values["rows"][0] == {
+        "name": "row",
+        "value": 0.9123,
+        "low": 0.8,
+        "high": 0.95,
+        "cases": 200,
+        "judge": 1.0,
+    }
 
 
 def test_a_report_says_which_number_of_steps_was_asked_for() -> None:

@@ -16,7 +16,9 @@ DRAW = Turn("text_to_image", ("Draw.",), (Shown(Scene((Placed("cat"),), "grass")
 
 
 def cases(count: int, turns: int = 1) -> list[Case]:
-    return [Case("source", Dialogue((DRAW,) * turns), seed, is_every_turn_asked=True) for seed in range(count)]
+    return [
+        Case("source", Dialogue((DRAW,) * turns), seed, is_every_turn_asked=True) for seed in range(count)
+    ]
 
 
 def test_all_cases_are_played_and_come_back_in_their_order() -> None:
@@ -25,7 +27,9 @@ def test_all_cases_are_played_and_come_back_in_their_order() -> None:
     played = play(
         [(TRUTH, "one"), (TRUTH, "other")], asked, Path(), workers=1, tell=lambda *stage: told.append(stage)
     )
-    assert {source: [attempt.case for attempt in attempts] for (_, source), attempts in played.items()} == asked
+    assert {
+        source: [attempt.case for attempt in attempts] for (_, source), attempts in played.items()
+    } == asked
     assert told == [
         ("one (truth)", BATCH, BATCH + 3),
         ("one (truth)", BATCH + 3, BATCH + 3),

@@ -173,7 +173,9 @@ def test_edits_in_a_row_go_on_from_one_another():
 
 @pytest.mark.parametrize(("task", "can_be_alike"), [("editing", False), ("describing", True)])
 def test_pictures_in_a_row_show_several_objects(task: str, can_be_alike: bool):
-    given = [shown.content for dialogue in dialogues("train", task) for t in dialogue.turns for shown in t.given]
+    given = [
+        shown.content for dialogue in dialogues("train", task) for t in dialogue.turns for shown in t.given
+    ]
     scenes = [content.objects for content in given if isinstance(content, Scene)]
     assert scenes and all(len(objects) > 1 for objects in scenes)
     assert any(len({placed.object for placed in objects}) == 1 for objects in scenes) == can_be_alike

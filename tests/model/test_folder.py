@@ -180,7 +180,9 @@ def test_an_llm_of_another_width_is_told_in_one_line(copy):
     config = AutoConfig.from_pretrained(copy / "llm")
     config.hidden_size, config.head_dim = 48, 12
     LlamaForCausalLM(config).save_pretrained(copy / "llm")
-    with pytest.raises(WeightsError, match=r"trained with an LLM that is 32 wide; the one .* is 48 wide. Name the LLM"):
+    with pytest.raises(
+        WeightsError, match=r"trained with an LLM that is 32 wide; the one .* is 48 wide. Name the LLM"
+    ):
         load_model(copy)
 
 

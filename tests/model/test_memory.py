@@ -99,7 +99,8 @@ def test_a_quantised_llm_says_nearly_the_same_and_lora_works_beside_it(adapted, 
     name = "model.layers.0.self_attn.q_proj"
     adapters = {f"{name}.A": torch.randn(2, 64) * 0.3, f"{name}.B": torch.randn(64, 2) * 0.3}
     exact, ours = (
-        load_language_model(tmp_path / "llm", template="nano", soft_tokens=1, dtype=kind) for kind in ("float32", dtype)
+        load_language_model(tmp_path / "llm", template="nano", soft_tokens=1, dtype=kind)
+        for kind in ("float32", dtype)
     )
     assert not ours.transformer.model.layers[0].self_attn.q_proj.weight.is_floating_point()
     layers = [llm.transformer.get_submodule(name) for llm in (exact, ours)]
@@ -170,7 +171,9 @@ def test_loading_never_holds_two_copies_of_the_weights(kind, adapted, tmp_path):
     write = {"encoder": _write_encoder, "llm": _write_llm}[kind]
     write(tmp_path / "large", adapted)
     arguments = [kind, str(tmp_path / "large"), "float32", str(adapted / kind)]
-    done = subprocess.run([sys.executable, "-c", MEASURE, *arguments], capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *arguments], capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     size, grown = (int(number) for number in done.stdout.split())
     assert size > 90e6

@@ -46,7 +46,9 @@ def shape(plan: Plan) -> tuple[str, str, str, str]:
         (6, ("int4", "bfloat16", "disk", "disk")),
     ],
 )
-def test_a_smaller_budget_gives_up_precision_that_is_not_noticed_then_room_then_precision(budget_gb, expected):
+def test_a_smaller_budget_gives_up_precision_that_is_not_noticed_then_room_then_precision(
+    budget_gb, expected
+):
     plan = fitting_plan(SIZES, round(budget_gb * GB))
     assert shape(plan) == expected
     assert plan.peak_bytes <= budget_gb * GB
@@ -85,7 +87,9 @@ def test_a_budget_below_the_smallest_plan_says_what_is_needed():
 
 def test_without_the_library_for_it_nothing_is_quantised_and_that_is_said():
     assert shape(fitting_plan(SIZES, 16 * GB, can_quantise=False)) == ("bfloat16", "bfloat16", "disk", "disk")
-    with pytest.raises(ModelError, match=r"expected at least 15\.\d GB. With pip install .*quantized.* 5\.\d GB are"):
+    with pytest.raises(
+        ModelError, match=r"expected at least 15\.\d GB. With pip install .*quantized.* 5\.\d GB are"
+    ):
         fitting_plan(SIZES, 6 * GB, can_quantise=False)
 
 
@@ -105,7 +109,8 @@ def test_the_papers_system_fits_into_6_gb():
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("6GB", 6 * GB), ("1.5 GiB", 3 * 2**29), ("500mb", 5 * 10**8), ("1024", 1024), (77, 77)]
+    ("text", "size"),
+    [("6GB", 6 * GB), ("1.5 GiB", 3 * 2**29), ("500mb", 5 * 10**8), ("1024", 1024), (77, 77)],
 )
 def test_sizes_are_read_with_their_units(text, size):
     assert parse_size(text) == size

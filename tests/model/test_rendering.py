@@ -32,7 +32,9 @@ def synthesizers() -> dict[str, Watched]:
 
 
 def orders(*modalities: str) -> list[Order]:
-    return [Order((row, 0), modality, torch.zeros(6, 16), seed=row) for row, modality in enumerate(modalities)]
+    return [
+        Order((row, 0), modality, torch.zeros(6, 16), seed=row) for row, modality in enumerate(modalities)
+    ]
 
 
 def made(wanted: Sequence[Order], synthesizers: dict[str, Watched], threads: int = 4) -> dict:

@@ -82,7 +82,9 @@ def test_the_second_version_takes_the_wider_conditions_of_stable_diffusion_2():
         ("video.vae", 0.508, 4),
     ],
 )
-def test_the_parts_of_the_open_preset_have_the_sizes_of_their_published_files(part, gigabytes, bytes_a_parameter):
+def test_the_parts_of_the_open_preset_have_the_sizes_of_their_published_files(
+    part, gigabytes, bytes_a_parameter
+):
     assert counts("open")[part] * bytes_a_parameter / 1e9 == pytest.approx(gigabytes, rel=5e-3)
 
 
@@ -140,7 +142,9 @@ def test_a_preset_without_weights_names_every_file_and_its_place(name, monkeypat
     told = str(caught.value)
     assert str(tmp_path / name) in told
     for download in preset(name).downloads:
-        assert download.source in told and download.get in told and all(file in told for file in download.files)
+        assert (
+            download.source in told and download.get in told and all(file in told for file in download.files)
+        )
 
 
 def test_chat_with_a_preset_that_is_missing_is_one_line_and_status_2(monkeypatch, tmp_path, capsys):

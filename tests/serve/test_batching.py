@@ -39,8 +39,12 @@ def jobs(count: int, *, max_tokens: int = 40) -> list[Job]:
     """Conversations that differ in words, media, seed and length."""
     return [
         Job(
-            Conversation().say([*[picture((row, 0, 0))] * (row % 2), "x" * (row + 1), *[sound()] * (row % 3)]),
-            Sampling(seed=row, temperature=1.0, max_tokens=max_tokens - row, modalities=KINDS[row % len(KINDS)]),
+            Conversation().say(
+                [*[picture((row, 0, 0))] * (row % 2), "x" * (row + 1), *[sound()] * (row % 3)]
+            ),
+            Sampling(
+                seed=row, temperature=1.0, max_tokens=max_tokens - row, modalities=KINDS[row % len(KINDS)]
+            ),
         )
         for row in range(count)
     ]
@@ -79,7 +83,9 @@ def test_media_of_several_answers_are_made_in_one_batch(
         return steps(*conditions, **settings)
 
     monkeypatch.setattr(synthesizer, "steps", slow_at_first)
-    asked = [Job(Conversation().say("y" * n), Sampling(modalities=("image",), max_tokens=4)) for n in range(1, 5)]
+    asked = [
+        Job(Conversation().say("y" * n), Sampling(modalities=("image",), max_tokens=4)) for n in range(1, 5)
+    ]
 
     async def ask() -> list[Answered]:
         return await asyncio.gather(*(ticket.answer() for ticket in engine.submit(asked)))
@@ -183,5 +189,3 @@ def test_closing_ends_what_is_being_answered(model: NextGPT):
             made.submit(jobs(1))
 
     asyncio.run(ask())
-
-

@@ -18,10 +18,16 @@ from nextgpt.testing.scripted import ScriptedModel
 Uri = Callable[[str], str]
 
 
-def said(client: openai.OpenAI, content: object, **options: object) -> openai.types.chat.ChatCompletionMessage:
-    return client.chat.completions.create(
-        model="nano", messages=[{"role": "user", "content": content}], **options
-    ).choices[0].message
+def said(
+    client: openai.OpenAI, content: object, **options: object
+) -> openai.types.chat.ChatCompletionMessage:
+    return (
+        client.chat.completions.create(
+            model="nano", messages=[{"role": "user", "content": content}], **options
+        )
+        .choices[0]
+        .message
+    )
 
 
 def test_an_answer_holds_words_and_media_in_speaking_order(client: openai.OpenAI):
@@ -121,7 +127,17 @@ def test_a_stream_tells_words_progress_and_media_in_order(client: openai.OpenAI)
             told += kinds
         elif chunk.choices[0].finish_reason:
             told.append(chunk.choices[0].finish_reason)
-    assert told == ["Look:", " here", "image 1/2", "image 2/2", "images", "audio 1/1", "audios", "Nice?", "stop"]
+    assert told == [
+        "Look:",
+        " here",
+        "image 1/2",
+        "image 2/2",
+        "images",
+        "audio 1/1",
+        "audios",
+        "Nice?",
+        "stop",
+    ]
 
 
 def test_a_stream_ends_with_done(http: httpx.Client):
@@ -149,7 +165,11 @@ def test_a_failure_in_a_stream_is_an_event(http: httpx.Client):
         ({"temperature": -1}, openai.BadRequestError, "temperature"),
         ({"messages": []}, openai.BadRequestError, "messages"),
         ({"extra_body": {"nextgpt": {"colour": 1}}}, openai.BadRequestError, "colour"),
-        ({"extra_body": {"nextgpt": {"image": {"num_inference_steps": 101}}}}, openai.BadRequestError, "at most 100"),
+        (
+            {"extra_body": {"nextgpt": {"image": {"num_inference_steps": 101}}}},
+            openai.BadRequestError,
+            "at most 100",
+        ),
         ({"messages": [{"role": "user", "content": "refuse"}]}, openai.BadRequestError, "refuse came"),
     ],
 )

@@ -48,7 +48,9 @@ def test_a_worker_that_died_is_replaced(decoder: Decoder, media_bytes: dict[str,
     assert isinstance(decoder.decode_now("image", media_bytes["image"]), Image)
 
 
-def test_a_worker_that_hangs_is_ended(decoder: Decoder, media_bytes: dict[str, bytes], monkeypatch: pytest.MonkeyPatch):
+def test_a_worker_that_hangs_is_ended(
+    decoder: Decoder, media_bytes: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+):
     decoder.decode_now("image", media_bytes["image"])
     assert decoder._process is not None
     os.kill(decoder._process.pid, signal.SIGSTOP)
@@ -60,7 +62,9 @@ def test_a_worker_that_hangs_is_ended(decoder: Decoder, media_bytes: dict[str, b
     assert isinstance(decoder.decode_now("image", media_bytes["image"]), Image)
 
 
-def test_a_worker_has_no_secrets_and_bounded_memory(monkeypatch: pytest.MonkeyPatch, media_bytes: dict[str, bytes]):
+def test_a_worker_has_no_secrets_and_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch, media_bytes: dict[str, bytes]
+):
     monkeypatch.setenv("NEXTGPT_API_KEY", "secret")
     decoder = Decoder(MediaLimits(), memory_bytes=3 * 2**30)
     decoder.decode_now("image", media_bytes["image"])

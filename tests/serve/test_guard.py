@@ -20,7 +20,12 @@ from nextgpt.serve.settings import ServerSettings
 Serving = Callable[..., AbstractContextManager[str]]
 KEY, OTHER = "first-key", "second-key"
 SETTINGS = ServerSettings(
-    api_keys=(KEY, OTHER), body_bytes=20_000, body_s=1.0, medium_bytes=8_000, pixels=10_000, requests_per_minute=200
+    api_keys=(KEY, OTHER),
+    body_bytes=20_000,
+    body_s=1.0,
+    medium_bytes=8_000,
+    pixels=10_000,
+    requests_per_minute=200,
 )
 
 
@@ -65,7 +70,11 @@ def test_files_are_seen_by_their_owner_alone(guarded: httpx.Client, media_bytes:
 
 
 def test_every_answer_says_that_it_is_not_to_be_run(guarded: httpx.Client):
-    for answer in (guarded.get("/health"), guarded.get("/nothing"), guarded.get("/v1/models", headers=bearer())):
+    for answer in (
+        guarded.get("/health"),
+        guarded.get("/nothing"),
+        guarded.get("/v1/models", headers=bearer()),
+    ):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-request-id"].startswith("req-")
@@ -141,7 +150,9 @@ def _png(width: int, height: int) -> bytes:
     import zlib
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")

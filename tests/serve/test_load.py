@@ -40,7 +40,9 @@ def test_under_load_nothing_is_lost_or_mixed_up(address: str):
     known, borne = asyncio.run(bear())
     assert (borne.failed, borne.other_than_alone) == (0, 0)
     assert borne.answers >= 24 and borne.warm_bytes > 0 and borne.end_bytes > 0
-    kinds = {part["type"] for found in known.answers.values() for one in found for part in one.message["parts"]}
+    kinds = {
+        part["type"] for found in known.answers.values() for one in found for part in one.message["parts"]
+    }
     assert {"image_url", "audio_url", "video_url"} <= kinds, "the conversations bring media of every kind"
 
 

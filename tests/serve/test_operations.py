@@ -26,7 +26,9 @@ def chat(words: str, **more: object) -> dict[str, Any]:
 
 
 def listen(address: str, asked: dict[str, Any], lines: list[str], has_begun: threading.Event) -> None:
-    with httpx.stream("POST", f"{address}/v1/chat/completions", json=asked, timeout=60, trust_env=False) as answer:
+    with httpx.stream(
+        "POST", f"{address}/v1/chat/completions", json=asked, timeout=60, trust_env=False
+    ) as answer:
         for line in answer.iter_lines():
             if line.startswith("data: "):
                 lines.append(line.removeprefix("data: "))

@@ -98,7 +98,12 @@ def test_nothing_that_an_alignment_draws_is_held_out(
     drawing = trainer(recipe(tmp_path, tasks=tasks))
     rng = np.random.default_rng(0)
     batches = [drawing.draw_batch(rng, 12) for _ in range(20)]
-    made = [parse_caption(caption) for batch in batches for example in batch.examples for caption in example.captions]
+    made = [
+        parse_caption(caption)
+        for batch in batches
+        for example in batch.examples
+        for caption in example.captions
+    ]
     assert len(given) > 20 and len(made) > 20
     assert not [content for content in given + made if is_held_out(content)]
 
@@ -126,7 +131,9 @@ def test_the_same_generator_draws_the_same_batch(tmp_path: Path) -> None:
 def test_only_the_named_tasks_are_drawn(tmp_path: Path) -> None:
     drawing = trainer(recipe(tmp_path, tasks={"text_to_audio": 1.0}))
     batch = drawing.draw_batch(np.random.default_rng(0), 16)
-    made = {medium.modality for example in batch.examples for medium in example.conversation.messages[-1].media}
+    made = {
+        medium.modality for example in batch.examples for medium in example.conversation.messages[-1].media
+    }
     assert made == {"audio"}
 
 

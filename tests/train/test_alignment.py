@@ -51,7 +51,9 @@ def everything(model: NextGPT) -> dict[str, Tensor]:
     for modality in model.config.synthesizers:
         synthesizer = model.synthesizer(modality)
         for part in (synthesizer.parts.denoiser, synthesizer.parts.autoencoder.autoencoder):
-            tensors |= {f"{modality}.{type(part).__name__}.{name}": v for name, v in part.state_dict().items()}
+            tensors |= {
+                f"{modality}.{type(part).__name__}.{name}": v for name, v in part.state_dict().items()
+            }
     return {name: value.detach().clone() for name, value in tensors.items()}
 
 
@@ -96,7 +98,9 @@ def test_a_stage_trains_all_that_it_names_and_leaves_the_rest_bit_equal(
 def test_a_stage_needs_gradients_for_exactly_what_it_names(stage: Stage, model: NextGPT) -> None:
     prepare(model, stage, LORA)
     needed = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    named = {name for name, _ in model.named_parameters() if any(TRAINED_IN[part](name) for part in stage.trains)}
+    named = {
+        name for name, _ in model.named_parameters() if any(TRAINED_IN[part](name) for part in stage.trains)
+    }
     assert needed == named and needed
 
 
@@ -120,12 +124,23 @@ def test_a_conversation_is_heard_in_one_pass_with_all_its_losses(
 ) -> None:
     losses = {
         name: alignment_loss(
-            model, examples, features=features_of(model, examples), stage=stage, targets=targets, condition_weight=3.0
+            model,
+            examples,
+            features=features_of(model, examples),
+            stage=stage,
+            targets=targets,
+            condition_weight=3.0,
         )
         for name, stage in STAGES.items()
     }
     assert set(losses["encoding-alignment"]) == {"loss", "words"}
-    assert set(losses["decoding-alignment"]) == {"loss", "words", "squared.image", "squared.audio", "squared.video"}
+    assert set(losses["decoding-alignment"]) == {
+        "loss",
+        "words",
+        "squared.image",
+        "squared.audio",
+        "squared.video",
+    }
     for of_stage in losses.values():
         parts = dict(of_stage)
         total = parts.pop("loss")
@@ -158,9 +173,7 @@ def logits() -> Tensor:
 
 def test_words_are_judged_like_a_plain_cross_entropy_over_what_must_be_learned() -> None:
     scores = logits()
-    plain = [
-        -F.log_softmax(scores[0, position - 1], dim=-1)[SEQUENCE[position][0]] for position in LEARNED
-    ]
+    plain = [-F.log_softmax(scores[0, position - 1], dim=-1)[SEQUENCE[position][0]] for position in LEARNED]
     assert [SEQUENCE[position][0] for position in LEARNED] == [4, 5, *FIRST, 6, 7]
     torch.testing.assert_close(words_loss(thoughts_of(scores), 10, FIRST), torch.stack(plain).mean())
 
@@ -186,7 +199,9 @@ def test_conditions_are_judged_by_their_mean_squared_distance_to_the_captions(
         distances: dict[str, list[Tensor]] = {"image": [], "audio": [], "video": []}
         for span, caption in zip(model.llm.signals.ids.spans(ids), examples[1].captions, strict=True):
             hidden = torch.stack([thoughts.hidden[1, position] for position in range(span.start, span.stop)])
-            said = model.output_projections[span.modality](hidden[None], model.llm.signals.rows(span.modality))[0]
+            said = model.output_projections[span.modality](
+                hidden[None], model.llm.signals.rows(span.modality)
+            )[0]
             wanted = targets(span.modality, [caption])[0]
             distances[span.modality].append(((said - wanted) ** 2).mean())
     assert [len(found) for found in distances.values()] == [2, 1, 1]
@@ -200,6 +215,9 @@ def test_captions_of_the_wrong_size_are_refused(
     def of_one_query(modality: str, captions: list[str]) -> Tensor:
         return targets(modality, captions)[:, :1]
 
-    with torch.no_grad(), pytest.raises(ConfigError, match=r"image output projection gives \(6, 16\).*says \(1, 16\)"):
+    with (
+        torch.no_grad(),
+        pytest.raises(ConfigError, match=r"image output projection gives \(6, 16\).*says \(1, 16\)"),
+    ):
         said = said_conditions(model, think(model, examples), [example.captions for example in examples])
         condition_losses(said, of_one_query)

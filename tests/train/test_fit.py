@@ -36,7 +36,9 @@ def network() -> nn.Sequential:
         return nn.Sequential(nn.Linear(3, 8), nn.LayerNorm(8), nn.Linear(8, 1))
 
 
-def train(model: nn.Module, folder: Path, config: FitConfig = CONFIG, *, killed_at: int | None = None) -> None:
+def train(
+    model: nn.Module, folder: Path, config: FitConfig = CONFIG, *, killed_at: int | None = None
+) -> None:
     """Fit ``model`` to sums of three numbers, with noise, so that both generators matter."""
 
     def draw(rng: np.random.Generator, size: int) -> Tensor:
@@ -118,7 +120,9 @@ def test_what_needs_no_gradient_stays_and_is_not_in_the_checkpoint(tmp_path: Pat
     model, before = network(), network()
     model[0].requires_grad_(False)
     train(model, tmp_path)
-    assert torch.equal(model[0].weight, before[0].weight) and not torch.equal(model[2].weight, before[2].weight)
+    assert torch.equal(model[0].weight, before[0].weight) and not torch.equal(
+        model[2].weight, before[2].weight
+    )
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert set(saved["trained"]) == {"model.1.weight", "model.1.bias", "model.2.weight", "model.2.bias"}
 

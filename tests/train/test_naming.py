@@ -39,7 +39,11 @@ def said(llm, modality: str, content: Content, words: dict[str, str]) -> torch.T
     """Soft tokens that say the words of each attribute, and nothing where there are none."""
     rows = []
     for attributes in SLOTS[modality]:
-        means = [llm.embed_ids(llm.codec.encode(f" {words[name]}")).mean(dim=0) for name in attributes if name in words]
+        means = [
+            llm.embed_ids(llm.codec.encode(f" {words[name]}")).mean(dim=0)
+            for name in attributes
+            if name in words
+        ]
         rows.append(sum(means) if means else torch.zeros(llm.width))
     return torch.stack(rows)
 
@@ -49,7 +53,11 @@ def test_soft_tokens_that_say_the_right_words_are_right_and_others_are_not(llm, 
     motion = {"left": "moving left", "spin": "spinning"}
     soft = []
     for content in CONTENTS[modality]:
-        words = {name: value for name, value in attributes_of(content).items() if value not in ("natural", "nothing")}
+        words = {
+            name: value
+            for name, value in attributes_of(content).items()
+            if value not in ("natural", "nothing")
+        }
         if "motion" in words:
             words["motion"] = motion[words["motion"]]
         soft.append(said(llm, modality, content, words))
@@ -81,7 +89,9 @@ def test_what_a_content_lacks_may_be_said_in_any_way(llm) -> None:
     names, content = Names(llm), [CONTENTS["image"][1]]
     soft = torch.randn(1, 8, llm.width, generator=torch.Generator().manual_seed(0))
     loss, _ = names.loss("image", soft, content)
-    soft[:, [3, 5, 7]] += 1.0  # tint and place of second and third objects that are not there, and a spare token
+    soft[:, [3, 5, 7]] += (
+        1.0  # tint and place of second and third objects that are not there, and a spare token
+    )
     assert torch.equal(names.loss("image", soft, content)[0], loss)
     soft[:, 6] += 1.0  # the background
     assert not torch.equal(names.loss("image", soft, content)[0], loss)
@@ -107,7 +117,11 @@ def test_nothing_that_is_named_is_held_out(monkeypatch: pytest.MonkeyPatch) -> N
     trainer = NamingTrainer(model)
     for seed in range(5):
         batch = trainer.draw_batch(np.random.default_rng(seed), 100)
-        assert {name: len(named.contents) for name, named in batch.items()} == {"image": 60, "audio": 20, "video": 20}
+        assert {name: len(named.contents) for name, named in batch.items()} == {
+            "image": 60,
+            "audio": 20,
+            "video": 20,
+        }
     assert len(seen) == 500 and not [content for content in seen if is_held_out(content)]
 
 

@@ -63,7 +63,9 @@ def test_what_needs_no_gradient_is_in_no_optimizer() -> None:
     network.blocks.requires_grad_(False)
     adamw, muon = create(network, 0.02)
     held = [p for optimizer in (adamw, muon) for group in optimizer.param_groups for p in group["params"]]
-    assert names(network, held) == {name for name in IN_BLOCKS | VECTORS | OTHERS if not name.startswith("blocks.")}
+    assert names(network, held) == {
+        name for name in IN_BLOCKS | VECTORS | OTHERS if not name.startswith("blocks.")
+    }
 
 
 def test_a_step_of_muon_moves_kernels_in_place() -> None:
@@ -79,10 +81,15 @@ def test_a_step_of_muon_moves_kernels_in_place() -> None:
     singular = torch.linalg.svdvals(moved + 0.02 * 0.1 * before.flatten(1))
     assert singular.min() > 0.5 * singular.max()
 
+
 def test_modules_may_have_a_share_of_the_rates() -> None:
     network = Network()
     adamw, slow, fast = create_optimizers(
-        [network], learning_rate=1e-3, muon_learning_rate=0.02, weight_decay=0.1, rate_shares={"convolutions": 0.1}
+        [network],
+        learning_rate=1e-3,
+        muon_learning_rate=0.02,
+        weight_decay=0.1,
+        rate_shares={"convolutions": 0.1},
     )
     rates = {
         name: group["lr"]

@@ -34,7 +34,9 @@ def made(folder: Path) -> OwnMedia:
     return own_media(CONFIG, EMBEDDED["nano"], folder)
 
 
-def test_the_embedded_model_makes_media_of_the_training_split_near_what_they_should_be(made: OwnMedia) -> None:
+def test_the_embedded_model_makes_media_of_the_training_split_near_what_they_should_be(
+    made: OwnMedia,
+) -> None:
     assert set(made.media) == set(COUNTS)
     for modality, of in made.media.items():
         assert 0 < len(of) <= COUNTS[modality]
@@ -84,7 +86,9 @@ def test_without_any_nothing_is_drawn_from_chance() -> None:
     rng, same = np.random.default_rng(0), np.random.default_rng(0)
     content = Scene((Placed("dog"),), "sea")
     assert own_media(None, Path(), Path()).content(rng, "image", lambda: content) == content
-    assert np.array_equal(np.asarray(OwnMedia().medium(rng, content).image), np.asarray(render(content).image))
+    assert np.array_equal(
+        np.asarray(OwnMedia().medium(rng, content).image), np.asarray(render(content).image)
+    )
     assert rng.random() == same.random()
 
 

@@ -52,7 +52,9 @@ def test_every_recipe_of_nano_has_a_smoke_recipe_of_the_same_kind() -> None:
 
 
 def test_overrides_reach_nested_settings_with_values_of_yaml(path: Path) -> None:
-    recipe = read_recipe(path, ["fit.steps=20", "fit.ema_decay=0.9", "fit.muon_learning_rate=null", "model=elsewhere"])
+    recipe = read_recipe(
+        path, ["fit.steps=20", "fit.ema_decay=0.9", "fit.muon_learning_rate=null", "model=elsewhere"]
+    )
     assert (recipe.fit.steps, recipe.fit.ema_decay, recipe.fit.muon_learning_rate) == (20, 0.9, None)
     assert recipe.model == Path("elsewhere")
 
@@ -71,7 +73,9 @@ def test_a_recipe_says_only_what_differs_from_its_base(path: Path) -> None:
 def test_a_recipe_that_is_its_own_base_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml", base="b.yaml")
     write(tmp_path / "b.yaml", base="a.yaml")
-    with pytest.raises(ConfigError, match=r"its own base \(a\.yaml -> b\.yaml -> a\.yaml\).* a chain that ends"):
+    with pytest.raises(
+        ConfigError, match=r"its own base \(a\.yaml -> b\.yaml -> a\.yaml\).* a chain that ends"
+    ):
         read_recipe(tmp_path / "a.yaml")
 
 
@@ -94,7 +98,9 @@ def test_a_base_that_is_missing_is_named_with_who_asked_for_it(tmp_path: Path) -
         (["modality=smell"], "modality: Input should be 'image', 'audio' or 'video'"),
     ],
 )
-def test_a_wrong_setting_is_named_with_the_nearest_known_one(overrides: list[str], said: str, path: Path) -> None:
+def test_a_wrong_setting_is_named_with_the_nearest_known_one(
+    overrides: list[str], said: str, path: Path
+) -> None:
     with pytest.raises(ConfigError) as caught:
         read_recipe(path, overrides)
     assert said in str(caught.value)
@@ -134,7 +140,9 @@ def test_a_recipe_is_run_once_and_again_when_it_or_its_part_changed(
     assert trained == [10, 11, 11]
 
 
-def test_a_recipe_that_broke_off_is_run_again(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_that_broke_off_is_run_again(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "model" / "vae").mkdir(parents=True)
 
     def fail(recipe: AutoencoderRecipe, report: object) -> None:
@@ -159,7 +167,9 @@ def test_settings_that_a_network_does_not_take_are_refused() -> None:
         (LlamaConfig, "hidden_size", "hiden_size"),  # transformers itself would ignore it
     ):
         check_settings(kind, {good: 1}, where="architecture")
-        with pytest.raises(ConfigError, match=rf"architecture: setting '{bad}' is unknown.*Did you mean '{good}'"):
+        with pytest.raises(
+            ConfigError, match=rf"architecture: setting '{bad}' is unknown.*Did you mean '{good}'"
+        ):
             check_settings(kind, {bad: 1}, where="architecture")
 
 

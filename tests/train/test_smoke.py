@@ -80,7 +80,9 @@ def test_the_first_stage_lowers_the_loss_of_dialogues_that_it_never_saw(run: Run
     before = mean_loss(trainer, batches)
     state = torch.load(recipe.work / "checkpoint.pt", weights_only=True)["trained"]
     model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()}, strict=False)
-    assert set(state) == {f"model.{name}" for name in model.state_dict() if name.startswith("input_projection.")}
+    assert set(state) == {
+        f"model.{name}" for name in model.state_dict() if name.startswith("input_projection.")
+    }
     assert mean_loss(trainer, batches) < before
 
 
@@ -95,7 +97,7 @@ def test_a_refinement_holds_the_text_encoder_and_changes_the_denoiser(modality: 
     assert {name for name in before if name.startswith(modality) and before[name] != after[name]} == {
         f"{modality}/transformer/diffusion_pytorch_model.safetensors",
         f"{modality}/tokenizer/tokenizer_config.json",  # tells how it was loaded; its words are the same
-        f"{modality}/negative_condition.safetensors",  # first from the text encoder before, then after it was rounded
+        f"{modality}/negative_condition.safetensors",  # made before the text encoder was rounded
     }
 
 

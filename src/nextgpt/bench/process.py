@@ -38,7 +38,9 @@ def _run(who: Who, what: What, home: Path) -> dict[str, Any]:
         line = process.stdout.readline()
         process.terminate()
         if not line:
-            raise RuntimeError(f"{' '.join(command)} ended without an answer: {process.stderr.read()[-2000:]}")
+            raise RuntimeError(
+                f"{' '.join(command)} ended without an answer: {process.stderr.read()[-2000:]}"
+            )
     return json.loads(line)
 
 

@@ -49,6 +49,9 @@ def run(race: Race, advance: Callable[[int, int], None] = lambda done, total: No
 
 def as_table(model: str, machine: str, rows: Sequence[Measured]) -> str:
     """Results as a table in Markdown."""
-    lines = [f"| {row.name} | {row.value:.3g} | {row.reference:.3g} | {row.unit} | {row.ratio:.1f} × |" for row in rows]
+    lines = [
+        f"| {row.name} | {row.value:.3g} | {row.reference:.3g} | {row.unit} | {row.ratio:.1f} × |"
+        for row in rows
+    ]
     heading = f"| {model} on {machine} | nextgpt | reference | unit | ratio |"
     return "\n".join([heading, "| --- | ---: | ---: | --- | ---: |", *lines]) + "\n"

@@ -54,6 +54,11 @@ def random_synthesizer(folder: Path, modality: str, *, dtype: torch.dtype, devic
     blueprint = read_blueprint(folder)
     settings = blueprint.settings
     parts = RandomParts(
-        folder, blueprint.index, solver=settings.solver, flow_shift=settings.flow_shift, dtype=dtype, device=device
+        folder,
+        blueprint.index,
+        solver=settings.solver,
+        flow_shift=settings.flow_shift,
+        dtype=dtype,
+        device=device,
     )
     return LatentDiffusion(modality, blueprint, parts)

@@ -80,7 +80,10 @@ class TurnCost:
 
     def as_values(self) -> dict[str, Any]:
         """As ``nextgpt bench --random-weights --json`` prints it."""
-        rows = [{k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(part).items()} for part in self.parts]
+        rows = [
+            {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(part).items()}
+            for part in self.parts
+        ]
         return {
             "model": self.model,
             "device": self.device,
@@ -145,7 +148,9 @@ class _Turn:
         cache = DynamicCache()
 
         def hear(llm: Any) -> Tensor:
-            words = llm.get_input_embeddings()(torch.zeros(1, PROMPT_TOKENS, dtype=torch.long, device=self.device))
+            words = llm.get_input_embeddings()(
+                torch.zeros(1, PROMPT_TOKENS, dtype=torch.long, device=self.device)
+            )
             projection = filled(
                 lambda: create_input_projection(self.config.input_projection, words.shape[-1]),
                 torch.float32, self.device,
@@ -156,7 +161,9 @@ class _Turn:
             return think(llm, torch.cat((soft, words), dim=1))
 
         def think(llm: Any, embeddings: Tensor) -> Tensor:
-            states = llm.base_model(inputs_embeds=embeddings, past_key_values=cache, use_cache=True).last_hidden_state
+            states = llm.base_model(
+                inputs_embeds=embeddings, past_key_values=cache, use_cache=True
+            ).last_hidden_state
             llm.get_output_embeddings()(states[:, -1])
             return states
 
@@ -188,7 +195,8 @@ class _Turn:
         parts.drop()
         part = self._loaded(f"{modality}.decoder", lambda: parts.built("vae"), torch.float32)
         _, cost = part.work(
-            f"{modality}.decoder", lambda vae: parts.holding("vae", vae, lambda: synthesizer.decode(step.latents))
+            f"{modality}.decoder",
+            lambda vae: parts.holding("vae", vae, lambda: synthesizer.decode(step.latents)),
         )
         parts.drop()
         yield cost
@@ -222,7 +230,10 @@ class _Loaded:
             made = do(self.module)
         _finish(turn.device)
         took = time.perf_counter() - start
-        size, operations = sum(parameter.nbytes for parameter in self.module.parameters()), counter.get_total_flops()
+        size, operations = (
+            sum(parameter.nbytes for parameter in self.module.parameters()),
+            counter.get_total_flops(),
+        )
         return made, PartCost(
             name,
             count(self.module),
@@ -301,6 +312,15 @@ def as_table(turn: TurnCost) -> str:
     heading = "| part | parameters | dtype | weights GB | load s | run s | TFLOP | floor s | peak GB |"
     speeds = ", ".join(f"{dtype} at {speed:.3g} TFLOP/s" for dtype, speed in turn.tflop_s.items())
     about = f"{turn.model} with random weights on {turn.device}: memory at {turn.bandwidth_gb_s:.1f} GB/s, {speeds}; "
-    return "\n".join(
-        [f"{about}at most {turn.peak_gb:.2f} GB in use", "", heading, "| --- " + "| ---: " * 8 + "|", *lines]
-    ) + "\n"
+    return (
+        "\n".join(
+            [
+                f"{about}at most {turn.peak_gb:.2f} GB in use",
+                "",
+                heading,
+                "| --- " + "| ---: " * 8 + "|",
+                *lines,
+            ]
+        )
+        + "\n"
+    )

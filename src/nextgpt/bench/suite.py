@@ -29,7 +29,10 @@ class Results:
 
     def as_values(self) -> dict[str, Any]:
         """As ``nextgpt bench --json`` prints it."""
-        rows = [{k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(row).items()} for row in self.rows]
+        rows = [
+            {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(row).items()}
+            for row in self.rows
+        ]
         return {"model": self.model, "machine": self.machine, "rows": rows}
 
 
@@ -51,7 +54,9 @@ def races(home: Path, runs: int) -> Iterator[Race]:
     yield Race("first_token", "s", ours.first_token_s, reference.first_token_s, runs)
     yield Race("token", "s", partial(ours.token_s, held[-1]), partial(reference.token_s, held[-1]), runs)
     for modality in ours.model.config.synthesizers:
-        yield Race(modality, "s", partial(ours.medium_s, modality), partial(reference.medium_s, modality), runs)
+        yield Race(
+            modality, "s", partial(ours.medium_s, modality), partial(reference.medium_s, modality), runs
+        )
     yield Race("turn", "s", ours.turn_s, partial(reference.turn_s, held), few)
     yield Race("batch_of_8", "s", ours.eight_together_s, ours.eight_singly_s, few)
 

@@ -11,7 +11,12 @@ from nextgpt.miniworld.render import render
 from nextgpt.miniworld.scene import BACKGROUNDS, Clip, Content, Placed, Scene, Sound
 
 QUESTION = "What is this?"
-REQUESTS = ("Draw a red cat on grass.", "Play a flute.", "Make a video of a dog moving left.", "Tell me about owls.")
+REQUESTS = (
+    "Draw a red cat on grass.",
+    "Play a flute.",
+    "Make a video of a dog moving left.",
+    "Tell me about owls.",
+)
 """What is said after the question about the picture."""
 CONTENTS: dict[str, Content] = {
     "image": Scene((Placed("cat", "red"),), "grass"),

@@ -11,7 +11,8 @@ def bench(
     model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
     runs: Annotated[int, Option(min=1, help="Runs a row; medians are shown.")] = 5,
     random_weights: Annotated[
-        bool, Option("--random-weights", help="Needs no weights: the real shapes, one part in memory at a time.")
+        bool,
+        Option("--random-weights", help="Needs no weights: the real shapes, one part in memory at a time."),
     ] = False,
     device: Annotated[str, Option(help="With --random-weights: cpu or cuda.")] = "cpu",
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,

@@ -14,15 +14,29 @@ from nextgpt.errors import ConfigError
 def chat(
     model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
     once: Annotated[str | None, Option(metavar="TEXT", help="Say this, show the answer, and end.")] = None,
-    image: Annotated[list[Path] | None, Option(metavar="FILE", help="Send a picture with the first message.")] = None,
-    audio: Annotated[list[Path] | None, Option(metavar="FILE", help="Send a sound with the first message.")] = None,
-    video: Annotated[list[Path] | None, Option(metavar="FILE", help="Send a film with the first message.")] = None,
-    depth: Annotated[list[Path] | None, Option(metavar="FILE", help="Send a depth map with the first message.")] = None,
-    thermal: Annotated[list[Path] | None, Option(metavar="FILE", help="Send a thermal picture likewise.")] = None,
-    imu: Annotated[list[Path] | None, Option(metavar="FILE", help="Send inertial measurements likewise.")] = None,
+    image: Annotated[
+        list[Path] | None, Option(metavar="FILE", help="Send a picture with the first message.")
+    ] = None,
+    audio: Annotated[
+        list[Path] | None, Option(metavar="FILE", help="Send a sound with the first message.")
+    ] = None,
+    video: Annotated[
+        list[Path] | None, Option(metavar="FILE", help="Send a film with the first message.")
+    ] = None,
+    depth: Annotated[
+        list[Path] | None, Option(metavar="FILE", help="Send a depth map with the first message.")
+    ] = None,
+    thermal: Annotated[
+        list[Path] | None, Option(metavar="FILE", help="Send a thermal picture likewise.")
+    ] = None,
+    imu: Annotated[
+        list[Path] | None, Option(metavar="FILE", help="Send inertial measurements likewise.")
+    ] = None,
     history: Annotated[Path | None, Option(metavar="FILE", help="Go on from a conversation.json.")] = None,
     seed: Annotated[int, Option(min=0, max=2**63 - 1, help="The same seed gives the same answer.")] = 0,
-    out: Annotated[Path | None, Option(metavar="DIR", help="Where media are written; else a temporary folder.")] = None,
+    out: Annotated[
+        Path | None, Option(metavar="DIR", help="Where media are written; else a temporary folder.")
+    ] = None,
     device: Device = None,
     dtype: Dtype = None,
     max_memory: MaxMemory = None,

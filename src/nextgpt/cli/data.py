@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from nextgpt.data.corpus import Corpus
     from nextgpt.data.record import Broken
 
-Path_ = Annotated[Path, Argument(metavar="CORPUS", help="A JSON, JSONL, CSV or tar file, or a folder of tars.")]
-Format_ = Annotated[str | None, Option("--format", metavar="NAME", help="One of nextgpt data formats; else told.")]
+Path_ = Annotated[
+    Path, Argument(metavar="CORPUS", help="A JSON, JSONL, CSV or tar file, or a folder of tars.")
+]
+Format_ = Annotated[
+    str | None, Option("--format", metavar="NAME", help="One of nextgpt data formats; else told.")
+]
 Media = Annotated[Path | None, Option(metavar="DIR", help="Where its media lie; else beside the file.")]
 Limit = Annotated[int | None, Option(min=1, help="Read the first rows only.")]
 Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
@@ -22,7 +26,10 @@ SHOWN = 20
 """Broken items that are printed; --out takes all."""
 
 app = Typer(
-    name="data", help="Build, check, show, convert and pack corpora.", no_args_is_help=True, rich_markup_mode=None
+    name="data",
+    help="Build, check, show, convert and pack corpora.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -46,7 +53,9 @@ def validate(
     media: Media = None,
     limit: Limit = None,
     workers: Annotated[int, Option(min=1, help="Threads that decode.")] = 4,
-    out: Annotated[Path | None, Option(metavar="FILE", help="Write all that is broken here, a JSON line each.")] = None,
+    out: Annotated[
+        Path | None, Option(metavar="FILE", help="Write all that is broken here, a JSON line each.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Open every medium; count and list what is broken."""
@@ -56,7 +65,9 @@ def validate(
 
     with stages() as tell:
         verdict = check(
-            _read(corpus, format, media, limit), workers=workers, tell=lambda done, of: tell("records", done, of)
+            _read(corpus, format, media, limit),
+            workers=workers,
+            tell=lambda done, of: tell("records", done, of),
         )
     if out is not None:
         write_broken(verdict.broken, out)
@@ -83,7 +94,11 @@ def stats(
         print_json(lambda: {"path": str(corpus), **found})
         return
     for name, value in found.items():
-        shown = ", ".join(f"{n} {modality}" for modality, n in value.items()) if isinstance(value, dict) else value
+        shown = (
+            ", ".join(f"{n} {modality}" for modality, n in value.items())
+            if isinstance(value, dict)
+            else value
+        )
         echo(f"{name:<14}{shown if shown != '' else 'none'}")
 
 
@@ -169,8 +184,12 @@ def write_broken(broken: tuple[Broken, ...], path: Path) -> None:
 
 @app.command()
 def cache(
-    recipe: Annotated[Path, Argument(metavar="RECIPE.yaml", help="A training on corpora that names a cache.")],
-    overrides: Annotated[list[str] | None, Argument(metavar="[KEY.SUB=VALUE]...", help="Other settings.")] = None,
+    recipe: Annotated[
+        Path, Argument(metavar="RECIPE.yaml", help="A training on corpora that names a cache.")
+    ],
+    overrides: Annotated[
+        list[str] | None, Argument(metavar="[KEY.SUB=VALUE]...", help="Other settings.")
+    ] = None,
     processes: Annotated[int, Option(min=1, help="Processes that compute, each every n-th shard.")] = 1,
 ) -> None:
     """Compute features and targets of a training once; goes on where it broke off, refuses what is stale.
@@ -189,7 +208,9 @@ def cache(
 
     settings = read_recipe(recipe, overrides or [])
     if not isinstance(settings, CorporaRecipe):
-        raise ConfigError(f"{recipe} is of the kind {settings.kind}; expected corpora. Others draw what they need.")
+        raise ConfigError(
+            f"{recipe} is of the kind {settings.kind}; expected corpora. Others draw what they need."
+        )
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     with stages() as tell:
         if world > 1 and processes > 1:

@@ -16,9 +16,13 @@ def evaluate(
     suite: Annotated[str, Option(metavar="NAME", help="What is measured.")] = "miniworld",
     limit: Annotated[int, Option(min=1, max=100_000, help="Cases a row.")] = 200,
     seed: Annotated[int, Option(min=0, help="Draws the cases.")] = 0,
-    workers: Annotated[int | None, Option(min=1, help="Processes that share the work; else one a core.")] = None,
+    workers: Annotated[
+        int | None, Option(min=1, help="Processes that share the work; else one a core.")
+    ] = None,
     steps: Annotated[int | None, Option(min=1, max=1000, help="Of denoising; else the model's own.")] = None,
-    out: Annotated[Path | None, Option(metavar="DIR", help="Write table, values and samples to look at.")] = None,
+    out: Annotated[
+        Path | None, Option(metavar="DIR", help="Write table, values and samples to look at.")
+    ] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a model: shares of cases that come out right, with 95 % intervals and the judge's own accuracy."""
@@ -50,7 +54,9 @@ def _measure(
             out.mkdir(parents=True, exist_ok=True)
     workers = workers or suites.fitting_workers(limit)
     with stages() as tell:
-        results = suites.evaluate(model, suite, limit=limit, seed=seed, workers=workers, tell=tell, steps=steps)
+        results = suites.evaluate(
+            model, suite, limit=limit, seed=seed, workers=workers, tell=tell, steps=steps
+        )
     if out is not None:
         for path in report.write_report(results, out):
             error_console().print(f"Written: {path}")

@@ -81,7 +81,9 @@ class Chat:
     def commands(self) -> dict[str, Command]:
         """Everything that a slash can begin."""
         attach = {
-            f"/{name}": Command(partial(self._attach, name), f"send a file of {name} with the next message", "FILE")
+            f"/{name}": Command(
+                partial(self._attach, name), f"send a file of {name} with the next message", "FILE"
+            )
             for name in MEDIA
         }
         return attach | {
@@ -125,7 +127,9 @@ def talk(start: Start) -> None:
     with loading(start.model, start.placement) as loaded:
         screen = standard_screen()
         if sys.stdin.isatty():
-            screen.say(f"{start.model}: text, pictures, sounds and films in and out. /help lists commands, /quit ends.")
+            screen.say(
+                f"{start.model}: text, pictures, sounds and films in and out. /help lists commands, /quit ends."
+            )
         chat = Chat(
             lambda: loaded().model,
             screen,

@@ -13,7 +13,11 @@ from typing import Protocol, runtime_checkable
 from nextgpt.cli.memory import Placement
 from nextgpt.message import Conversation, Event, Reply, Sampling
 
-QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}
+QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DIFFUSERS_VERBOSITY": "error",
+}
 """What keeps libraries from writing between the words of the chat; a setting of the person's own wins."""
 
 

@@ -10,14 +10,18 @@ from typer import Option
 from nextgpt.errors import ConfigError
 
 Device = Annotated[
-    list[str] | None, Option(metavar="[PART=]DEVICE", help="cpu, cuda, cuda:1; auto spreads the LLM. May be repeated.")
+    list[str] | None,
+    Option(metavar="[PART=]DEVICE", help="cpu, cuda, cuda:1; auto spreads the LLM. May be repeated."),
 ]
 Dtype = Annotated[
     list[str] | None,
-    Option(metavar="[PART=]TYPE", help="float32, bfloat16, float16; of the LLM also int8, int4. May be repeated."),
+    Option(
+        metavar="[PART=]TYPE", help="float32, bfloat16, float16; of the LLM also int8, int4. May be repeated."
+    ),
 ]
 MaxMemory = Annotated[
-    str | None, Option(metavar="SIZE", help="A budget such as 6GB, which chooses types and what stays in memory.")
+    str | None,
+    Option(metavar="SIZE", help="A budget such as 6GB, which chooses types and what stays in memory."),
 ]
 
 

@@ -19,7 +19,9 @@ def models() -> None:
         wanted = preset(name)
         is_ready = (home(name) / "config.json").is_file()
         state = f"ready in {home(name)}" if is_ready else f"to be fetched; nextgpt chat {name} says how"
-        table.add_row(name, f"{wanted.title}; {state}", f"{wanted.size_gb:.1f} GB", ", ".join(wanted.licences))
+        table.add_row(
+            name, f"{wanted.title}; {state}", f"{wanted.size_gb:.1f} GB", ", ".join(wanted.licences)
+        )
     table.add_row("FOLDER", "a model folder written by save_pretrained")
     table.add_row("OWNER/NAME", "a repository of the Hub that holds such a folder")
     print_table(table)

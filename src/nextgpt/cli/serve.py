@@ -13,22 +13,31 @@ from nextgpt.errors import ConfigError
 
 def serve(
     model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
-    host: Annotated[str, Option(help="Address to listen on; other than loopback only with an API key.")] = "127.0.0.1",
+    host: Annotated[
+        str, Option(help="Address to listen on; other than loopback only with an API key.")
+    ] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535)] = 8000,
     api_key: Annotated[
         list[str] | None,
-        Option(metavar="KEY", envvar="NEXTGPT_API_KEY", help="A key that requests must bring; may be repeated."),
+        Option(
+            metavar="KEY", envvar="NEXTGPT_API_KEY", help="A key that requests must bring; may be repeated."
+        ),
     ] = None,
-    insecure: Annotated[bool, Option("--insecure", help="Listen elsewhere without a key, at your own risk.")] = False,
+    insecure: Annotated[
+        bool, Option("--insecure", help="Listen elsewhere without a key, at your own risk.")
+    ] = False,
     allow_host: Annotated[
         list[str] | None, Option(metavar="NAME", help="A name under which the server is asked; * for all.")
     ] = None,
     allow_media_domains: Annotated[
-        list[str] | None, Option(metavar="DOMAIN", help="Fetch media that requests name from here; else from nowhere.")
+        list[str] | None,
+        Option(metavar="DOMAIN", help="Fetch media that requests name from here; else from nowhere."),
     ] = None,
     requests_per_minute: Annotated[int, Option(min=0, help="That one key may make; 0 for any number.")] = 0,
     max_running: Annotated[int, Option(min=1, help="Conversations in one batch of the language model.")] = 64,
-    max_waiting: Annotated[int, Option(min=1, help="Answers that may wait or run; more are refused with 429.")] = 256,
+    max_waiting: Annotated[
+        int, Option(min=1, help="Answers that may wait or run; more are refused with 429.")
+    ] = 256,
     device: Device = None,
     dtype: Dtype = None,
     max_memory: MaxMemory = None,
@@ -36,7 +45,8 @@ def serve(
         Literal["local", "ray"], Option(help="In this process, or each step as deployments of Ray Serve.")
     ] = "local",
     config: Annotated[
-        Path | None, Option(metavar="FILE", help="With --engine ray: replicas and resources of each step, as YAML.")
+        Path | None,
+        Option(metavar="FILE", help="With --engine ray: replicas and resources of each step, as YAML."),
     ] = None,
 ) -> None:
     """Serve a model over HTTP, in the dialect of OpenAI's clients. See docs/serving.md."""
@@ -47,7 +57,9 @@ def serve(
             "listen on 127.0.0.1."
         )
     if config is not None and engine != "ray":
-        raise ConfigError("--config came without --engine ray; expected both. Add --engine ray, or leave it out.")
+        raise ConfigError(
+            "--config came without --engine ray; expected both. Add --engine ray, or leave it out."
+        )
     placement = Placement(tuple(device or ()), tuple(dtype or ()), max_memory)
     if placement != Placement() and engine == "ray":
         raise ConfigError(

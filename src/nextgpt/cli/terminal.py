@@ -70,7 +70,9 @@ def _drawing(kind: str, environment: Mapping[str, str]) -> Drawing:
     if environment.get("NO_COLOR"):  # https://no-color.org
         return "none"
     program = environment.get("TERM_PROGRAM", "")
-    is_multiplexed = "TMUX" in environment or kind.startswith("screen")  # tmux and screen swallow the protocols
+    is_multiplexed = "TMUX" in environment or kind.startswith(
+        "screen"
+    )  # tmux and screen swallow the protocols
     if not is_multiplexed and (kind == "xterm-kitty" or program == "ghostty"):
         return "kitty"
     if not is_multiplexed and program in ("iTerm.app", "WezTerm"):
@@ -84,7 +86,9 @@ def half_blocks(picture: PIL.Image.Image, columns: int, *, is_truecolor: bool = 
     """A picture in which every character is two pixels: the upper half in its colour, the lower on its background."""
     pixels = _fit(picture, columns)  # (H, W, 3), H even
     code = _truecolor if is_truecolor else _palette
-    return "".join(_block_line(upper, lower, code) for upper, lower in zip(pixels[::2], pixels[1::2], strict=True))
+    return "".join(
+        _block_line(upper, lower, code) for upper, lower in zip(pixels[::2], pixels[1::2], strict=True)
+    )
 
 
 def _fit(picture: PIL.Image.Image, columns: int) -> np.ndarray:
@@ -161,7 +165,9 @@ def filmstrip(video: Video, frames: int = STRIP_FRAMES) -> PIL.Image.Image:
 
 def printable(text: str) -> str:
     """``text`` without control characters, with which a model or a file name could steer the terminal."""
-    return "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cs"))
+    return "".join(
+        letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cs")
+    )
 
 
 def _show_image(terminal: Terminal, medium: Image) -> str:

@@ -10,8 +10,12 @@ from typer import Argument, Option, echo
 
 def train(
     recipe: Annotated[Path, Argument(metavar="RECIPE.yaml", help="One of recipes/, or your own.")],
-    overrides: Annotated[list[str] | None, Argument(metavar="[KEY.SUB=VALUE]...", help="Other settings.")] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Only show what is trained and what stays frozen.")] = False,
+    overrides: Annotated[
+        list[str] | None, Argument(metavar="[KEY.SUB=VALUE]...", help="Other settings.")
+    ] = None,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Only show what is trained and what stays frozen.")
+    ] = False,
     log: Annotated[Path | None, Option(metavar="FILE", help="Append what is told to this file too.")] = None,
 ) -> None:
     """Train one part or stage as a recipe says; goes on where it broke off, and does nothing where it is done."""

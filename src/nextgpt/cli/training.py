@@ -27,12 +27,16 @@ def run(name: str, recipe: BaseRecipe, tell: Tell) -> list[str]:
 
         def report(metrics: dict[str, float]) -> None:
             step, speed = int(metrics["step"]), metrics["samples_per_s"]
-            steps = int(metrics.get("steps", recipe.fit.steps))  # named where a run has a part of its own before
+            steps = int(
+                metrics.get("steps", recipe.fit.steps)
+            )  # named where a run has a part of its own before
             measured = f"loss {metrics['loss']:.4g}, {speed:.4g} {recipe.sample}s/s"
             batch_size = metrics.get("batch_size", recipe.fit.batch_size)
             left = f"{measured}, {_time((steps - step) * batch_size / speed)} left"
             tell(f"{name} {step}/{steps} {left}")
-            task.tell(name, step, steps, measured if console.is_terminal else left)  # a bar has the time itself
+            task.tell(
+                name, step, steps, measured if console.is_terminal else left
+            )  # a bar has the time itself
 
         is_new = run_recipe(recipe, report)
     if not is_new:
@@ -86,4 +90,10 @@ def log_to(path: Path | None) -> Tell:
 def _time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes > 9 else f"{minutes} min {rest} s"
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min"
+        if minutes > 9
+        else f"{minutes} min {rest} s"
+    )

@@ -34,7 +34,9 @@ def convert_folder(source: Path, folder: Path) -> list[str]:
                 continue
             (scratch / name).parent.mkdir(parents=True, exist_ok=True)
             if path.suffix in PICKLES:
-                tensors = {key: value for key, value in read_pickle(path).items() if not key.endswith(OBSOLETE)}
+                tensors = {
+                    key: value for key, value in read_pickle(path).items() if not key.endswith(OBSOLETE)
+                }
                 save_tensors(tensors, scratch / safe_name(name))
                 converted.append(str(name))
             elif path.name == INDEXES[1]:

@@ -125,7 +125,10 @@ MERGED_TYPE = "nextgpt_llama"
 OWN = r"model\.(?:layers\..+|norm\.weight)"
 """Keys of the LLM's own in a merged folder, besides its embedding and head."""
 GROUPED = "input_projection.networks.shared.enter."
-_KINDS = {"input_projection.layers.shared.weight": "linear", "input_projection.networks.shared.0.weight": "mlp"}
+_KINDS = {
+    "input_projection.layers.shared.weight": "linear",
+    "input_projection.networks.shared.0.weight": "mlp",
+}
 """The kind of an input projection by a name that only it has."""
 
 
@@ -142,7 +145,9 @@ def read_checkpoint(source: Path) -> Checkpoint:
 
 def _read_2023(source: Path) -> Checkpoint:
     tensors = place(source, read_pickle(source), LAYOUT_2023)
-    ranks = {len(tensor) for name, tensor in tensors.items() if name.startswith("lora.") and name.endswith(".A")}
+    ranks = {
+        len(tensor) for name, tensor in tensors.items() if name.startswith("lora.") and name.endswith(".A")
+    }
     # The published adapters have alpha = rank; the file does not say it.
     lora = LoraConfig(rank=max(ranks), alpha=max(ranks)) if ranks else None
     return Checkpoint(LAYOUT_2023, source, tensors, lora, input_kind="linear")
@@ -167,9 +172,13 @@ def _read_2024(source: Path) -> Checkpoint:
 def _is_merged(source: Path) -> bool:
     path = source / "config.json"
     try:
-        return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("model_type") == MERGED_TYPE
+        return (
+            path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("model_type") == MERGED_TYPE
+        )
     except (ValueError, AttributeError):
-        raise WeightsError(f"{path} is no JSON object; expected the config of a model. Fetch it again.") from None
+        raise WeightsError(
+            f"{path} is no JSON object; expected the config of a model. Fetch it again."
+        ) from None
 
 
 def _read_merged(source: Path) -> Checkpoint:
@@ -185,7 +194,9 @@ def _read_merged(source: Path) -> Checkpoint:
 
 def _input_kind(tensors: Mapping[str, Tensor]) -> str:
     found = [kind for name, kind in _KINDS.items() if name in tensors]
-    return found[0] if found else "grouping" if any(name.startswith(GROUPED) for name in tensors) else "linear"
+    return (
+        found[0] if found else "grouping" if any(name.startswith(GROUPED) for name in tensors) else "linear"
+    )
 
 
 def place(path: Path, tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
@@ -194,7 +205,11 @@ def place(path: Path, tensors: Mapping[str, Tensor], layout: Layout) -> dict[str
     unknown = []
     for key, tensor in tensors.items():
         found = next(
-            (match.expand(name) for pattern, name in layout.patterns.items() if (match := re.fullmatch(pattern, key))),
+            (
+                match.expand(name)
+                for pattern, name in layout.patterns.items()
+                if (match := re.fullmatch(pattern, key))
+            ),
             None,
         )
         if found is None:
@@ -212,13 +227,17 @@ def place(path: Path, tensors: Mapping[str, Tensor], layout: Layout) -> dict[str
 def _lora_config(source: Path) -> LoraConfig:
     path = source / "adapter_config.json"
     if not path.is_file():
-        raise WeightsError(f"{path} is missing; expected it beside the adapters, as peft writes it. Fetch it again.")
+        raise WeightsError(
+            f"{path} is missing; expected it beside the adapters, as peft writes it. Fetch it again."
+        )
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         values = {"rank": said["r"], "alpha": said["lora_alpha"], "targets": sorted(said["target_modules"])}
         others = [name for name in OTHER_LORA if said.get(name)]
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is no config of LoRA ({error!r}); expected r, lora_alpha, target_modules.") from None
+        raise ConfigError(
+            f"{path} is no config of LoRA ({error!r}); expected r, lora_alpha, target_modules."
+        ) from None
     if others:
         raise ConfigError(
             f"{path} turns {', '.join(others)} on; expected plain LoRA, B A x scaled by alpha / rank, as the official "

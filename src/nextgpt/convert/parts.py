@@ -29,7 +29,9 @@ def convert_parts(name: str, parts: Path, folder: Path) -> list[str]:
         check_whole(parts / part)
     with new_folder(folder, size_bytes=0) as scratch:
         for part in config.carried:
-            shutil.copytree(parts / part, scratch / part, copy_function=_linked, ignore=shutil.ignore_patterns(".*"))
+            shutil.copytree(
+                parts / part, scratch / part, copy_function=_linked, ignore=shutil.ignore_patterns(".*")
+            )
             for path in sorted((PRESETS[name] / part).rglob("*.json")):
                 target = scratch / part / path.relative_to(PRESETS[name] / part)
                 if not target.exists():
@@ -45,7 +47,9 @@ def check_whole(folder: Path) -> None:
 
     weights = sorted(folder.rglob("*.safetensors")) if folder.is_dir() else []
     if not weights:
-        raise ModelError(f"{folder} has no weights; expected a part as it was fetched. Run its commands first.")
+        raise ModelError(
+            f"{folder} has no weights; expected a part as it was fetched. Run its commands first."
+        )
     for path in weights:
         try:
             with safe_open(path, framework="np"):

@@ -36,7 +36,9 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
             f"{path} is damaged ({_first_line(error)}); expected a whole file of torch.save. Fetch it again."
         ) from None
     others = [] if isinstance(held, dict) else [type(held).__name__]
-    others += [str(key) for key, value in dict(held).items() if not isinstance(value, Tensor)] if not others else []
+    others += (
+        [str(key) for key, value in dict(held).items() if not isinstance(value, Tensor)] if not others else []
+    )
     if others:
         raise WeightsError(
             f"{path} holds {', '.join(others[:5])} besides tensors; expected named tensors alone. "

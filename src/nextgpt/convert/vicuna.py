@@ -25,12 +25,21 @@ def convert_vicuna(base: Path, delta: Path, folder: Path) -> int:
     """
     for source in (base, delta):
         if not (source / "config.json").is_file():
-            raise ModelError(f"{source} has no config.json; expected a LLaMA of transformers. Check the path.")
-    own = {name: tensor for _, held in shards(base) for name, tensor in held.items() if not name.endswith(OBSOLETE)}
+            raise ModelError(
+                f"{source} has no config.json; expected a LLaMA of transformers. Check the path."
+            )
+    own = {
+        name: tensor
+        for _, held in shards(base)
+        for name, tensor in held.items()
+        if not name.endswith(OBSOLETE)
+    }
     weight_map: dict[str, str] = {}
     with new_folder(folder, size_bytes=size_bytes(base)) as scratch:
         for file, held in shards(delta):
-            added = {name: _add(name, own, tensor) for name, tensor in held.items() if not name.endswith(OBSOLETE)}
+            added = {
+                name: _add(name, own, tensor) for name, tensor in held.items() if not name.endswith(OBSOLETE)
+            }
             save_tensors(added, scratch / safe_name(Path(file)))
             weight_map |= dict.fromkeys(added, file)
         if own.keys() != weight_map.keys():

@@ -24,7 +24,9 @@ def new_folder(target: Path, *, size_bytes: int) -> Iterator[Path]:
         ModelError: ``target`` holds something, there is no room for ``size_bytes``, or the system refuses to write.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ModelError(f"{target} holds something already; expected a new folder. Name another, or remove it.")
+        raise ModelError(
+            f"{target} holds something already; expected a new folder. Name another, or remove it."
+        )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(target.parent).free
@@ -50,8 +52,12 @@ def new_folder(target: Path, *, size_bytes: int) -> Iterator[Path]:
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, *, dtype: torch.dtype | None = None) -> None:
     """Write tensors as safetensors; those that share memory are parted."""
-    written = {name: tensor.to(dtype or tensor.dtype).clone().contiguous() if _is_shared(tensor)
-               else tensor.to(dtype or tensor.dtype).contiguous() for name, tensor in tensors.items()}
+    written = {
+        name: tensor.to(dtype or tensor.dtype).clone().contiguous()
+        if _is_shared(tensor)
+        else tensor.to(dtype or tensor.dtype).contiguous()
+        for name, tensor in tensors.items()
+    }
     save_file(written, path, metadata={"format": "pt"})
 
 
@@ -67,4 +73,6 @@ def _is_shared(tensor: Tensor) -> bool:
 
 def _refused(target: Path, error: Exception) -> ModelError:
     reason = getattr(error, "strerror", None) or str(error)
-    return ModelError(f"{target} cannot be written ({reason}); expected a disk with room and rights. Check both.")
+    return ModelError(
+        f"{target} cannot be written ({reason}); expected a disk with room and rights. Check both."
+    )

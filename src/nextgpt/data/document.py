@@ -72,7 +72,9 @@ class Document:
 def open_document(path: Path, media: Path | None = None) -> Document:
     """Open a corpus. Raises :class:`ConfigError` where there is none, or none of a container that is known."""
     if not path.exists():
-        raise ConfigError(f"{path} is missing; expected a corpus (JSON, JSONL, CSV, tar, or a folder of tars).")
+        raise ConfigError(
+            f"{path} is missing; expected a corpus (JSON, JSONL, CSV, tar, or a folder of tars)."
+        )
     document = Document(path, media or (path if path.is_dir() else path.parent))
     if document.container not in _CONTENTS:
         raise ConfigError(
@@ -92,7 +94,9 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{path} is no JSON ({error}); expected a corpus. Fetch or correct the file.") from None
+        raise ConfigError(
+            f"{path} is no JSON ({error}); expected a corpus. Fetch or correct the file."
+        ) from None
 
 
 def _json_rows(document: Document) -> Iterator[Row | Broken]:

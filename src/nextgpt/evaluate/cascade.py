@@ -76,7 +76,8 @@ class Captioned:
             for row, (case, split) in enumerate(zip(cases, pieces, strict=True))
         ]
         return [
-            Attempt(case, (Answer(case.asked[-1], reply),)) for case, reply in zip(cases, replies, strict=True)
+            Attempt(case, (Answer(case.asked[-1], reply),))
+            for case, reply in zip(cases, replies, strict=True)
         ]
 
     @torch.inference_mode()
@@ -121,7 +122,9 @@ class CaptionWriter:
     @torch.inference_mode()
     def __call__(self, cases: Sequence[Case]) -> list[str]:
         """Write the likeliest answer to each last turn."""
-        prompts = self._tokenizer.pad({"input_ids": [self._prompt(case) for case in cases]}, return_tensors="pt")
+        prompts = self._tokenizer.pad(
+            {"input_ids": [self._prompt(case) for case in cases]}, return_tensors="pt"
+        )
         written = self._transformer.generate(
             input_ids=prompts["input_ids"],
             attention_mask=prompts["attention_mask"],

@@ -77,5 +77,7 @@ class MiniworldInWords(Miniworld):
     ) -> tuple[list[Score], list[Sample]]:
         """See :meth:`.suite.Suite.evaluate`."""
         if steps is not None:
-            raise ConfigError(f"--steps {steps} came; expected none, as words are not denoised. Leave it out.")
+            raise ConfigError(
+                f"--steps {steps} came; expected none, as words are not denoised. Leave it out."
+            )
         return super().evaluate(home, limit=limit, seed=seed, workers=workers, tell=tell)

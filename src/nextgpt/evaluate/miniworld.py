@@ -47,7 +47,12 @@ class Miniworld:
 
 def _score(row: Row, played: Played) -> Score:
     is_right, judge_is_right = (
-        [row.is_right(one) for source in row.sources for one in played[player, source] if row.counts(one.case)]
+        [
+            row.is_right(one)
+            for source in row.sources
+            for one in played[player, source]
+            if row.counts(one.case)
+        ]
         for player in (row.player, TRUTH)
     )
     return Score.of_share(row.name, is_right, judge_is_right)

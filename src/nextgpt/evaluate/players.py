@@ -96,4 +96,3 @@ def _add(talk: Conversation, said: Message) -> Conversation:
 def in_batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """``items`` in runs of at most :data:`BATCH`."""
     return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
-

@@ -17,7 +17,10 @@ RESULTS_FILE, TABLE_FILE, SHEET_FILE = "results.json", "results.md", "samples.pn
 def as_values(results: Results) -> dict[str, Any]:
     """Results as ``nextgpt eval --json`` prints them."""
     rows = [
-        {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(score).items()}
+        {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name, value in asdict(score).items()
+        }
         for score in results.scores
     ]
     steps = {} if results.steps is None else {"steps": results.steps}
@@ -43,7 +46,9 @@ def write_report(results: Results, folder: Path) -> list[Path]:
 
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / RESULTS_FILE).write_text(json.dumps(as_values(results), indent=1, ensure_ascii=False) + "\n")
+        (folder / RESULTS_FILE).write_text(
+            json.dumps(as_values(results), indent=1, ensure_ascii=False) + "\n"
+        )
         (folder / TABLE_FILE).write_text(as_table(results))
     paths = [folder / RESULTS_FILE, folder / TABLE_FILE]
     if results.samples:

@@ -74,6 +74,7 @@ _FORMS: dict[str, Callable[[str], tuple[str, ...]]] = {
 }
 """The ways in which each attribute is said."""
 
+
 def _hands_over(case: Case) -> bool:
     """Whether the last turn is about a medium that comes with it."""
     return bool(case.asked[-1].given)

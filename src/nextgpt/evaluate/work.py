@@ -128,9 +128,12 @@ def _side_by_side(
 ) -> Iterator[tuple[int, list[Attempt]]]:
     """Long units first, so that no worker is left alone with one at the end."""
     threads = max(1, (os.cpu_count() or 1) // workers)
-    with _environment(OMP_NUM_THREADS=str(threads)), ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(home, steps)
-    ) as pool:
+    with (
+        _environment(OMP_NUM_THREADS=str(threads)),
+        ProcessPoolExecutor(
+            workers, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(home, steps)
+        ) as pool,
+    ):
         order = sorted(range(len(units)), key=lambda index: -units[index].turns)
         futures: dict[Future[list[Attempt]], int] = {pool.submit(_do, units[index]): index for index in order}
         try:

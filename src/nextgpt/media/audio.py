@@ -37,7 +37,9 @@ def read_audio(source: Source, *, limits: MediaLimits = MediaLimits()) -> Audio:
 
             audio = read_container(opened, limits, wants="audio").audio
         if audio is None or audio.samples.shape[-1] == 0:
-            raise refusal(opened.name, "holds no sound", "at least one sample", "Check that it was copied whole.")
+            raise refusal(
+                opened.name, "holds no sound", "at least one sample", "Check that it was copied whole."
+            )
         return audio
 
 
@@ -58,7 +60,14 @@ def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
             return Audio(samples, file.samplerate)
     except MediaError:
         raise
-    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+    except (
+        soundfile.SoundFileError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         raise refusal(
             opened.name,
             f"is {opened.type.label} that cannot be decoded ({error})",
@@ -85,7 +94,9 @@ def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits
     """Refuse a sound of ``frames`` samples a channel that is longer than ``limits``, or of an impossible rate."""
     low, high = _RATES_HZ
     if not low <= rate_hz <= high:
-        raise refusal(name, f"has {rate_hz} samples a second", f"{low:,} to {high:,}", "Resample it, e.g. to 16,000.")
+        raise refusal(
+            name, f"has {rate_hz} samples a second", f"{low:,} to {high:,}", "Resample it, e.g. to 16,000."
+        )
     if frames > limits.duration_s * rate_hz or frames * channels > limits.samples:
         raise refusal(
             name,
@@ -97,7 +108,9 @@ def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits
 
 def clean_samples(samples: np.ndarray) -> np.ndarray:
     """Contiguous float32 in [-1, 1]: floating-point files may hold anything, not-a-number included."""
-    return np.nan_to_num(np.ascontiguousarray(samples, dtype=np.float32), posinf=1.0, neginf=-1.0).clip(-1.0, 1.0)
+    return np.nan_to_num(np.ascontiguousarray(samples, dtype=np.float32), posinf=1.0, neginf=-1.0).clip(
+        -1.0, 1.0
+    )
 
 
 def write_audio(audio: Audio, path: str | Path) -> Path:
@@ -108,9 +121,16 @@ def write_audio(audio: Audio, path: str | Path) -> Path:
     """
     path = with_suffix(path, _WRITE_FORMATS, default=".wav")
     try:
-        with writing(path), soundfile.SoundFile(
-            path, "w", audio.sample_rate_hz, len(audio.samples), format=_WRITE_FORMATS[path.suffix.lower()]
-        ) as file:
+        with (
+            writing(path),
+            soundfile.SoundFile(
+                path,
+                "w",
+                audio.sample_rate_hz,
+                len(audio.samples),
+                format=_WRITE_FORMATS[path.suffix.lower()],
+            ) as file,
+        ):
             if path.suffix.lower() != ".mp3":
                 file.software = WRITER
             file.write(clean_samples(audio.samples).T)

@@ -98,8 +98,12 @@ class _Decoder:
     def _check_headers(self, video: av.VideoStream | None, audio: av.AudioStream | None) -> None:
         duration_s = (self.container.duration or 0) / av.time_base
         if duration_s > self.limits.duration_s:
-            raise refusal(self.name, f"lasts {duration_s:,.0f} s", f"at most {self.limits.duration_s:,.0f} s",
-                          "Cut it, or raise MediaLimits.duration_s.")
+            raise refusal(
+                self.name,
+                f"lasts {duration_s:,.0f} s",
+                f"at most {self.limits.duration_s:,.0f} s",
+                "Cut it, or raise MediaLimits.duration_s.",
+            )
         if video is not None:
             self._check_frame_size(video.codec_context.width, video.codec_context.height)
             self._check_frame_count(video.frames)
@@ -150,13 +154,21 @@ class _Decoder:
 
     def _check_frame_size(self, width: int, height: int) -> None:
         if width * height > self.limits.pixels:
-            raise refusal(self.name, f"has frames of {width} x {height} pixels",
-                          f"at most {self.limits.pixels:,} pixels a frame", "Scale it down.")
+            raise refusal(
+                self.name,
+                f"has frames of {width} x {height} pixels",
+                f"at most {self.limits.pixels:,} pixels a frame",
+                "Scale it down.",
+            )
 
     def _check_frame_count(self, count: int) -> None:
         if count > self.limits.frames:
-            raise refusal(self.name, f"has {count:,} frames or more", f"at most {self.limits.frames:,}",
-                          "Cut it or lower its frame rate, or raise MediaLimits.frames.")
+            raise refusal(
+                self.name,
+                f"has {count:,} frames or more",
+                f"at most {self.limits.frames:,}",
+                "Cut it or lower its frame rate, or raise MediaLimits.frames.",
+            )
 
 
 def _rate_of(video: av.VideoStream) -> float:

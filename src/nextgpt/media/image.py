@@ -20,11 +20,32 @@ from nextgpt.message import Image, Source
 
 # EPS, WMF and the like start other programs or fonts, so only plain raster formats are opened.
 _READ_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "MPO")
-_WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF", ".bmp": "BMP",
-                  ".tif": "TIFF", ".tiff": "TIFF"}
+_WRITE_FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
 # All that Pillow's decoders were seen to raise on damaged files.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError,
-                  MemoryError, RuntimeError, NotImplementedError, struct.error, zlib.error)
+_DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+)
 
 
 def read_image(source: Source, *, limits: MediaLimits = MediaLimits()) -> Image:
@@ -69,7 +90,9 @@ def _too_many_pixels(name: str, size: str, limits: MediaLimits) -> MediaError:
 def _as_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
     if picture.mode.startswith("I;16") or picture.mode == "I":
         # Pillow clips 16-bit grey to 255 when it converts; the upper byte is meant.
-        return PIL.Image.fromarray((np.asarray(picture).clip(0, 65535) // 256).astype(np.uint8)).convert("RGB")
+        return PIL.Image.fromarray((np.asarray(picture).clip(0, 65535) // 256).astype(np.uint8)).convert(
+            "RGB"
+        )
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         canvas = PIL.Image.new("RGB", picture.size, "white")
@@ -94,4 +117,3 @@ def write_image(image: Image, path: str | Path) -> Path:
     with writing(path):
         image.image.save(path, _WRITE_FORMATS[path.suffix.lower()], **options)
     return path
-

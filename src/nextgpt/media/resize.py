@@ -15,7 +15,11 @@ def resize_short_side(
     if min(width, height) == side_px:
         return picture
     # The longer side is cut off to whole pixels, as torchvision's Resize does.
-    size = (side_px, int(side_px * height / width)) if width <= height else (int(side_px * width / height), side_px)
+    size = (
+        (side_px, int(side_px * height / width))
+        if width <= height
+        else (int(side_px * width / height), side_px)
+    )
     return picture.resize(size, resampling)
 
 

@@ -39,7 +39,9 @@ _GREY = {"L": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 16}
 
 def read_depth(source: Source, *, limits: MediaLimits = MediaLimits()) -> Depth:
     """Read a depth map in metres. Raises :class:`MediaError` for other formats, sizes and impossible distances."""
-    values, bits, name = _read_map(source, limits, "a depth map (16-bit PNG or TIFF in millimetres, or NPY in metres)")
+    values, bits, name = _read_map(
+        source, limits, "a depth map (16-bit PNG or TIFF in millimetres, or NPY in metres)"
+    )
     if bits == 8:
         raise refusal(
             name, "has 8 bits a pixel", "16-bit PNG or TIFF in millimetres, or NPY in metres",
@@ -47,7 +49,9 @@ def read_depth(source: Source, *, limits: MediaLimits = MediaLimits()) -> Depth:
         )  # fmt: skip
     metres = values if values.dtype.kind == "f" else values / MILLIMETRES_A_METRE
     if metres.min() < 0:
-        raise refusal(name, f"has a distance of {metres.min():g} m", "0 (unknown) or more", "Correct the file.")
+        raise refusal(
+            name, f"has a distance of {metres.min():g} m", "0 (unknown) or more", "Correct the file."
+        )
     return Depth(metres.astype(np.float32))
 
 
@@ -62,7 +66,9 @@ def read_thermal(source: Source, *, limits: MediaLimits = MediaLimits()) -> Ther
     return Thermal(((values - low) / max(high - low, 1e-12)).astype(np.float32))
 
 
-def read_imu(source: Source, *, sample_rate_hz: float | None = None, limits: MediaLimits = MediaLimits()) -> Imu:
+def read_imu(
+    source: Source, *, sample_rate_hz: float | None = None, limits: MediaLimits = MediaLimits()
+) -> Imu:
     """Read inertial measurements.
 
     Raises:
@@ -75,7 +81,10 @@ def read_imu(source: Source, *, sample_rate_hz: float | None = None, limits: Med
         samples, rate = _parse_csv(content, name)
     if samples.ndim != 2 or samples.shape[0] != len(AXES):
         raise refusal(
-            name, f"has the shape {samples.shape}", f"({len(AXES)}, samples): {', '.join(AXES)}", "Turn or cut it."
+            name,
+            f"has the shape {samples.shape}",
+            f"({len(AXES)}, samples): {', '.join(AXES)}",
+            "Turn or cut it.",
         )
     if not 0 < samples.shape[1] <= MAX_SAMPLES:
         raise refusal(name, f"has {samples.shape[1]} samples", f"1 to {MAX_SAMPLES:,}", "Cut it.")
@@ -115,7 +124,9 @@ def _read_map(source: Source, limits: MediaLimits, expected: str) -> tuple[np.nd
     else:
         values, bits = _load_grey(content, name, limits, expected)
     if values.ndim != 2 or 0 in values.shape or values.size > limits.pixels:
-        raise refusal(name, f"has the shape {values.shape}", f"(height, width), at most {limits.pixels:,}", "Cut it.")
+        raise refusal(
+            name, f"has the shape {values.shape}", f"(height, width), at most {limits.pixels:,}", "Cut it."
+        )
     _check_finite(values, name)
     return values, bits, name
 
@@ -124,9 +135,13 @@ def _load_grey(content: bytes, name: str, limits: MediaLimits, expected: str) ->
     try:
         with PIL.Image.open(io.BytesIO(content), formats=("PNG", "TIFF")) as picture:
             if picture.width * picture.height > limits.pixels:
-                raise refusal(name, f"has {picture.width} x {picture.height} pixels", expected, "Scale it down.")
+                raise refusal(
+                    name, f"has {picture.width} x {picture.height} pixels", expected, "Scale it down."
+                )
             if picture.mode not in _GREY:
-                raise refusal(name, f"is a picture of the mode {picture.mode}", expected, "Send colours as an image.")
+                raise refusal(
+                    name, f"is a picture of the mode {picture.mode}", expected, "Send colours as an image."
+                )
             return np.asarray(picture).astype(np.int32), _GREY[picture.mode]
     except MediaError:
         raise
@@ -138,9 +153,13 @@ def _load_npy(content: bytes, name: str) -> np.ndarray:
     try:
         values = np.load(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # numpy raises many kinds on damaged headers
-        raise refusal(name, f"is a damaged NPY ({error})", "a whole array of numbers", "Save it anew.") from error
+        raise refusal(
+            name, f"is a damaged NPY ({error})", "a whole array of numbers", "Save it anew."
+        ) from error
     if values.dtype.kind not in "fiu":
-        raise refusal(name, f"holds {values.dtype}", "an array of numbers", "Convert it with astype(float32).")
+        raise refusal(
+            name, f"holds {values.dtype}", "an array of numbers", "Convert it with astype(float32)."
+        )
     return values
 
 
@@ -155,12 +174,16 @@ def _parse_csv(content: bytes, name: str) -> tuple[np.ndarray, float | None]:
         header = lines.pop(0) if columns and not _is_number(columns[0]) else None
         rows = np.array([[float(word) for word in line.split(",")] for line in lines], dtype=np.float64)
     except (UnicodeDecodeError, ValueError) as error:
-        raise refusal(name, f"is no CSV of numbers ({error})", f"columns {', '.join(AXES)}", "Convert it.") from error
+        raise refusal(
+            name, f"is no CSV of numbers ({error})", f"columns {', '.join(AXES)}", "Convert it."
+        ) from error
     if header is None or rows.ndim != 2:
         return rows.T, rate
     missing = [axis for axis in AXES if axis not in columns]
     if missing or rows.shape[1] != len(columns):
-        raise refusal(name, f"has the columns {', '.join(columns)}", f"{', '.join(AXES)}", "Rename or add columns.")
+        raise refusal(
+            name, f"has the columns {', '.join(columns)}", f"{', '.join(AXES)}", "Rename or add columns."
+        )
     if rate is None and TIME in columns and len(rows) > 1:
         elapsed = rows[-1, columns.index(TIME)] - rows[0, columns.index(TIME)]
         rate = (len(rows) - 1) / elapsed if elapsed > 0 else None
@@ -177,4 +200,6 @@ def _is_number(word: str) -> bool:
 
 def _check_finite(values: np.ndarray, name: str) -> None:
     if not np.isfinite(values).all():
-        raise refusal(name, "holds values that are no numbers (nan or inf)", "numbers", "Write 0 where unknown.")
+        raise refusal(
+            name, "holds values that are no numbers (nan or inf)", "numbers", "Write 0 where unknown."
+        )

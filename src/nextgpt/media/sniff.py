@@ -47,7 +47,10 @@ _SIGNATURES: tuple[tuple[bytes, FileType], ...] = (
     (rb"II\*\0|MM\0\*", _image("tiff")),
     (rb"P[1-6]\s", _image("ppm")),
     (rb"....ftyp(avif|avis|mif1.{4,32}avif)", _image("avif")),
-    (rb"....ftyp(heic|heix|hevc|mif1|msf1)", _other("heic", "a HEIC picture, which this program cannot read")),
+    (
+        rb"....ftyp(heic|heix|hevc|mif1|msf1)",
+        _other("heic", "a HEIC picture, which this program cannot read"),
+    ),
     (rb"....ftyp(M4A |M4B )", _audio("m4a", "mov")),
     (rb"....(ftyp|moov|mdat|wide|free)", _video("mp4", "mov")),
     (rb"\x1aE\xdf\xa3", _video("webm", "matroska")),

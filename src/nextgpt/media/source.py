@@ -92,7 +92,9 @@ def _open_path(path: Path, limits: MediaLimits) -> io.BufferedIOBase:
         if isinstance(error, MediaError):
             raise
         reason = getattr(error, "strerror", None) or str(error)
-        raise refusal(str(path)[:200], f"cannot be opened ({reason})", "a readable file", "Check the path.") from error
+        raise refusal(
+            str(path)[:200], f"cannot be opened ({reason})", "a readable file", "Check the path."
+        ) from error
 
 
 def _check_size(size_bytes: int, name: str, limits: MediaLimits) -> None:
@@ -115,7 +117,9 @@ def _checked_type(head: bytes, name: str, modality: str) -> FileType:
     wanted = f"{NOUNS[modality]} ({EXAMPLES[modality]}, ...)"
     found = sniff(head)
     if found is None:
-        raise refusal(name, "has a content of no known type", wanted, "Check that it is not damaged, or convert it.")
+        raise refusal(
+            name, "has a content of no known type", wanted, "Check that it is not damaged, or convert it."
+        )
     if modality not in found.holds:
         advice = f"Send it as {found.holds[0]}." if found.holds else "Convert it or choose another file."
         raise refusal(name, f"is {found.label}", wanted, advice)

@@ -19,7 +19,10 @@ def with_suffix(path: str | Path, known: Mapping[str, str], *, default: str) -> 
         return path.with_suffix(default)
     if path.suffix.lower() not in known:
         raise refusal(
-            path.name, f"asks for the format {path.suffix}", f"one of {', '.join(known)}", "Choose another suffix."
+            path.name,
+            f"asks for the format {path.suffix}",
+            f"one of {', '.join(known)}",
+            "Choose another suffix.",
         )
     return path
 
@@ -32,5 +35,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise refusal(
-            str(path), f"cannot be written ({reason})", "a path in a folder that exists", "Check folder and rights."
+            str(path),
+            f"cannot be written ({reason})",
+            "a path in a folder that exists",
+            "Check folder and rights.",
         ) from error

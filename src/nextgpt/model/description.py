@@ -59,9 +59,13 @@ class _Home:
     source: str
     licence: str
 
-    def describe(self, name: str, module: nn.Module, weights: Path, config: dict[str, Any]) -> PartDescription:
+    def describe(
+        self, name: str, module: nn.Module, weights: Path, config: dict[str, Any]
+    ) -> PartDescription:
         dtype = _dtype(sorted(weights.glob("*.safetensors"))) or _configured_dtype(config)
-        return PartDescription(name, type(module).__name__, count(module), 0, dtype, self.source, self.licence)
+        return PartDescription(
+            name, type(module).__name__, count(module), 0, dtype, self.source, self.licence
+        )
 
 
 def describe(config: ModelConfig, folder: Path) -> list[PartDescription]:
@@ -102,7 +106,9 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _trained_around_llm(config: ModelConfig, home: _Home, llm: nn.Module, folder: Path) -> Iterator[PartDescription]:
+def _trained_around_llm(
+    config: ModelConfig, home: _Home, llm: nn.Module, folder: Path
+) -> Iterator[PartDescription]:
     """The LLM with everything that this project trains before, in and after it."""
     weights = folder / WEIGHTS_FILE
     dtype, licence = _dtype([weights]) or "float32", _licence(folder)

@@ -148,7 +148,9 @@ def open_parts(config: ModelConfig, folder: Path, plan: Plan) -> dict[str, Part]
     parts: dict[str, Part] = {}
     for name, source in config.sources.items():
         place = plan.parts[name]
-        parts[name] = part_from(source, folder, partial(loaders[name], place=place), **_turns(name, place, turns))
+        parts[name] = part_from(
+            source, folder, partial(loaders[name], place=place), **_turns(name, place, turns)
+        )
     return parts
 
 
@@ -157,7 +159,11 @@ def _turns(name: str, place: PartPlan, turns: Turns) -> dict[str, Any]:
     if place.rest == "stays":
         return {}
     if place.rest == "cpu":
-        return {"turns": turns, "leave": lambda part: part.to("cpu"), "come_back": lambda part: part.to(place.device)}
+        return {
+            "turns": turns,
+            "leave": lambda part: part.to("cpu"),
+            "come_back": lambda part: part.to(place.device),
+        }
     if name == "llm":
         return {"turns": turns, "leave": LanguageModel.rest, "come_back": LanguageModel.wake}
     return {"turns": turns}
@@ -196,5 +202,6 @@ def locate(name: str | Path) -> Path:
     if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return fetch(name)
     raise ModelError(
-        unknown("model", str(name), [*EMBEDDED, *PRESETS]) + " A model folder or a Hub id (owner/name) serves as well."
+        unknown("model", str(name), [*EMBEDDED, *PRESETS])
+        + " A model folder or a Hub id (owner/name) serves as well."
     )

@@ -163,12 +163,16 @@ class NextGPT(nn.Module):
         with clock.measure("output_projection"):
             thoughts = [teller.thought for teller in tellers]
             orders = order(thoughts, conversations, samplings, self.condition)  # conditions: (Q, C) each
-        made = render(orders, self.synthesizer, has_previews=has_previews, threads=self._threads, clock=media_clock)
+        made = render(
+            orders, self.synthesizer, has_previews=has_previews, threads=self._threads, clock=media_clock
+        )
         with closing(made):
             for (row, position), event in clock.each(made, lambda _: "media"):
                 yield from ((row, told) for told in tellers[row].show(position, event))
         timings = media_clock.seconds | clock.seconds | {"total": sum(clock.seconds.values())}
-        timings.pop("media", None)  # what is made at once overlaps, so the seconds of each modality were told apart
+        timings.pop(
+            "media", None
+        )  # what is made at once overlaps, so the seconds of each modality were told apart
         for row, (teller, sampling) in enumerate(zip(tellers, samplings, strict=True)):
             self.remember_edits(teller)
             yield row, Finished(Reply(teller.parts, sampling.seed, teller.thought.dropped, timings))
@@ -186,7 +190,9 @@ class NextGPT(nn.Module):
             sources=tuple({medium.modality for medium in conversation.media}),
         )
 
-    def hear(self, media: Sequence[Medium], features: Sequence[Features] | None = None) -> Float[Tensor, "N K D"]:
+    def hear(
+        self, media: Sequence[Medium], features: Sequence[Features] | None = None
+    ) -> Float[Tensor, "N K D"]:
         """Soft tokens of media, in order; ``features`` where the media were encoded elsewhere."""
         found = self.encode(media) if features is None else _moved(features, self.llm.signals.input)
         return self.input_projection(found, [medium.modality for medium in media])

@@ -100,7 +100,9 @@ def part_from(source: PartSource, home: Path, load: Callable[[Path], Loaded], **
     ``turns`` are the further arguments of :class:`Part`.
     """
     return Part(
-        lambda: load(find_folder(source, home)), lambda target: _copy(find_folder(source, home), target), **turns
+        lambda: load(find_folder(source, home)),
+        lambda target: _copy(find_folder(source, home), target),
+        **turns,
     )
 
 

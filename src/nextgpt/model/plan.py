@@ -179,7 +179,9 @@ def fitting_plan(
     advice = "Give more, or take a smaller model."
     if smaller < least:
         advice = f"With pip install 'nextgpt[quantized]' {smaller / 1e9:.1f} GB are enough."
-    raise ModelError(f"{budget_bytes / 1e9:.1f} GB of memory came; expected at least {least / 1e9:.1f} GB. {advice}")
+    raise ModelError(
+        f"{budget_bytes / 1e9:.1f} GB of memory came; expected at least {least / 1e9:.1f} GB. {advice}"
+    )
 
 
 def _steps(sizes: Mapping[str, PartSize], dtype: str) -> Iterator[tuple[str, str, frozenset[str]]]:
@@ -212,5 +214,7 @@ def parse_size(text: str | int) -> int:
     """``"6GB"``, ``"1.5 GiB"`` or a number of bytes as bytes. Raises :class:`ConfigError`."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(text))
     if found is None or found[2].upper() not in UNITS or float(found[1]) == 0:
-        raise ConfigError(f"The size {str(text)!r} came; expected a number with a unit, such as 6GB or 500MiB.")
+        raise ConfigError(
+            f"The size {str(text)!r} came; expected a number with a unit, such as 6GB or 500MiB."
+        )
     return round(float(found[1]) * UNITS[found[2].upper()])

@@ -65,15 +65,21 @@ def render(
     while waiting:
         ready = [order for order in waiting if not isinstance(order.source, tuple) or order.source in made]
         assert ready, "an edit waits for an earlier medium of the same answer, never in a circle"
-        parts = {order.modality: [other for other in ready if other.modality == order.modality] for order in ready}
+        parts = {
+            order.modality: [other for other in ready if other.modality == order.modality] for order in ready
+        }
         is_shared = threads > 1 and len(parts) > 1
         if is_shared:
             macs = {name: len(part) * synthesizer(name).step_macs for name, part in parts.items()}
-            parts = dict(sorted(parts.items(), key=lambda part: -macs[part[0]]))  # what takes longest begins first
+            parts = dict(
+                sorted(parts.items(), key=lambda part: -macs[part[0]])
+            )  # what takes longest begins first
             is_shared = max(macs.values()) < LIGHT_STEP_MACS and all(
                 synthesizer(name).device.type == "cpu" for name in parts
             )
-        works = [partial(_render_modality, part, synthesizer, made, has_previews, clock) for part in parts.values()]
+        works = [
+            partial(_render_modality, part, synthesizer, made, has_previews, clock) for part in parts.values()
+        ]
         with closing(at_once(works, threads if is_shared else 1)) as events:
             for place, event in events:
                 if not isinstance(event, Progress):

@@ -47,7 +47,9 @@ def create_app(
     service = Service(
         engine=engine,
         settings=settings,
-        files=FileStore(keep_s=settings.file_s, quota_bytes=settings.files_bytes, quota_files=settings.files_count),
+        files=FileStore(
+            keep_s=settings.file_s, quota_bytes=settings.files_bytes, quota_files=settings.files_count
+        ),
         decoder=Decoder(settings.media_limits, memory_bytes=settings.decode_memory_bytes),
         metrics=metrics,
         jobs=VideoJobs(keep_s=settings.file_s),

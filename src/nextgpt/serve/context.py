@@ -60,7 +60,12 @@ class Service:
         return self.engine.submit(jobs)
 
     def order(
-        self, prompt: str, given: Sequence[Medium], samplings: Sequence[Sampling], *, has_previews: bool = False
+        self,
+        prompt: str,
+        given: Sequence[Medium],
+        samplings: Sequence[Sampling],
+        *,
+        has_previews: bool = False,
     ) -> list[Ticket]:
         """Ask for media in one turn each. Raises :class:`Busy`."""
         parts = (*given, Text(prompt)) if prompt else tuple(given)

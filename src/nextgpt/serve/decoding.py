@@ -46,7 +46,10 @@ class Decoder:
                     raise
                 self._end()
                 raise refusal(
-                    "The file", "took too much time or memory to decode", "an ordinary one", "Shorten or convert it."
+                    "The file",
+                    "took too much time or memory to decode",
+                    "an ordinary one",
+                    "Shorten or convert it.",
                 ) from error
 
     def close(self) -> None:

@@ -85,7 +85,10 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         except MediaError as error:
             about, contents = {"refused": str(error)}, []
         except MemoryError:
-            about, contents = {"refused": "The file needs too much memory; expected a smaller one. Scale it down."}, []
+            about, contents = (
+                {"refused": "The file needs too much memory; expected a smaller one. Scale it down."},
+                [],
+            )
         write_frame(answers, about, *contents)
 
 

@@ -54,7 +54,9 @@ class ApiError(HTTPException):
         self.code = code
 
 
-def envelope(status: int, message: str, *, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+def envelope(
+    status: int, message: str, *, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
     """An error as OpenAI writes it."""
     kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
@@ -71,7 +73,9 @@ def as_api_error(error: Exception) -> ApiError:
     if isinstance(error, EngineFailure):
         return ApiError(503, str(error), code="engine_unavailable", retry_after_s=5)
     logger.error("request failed", exc_info=error)
-    return ApiError(500, "The server failed at this request; expected nothing of the kind. Try again, or report it.")
+    return ApiError(
+        500, "The server failed at this request; expected nothing of the kind. Try again, or report it."
+    )
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -114,4 +118,7 @@ def describe(problems: Sequence[Any]) -> tuple[str, str | None]:
     where = ".".join(str(step) for step in first["loc"] if step != "body")[:200]
     more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
     message = str(first["msg"])[:300]
-    return (f"{where or 'The request'}: {message}.{more} Correct the request; /docs lists its fields.", where or None)
+    return (
+        f"{where or 'The request'}: {message}.{more} Correct the request; /docs lists its fields.",
+        where or None,
+    )

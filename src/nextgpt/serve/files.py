@@ -72,10 +72,18 @@ class FileStore:
     def add(self, content: bytes, *, owner: str, name: str, media_type: str, purpose: str) -> StoredFile:
         """Keep a file. Raises :class:`ApiError` where it is larger than the whole quota."""
         if len(content) > self._quota_bytes:
-            raise ApiError(413, f"The file has {len(content):,} bytes; expected at most {self._quota_bytes:,}.")
+            raise ApiError(
+                413, f"The file has {len(content):,} bytes; expected at most {self._quota_bytes:,}."
+            )
         now = time.time()
         file = StoredFile(
-            PREFIX + secrets.token_hex(16), owner, name, media_type, len(content), purpose, int(now),
+            PREFIX + secrets.token_hex(16),
+            owner,
+            name,
+            media_type,
+            len(content),
+            purpose,
+            int(now),
             math.ceil(now + self._keep_s),
         )
         with self._lock:

@@ -126,7 +126,9 @@ class Guard:
         allowed = self._settings.allowed_hosts
         if "*" not in allowed and host not in allowed:
             raise ApiError(
-                421, f"The host {host[:80]!r} is not this server's; expected one that --allow-host names.", code="host"
+                421,
+                f"The host {host[:80]!r} is not this server's; expected one that --allow-host names.",
+                code="host",
             )
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
@@ -143,7 +145,9 @@ class Guard:
             digest = _matching(self._keys, [page_pass(key) for key in self._keys], shown)
         if digest is None:
             raise ApiError(
-                401, "No valid API key came; expected the header Authorization: Bearer <key>.", code="invalid_api_key"
+                401,
+                "No valid API key came; expected the header Authorization: Bearer <key>.",
+                code="invalid_api_key",
             )
         return digest.hex()[:32]
 
@@ -153,7 +157,9 @@ class Guard:
     def _doors(self) -> list[str]:
         """Where a key is typed, and how that looks."""
         names = ("key", "page/chat.css", "page/icon.svg")
-        return [path for page in self._pages for path in ("/favicon.ico", *(f"{page}/{name}" for name in names))]
+        return [
+            path for page in self._pages for path in ("/favicon.ico", *(f"{page}/{name}" for name in names))
+        ]
 
     def _door(self, scope: Scope, error: Exception) -> str | None:
         """Where a person without a key is sent, who opens a page."""
@@ -186,7 +192,10 @@ class Guard:
         """Note that so much of a body came. Raises :class:`ApiError` where all bodies together are too much."""
         if self._reading_bytes + size_bytes > self._settings.bodies_bytes:
             raise ApiError(
-                429, "Too much is being sent at once; expected less. Try again in 5 s.", code="busy", retry_after_s=5
+                429,
+                "Too much is being sent at once; expected less. Try again in 5 s.",
+                code="busy",
+                retry_after_s=5,
             )
         self._reading_bytes += size_bytes
 
@@ -197,7 +206,9 @@ class Guard:
     def too_large(self) -> ApiError:
         """What a body over the limit is told."""
         most = self._settings.body_bytes / 2**20
-        return ApiError(413, f"The request is larger than {most:.0f} MiB; expected less. Upload media to /v1/files.")
+        return ApiError(
+            413, f"The request is larger than {most:.0f} MiB; expected less. Upload media to /v1/files."
+        )
 
     @property
     def body_bytes(self) -> int:
@@ -228,7 +239,8 @@ class _Body:
                 message = await self._receive()
         except TimeoutError:
             raise ApiError(
-                408, f"The request did not come whole within {self._guard.body_s:g} s; expected it faster. Try again."
+                408,
+                f"The request did not come whole within {self._guard.body_s:g} s; expected it faster. Try again.",
             ) from None
         if message["type"] == "http.request":
             size = len(message.get("body", b""))
@@ -268,7 +280,9 @@ class _Exchange:
 
     def log(self, metrics: Metrics) -> None:
         seconds = time.perf_counter() - self._begun
-        route = getattr(self._scope.get("route"), "path", "other")  # never the path itself: it may name a file
+        route = getattr(
+            self._scope.get("route"), "path", "other"
+        )  # never the path itself: it may name a file
         metrics.request(route, self.status or 499, seconds)
         line = {"id": self.id, "method": self._scope["method"], "route": route, "status": self.status or 499}
         logger.info("%s", json.dumps(line | {"seconds": round(seconds, 4)}))

@@ -82,7 +82,9 @@ class VideoJobs:
         self._forget_old()
         job = self._jobs.get(job_id)
         if job is None or job.owner != owner:
-            raise ApiError(404, "No such video; expected the id of one that was begun lately.", code="video_not_found")
+            raise ApiError(
+                404, "No such video; expected the id of one that was begun lately.", code="video_not_found"
+            )
         return job
 
     def of(self, owner: str) -> Sequence[VideoJob]:

@@ -22,7 +22,11 @@ class Metrics:
             "nextgpt_requests", "Requests by route and status.", ["route", "status"], registry=self._registry
         )
         self._seconds = Histogram(
-            "nextgpt_request_seconds", "Time of a request.", ["route"], buckets=SECONDS, registry=self._registry
+            "nextgpt_request_seconds",
+            "Time of a request.",
+            ["route"],
+            buckets=SECONDS,
+            registry=self._registry,
         )
         self._stages = Histogram(
             "nextgpt_stage_seconds",

@@ -80,7 +80,9 @@ def run_on_ray(
 
     cluster = Cluster(model, room, ray)
     _serve(
-        RayEngine(model, model, room, ray, connect=cluster.connect, disconnect=cluster.disconnect), listen, settings
+        RayEngine(model, model, room, ray, connect=cluster.connect, disconnect=cluster.disconnect),
+        listen,
+        settings,
     )
 
 

@@ -18,7 +18,9 @@ async def read_upload(file: UploadFile | Uploaded, most_bytes: int) -> bytes:
     """The bytes of an uploaded file. Raises :class:`ApiError` where there are too many."""
     content = await file.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise ApiError(413, f"The file is larger than {most_bytes / 2**20:.0f} MiB; expected a smaller one. Shrink it.")
+        raise ApiError(
+            413, f"The file is larger than {most_bytes / 2**20:.0f} MiB; expected a smaller one. Shrink it."
+        )
     return content
 
 

@@ -62,7 +62,9 @@ def write_tiny_model_of(
     With ``is_open`` its encoder is SigLIP and CLAP, every patch of them, grouped to soft tokens.
     """
     folder = Path(folder)
-    shapes = {modality: read_blueprint(write[modality](folder / modality)).condition_shape for modality in write}
+    shapes = {
+        modality: read_blueprint(write[modality](folder / modality)).condition_shape for modality in write
+    }
     config = _config(soft_tokens=2, shapes=shapes)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -106,7 +108,12 @@ def _config(soft_tokens: int, shapes: Mapping[str, tuple[int, int]] | None = Non
 
     def projection(queries: int, condition_width: int) -> OutputProjectionConfig:
         return OutputProjectionConfig(
-            queries=queries, condition_width=condition_width, width=16, layers=1, heads=2, feedforward_width=32
+            queries=queries,
+            condition_width=condition_width,
+            width=16,
+            layers=1,
+            heads=2,
+            feedforward_width=32,
         )
 
     return ModelConfig(

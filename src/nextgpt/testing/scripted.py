@@ -55,9 +55,17 @@ class ScriptedModel:
             raise KeyboardInterrupt
         self.heard.append(says)
         parts = (Text("Look: here"), picture(), sound(), Text("Nice?"))
-        yield from (TextPiece("Look:"), TextPiece(" here"), Progress("image", 1, 2), Progress("image", 2, 2), parts[1])
+        yield from (
+            TextPiece("Look:"),
+            TextPiece(" here"),
+            Progress("image", 1, 2),
+            Progress("image", 2, 2),
+            parts[1],
+        )
         yield from (Progress("audio", 1, 1), parts[2], TextPiece("Nice?"))
-        yield Finished(Reply(parts, sampling.seed, ("half a film",), {"encoding": 0.25, "llm": 0.5, "total": 0.75}))
+        yield Finished(
+            Reply(parts, sampling.seed, ("half a film",), {"encoding": 0.25, "llm": 0.5, "total": 0.75})
+        )
 
     def chat(self, says: Conversation, sampling: Sampling) -> Reply:
         """The fold of :meth:`stream`."""

@@ -277,7 +277,12 @@ def write_tiny_ace_step(folder: str | Path, *, seed: int = 0) -> Path:
         pipeline="AceStepPipeline",
         negative_condition=negative,
         settings=SynthesisSettings(
-            steps=3, guidance=1.0, flow_shift=3.0, condition_length=320, latent_shape=(1, 4, 1, 16), wave_rate_hz=160
+            steps=3,
+            guidance=1.0,
+            flow_shift=3.0,
+            condition_length=320,
+            latent_shape=(1, 4, 1, 16),
+            wave_rate_hz=160,
         ),
     )
     return Path(folder)
@@ -315,7 +320,12 @@ def write_tiny_wan(folder: str | Path, *, seed: int = 0) -> Path:
             ),
             "text_encoder": UMT5EncoderModel(
                 UMT5Config(
-                    vocab_size=len(tokenizer), d_model=CONDITION_WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2
+                    vocab_size=len(tokenizer),
+                    d_model=CONDITION_WIDTH,
+                    d_kv=8,
+                    d_ff=16,
+                    num_layers=1,
+                    num_heads=2,
                 )
             ),
             "tokenizer": tokenizer,

@@ -73,7 +73,8 @@ def conditioners_of(recipe: CorporaRecipe, model: NextGPT) -> dict[str, Conditio
     """The text encoder of every synthesizer, loaded when it is first asked."""
     home, device = locate(recipe.initial), model.llm.signals.input.device
     return {
-        modality: _Lazy(find_folder(row.source, home), device) for modality, row in model.config.synthesizers.items()
+        modality: _Lazy(find_folder(row.source, home), device)
+        for modality, row in model.config.synthesizers.items()
     }
 
 
@@ -218,7 +219,11 @@ def sampler_of(recipe: CorporaRecipe, model: NextGPT) -> Sampler:
 def export(model: NextGPT, home: Path, card: Card, folder: Path) -> None:
     """Write what makes a checkpoint a model folder: what was trained, where the frozen parts lie, and a card."""
     values = model.config.model_dump()
-    for row in (values["encoder"], values["llm"]["source"], *(s["source"] for s in values["synthesizers"].values())):
+    for row in (
+        values["encoder"],
+        values["llm"]["source"],
+        *(s["source"] for s in values["synthesizers"].values()),
+    ):
         if row["path"] is not None:
             row["path"] = str((home / row["path"]).resolve())
     write_config(ModelConfig.model_validate(values), folder)

@@ -154,7 +154,9 @@ def remembered_targets(conditioners: dict[str, TextConditioner]) -> Targets:
         fresh = [caption for caption in dict.fromkeys(captions) if (modality, caption) not in known]
         if fresh:
             with torch.autocast("cpu", enabled=False):
-                known.update(zip([(modality, c) for c in fresh], conditioners[modality].encode(fresh), strict=True))
+                known.update(
+                    zip([(modality, c) for c in fresh], conditioners[modality].encode(fresh), strict=True)
+                )
         return torch.stack([known[modality, caption] for caption in captions]).float()
 
     return targets
@@ -175,7 +177,9 @@ def join(recipe: AlignmentRecipe) -> NextGPT:
         ),
         input_projection=recipe.input_projection,
         synthesizers={
-            name: SynthesizerConfig(source=PartSource(path=name), output_projection=recipe.output_projections[name])
+            name: SynthesizerConfig(
+                source=PartSource(path=name), output_projection=recipe.output_projections[name]
+            )
             for name in MODALITIES
         },
     )

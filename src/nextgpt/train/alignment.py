@@ -60,9 +60,13 @@ def _trainable_parts(model: NextGPT) -> dict[str, nn.Module]:
 
 def weave(model: NextGPT, example: Example) -> Prompt:
     """Lay an example out as a whole conversation, runs of edits marked."""
-    made = [medium for message in example.conversation if message.role == "assistant" for medium in message.media]
+    made = [
+        medium for message in example.conversation if message.role == "assistant" for medium in message.media
+    ]
     edited = {id(made[position]) for position in example.edits}
-    return model.llm.weave(example.conversation, is_answering=False, is_edit=lambda medium: id(medium) in edited)
+    return model.llm.weave(
+        example.conversation, is_answering=False, is_edit=lambda medium: id(medium) in edited
+    )
 
 
 def alignment_loss(
@@ -127,7 +131,9 @@ def said_conditions(model: NextGPT, thoughts: Thoughts, captions: Sequence[Seque
     said = {}
     for modality, of_modality in runs.items():
         positions, texts, places = zip(*of_modality, strict=True)
-        hidden = F.embedding(torch.tensor([list(run) for run in positions], device=flat.device), flat)  # (n, S, D)
+        hidden = F.embedding(
+            torch.tensor([list(run) for run in positions], device=flat.device), flat
+        )  # (n, S, D)
         said[modality] = Said(model.condition(modality, hidden).float(), texts, places)
     return said
 

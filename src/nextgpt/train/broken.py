@@ -17,7 +17,9 @@ class BrokenList:
     def __init__(self, path: Path) -> None:
         self.path = path
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-        whole = [line for line in lines if line.endswith("\n")]  # a run that was killed may have left half a line
+        whole = [
+            line for line in lines if line.endswith("\n")
+        ]  # a run that was killed may have left half a line
         self._known = {Broken(**json.loads(line)) for line in whole}
         if len(whole) < len(lines):
             path.write_text("".join(whole), encoding="utf-8")

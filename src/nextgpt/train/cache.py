@@ -138,7 +138,9 @@ def build_cache_by(processes: int, recipe: CorporaRecipe, *, tell: Tell, start_m
     return folder
 
 
-def build_cache(recipe: CorporaRecipe, *, rank: int = 0, world: int = 1, tell: Tell = lambda *_: None) -> Path:
+def build_cache(
+    recipe: CorporaRecipe, *, rank: int = 0, world: int = 1, tell: Tell = lambda *_: None
+) -> Path:
     """Compute what is missing of a recipe's cache: of ``world`` processes, the shards of this one.
 
     Each process has a GPU of its own, where there are any.
@@ -147,7 +149,9 @@ def build_cache(recipe: CorporaRecipe, *, rank: int = 0, world: int = 1, tell: T
         ConfigError: the recipe names no cache, or the folder holds one of something else.
     """
     if recipe.cache is None:
-        raise ConfigError("The recipe names no cache; expected a folder. Add cache: FOLDER to it, or cache=FOLDER.")
+        raise ConfigError(
+            "The recipe names no cache; expected a folder. Add cache: FOLDER to it, or cache=FOLDER."
+        )
     model, sources = begin(recipe, device=_device(rank)), sources_of(recipe)
     manifest = manifest_of(recipe, model, sources)
     path = recipe.cache / MANIFEST
@@ -233,7 +237,9 @@ def _save(path: Path, rows: Sequence[Tensor], keys: Sequence[str], broken: dict[
 
 
 def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")  # other processes may write the manifest too
+    unfinished = path.with_name(
+        f"{path.name}.{os.getpid()}.unfinished"
+    )  # other processes may write the manifest too
     write(unfinished)
     unfinished.replace(path)
 

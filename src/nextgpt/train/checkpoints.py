@@ -118,7 +118,9 @@ def _flattened(states: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Tensor], 
 
 def _restored(tensors: Mapping[str, Tensor], rest: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The states that :func:`_flattened` took apart."""
-    states = [{"state": {int(i): dict(v) for i, v in of.pop("state").items()}, **of} for of in map(dict, rest)]
+    states = [
+        {"state": {int(i): dict(v) for i, v in of.pop("state").items()}, **of} for of in map(dict, rest)
+    ]
     for name, value in tensors.items():
         owner, index, key = name.split(".", 2)
         states[int(owner)]["state"][int(index)][key] = value

@@ -74,7 +74,9 @@ def read_sources(
 ) -> tuple[Source, ...]:
     """Read all corpora, captions of pairs through ``caption``. Raises :class:`ConfigError` where one cannot be read."""
     if not configs:
-        raise ConfigError("sources is empty; expected at least one corpus, for example sources.cc3m.path. Name one.")
+        raise ConfigError(
+            "sources is empty; expected at least one corpus, for example sources.cc3m.path. Name one."
+        )
     return tuple(
         Source(
             name,
@@ -204,7 +206,9 @@ class Sampler:
     def _ready(self, dialogue: Dialogue, seed: int) -> Item:
         for medium in dialogue.made:
             if not medium.caption:
-                raise MediaError(f"{medium.name} is made by the assistant and has no caption; expected one. Add it.")
+                raise MediaError(
+                    f"{medium.name} is made by the assistant and has no caption; expected one. Add it."
+                )
         made = tuple((medium.modality, medium.caption) for medium in dialogue.made)
         known = self.recall(dialogue) if self.recall else None
         given = None if known else tuple(medium.open() for medium in dialogue.given)
@@ -235,7 +239,9 @@ class _Steps(Dataset):
         return packed(self.sampler.share(step, self.rank, self.world))
 
 
-def shares(sampler: Sampler, *, first: int, steps: int, rank: int, world: int, workers: int) -> Iterator[Batch]:
+def shares(
+    sampler: Sampler, *, first: int, steps: int, rank: int, world: int, workers: int
+) -> Iterator[Batch]:
     """The shares of one process from step ``first`` on, in order, decoded in ``workers`` other processes."""
     if not workers:
         yield from (sampler.share(step, rank, world) for step in range(first, steps))

@@ -20,7 +20,10 @@ from nextgpt.model.synthesis.noising import add_noise
 
 
 def denoising_loss(
-    synthesizer: LatentDiffusion, latents: Latents, conditions: Conditions, generators: Sequence[torch.Generator]
+    synthesizer: LatentDiffusion,
+    latents: Latents,
+    conditions: Conditions,
+    generators: Sequence[torch.Generator],
 ) -> Float[Tensor, ""]:
     """Mean squared error of the denoiser's prediction under ``conditions``; ``generators`` are one for each medium."""
     noised = add_noise(synthesizer.parts.scheduler, latents.float(), generators)

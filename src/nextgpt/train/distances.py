@@ -26,5 +26,9 @@ def cosine(said: Float[Tensor, "B Q C"], wanted: Float[Tensor, "B Q C"]) -> Floa
     return 1 - F.cosine_similarity(said, wanted, dim=-1).mean()
 
 
-MEASURES: Mapping[Distance, Callable[[Tensor, Tensor], Tensor]] = {"squared": squared, "l2": l2, "cosine": cosine}
+MEASURES: Mapping[Distance, Callable[[Tensor, Tensor], Tensor]] = {
+    "squared": squared,
+    "l2": l2,
+    "cosine": cosine,
+}
 """Each is a mean over the media of a batch."""

@@ -189,7 +189,9 @@ def _gradients(
         shares = {name: count / totals[name] for name, count in terms.items() if count}
 
         def total(losses: Losses, shares: Mapping[str, float] = shares) -> Tensor:
-            weights = {name: processes.world * objective.weights[name] * part for name, part in shares.items()}
+            weights = {
+                name: processes.world * objective.weights[name] * part for name, part in shares.items()
+            }
             values = [weights[name] * losses[name].float() for name in shares]
             nothing = [losses[NOTHING]] if NOTHING in losses else []
             is_learned = any(value.requires_grad for value in values)

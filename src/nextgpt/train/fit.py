@@ -89,7 +89,12 @@ def fit(
         raise ConfigError("fit.fp16 is set; this loop scales no loss. Leave it out, and set bf16 or neither.")
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_flush_denormal(True)  # numbers that are all but zero slow a CPU down tenfold
-    trained = {f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters() if p.requires_grad}
+    trained = {
+        f"{m}.{n}": p
+        for m, module in modules.items()
+        for n, p in module.named_parameters()
+        if p.requires_grad
+    }
     optimizers = create_optimizers(
         modules.values(),
         learning_rate=config.learning_rate,

@@ -47,17 +47,23 @@ def _hear_in_two(model: NextGPT, woven: Woven, cuts: Int[Tensor, " B"], *, least
     before, rest = int(cuts.max()), max(int((lengths - cuts).max()), least)
     steps = torch.arange(before + rest, device=cuts.device)
     is_rest = steps >= before
-    positions = torch.where(is_rest, steps - before + cuts[:, None], steps)  # (B, before + rest), in the woven row
+    positions = torch.where(
+        is_rest, steps - before + cuts[:, None], steps
+    )  # (B, before + rest), in the woven row
     mask = torch.where(is_rest, positions < lengths[:, None], steps < cuts[:, None])
     positions = positions.clamp(max=woven.mask.shape[1] - 1)
     embeddings = _taken(woven.embeddings, positions)
     cache = DynamicCache()
     with torch.no_grad():
-        hidden = model.llm.think(embeddings[:, :before].detach(), mask[:, :before], positions[:, :before], cache)
+        hidden = model.llm.think(
+            embeddings[:, :before].detach(), mask[:, :before], positions[:, :before], cache
+        )
     if rest:
         begun = embeddings[:, before:]
         if least and not begun.requires_grad:
-            begun = begun.detach().requires_grad_()  # words alone: nothing is learned, yet the way back is gone
+            begun = (
+                begun.detach().requires_grad_()
+            )  # words alone: nothing is learned, yet the way back is gone
         after = model.llm.think(begun, mask, positions[:, before:], cache)
         hidden = torch.cat([hidden, after], dim=1)
     woven_steps = torch.arange(woven.mask.shape[1], device=cuts.device)

@@ -73,5 +73,7 @@ def orthogonal(
     found = found / found.norm(dim=(1, 2), keepdim=True).clamp(min=least)
     for _ in range(steps):
         gram = found @ found.mT
-        found = torch.baddbmm(found, torch.baddbmm(gram, gram, gram, beta=second, alpha=third), found, beta=first)
+        found = torch.baddbmm(
+            found, torch.baddbmm(gram, gram, gram, beta=second, alpha=third), found, beta=first
+        )
     return found.mT if is_tall else found

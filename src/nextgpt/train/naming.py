@@ -81,7 +81,9 @@ class Names:
             wanted = wanted.to(soft.device)
             far = torch.cdist(soft[rows, number].float(), points).square()  # (B, V)
             unit = torch.cdist(points, points).square().mean()
-            is_unknown = torch.tensor([_held_out_with(contents[row], attributes, tuple(index)) for row in rows])
+            is_unknown = torch.tensor(
+                [_held_out_with(contents[row], attributes, tuple(index)) for row in rows]
+            )
             scores = (-SHARPNESS * far / unit).masked_fill(is_unknown.to(far.device), -torch.inf)
             choice = F.cross_entropy(scores, wanted)
             losses.append(choice + PULL * far.gather(1, wanted[:, None]).mean() / unit)
@@ -117,7 +119,8 @@ def _held_out_with(
         return (False,) * len(values)
     known = tuple(getattr(content, name) for name in attributes)
     return tuple(
-        of != known and is_held_out(replace(content, **dict(zip(attributes, of, strict=True)))) for of in values
+        of != known and is_held_out(replace(content, **dict(zip(attributes, of, strict=True))))
+        for of in values
     )
 
 

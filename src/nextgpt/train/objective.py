@@ -43,7 +43,9 @@ class AlignmentObjective(Objective):
         self.model = model
         self.stage = stage
         self.weights = {
-            name: weight for loss, weight in stage.losses.items() for name in _names(loss, model.config.synthesizers)
+            name: weight
+            for loss, weight in stage.losses.items()
+            for name in _names(loss, model.config.synthesizers)
         }
         self.layers = _layers(model)
 
@@ -119,7 +121,9 @@ def _targets_of(items: Sequence[Item], device: torch.device) -> Targets:
         for item in items
         for (modality, caption), target in zip(item.made, item.known.targets, strict=True)
     }
-    return lambda modality, captions: torch.stack([known[modality, caption] for caption in captions]).to(device).float()
+    return lambda modality, captions: (
+        torch.stack([known[modality, caption] for caption in captions]).to(device).float()
+    )
 
 
 def _layers(model: NextGPT) -> list[torch.nn.Module]:
@@ -149,7 +153,8 @@ def ready(batches: Iterator[Batch], frozen: Frozen) -> Iterator[Batch]:
     for batch in batches:
         known = iter(_compute([item for item in batch.items if item.known is None], frozen))
         items = tuple(
-            item if item.known else replace(item, given=(), opened=(), known=next(known)) for item in batch.items
+            item if item.known else replace(item, given=(), opened=(), known=next(known))
+            for item in batch.items
         )
         yield replace(batch, items=items)
 
@@ -170,15 +175,15 @@ def _compute(items: Sequence[Item], frozen: Frozen) -> list[Known]:
     ]
 
 
-def _targets(
-    items: Sequence[Item], conditioners: Mapping[str, Conditioner]
-) -> dict[tuple[str, str], Tensor]:
+def _targets(items: Sequence[Item], conditioners: Mapping[str, Conditioner]) -> dict[tuple[str, str], Tensor]:
     wanted = dict.fromkeys(made for item in items for made in item.made)
     found: dict[tuple[str, str], Tensor] = {}
     for modality in dict.fromkeys(modality for modality, _ in wanted):
         captions = [caption for name, caption in wanted if name == modality]
         conditions = conditioners[modality](captions).clone()  # what inference made takes part in no gradient
-        found |= {(modality, caption): condition for caption, condition in zip(captions, conditions, strict=True)}
+        found |= {
+            (modality, caption): condition for caption, condition in zip(captions, conditions, strict=True)
+        }
     return found
 
 
@@ -188,6 +193,8 @@ def _latents(media: Sequence[Medium | None], to_latents: Mapping[str, ToLatents]
     for modality, convert in to_latents.items():
         places = [index for index, medium in enumerate(media) if medium and medium.modality == modality]
         if places:
-            for index, latents in zip(places, convert([media[index] for index in places]).clone(), strict=True):
+            for index, latents in zip(
+                places, convert([media[index] for index in places]).clone(), strict=True
+            ):
                 found[index] = latents
     return found

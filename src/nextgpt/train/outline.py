@@ -79,7 +79,9 @@ def _language_model(recipe: LanguageModelRecipe) -> Iterator[Share]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     with torch.device("meta"):
-        yield Share.of("llm", LlamaForCausalLM(LlamaConfig(vocab_size=recipe.vocabulary, **recipe.architecture)))
+        yield Share.of(
+            "llm", LlamaForCausalLM(LlamaConfig(vocab_size=recipe.vocabulary, **recipe.architecture))
+        )
 
 
 def _encoder(recipe: EncoderRecipe) -> Iterator[Share]:
@@ -123,7 +125,9 @@ def shares_of(model: NextGPT, folder: Path) -> list[Share]:
 def _frozen(model: NextGPT, folder: Path) -> list[Share]:
     from nextgpt.model.description import describe
 
-    return [Share(row.name, 0, row.parameters) for row in describe(model.config, folder) if row.trainable == 0]
+    return [
+        Share(row.name, 0, row.parameters) for row in describe(model.config, folder) if row.trainable == 0
+    ]
 
 
 def _prepared(model: NextGPT, frozen: Sequence[Share]) -> Iterator[Share]:

@@ -140,7 +140,11 @@ def _make(folder: Path, modality: str, count: int) -> tuple[Tensor, Tensor]:
 def _as_array(medium: Medium) -> Tensor:
     if isinstance(medium, Image):
         return torch.from_numpy(np.asarray(medium.image).copy())
-    return torch.from_numpy(medium.samples).half() if isinstance(medium, Audio) else torch.from_numpy(medium.frames)
+    return (
+        torch.from_numpy(medium.samples).half()
+        if isinstance(medium, Audio)
+        else torch.from_numpy(medium.frames)
+    )
 
 
 def _read(file: Path, modality: str) -> dict[Content, Medium]:

@@ -153,7 +153,11 @@ def _train_on_corpora(recipe: CorporaRecipe, report: Report | None) -> None:
 
 def check_settings(kind: type, settings: Mapping[str, Any], *, where: str) -> None:
     """Raise :class:`ConfigError` for a setting that ``kind`` does not take; some kinds would silently ignore it."""
-    known = [f.name for f in fields(kind)] if is_dataclass(kind) else [*inspect.signature(kind.__init__).parameters][1:]
+    known = (
+        [f.name for f in fields(kind)]
+        if is_dataclass(kind)
+        else [*inspect.signature(kind.__init__).parameters][1:]
+    )
     for name in settings:
         if name not in known:
             raise ConfigError(f"{where}: {unknown('setting', name, known)}")
@@ -162,7 +166,9 @@ def check_settings(kind: type, settings: Mapping[str, Any], *, where: str) -> No
 def made_before(folder: Path) -> Path:
     """``folder``, if it is there. Raises :class:`ModelError` that says to run the recipe that makes it."""
     if not folder.is_dir():
-        raise ModelError(f"{folder} is missing; expected a part made before. Run the recipe that makes it first.")
+        raise ModelError(
+            f"{folder} is missing; expected a part made before. Run the recipe that makes it first."
+        )
     return folder
 
 

@@ -27,7 +27,9 @@ class Precision:
 
     def __init__(self, config: FitConfig, device: torch.device) -> None:
         self.device = device
-        self.dtype = torch.float16 if config.fp16 else torch.bfloat16 if uses_bf16(config, device.type) else None
+        self.dtype = (
+            torch.float16 if config.fp16 else torch.bfloat16 if uses_bf16(config, device.type) else None
+        )
         self.is_scaled = config.fp16
         self.scale = FIRST_SCALE if config.fp16 else 1.0
         self.finite_steps = 0

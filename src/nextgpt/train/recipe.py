@@ -164,7 +164,12 @@ class CorporaRecipe(BaseRecipe):
 
 
 Recipe = (
-    AutoencoderRecipe | DiffusionRecipe | LanguageModelRecipe | EncoderRecipe | AlignmentRecipe | CorporaRecipe
+    AutoencoderRecipe
+    | DiffusionRecipe
+    | LanguageModelRecipe
+    | EncoderRecipe
+    | AlignmentRecipe
+    | CorporaRecipe
 )
 RECIPES: dict[str, type[BaseRecipe]] = {
     "autoencoder": AutoencoderRecipe,
@@ -198,10 +203,14 @@ def _read_values(path: Path, followed: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The settings of a recipe laid over those of its base; ``followed`` are the recipes that led here."""
     if path.resolve() in followed:
         chain = " -> ".join(step.name for step in (*followed, path))
-        raise ConfigError(f"{path} is its own base ({chain}); expected a chain that ends. Correct one of these.")
+        raise ConfigError(
+            f"{path} is its own base ({chain}); expected a chain that ends. Correct one of these."
+        )
     if not path.is_file():
         named = f", which {followed[-1]} names as its base" if followed else ""
-        raise ConfigError(f"{path} is no file{named}; expected a recipe in YAML. Those of nano are in recipes/nano/.")
+        raise ConfigError(
+            f"{path} is no file{named}; expected a recipe in YAML. Those of nano are in recipes/nano/."
+        )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
@@ -227,7 +236,9 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def _override(values: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     if not equals:
-        raise ConfigError(f"The override {override!r} has no value; expected key=value, for example fit.steps=100.")
+        raise ConfigError(
+            f"The override {override!r} has no value; expected key=value, for example fit.steps=100."
+        )
     *path, last = name.split(".")
     for key in path:
         if not isinstance(values.get(key), dict):
@@ -236,7 +247,9 @@ def _override(values: dict[str, Any], override: str) -> None:
     try:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"The value of {override!r} is not YAML; quote it, for example {name}='\"text\"'.") from None
+        raise ConfigError(
+            f"The value of {override!r} is not YAML; quote it, for example {name}='\"text\"'."
+        ) from None
 
 
 def run_recipe(recipe: Recipe, report: Report | None = None) -> bool:

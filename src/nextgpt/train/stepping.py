@@ -82,7 +82,11 @@ class Whole:
                 parameter.grad = torch.zeros_like(parameter)
         self.processes.average_gradients(self.spread, self.trained)
         is_usable = self.precision.unscale(self.trained.values())
-        norm = float(nn.utils.clip_grad_norm_(self.trained.values(), self.config.clip_norm)) if is_usable else 0.0
+        norm = (
+            float(nn.utils.clip_grad_norm_(self.trained.values(), self.config.clip_norm))
+            if is_usable
+            else 0.0
+        )
         if is_usable and math.isfinite(norm):
             for optimizer, rates in zip(self.optimizers, self.peaks, strict=True):
                 set_rates(optimizer.param_groups, rates, rate)

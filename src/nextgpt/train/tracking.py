@@ -75,7 +75,9 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
         if isinstance(value, Mapping):
             found += _flat(value, f"{prefix}{name}.")
         elif value is not None:
-            found.append((prefix + name, value if isinstance(value, int | float | str | bool) else str(value)))
+            found.append(
+                (prefix + name, value if isinstance(value, int | float | str | bool) else str(value))
+            )
     return found
 
 

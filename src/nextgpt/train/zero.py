@@ -70,7 +70,10 @@ class Zero:
         # DeepSpeed takes no empty group, as one of vectors is where matrices alone are trained.
         optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
         self.engine, self.optimizer, *_ = deepspeed.initialize(
-            model=objective.to(processes.device), optimizer=optimizer, config=settings, dist_init_required=False
+            model=objective.to(processes.device),
+            optimizer=optimizer,
+            config=settings,
+            dist_init_required=False,
         )
         self.trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
@@ -79,7 +82,9 @@ class Zero:
         """Add the gradient of a part."""
         self.engine.set_gradient_accumulation_boundary(is_last)
         with self.precision.autocast():
-            losses = self.engine.module(part)  # not through the engine, which would take this for its backward pass
+            losses = self.engine.module(
+                part
+            )  # not through the engine, which would take this for its backward pass
         found = torch.autograd.grad(total(losses), self.trained, allow_unused=True)
         self.engine.backward(_having_gradients(self.trained, found))
         return losses

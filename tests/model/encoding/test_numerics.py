@@ -9,8 +9,14 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVi
 from nextgpt.model.encoding import EncoderConfig, ImageBind, TextTower, VisionTower
 from nextgpt.model.encoding.transformer import NORM_EPS, Attention, Trunk
 
-SIZES = {"hidden_size": 32, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4,
-         "hidden_act": "gelu", "layer_norm_eps": NORM_EPS}
+SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 128,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "hidden_act": "gelu",
+    "layer_norm_eps": NORM_EPS,
+}
 
 
 def copy_layers(layers: nn.ModuleList, trunk: Trunk) -> None:

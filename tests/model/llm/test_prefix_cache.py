@@ -64,7 +64,9 @@ def numbered(number: int, length: int) -> RowKeyValues:
 
 
 def test_rows_come_and_go_and_stay_what_they_are():
-    batch = KeyValues([numbered(number, length) for number, length in ((1, 3), (2, 1), (3, 2))], torch.device("cpu"))
+    batch = KeyValues(
+        [numbered(number, length) for number, length in ((1, 3), (2, 1), (3, 2))], torch.device("cpu")
+    )
     batch.extend(torch.tensor([[True, True], [False, True], [True, True]]))
     fed = torch.tensor([[1.0, 1.0], [0.0, 2.0], [3.0, 3.0]]).view(3, 1, 2, 1)
     keys, values = batch.cache.update(fed, -fed, 0)

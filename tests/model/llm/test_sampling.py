@@ -41,7 +41,11 @@ def test_top_p_keeps_the_likeliest_that_reach_it():
 
 def test_rows_draw_side_by_side_what_they_draw_alone():
     rows = torch.tensor([[0.0, 2.0, 1.0], [0.3, 0.1, 0.2], [0.0, 0.1, 0.2]])
-    samplings = [Sampling(temperature=0.0), Sampling(temperature=2.0, top_p=0.9), Sampling(temperature=0.5, top_p=1.0)]
+    samplings = [
+        Sampling(temperature=0.0),
+        Sampling(temperature=2.0, top_p=0.9),
+        Sampling(temperature=0.5, top_p=1.0),
+    ]
 
     def generators() -> list[torch.Generator]:
         return [torch.Generator().manual_seed(seed) for seed in range(3)]
@@ -57,7 +61,9 @@ def test_a_row_draws_the_same_beside_one_that_needs_the_whole_vocabulary():
     tied[[3, 150]] = 0.0
     for seed in range(20):
         rows = [Sampling(temperature=1.0, top_p=1.0)] * 2
-        both = choose(torch.stack([flat, tied]), rows, [torch.Generator().manual_seed(seed) for _ in range(2)])
+        both = choose(
+            torch.stack([flat, tied]), rows, [torch.Generator().manual_seed(seed) for _ in range(2)]
+        )
         assert both[1] == choose(tied[None], rows[:1], [torch.Generator().manual_seed(seed)])[0]
 
 

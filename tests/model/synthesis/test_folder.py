@@ -175,7 +175,9 @@ def use(folder: Path) -> None:
     synthesizer.decode(last_latents(synthesizer, conditions_of(synthesizer, 1), seeds=[1]))
 
 
-def test_a_part_that_was_read_and_written_again_does_not_say_where_it_was_read(families: Families, tmp_path: Path):
+def test_a_part_that_was_read_and_written_again_does_not_say_where_it_was_read(
+    families: Families, tmp_path: Path
+):
     from diffusers import AutoencoderKL
 
     part = AutoencoderKL.from_pretrained(families.folder("stable diffusion") / "vae")

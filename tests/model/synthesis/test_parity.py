@@ -174,7 +174,9 @@ def test_nano_is_cogvideox_with_flow_matching(families: Families, solver: str):
 
 def shortened(conditions: torch.Tensor, lengths: list[int]) -> torch.Tensor:
     """Conditions of fewer tokens: the rest is rows of zeros."""
-    return torch.stack([torch.cat([c[:n], torch.zeros_like(c[n:])]) for c, n in zip(conditions, lengths, strict=True)])
+    return torch.stack(
+        [torch.cat([c[:n], torch.zeros_like(c[n:])]) for c, n in zip(conditions, lengths, strict=True)]
+    )
 
 
 def parts_of(synthesizer: LatentDiffusion) -> dict[str, Any]:
@@ -203,7 +205,8 @@ def test_z_image_with_captions_of_unequal_lengths(families: Families, guidance: 
             prompt_embeds=[c[:n] for c, n in zip(conditions, lengths, strict=True)],
             negative_prompt_embeds=[synthesizer.parts.negative_condition] * 2,
             num_inference_steps=3,
-            guidance_scale=guidance - 1,  # it adds this share of the difference to what is said, we to what is not
+            guidance_scale=guidance
+            - 1,  # it adds this share of the difference to what is said, we to what is not
             latents=noise_of(synthesizer)[:, 0],
             height=16,
             width=16,
@@ -299,4 +302,3 @@ def test_wan(families: Families, guidance: float):
     for medium, film in zip(synthesizer.decode(ours), films, strict=True):
         assert medium.fps == 16 and medium.frames.shape == (5, 32, 32, 3)
         assert np.abs(medium.frames.astype(int) - film * 255).max() <= 1
-

@@ -47,7 +47,11 @@ def batches(
     monkeypatch.setattr(making, "PATIENCE_S", patience_s)
     synthesizer = FakeSynthesizer("image")
     made = Making(
-        lambda _: synthesizer, max_media=4, finish=lambda work: work.is_made.set(), observe=lambda *_: None, crowd=crowd
+        lambda _: synthesizer,
+        max_media=4,
+        finish=lambda work: work.is_made.set(),
+        observe=lambda *_: None,
+        crowd=crowd,
     )
     thread = threading.Thread(target=made.run, daemon=True)
     thread.start()

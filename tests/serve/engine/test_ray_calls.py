@@ -128,7 +128,12 @@ def test_a_step_grows_only_where_it_is_allowed_to():
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("lmm: {}", "llm"), ("llm: {max_replicas: 0}", "max_replicas"), ("[1]", "list"), ("{", "cannot be read")],
+    [
+        ("lmm: {}", "llm"),
+        ("llm: {max_replicas: 0}", "max_replicas"),
+        ("[1]", "list"),
+        ("{", "cannot be read"),
+    ],
 )
 def test_a_wrong_file_is_told_in_words(tmp_path: Path, text: str, says: str):
     file = tmp_path / "steps.yaml"

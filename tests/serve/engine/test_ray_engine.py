@@ -137,7 +137,9 @@ def test_a_speaker_that_dies_is_replaced_without_a_word_said_twice(engine: RayEn
     whole = answers(engine, job("words", "text"))[0]
     steps.speak.deaths[:] = [2, 0, 1]
     again = answers(engine, job("words", "text"))[0]
-    said = ["".join(event.text for event in events if isinstance(event, TextPiece)) for events in (whole, again)]
+    said = [
+        "".join(event.text for event in events if isinstance(event, TextPiece)) for events in (whole, again)
+    ]
     assert said[0] == said[1] != "" and told(whole[-1].reply) == told(again[-1].reply)
     assert steps.speak.deaths == []
 

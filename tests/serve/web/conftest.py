@@ -56,7 +56,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def tone() -> Audio:
     """A tone of a second and a half, so that one can see it play."""
-    return Audio(np.sin(np.arange(24_000, dtype=np.float32) / 8)[None] * np.float32(0.3), sample_rate_hz=16_000)
+    return Audio(
+        np.sin(np.arange(24_000, dtype=np.float32) / 8)[None] * np.float32(0.3), sample_rate_hz=16_000
+    )
 
 
 @dataclass
@@ -84,7 +86,9 @@ class Stage:
             yield from self._draw_out()
         elif sampling.modalities is None:
             kinds = ", ".join(part.modality for part in last.parts)
-            yield from _told(Text(f"Turn {len(says)}, **seed {sampling.seed}**: I got {kinds}."), sampling.seed)
+            yield from _told(
+                Text(f"Turn {len(says)}, **seed {sampling.seed}**: I got {kinds}."), sampling.seed
+            )
         else:
             yield from self._make(sampling, waits="wait" in last.text)
 
@@ -102,7 +106,9 @@ class Stage:
                 self.gate.wait(60)
             yield made
             parts.append(made)
-        yield Finished(Reply(tuple(parts), sampling.seed, timings_s={"llm": 0.25, "image": 0.5, "total": 0.75}))
+        yield Finished(
+            Reply(tuple(parts), sampling.seed, timings_s={"llm": 0.25, "image": 0.5, "total": 0.75})
+        )
 
     def _draw_out(self) -> Iterator[Event]:
         try:

@@ -101,7 +101,9 @@ def test_a_file_is_attached_by_the_button(page: Any, stage: Any, files: dict[str
 
 
 @pytest.mark.parametrize("event", ["drop", "paste"])
-def test_a_file_is_attached_by_drag_and_by_paste(page: Any, files: dict[str, Path], say: Any, event: str) -> None:
+def test_a_file_is_attached_by_drag_and_by_paste(
+    page: Any, files: dict[str, Path], say: Any, event: str
+) -> None:
     content = base64.b64encode(files["image"].read_bytes()).decode()
     page.evaluate(DROP, [content, "red.png", "image/png", event])
     attached(page)
@@ -116,7 +118,9 @@ def test_what_is_no_medium_is_told(page: Any, tmp_path: Path, tolerated: list[st
     with page.expect_response("**/media") as told:
         page.set_input_files(".composer input[type=file]", str(path))
     assert told.value.status == 400
-    page.wait_for_selector(".toast >> text=a.pdf: The file is a PDF document; expected a picture, sound or film.")
+    page.wait_for_selector(
+        ".toast >> text=a.pdf: The file is a PDF document; expected a picture, sound or film."
+    )
     assert page.query_selector(".attachment") is None
 
 
@@ -167,7 +171,10 @@ def test_every_medium_comes_in_speaking_order_and_plays(page: Any, say: Any) -> 
     )
     assert shown == ["text", *KINDS]
     page.wait_for_function("document.querySelector('.turn.assistant img').naturalWidth === 8")
-    assert page.eval_on_selector(".turn.assistant img", "one => getComputedStyle(one).imageRendering") == "pixelated"
+    assert (
+        page.eval_on_selector(".turn.assistant img", "one => getComputedStyle(one).imageRendering")
+        == "pixelated"
+    )
     page.click(".turn.assistant .audio .toggle")
     plays(page, ".turn.assistant audio")
     plays(page, ".turn.assistant video")
@@ -243,7 +250,7 @@ def test_an_answer_tells_its_details_and_the_request_that_gives_it_again(
 ) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     choose(page, "text", "image")
-    say(page, "it's a \"cat\"")
+    say(page, 'it\'s a "cat"')
     choose(page)
     say(page, "thanks")
     page.hover(".turn.assistant >> nth=0")
@@ -257,7 +264,7 @@ def test_an_answer_tells_its_details_and_the_request_that_gives_it_again(
     page.wait_for_selector(".drawer [role=status] >> text=Copied")
     program = page.evaluate("navigator.clipboard.readText()")
     assert f'base_url="{chat}/v1"' in program
-    assert json.dumps("it's a \"cat\"") in program and "thanks" not in program
+    assert json.dumps('it\'s a "cat"') in program and "thanks" not in program
     page.click("[data-copies=curl]")
     page.wait_for_function("navigator.clipboard.readText().then((words) => words.startsWith('curl'))")
     body = page.evaluate("navigator.clipboard.readText()").partition("<<'JSON'\n")[2].removesuffix("\nJSON\n")
@@ -292,7 +299,9 @@ def test_only_answers_of_this_server_have_details(page: Any, say: Any, tmp_path:
     assert not page.is_visible(".about")
 
 
-def test_an_edited_message_is_answered_anew_and_what_followed_is_gone(page: Any, stage: Any, say: Any) -> None:
+def test_an_edited_message_is_answered_anew_and_what_followed_is_gone(
+    page: Any, stage: Any, say: Any
+) -> None:
     say(page, "first")
     say(page, "second")
     page.hover(".turn.user >> nth=0")
@@ -306,7 +315,9 @@ def test_an_edited_message_is_answered_anew_and_what_followed_is_gone(page: Any,
     assert answer(page).startswith("Turn 1")
 
 
-def test_what_was_made_is_used_as_input_from_the_answer_and_from_the_gallery(page: Any, stage: Any, say: Any) -> None:
+def test_what_was_made_is_used_as_input_from_the_answer_and_from_the_gallery(
+    page: Any, stage: Any, say: Any
+) -> None:
     choose(page, "image", "audio")
     say(page, "make them")
     choose(page)
@@ -443,16 +454,22 @@ def test_the_page_fits_a_phone(visit: Any, chat: str, say: Any, files: dict[str,
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_words_stand_out_in_both_themes(visit: Any, chat: str, say: Any, theme: str) -> None:
     page = ready(visit(chat, color_scheme=theme))
-    measured = page.evaluate(CONTRAST, ".welcome h1, .welcome p, .example strong, .example span, .chip, .side *, #send")
+    measured = page.evaluate(
+        CONTRAST, ".welcome h1, .welcome p, .example strong, .example span, .chip, .side *, #send"
+    )
     choose(page, "text", "image")
     say(page, "hello")
     measured += page.evaluate(CONTRAST, ".words, .words div, .facts, .use, .room, .actions button")
     page.click(".tail .about")
     page.wait_for_selector(".drawer mark")
-    measured += page.evaluate(CONTRAST, ".drawer h3, .drawer dt, .drawer dd, .code, .code mark, .drawer button")
+    measured += page.evaluate(
+        CONTRAST, ".drawer h3, .drawer dt, .drawer dd, .code, .code mark, .drawer button"
+    )
     assert len(measured) > 30
     assert min(measured) >= 4.5
-    brightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)[0]")
+    brightness = page.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)[0]"
+    )
     assert (brightness < 60) == (theme == "dark")
 
 
@@ -498,7 +515,9 @@ def test_a_deleted_conversation_is_gone(page: Any, chat: str, say: Any) -> None:
     assert page.request.get(f"{chat}/chat/rooms/{room}/export").status == 404
 
 
-def test_a_conversation_that_the_server_forgot_is_told_and_the_words_are_kept(page: Any, chat: str, say: Any) -> None:
+def test_a_conversation_that_the_server_forgot_is_told_and_the_words_are_kept(
+    page: Any, chat: str, say: Any
+) -> None:
     say(page, "hello")
     room = page.evaluate("JSON.parse(localStorage.nextgpt).open")
     assert page.request.delete(f"{chat}/chat/rooms/{room}").status == 204
@@ -541,7 +560,12 @@ def test_nano_draws_plays_and_films_in_the_page(visit: Callable[..., Any], servi
         page = ready(visit(address))
         for kind in KINDS:
             choose(page, "text", kind)
-            say(page, {"image": "Draw a red cat.", "audio": "Play a trumpet.", "video": "Show me a moving ball."}[kind])
+            say(
+                page,
+                {"image": "Draw a red cat.", "audio": "Play a trumpet.", "video": "Show me a moving ball."}[
+                    kind
+                ],
+            )
             page.wait_for_selector(f".turn.assistant .medium[data-kind={kind}]")
         page.click(".tail .about")
         assert re.search(r"Prompt\s+\d+ tokens\s+Answer\s+\d+ tokens", page.inner_text(".drawer"))

@@ -96,8 +96,12 @@ def test_the_page_names_no_other_machine(plain: httpx.Client) -> None:
     assert "'unsafe-inline'" not in re.search("script-src[^;]*", policy)[0]
 
 
-def test_a_file_is_read_and_given_back_in_parts(plain: httpx.Client, room: str, files: dict[str, Path]) -> None:
-    part = plain.post(f"/chat/rooms/{room}/media", content=files["video"].read_bytes()).raise_for_status().json()
+def test_a_file_is_read_and_given_back_in_parts(
+    plain: httpx.Client, room: str, files: dict[str, Path]
+) -> None:
+    part = (
+        plain.post(f"/chat/rooms/{room}/media", content=files["video"].read_bytes()).raise_for_status().json()
+    )
     assert (part["kind"], part["width"], part["height"]) == ("video", 8, 8)
     where = f"/chat/rooms/{room}/media/{part['name']}"
     whole = plain.get(where)
@@ -140,7 +144,9 @@ def test_a_turn_that_was_not_answered_here_has_no_request(plain: httpx.Client, r
 
 
 @pytest.mark.parametrize(("content", "said"), [(b"%PDF-1.7", "PDF document"), (b"", "no known type")])
-def test_a_file_that_is_no_medium_is_refused(plain: httpx.Client, room: str, content: bytes, said: str) -> None:
+def test_a_file_that_is_no_medium_is_refused(
+    plain: httpx.Client, room: str, content: bytes, said: str
+) -> None:
     answer = plain.post(f"/chat/rooms/{room}/media", content=content)
     assert answer.status_code == 400
     assert said in answer.json()["error"]["message"]

@@ -139,7 +139,9 @@ def test_the_end_tells_what_was_dropped() -> None:
 def test_the_time_left_follows_from_the_steps_that_were_seen() -> None:
     live = Live().hear(Progress("image", 1, 11), 10.0)
     assert making_view(live.making, 10.0)[0]["left_s"] is None
-    assert making_view(live.hear(Progress("image", 6, 11), 20.0).making, 20.0)[0]["left_s"] == pytest.approx(10.0)
+    assert making_view(live.hear(Progress("image", 6, 11), 20.0).making, 20.0)[0]["left_s"] == pytest.approx(
+        10.0
+    )
 
 
 @pytest.mark.parametrize("medium", [picture(), sound(), film()])
@@ -169,7 +171,9 @@ def test_words_of_the_model_are_markdown_without_markup_of_their_own() -> None:
     (part,) = message_view(Message("assistant", (Text(words),)))["parts"]
     assert "<strong>bold</strong>" in part["html"]
     assert not any(mark in part["html"] for mark in ("<script", "<img", 'href="javascript'))
-    assert '<a href="https://example.org/x.png" target="_blank" rel="noopener noreferrer">x</a>' in part["html"]
+    assert (
+        '<a href="https://example.org/x.png" target="_blank" rel="noopener noreferrer">x</a>' in part["html"]
+    )
 
 
 def test_words_of_a_person_bring_no_html() -> None:
@@ -221,8 +225,10 @@ def test_what_was_not_wished_for_is_not_asked_for(tmp_path: Path) -> None:
     assert set(_asked(tmp_path, TALK, Sampling())) == {"model", "messages", "seed", "max_completion_tokens"}
 
 
-@pytest.mark.parametrize("words", ["it's \"$HOME\" `ls` \\", "two\nJSON\nlines", "Zürich 東京 🐈", "x " * 100])
-def test_words_are_typed_as_they_were_said(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("words", ['it\'s "$HOME" `ls` \\', "two\nJSON\nlines", "Zürich 東京 🐈", "x " * 100])
+def test_words_are_typed_as_they_were_said(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = _asked(tmp_path, Conversation().say(words), WISHED)
     command, _, rest = again.for_curl(asked, API).partition("<<'JSON'\n")
     assert command.startswith("curl http://127.0.0.1:8000/v1/chat/completions ")
@@ -247,7 +253,10 @@ def test_a_large_file_is_named_and_a_small_one_stands_in_the_request(tmp_path: P
     files = dict(zip((medium.digest for medium in given.media), (small, large), strict=True))
     asked = again.body(given, Sampling(), API, lambda medium: files[medium.digest])
     urls = [part["image_url"]["url"] for part in asked["messages"][0]["content"][:2]]
-    assert urls == ["data:image/png;base64,c21hbGw=", "data:image/png;base64,<the base64 of large.png goes here>"]
+    assert urls == [
+        "data:image/png;base64,c21hbGw=",
+        "data:image/png;base64,<the base64 of large.png goes here>",
+    ]
     assert again.left_out(given, lambda medium: files[medium.digest]) == ["large.png"]
 
 

@@ -32,7 +32,11 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = folder / f"{modality}-{name}.{suffix}"
             medium.save(path)
             pairs[modality].append(
-                {"id": f"{modality}-{index}", "caption": "a " + "very " * index + name, f"{modality}_name": path.name}
+                {
+                    "id": f"{modality}-{index}",
+                    "caption": "a " + "very " * index + name,
+                    f"{modality}_name": path.name,
+                }
             )
     (folder / "image-bad.jpg").write_bytes(b"\xff\xd8\xff")
     pairs["image"].append({"id": "image-bad", "caption": "broken", "image_name": "image-bad.jpg"})
@@ -51,8 +55,17 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(initial: Path, corpora: Path, tmp_path: Path) -> Callable[..., CorporaRecipe]:
     """Recipes on these corpora: ``recipe(stage, key=value)``; ``fit`` adds to what is short and exact."""
 
-    def make(stage: str, fit: dict[str, Any] | None = None, name: str = "run", **settings: Any) -> CorporaRecipe:
-        short = {"steps": 4, "batch_size": 4, "learning_rate": 0.01, "warmup_steps": 1, "bf16": False, "log_every": 1}
+    def make(
+        stage: str, fit: dict[str, Any] | None = None, name: str = "run", **settings: Any
+    ) -> CorporaRecipe:
+        short = {
+            "steps": 4,
+            "batch_size": 4,
+            "learning_rate": 0.01,
+            "warmup_steps": 1,
+            "bf16": False,
+            "log_every": 1,
+        }
         values = {
             "kind": "corpora",
             "stage": stage,
@@ -60,7 +73,9 @@ def recipe(initial: Path, corpora: Path, tmp_path: Path) -> Callable[..., Corpor
             "model": tmp_path / name / "model",
             "work": tmp_path / name / "work",
             "fit": short | {"save_every": 2} | (fit or {}),
-            "sources": {name: {"path": corpora / f"{name}.json"} for name in ("image", "audio", "video", "llava")},
+            "sources": {
+                name: {"path": corpora / f"{name}.json"} for name in ("image", "audio", "video", "llava")
+            },
             "lora": {"rank": 2, "alpha": 4, "dropout": 0.0, "targets": ["q_proj", "v_proj"]},
             "engine": {"workers": 0},
         }

@@ -51,7 +51,11 @@ TRAINED = {
 
 
 def sampler(recipe: CorporaRecipe, **settings: object) -> Sampler:
-    values = {"batch_size": recipe.fit.batch_size, "seed": 0, "lay_out": lambda example: Prompt(())} | settings
+    values = {
+        "batch_size": recipe.fit.batch_size,
+        "seed": 0,
+        "lay_out": lambda example: Prompt(()),
+    } | settings
     return Sampler(sources_of(recipe), **values)
 
 
@@ -62,8 +66,12 @@ def test_a_stage_trains_what_it_names_and_the_model_that_is_written_answers(
     settings = recipe(stage)
     assert align_on_corpora(settings)
     before, after = (read_tensors(folder / WEIGHTS_FILE) for folder in (initial, settings.model))
-    changed = {name for name, value in after.items() if name not in before or not torch.equal(value, before[name])}
-    assert {part for part in TRAINED[stage] if any(name.startswith(part) for name in changed)} == set(TRAINED[stage])
+    changed = {
+        name for name, value in after.items() if name not in before or not torch.equal(value, before[name])
+    }
+    assert {part for part in TRAINED[stage] if any(name.startswith(part) for name in changed)} == set(
+        TRAINED[stage]
+    )
     assert all(name.startswith(TRAINED[stage]) for name in changed)
     for part in ("encoder/model.safetensors", "llm/model.safetensors"):
         assert (settings.model / part).read_bytes() == (initial / part).read_bytes()
@@ -71,7 +79,9 @@ def test_a_stage_trains_what_it_names_and_the_model_that_is_written_answers(
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", pytest.param("int4", marks=NEEDS_BITSANDBYTES)])
-def test_a_frozen_llm_may_be_narrow_and_what_is_trained_stays_wide(kind: str, recipe: Make, initial: Path) -> None:
+def test_a_frozen_llm_may_be_narrow_and_what_is_trained_stays_wide(
+    kind: str, recipe: Make, initial: Path
+) -> None:
     settings = recipe("instruction-tuning", types={"llm": kind}, fit={"steps": 3})
     model = begin(settings)
     weight = model.llm.transformer.get_submodule("model.layers.0.self_attn.q_proj").weight
@@ -82,7 +92,9 @@ def test_a_frozen_llm_may_be_narrow_and_what_is_trained_stays_wide(kind: str, re
     for part in TRAINED["instruction-tuning"]:
         names = [name for name in after if name.startswith(part)]
         assert any(name not in before or not torch.equal(after[name], before[name]) for name in names)
-    assert (settings.model / "llm/model.safetensors").read_bytes() == (initial / "llm/model.safetensors").read_bytes()
+    assert (settings.model / "llm/model.safetensors").read_bytes() == (
+        initial / "llm/model.safetensors"
+    ).read_bytes()
     assert NextGPT.from_pretrained(settings.model).chat(["What is this?", picture()]).parts is not None
 
 
@@ -103,7 +115,9 @@ def test_stages_build_on_one_another(recipe: Make) -> None:
     assert all(torch.equal(after[name], value) for name, value in before.items() if name.startswith("lora."))
 
 
-def test_a_model_with_the_quirks_of_2023_learns_cleaned_captions(recipe: Make, initial: Path, tmp_path: Path) -> None:
+def test_a_model_with_the_quirks_of_2023_learns_cleaned_captions(
+    recipe: Make, initial: Path, tmp_path: Path
+) -> None:
     caption = 'A "Red" CAR; (old): #1 ~ it*s fast, no?'
     pairs = [{"id": "0", "caption": caption, "image_name": "none.jpg"}]
     (tmp_path / "pairs.json").write_text(json.dumps(pairs))
@@ -163,7 +177,9 @@ def test_batches_of_one_source_hold_one_modality(recipe: Make) -> None:
 def test_neighbours_in_length_share_a_batch(recipe: Make) -> None:
     drawn = sampler(recipe("decoding-alignment"), batch_size=8)
     spans = [[len(d.text) for d in drawn.plan(step)] for step in range(20)]
-    assert sum(max(span) - min(span) for span in spans) / 20 < 0.5 * (max(map(max, spans)) - min(map(min, spans)))
+    assert sum(max(span) - min(span) for span in spans) / 20 < 0.5 * (
+        max(map(max, spans)) - min(map(min, spans))
+    )
 
 
 @pytest.mark.parametrize("stage", TRAINED)
@@ -188,16 +204,22 @@ def test_losses_are_those_of_the_alignment(stage: str, recipe: Make) -> None:
         torch.testing.assert_close(value, expected[name])
 
 
-@pytest.mark.parametrize("losses_", [{"words": 1, "l2": 1}, {"cosine": 2}, {"words": 1, "squared": 1, "denoising": 1}])
+@pytest.mark.parametrize(
+    "losses_", [{"words": 1, "l2": 1}, {"cosine": 2}, {"words": 1, "squared": 1, "denoising": 1}]
+)
 def test_losses_of_a_recipe_are_told_apart_and_fall(losses_: dict, recipe: Make) -> None:
-    settings = recipe("decoding-alignment", losses=losses_, fit={"steps": 16, "batch_size": 8, "save_every": 16})
+    settings = recipe(
+        "decoding-alignment", losses=losses_, fit={"steps": 16, "batch_size": 8, "save_every": 16}
+    )
     align_on_corpora(settings)
     lines = [json.loads(line) for line in (settings.work / "metrics.jsonl").read_text().splitlines()]
     told = {name.partition(".")[0] for line in lines for name in line}
     assert told & {"words", "l2", "squared", "cosine", "denoising"} == set(losses_)
     for line in lines:
         parts = {name: value for name, value in line.items() if name.partition(".")[0] in losses_}
-        assert line["loss"] == pytest.approx(sum(losses_[n.partition(".")[0]] * v for n, v in parts.items()), rel=1e-5)
+        assert line["loss"] == pytest.approx(
+            sum(losses_[n.partition(".")[0]] * v for n, v in parts.items()), rel=1e-5
+        )
     assert sum(line["loss"] for line in lines[-4:]) < 0.9 * sum(line["loss"] for line in lines[:4])
 
 
@@ -207,10 +229,15 @@ def test_media_that_are_made_but_not_there_have_no_part_in_denoising(recipe: Mak
     settings = recipe("decoding-alignment", losses={"words": 1, "denoising": 1}, fit={"steps": 1},
                       sources={"gone": {"path": tmp_path / "cc3m.json"}})  # fmt: skip
     align_on_corpora(settings)
-    assert json.loads((settings.work / "metrics.jsonl").read_text()).keys() & {"denoising.image", "words"} == {"words"}
+    assert json.loads((settings.work / "metrics.jsonl").read_text()).keys() & {
+        "denoising.image",
+        "words",
+    } == {"words"}
 
 
-def test_text_before_the_first_signal_token_needs_no_gradient_and_the_gradients_are_the_same(recipe: Make) -> None:
+def test_text_before_the_first_signal_token_needs_no_gradient_and_the_gradients_are_the_same(
+    recipe: Make,
+) -> None:
     settings = recipe("decoding-alignment")
     gradients = []
     for is_plain in (True, False):
@@ -233,14 +260,20 @@ def test_nothing_is_kept_of_what_stands_before_the_first_signal_token(recipe: Ma
     settings = recipe("decoding-alignment")
     model = begin(settings)
     prepare(model, STAGES["decoding-alignment"], settings.lora)
-    talks = [Conversation().say(w).say([w, picture()], role="assistant") for w in ("red", "a very long caption")]
+    talks = [
+        Conversation().say(w).say([w, picture()], role="assistant") for w in ("red", "a very long caption")
+    ]
     prompts = [model.llm.weave(talk, is_answering=False) for talk in talks]
-    firsts = [next(i for i, t in enumerate(p.token_ids) if t >= model.llm.signals.ids.first_id) for p in prompts]
+    firsts = [
+        next(i for i, t in enumerate(p.token_ids) if t >= model.llm.signals.ids.first_id) for p in prompts
+    ]
     rests = [len(p.token_ids) - first for p, first in zip(prompts, firsts, strict=True)]
     assert firsts[0] < firsts[1]
     heard: list[tuple[int, bool]] = []
     layer = model.llm.transformer.model.layers[0]
-    layer.register_forward_hook(lambda module, given, out: heard.append((given[0].shape[1], given[0].requires_grad)))
+    layer.register_forward_hook(
+        lambda module, given, out: heard.append((given[0].shape[1], given[0].requires_grad))
+    )
     hear(model, prompts, [])
     assert heard == [(max(firsts), False), (max(rests), True)]
 
@@ -253,10 +286,14 @@ def test_what_is_heard_in_two_parts_is_what_is_heard_at_once(recipe: Make) -> No
     prompts = [item.prompt for item in drawn.items]
     prompts += [model.llm.weave(Conversation().say("Hello").say("Hi.", role="assistant"), is_answering=False)]
     parts, whole = hear(model, prompts, []), model(prompts, [])
-    torch.testing.assert_close(parts.hidden[parts.woven.mask], whole.hidden[whole.woven.mask], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        parts.hidden[parts.woven.mask], whole.hidden[whole.woven.mask], rtol=1e-4, atol=1e-5
+    )
 
 
-def test_dialogues_in_words_alone_leave_the_decoding_side_nothing_but_the_choice_of_signal_tokens(recipe: Make) -> None:
+def test_dialogues_in_words_alone_leave_the_decoding_side_nothing_but_the_choice_of_signal_tokens(
+    recipe: Make,
+) -> None:
     model = begin(recipe("decoding-alignment"))
     prepare(model, STAGES["decoding-alignment"], recipe("decoding-alignment").lora)
     prompt = model.llm.weave(Conversation().say("Hello").say("Hi.", role="assistant"), is_answering=False)
@@ -271,11 +308,15 @@ def test_layers_that_are_sharded_are_gone_through_as_often_whatever_is_said(reci
     layer = model.llm.transformer.model.layers[0]
     layer.register_forward_hook(lambda module, given, out: passes.append(given[0].requires_grad))
     words = model.llm.weave(Conversation().say("Hello").say("Hi.", role="assistant"), is_answering=False)
-    made = model.llm.weave(Conversation().say("red").say(["Here", picture()], role="assistant"), is_answering=False)
+    made = model.llm.weave(
+        Conversation().say("red").say(["Here", picture()], role="assistant"), is_answering=False
+    )
     for prompt in (words, made):
         thoughts = hear(model, [prompt], [], is_sharded=True)
         mask = thoughts.woven.mask
-        torch.testing.assert_close(thoughts.hidden[mask], model([prompt], []).hidden[mask], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            thoughts.hidden[mask], model([prompt], []).hidden[mask], rtol=1e-4, atol=1e-5
+        )
     assert passes == [False, True, False, False, True, True]
 
 
@@ -292,7 +333,9 @@ def test_words_are_counted_as_the_loss_counts_them(recipe: Make) -> None:
 
 def test_micro_batches_give_the_same_curve(recipe: Make, losses: Losses) -> None:
     whole = recipe("instruction-tuning", name="whole", fit={"batch_size": 6})
-    parts = recipe("instruction-tuning", name="parts", fit={"batch_size": 6}, engine={"workers": 0, "micro_batch": 2})
+    parts = recipe(
+        "instruction-tuning", name="parts", fit={"batch_size": 6}, engine={"workers": 0, "micro_batch": 2}
+    )
     align_on_corpora(whole)
     align_on_corpora(parts)
     assert losses(parts) == pytest.approx(losses(whole), rel=1e-4)
@@ -327,14 +370,18 @@ def test_a_loss_that_is_no_number_stops_with_the_whole_batch_named(
 ) -> None:
     settings = recipe("encoding-alignment")
     plain = AlignmentObjective.forward
-    monkeypatch.setattr(AlignmentObjective, "forward", lambda self, share: {"words": plain(self, share)["words"] * nan})
+    monkeypatch.setattr(
+        AlignmentObjective, "forward", lambda self, share: {"words": plain(self, share)["words"] * nan}
+    )
     with pytest.raises(Divergence, match="Step 0 has loss nan") as caught:
         align_on_corpora(settings)
     assert all(key in str(caught.value) for key in sampler(settings).share(0).keys)
     assert not (settings.work / "checkpoints").exists() and not settings.model.exists()
 
 
-def test_a_gradient_that_is_no_number_changes_no_weight(recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gradient_that_is_no_number_changes_no_weight(
+    recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A square root of zero has a finite value and an infinite slope."""
     settings = recipe("encoding-alignment", fit={"save_every": 1})
     plain = AlignmentObjective.forward
@@ -357,7 +404,9 @@ def test_a_dry_run_counts_what_is_trained(recipe: Make) -> None:
     assert not shares["input_projection"].trained and not shares["llm"].trained and shares["encoder"].frozen
 
 
-@pytest.mark.parametrize("setting", [{"signals_begin_at": {"image": "<|image|>"}}, {"signals_end_at": "<|close|>"}])
+@pytest.mark.parametrize(
+    "setting", [{"signals_begin_at": {"image": "<|image|>"}}, {"signals_end_at": "<|close|>"}]
+)
 def test_rows_of_signal_tokens_that_were_trained_are_not_begun_anew(recipe: Make, setting: dict) -> None:
     with pytest.raises(ConfigError, match="expected them with is_fresh"):
         begin(recipe("decoding-alignment", **setting))

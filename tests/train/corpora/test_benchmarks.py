@@ -62,7 +62,9 @@ def test_the_corpus_is_read_as_any_other(small_world: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("pad_to", [None, 200])
-def test_the_plain_reference_learns_the_same_losses(stage: str, pad_to: int | None, recipe: Make, script) -> None:
+def test_the_plain_reference_learns_the_same_losses(
+    stage: str, pad_to: int | None, recipe: Make, script
+) -> None:
     settings = recipe(stage, cache=None)
     settings = settings.model_copy(update={"cache": settings.work / "cache"})
     build_cache(settings)
@@ -71,7 +73,9 @@ def test_the_plain_reference_learns_the_same_losses(stage: str, pad_to: int | No
     prepare(model, STAGES[stage], settings.lora)
     batch = sampler_of(settings, model).share(0)
     ours = AlignmentObjective(model, STAGES[stage])(batch)
-    dialogues = {source.dialogue(i).key: source.dialogue(i) for source in plain.sources for i in range(len(source))}
+    dialogues = {
+        source.dialogue(i).key: source.dialogue(i) for source in plain.sources for i in range(len(source))
+    }
     if stage == "instruction-tuning":  # a pair's key names both its directions
         plan = sampler_of(settings, model).plan(0)
         assert [dialogue.key for dialogue in plan] == list(batch.keys)
@@ -109,7 +113,9 @@ def test_both_sides_compute_in_the_type_that_is_asked_for(
     assert found == [bf16]
 
 
-def test_training_is_measured(recipe: Make, small_world: Path, script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_is_measured(
+    recipe: Make, small_world: Path, script, monkeypatch: pytest.MonkeyPatch
+) -> None:
     training = script("training")
     stage = "decoding-alignment"
     monkeypatch.setattr(training, "recipe_of", partial(tiny, recipe, small_world))
@@ -177,6 +183,8 @@ def test_operations_are_counted_and_weights_are_not_kept(initial: Path, script) 
     costs = paper_size.Costs(paper_size.Shapes(initial), speed=1e12, caption=14, dialogue=64)
     stages = list(costs.stages())
     assert [row.stage for row in stages] == list(STAGES)
-    assert all(1 < row.ratio < row.ratio_padded and row.activations_gb < row.activations_plain_gb for row in stages)
+    assert all(
+        1 < row.ratio < row.ratio_padded and row.activations_gb < row.activations_plain_gb for row in stages
+    )
     assert all(0 < row.trained_gb < row.trained_plain_gb for row in stages)
     assert "decoding-alignment" in paper_size.as_tables("tiny", costs.media, stages, "1 TFLOP/s")

@@ -48,7 +48,9 @@ Losses = Callable[[CorporaRecipe], list[float]]
 def written(recipe: CorporaRecipe) -> Path:
     path = recipe.work.parent / "recipe.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(yaml.safe_load(recipe.model_dump_json(exclude_none=True)), sort_keys=False))
+    path.write_text(
+        yaml.safe_dump(yaml.safe_load(recipe.model_dump_json(exclude_none=True)), sort_keys=False)
+    )
     return path
 
 
@@ -66,12 +68,16 @@ def state(recipe: CorporaRecipe) -> dict[str, Any]:
         "trained": digest(checkpoint / "trained.safetensors"),
         "optimizers": digest(checkpoint / "optimizers.safetensors"),
         "state": json.loads((checkpoint / "state.json").read_text()),
-        "metrics": [{n: v for n, v in line.items() if n not in ("samples_per_s", "waiting_share")} for line in lines],
+        "metrics": [
+            {n: v for n, v in line.items() if n not in ("samples_per_s", "waiting_share")} for line in lines
+        ],
     }
 
 
 def digest(path: Path) -> dict[str, bytes]:
-    return {name: tensor.view(-1).view(torch.uint8).numpy().tobytes() for name, tensor in load_file(path).items()}
+    return {
+        name: tensor.view(-1).view(torch.uint8).numpy().tobytes() for name, tensor in load_file(path).items()
+    }
 
 
 def train_as(recipe: CorporaRecipe, rank: int, world: int, port: int) -> None:
@@ -79,7 +85,12 @@ def train_as(recipe: CorporaRecipe, rank: int, world: int, port: int) -> None:
     # Progress bars share a lock with the parent, and a process that was killed while it held it never gives it back.
     tqdm.set_lock(threading.RLock())
     AcceleratorState._reset_state(reset_partial_state=True)
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world),
+        "LOCAL_WORLD_SIZE": str(world),
+    }
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     run_recipe(recipe)
 
@@ -113,7 +124,9 @@ def wait_until(is_so: Callable[[], bool], process: BaseProcess) -> None:
 @pytest.mark.parametrize("stage", ["decoding-alignment", "instruction-tuning"])
 def test_two_processes_give_the_curve_of_one(stage: str, sharding: str, recipe: Make, losses: Losses) -> None:
     if sharding == "zero2":
-        pytest.importorskip("deepspeed", reason="DeepSpeed is optional; pip install --no-build-isolation deepspeed")
+        pytest.importorskip(
+            "deepspeed", reason="DeepSpeed is optional; pip install --no-build-isolation deepspeed"
+        )
     told = {"words": 1, "l2": 1, "denoising": 1}
     alone = recipe(stage, name="alone", losses=told)
     align_on_corpora(alone)
@@ -125,7 +138,9 @@ def test_two_processes_give_the_curve_of_one(stage: str, sharding: str, recipe: 
 
 
 def test_a_sliced_optimizer_is_saved_and_taken_up_bit_equal(recipe: Make) -> None:
-    pytest.importorskip("deepspeed", reason="DeepSpeed is optional; pip install --no-build-isolation deepspeed")
+    pytest.importorskip(
+        "deepspeed", reason="DeepSpeed is optional; pip install --no-build-isolation deepspeed"
+    )
     sliced = {"workers": 0, "sharding": "zero2", "save_total_limit": 9}
     whole, stopped = (recipe("instruction-tuning", name=name, engine=sliced) for name in ("whole", "stopped"))
     train_by_two(whole)
@@ -149,7 +164,9 @@ def test_accelerate_takes_the_configuration_of_deepspeed(recipe: Make) -> None:
     fit = recipe("decoding-alignment", fit={"batch_size": 12}).fit
     settings = zero_config(fit, 3)
     plugin = DeepSpeedPlugin(hf_ds_config=settings)
-    assert plugin.zero_stage == 2 and plugin.gradient_clipping == 1.0 and plugin.gradient_accumulation_steps == 1
+    assert (
+        plugin.zero_stage == 2 and plugin.gradient_clipping == 1.0 and plugin.gradient_accumulation_steps == 1
+    )
     assert settings["train_batch_size"] == 12 == 3 * settings["train_micro_batch_size_per_gpu"]
 
 
@@ -172,7 +189,9 @@ def test_what_does_not_go_with_zero_is_refused(odd: dict, recipe: Make) -> None:
     ["accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--num_processes", "2",
      "--mixed_precision", "no", "--dynamo_backend", "no"],
 ], ids=lambda launcher: launcher[0])  # fmt: skip
-def test_launchers_start_two_processes_with_the_curve_of_one(launcher: list[str], recipe: Make, losses: Losses) -> None:
+def test_launchers_start_two_processes_with_the_curve_of_one(
+    launcher: list[str], recipe: Make, losses: Losses
+) -> None:
     alone = recipe("encoding-alignment", name="alone")
     align_on_corpora(alone)
     both = recipe("encoding-alignment", name="both")
@@ -260,11 +279,15 @@ def test_activations_that_are_computed_again_do_not_change_the_curve(
 
 
 @pytest.mark.slow
-def test_a_compiled_run_has_the_same_curve(recipe: Make, losses: Losses, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_run_has_the_same_curve(
+    recipe: Make, losses: Losses, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = recipe("instruction-tuning", name="plain", fit={"steps": 2})
     compiled = recipe("instruction-tuning", name="compiled", fit={"steps": 2, "compile": True})
     # What is generated from the graph is not this project's; tracing the graph is.
-    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="aot_eager"))
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="aot_eager")
+    )
     align_on_corpora(plain)
     align_on_corpora(compiled)
     assert losses(compiled) == pytest.approx(losses(plain), rel=1e-4)
@@ -273,14 +296,18 @@ def test_a_compiled_run_has_the_same_curve(recipe: Make, losses: Losses, monkeyp
 def test_activations_that_are_computed_again_are_not_kept(recipe: Make) -> None:
     kept = {}
     for is_computed_again in (False, True):
-        settings = recipe("encoding-alignment", engine={"workers": 0, "checkpoints_activations": is_computed_again})
+        settings = recipe(
+            "encoding-alignment", engine={"workers": 0, "checkpoints_activations": is_computed_again}
+        )
         model = begin(settings)
         stage = stage_of("encoding-alignment")
         prepare(model, stage, settings.lora)
         set_up(model, stage, settings)
         (batch,) = ready(shares_of_a_run(settings, model), frozen_of(settings, model))
         sizes: list[int] = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t, to=sizes: (to.append(t.nbytes), t)[1], lambda t: t):
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t, to=sizes: (to.append(t.nbytes), t)[1], lambda t: t
+        ):
             loss = sum(AlignmentObjective(model, stage)(batch).values())
         loss.backward()
         kept[is_computed_again] = sum(sizes)
@@ -309,7 +336,9 @@ def test_a_loss_scale_that_is_too_large_is_halved_without_a_step_and_resumed(
     align_on_corpora(settings)
     lines = state(settings)["metrics"]
     skipped = [line for line in lines if line["gradient_norm"] == 0]
-    assert skipped and [line["loss_scale"] for line in skipped] == [2.0 ** (59 - n) for n in range(len(skipped))]
+    assert skipped and [line["loss_scale"] for line in skipped] == [
+        2.0 ** (59 - n) for n in range(len(skipped))
+    ]
     again = recipe("decoding-alignment", fit={"fp16": True, "steps": 6})
     align_on_corpora(again)
     assert state(again)["metrics"][4]["loss_scale"] <= lines[-1]["loss_scale"]
@@ -317,7 +346,9 @@ def test_a_loss_scale_that_is_too_large_is_halved_without_a_step_and_resumed(
 
 def test_gradients_are_clipped(recipe: Make) -> None:
     plain = recipe("encoding-alignment", name="plain", fit={"steps": 1, "warmup_steps": 0})
-    clipped = recipe("encoding-alignment", name="clipped", fit={"steps": 1, "warmup_steps": 0, "clip_norm": 1e-9})
+    clipped = recipe(
+        "encoding-alignment", name="clipped", fit={"steps": 1, "warmup_steps": 0, "clip_norm": 1e-9}
+    )
     for settings in (plain, clipped):
         align_on_corpora(settings)
     moments = [

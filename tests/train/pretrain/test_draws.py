@@ -38,7 +38,9 @@ def test_autoencoders_never_see_what_is_held_out(
         seen.extend(contents)
         return torch.zeros(len(contents), 1, 3, 16, 16)
 
-    def fit(modules: dict, draw_batch: Callable, loss: Callable, config: FitConfig, *_: object, **__: object) -> None:
+    def fit(
+        modules: dict, draw_batch: Callable, loss: Callable, config: FitConfig, *_: object, **__: object
+    ) -> None:
         for step in range(40):
             draw_batch(np.random.default_rng([config.seed, step]), config.batch_size)
 
@@ -48,7 +50,9 @@ def test_autoencoders_never_see_what_is_held_out(
     autoencoder.pretrain_autoencoder(
         modality, architecture=tiny, config=FIT, folder=tmp_path / "vae", work_folder=tmp_path / "work"
     )
-    assert len(seen) == 40 * 8 + autoencoder.STATISTICS_CASES  # the statistics are taken from the training split too
+    assert (
+        len(seen) == 40 * 8 + autoencoder.STATISTICS_CASES
+    )  # the statistics are taken from the training split too
     assert not held_out(seen)
 
 
@@ -67,7 +71,9 @@ def test_diffusion_models_never_see_what_is_held_out_and_read_its_own_caption(mo
 
 def test_the_encoder_never_sees_what_is_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Content] = []
-    monkeypatch.setattr(encoder, "clip_of", lambda _, content: (seen.append(content), torch.zeros(1, 16, 16))[1])
+    monkeypatch.setattr(
+        encoder, "clip_of", lambda _, content: (seen.append(content), torch.zeros(1, 16, 16))[1]
+    )
     trainer = encoder.ContrastiveTrainer.__new__(encoder.ContrastiveTrainer)
     trainer.own = SimpleNamespace(medium=lambda rng, content: content)  # nothing is rendered
     trainer.encoder = SimpleNamespace(tokenize=lambda texts: torch.zeros(len(texts), 1, dtype=torch.long))

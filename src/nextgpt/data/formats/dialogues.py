@@ -93,10 +93,18 @@ def _published(row: Row, document: Document) -> Iterator[Dialogue]:
     """Comprehension, generation and tuning files: ``input_image``, ``output_image``, ``image_captions``, ..."""
     given, made = [], []
     for modality in MODALITIES:
-        given += [MediaFile(modality, document.find(modality, n)) for n in _list(row.get(f"input_{modality}"))]
+        given += [
+            MediaFile(modality, document.find(modality, n)) for n in _list(row.get(f"input_{modality}"))
+        ]
         captions = _list(row.get(f"{modality}_captions"))
-        embeddings = [Path(name).name.removesuffix(".npy") for name in _list(row.get(f"{modality}_caption_embeddings"))]
-        names = _list(row.get(f"output_{modality}")) or embeddings or [f"{modality}-{i}" for i in range(len(captions))]
+        embeddings = [
+            Path(name).name.removesuffix(".npy") for name in _list(row.get(f"{modality}_caption_embeddings"))
+        ]
+        names = (
+            _list(row.get(f"output_{modality}"))
+            or embeddings
+            or [f"{modality}-{i}" for i in range(len(captions))]
+        )
         if len(captions) < len(names):
             raise ValueError(f"{len(names)} {modality} files have {len(captions)} captions")
         made += [
@@ -164,9 +172,9 @@ def _alpaca(row: Row, document: Document) -> Iterator[Dialogue]:
     yield Dialogue(row_key(row, asked[:40]), (Turn("user", (asked,)), Turn("assistant", (row["output"],))))
 
 
-_PUBLISHED = frozenset(f"{side}_{modality}" for side in ("input", "output") for modality in MODALITIES) | frozenset(
-    f"{modality}_captions" for modality in MODALITIES
-)
+_PUBLISHED = frozenset(
+    f"{side}_{modality}" for side in ("input", "output") for modality in MODALITIES
+) | frozenset(f"{modality}_captions" for modality in MODALITIES)
 FORMATS = (
     Format(
         "mosit", "MosIT as published: names in the words", ("json",), frozenset({"conversation"}), _mosit,

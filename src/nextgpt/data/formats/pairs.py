@@ -29,7 +29,9 @@ def _named(modality: str, key: str, name: str) -> Read:
 
 def _webvid_csv(row: Row, document: Document) -> Iterator[Pair]:
     number = row["videoid"]
-    yield pair(document, "video", number, row["name"], f"{row.get('page_dir', '')}/{number}".lstrip("/"), number)
+    yield pair(
+        document, "video", number, row["name"], f"{row.get('page_dir', '')}/{number}".lstrip("/"), number
+    )
 
 
 def _audiocaps_csv(row: Row, document: Document) -> Iterator[Pair]:
@@ -49,7 +51,9 @@ def _coco(row: Row, document: Document) -> Iterator[Pair]:
         raise ValueError(f"image_id {row['image_id']} is not among the images")
     name = row["file_name"]
     folders = ("train2014", "val2014", "train2017", "val2017")
-    yield pair(document, "image", row["id"], row["caption"], name, *(f"{folder}/{name}" for folder in folders))
+    yield pair(
+        document, "image", row["id"], row["caption"], name, *(f"{folder}/{name}" for folder in folders)
+    )
 
 
 def _msrvtt_rows(document: Document) -> Iterator[Row | Broken]:
@@ -83,7 +87,9 @@ def _tar(row: Row, document: Document) -> Iterator[Pair]:
     if not words:
         raise ValueError("the caption is empty")
     found = media[0]
-    yield Pair(row_key(row, "?"), MediaFile(found.modality, found.path, found.member, found.span, caption=words))
+    yield Pair(
+        row_key(row, "?"), MediaFile(found.modality, found.path, found.member, found.span, caption=words)
+    )
 
 
 FORMATS = (

@@ -108,7 +108,9 @@ def question_about(
     talk: Talk, content: Content, modality: str, functions: Container[Callable] | None = None
 ) -> Turn | None:
     """A question about ``content``, of all kinds or of those that are answered by one of ``functions``."""
-    rows = [row for row in QUESTIONS if modality in row.modalities and (functions is None or row.ask in functions)]
+    rows = [
+        row for row in QUESTIONS if modality in row.modalities and (functions is None or row.ask in functions)
+    ]
     for index in talk.rng.permutation(len(rows)).tolist():
         if asked := rows[index].ask(talk, content):
             words = talk.say(

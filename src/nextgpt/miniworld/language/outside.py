@@ -92,7 +92,10 @@ def _motion(talk: Talk) -> tuple[str, str]:
 
 
 def _color(talk: Talk) -> tuple[str, str]:
-    color, name = _invented(talk) or talk.choose(unknown.COLORS.of(talk.split)), noun(talk.choose(list(OBJECTS)))
+    color, name = (
+        _invented(talk) or talk.choose(unknown.COLORS.of(talk.split)),
+        noun(talk.choose(list(OBJECTS))),
+    )
     return talk.say(IMAGE, what=indefinite(f"{color} {name}")), unknown_color()
 
 

@@ -37,7 +37,9 @@ class Tower(BaseModel):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Tower:
         if self.width % self.heads:
-            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}; choose a divisor of it")
+            raise ValueError(
+                f"{self.heads} heads do not divide a width of {self.width}; choose a divisor of it"
+            )
         return self
 
 

@@ -79,8 +79,10 @@ def build_encoder(folder: Path) -> ImageBind | SiglipClap:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise ModelError(f"{path} is missing; an encoder's folder holds {CONFIG_FILE} and {WEIGHTS_FILE}. "
-                         "Check the folder's name, or fetch the model again.")
+        raise ModelError(
+            f"{path} is missing; an encoder's folder holds {CONFIG_FILE} and {WEIGHTS_FILE}. "
+            "Check the folder's name, or fetch the model again."
+        )
     return path
 
 
@@ -94,9 +96,13 @@ def read_encoder_config(folder: Path) -> EncoderConfig | SiglipClapConfig:
     except ValueError as error:  # no JSON, or not such values
         faults = str(error)
         if isinstance(error, ValidationError):
-            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"{path} has impossible settings ({faults}); expected those of an encoder. "
-                          "Correct them, or fetch the model again.") from error
+            faults = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
+            )
+        raise ConfigError(
+            f"{path} has impossible settings ({faults}); expected those of an encoder. "
+            "Correct them, or fetch the model again."
+        ) from error
 
 
 def _read_tokenizer(path: Path) -> Tokenizer | None:
@@ -105,5 +111,7 @@ def _read_tokenizer(path: Path) -> Tokenizer | None:
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # The library raises bare Exception.
-        raise ModelError(f"{path} is damaged ({error}); expected a tokenizer of the tokenizers library. "
-                         "Fetch the model again.") from error
+        raise ModelError(
+            f"{path} is damaged ({error}); expected a tokenizer of the tokenizers library. "
+            "Fetch the model again."
+        ) from error

@@ -119,7 +119,9 @@ class SiglipClap(nn.Module):
         return medium.modality
 
     def _pictures(self, pictures: Sequence[PIL.Image.Image]) -> Float[Tensor, "P E"]:
-        pixels = self._see([picture.convert("RGB") for picture in pictures], return_tensors="pt")["pixel_values"]
+        pixels = self._see([picture.convert("RGB") for picture in pictures], return_tensors="pt")[
+            "pixel_values"
+        ]
         place = next(self.vision.parameters())
         vectors = []
         for part in pixels.to(place).split(AT_ONCE):

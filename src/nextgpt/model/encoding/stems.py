@@ -138,7 +138,9 @@ def _vision(tower: VisionTower) -> nn.Module:
 def _one_channel(name: str, size: tuple[int, int], patch: int, stride: int, width: int) -> nn.Module:
     conv = nn.Conv2d(1, width, patch, stride=stride, bias=False)
     rows, columns = ((side - patch) // stride + 1 for side in size)
-    return PatchStem(name, Patches(conv, nn.LayerNorm(width)), PositionTable(rows * columns + 1, width), width)
+    return PatchStem(
+        name, Patches(conv, nn.LayerNorm(width)), PositionTable(rows * columns + 1, width), width
+    )
 
 
 def _audio(tower: AudioTower) -> nn.Module:

@@ -45,14 +45,18 @@ class GroupingProjection(nn.Module):
         groups: Sequence[int],
     ) -> None:
         super().__init__()
-        assert len(blocks) == len(groups) + 2, "a stage has one number of blocks and, but for the last, of groups"
+        assert len(blocks) == len(groups) + 2, (
+            "a stage has one number of blocks and, but for the last, of groups"
+        )
         self.soft_tokens = soft_tokens
         self.llm_width = llm_width
         self.is_shared = is_shared
         counts = [*groups, soft_tokens]
         self.networks = nn.ModuleDict(
             {
-                name: GroupingNetwork(encoder_width, llm_width, width=width, heads=heads, blocks=blocks, counts=counts)
+                name: GroupingNetwork(
+                    encoder_width, llm_width, width=width, heads=heads, blocks=blocks, counts=counts
+                )
                 for name in ([SHARED] if is_shared else MODALITIES)
             }
         )
@@ -104,7 +108,9 @@ class Stage(nn.Module):
     Group tokens are learned; those of a later stage are told what became of the earlier stage's.
     """
 
-    def __init__(self, width: int, heads: int, blocks: int, *, groups: int, groups_before: int | None) -> None:
+    def __init__(
+        self, width: int, heads: int, blocks: int, *, groups: int, groups_before: int | None
+    ) -> None:
         super().__init__()
         self.tokens = nn.Parameter(torch.randn(1, groups, width) * width**-0.5)
         self.told = (
@@ -142,7 +148,9 @@ class Gather(nn.Module):
         self.norm_mlp = nn.LayerNorm(width)
         self.mlp = FeedForward(width)
 
-    def forward(self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]) -> Float[Tensor, "B G W"]:
+    def forward(
+        self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]
+    ) -> Float[Tensor, "B G W"]:
         heard = self.norm_patches(patches)
         groups = self.look(self.norm_mixed(self.mix(self.norm_groups(groups))), heard)
         chosen = self.choose(groups, heard)  # (B, G, P)
@@ -171,7 +179,9 @@ class Look(nn.Module):
         self.norm_mlp, self.norm_out = nn.LayerNorm(width), nn.LayerNorm(width)
         self.mlp = FeedForward(width)
 
-    def forward(self, groups: Float[Tensor, "B G W"], heard: Float[Tensor, "B P W"]) -> Float[Tensor, "B G W"]:
+    def forward(
+        self, groups: Float[Tensor, "B G W"], heard: Float[Tensor, "B P W"]
+    ) -> Float[Tensor, "B G W"]:
         attended = _attend(self.query(groups), self.key(heard), self.value(heard), self.heads)
         groups = groups + self.out(attended)
         return self.norm_out(groups + self.mlp(self.norm_mlp(groups)))
@@ -211,5 +221,7 @@ def _blocks(width: int, heads: int, depth: int) -> nn.Sequential:
 def _attend(
     query: Float[Tensor, "B T W"], key: Float[Tensor, "B P W"], value: Float[Tensor, "B P W"], heads: int
 ) -> Float[Tensor, "B T W"]:
-    q, k, v = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))  # (B, heads, ., .)
+    q, k, v = (
+        part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value)
+    )  # (B, heads, ., .)
     return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)

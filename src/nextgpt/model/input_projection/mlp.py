@@ -26,7 +26,9 @@ class MlpProjection(nn.Module):
         self.networks = nn.ModuleDict(
             {
                 name: nn.Sequential(
-                    nn.Linear(encoder_width, llm_width), nn.GELU(), nn.Linear(llm_width, soft_tokens * llm_width)
+                    nn.Linear(encoder_width, llm_width),
+                    nn.GELU(),
+                    nn.Linear(llm_width, soft_tokens * llm_width),
                 )
                 for name in ([SHARED] if is_shared else MODALITIES)
             }
@@ -37,5 +39,7 @@ class MlpProjection(nn.Module):
         if not features:
             return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
         names = [SHARED if self.is_shared else modality for modality in modalities]
-        rows = [self.networks[name](item.vectors).mean(dim=0) for name, item in zip(names, features, strict=True)]
+        rows = [
+            self.networks[name](item.vectors).mean(dim=0) for name, item in zip(names, features, strict=True)
+        ]
         return torch.stack(rows).unflatten(1, (self.soft_tokens, self.llm_width))

@@ -105,7 +105,9 @@ class ResamplerLayer(nn.Module):
             nn.Linear(width, MLP_RATIO * width), nn.GELU(), nn.Linear(MLP_RATIO * width, width)
         )
 
-    def forward(self, states: Float[Tensor, "B K W"], heard: Float[Tensor, "B P W"]) -> Float[Tensor, "B K W"]:
+    def forward(
+        self, states: Float[Tensor, "B K W"], heard: Float[Tensor, "B P W"]
+    ) -> Float[Tensor, "B K W"]:
         q, k, v = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, ., .)
             for part in (self.query(self.norm_1(states)), *self.key_value(heard).chunk(2, dim=-1))

@@ -49,8 +49,11 @@ def load_language_model(
         raise ModelError(
             f"{folder} has no config.json; expected a causal LM saved by transformers. Fetch the model again."
         )
+
     def load() -> PreTrainedModel:
-        return _load_transformer(folder, str(dtype).removeprefix("torch."), device).requires_grad_(False).eval()
+        return (
+            _load_transformer(folder, str(dtype).removeprefix("torch."), device).requires_grad_(False).eval()
+        )
 
     transformer = load()
     tokenizer = _load_tokenizer(folder)

@@ -107,7 +107,9 @@ class _Batch:
         assert self.cache is not None, "a batch with rows has a cache"
         hidden = _feed(llm, self.rows, self.cache)
         logits = llm.logits(torch.stack([states[-1] for states in hidden]))  # (B, Vn)
-        barred = torch.stack([row.grammar.barred(scores) for row, scores in zip(self.rows, logits, strict=True)])
+        barred = torch.stack(
+            [row.grammar.barred(scores) for row, scores in zip(self.rows, logits, strict=True)]
+        )
         samplings, generators = [row.sampling for row in self.rows], [row.generator for row in self.rows]
         chosen = choose(logits + barred, samplings, generators)
         for row, states, token_id in zip(self.rows, hidden, chosen, strict=True):
@@ -138,7 +140,9 @@ def _feed(llm: LanguageModel, rows: Sequence[_Row], batch: KeyValues) -> list[Fl
     """Feed every row's queue in one step; give the hidden states of each row's own positions."""
     queues = [row.take_queue() for row in rows]
     said = [queue for queue, _ in queues if not isinstance(queue, Tensor)]
-    embedded = iter(llm.embed_ids([token_id for ids in said for token_id in ids]).split([len(ids) for ids in said]))
+    embedded = iter(
+        llm.embed_ids([token_id for ids in said for token_id in ids]).split([len(ids) for ids in said])
+    )
     fed = [queue if isinstance(queue, Tensor) else next(embedded) for queue, _ in queues]  # (n, D) each
     embeddings, mask = _pad_left(fed)
     starts = torch.tensor([start for _, start in queues], device=mask.device)
@@ -151,7 +155,8 @@ def _pad_left(rows: Sequence[Float[Tensor, "_ D"]]) -> tuple[Float[Tensor, "B T 
     lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
     longest = int(lengths.max())
     padded = [
-        row if len(row) == longest else torch.nn.functional.pad(row, (0, 0, longest - len(row), 0)) for row in rows
+        row if len(row) == longest else torch.nn.functional.pad(row, (0, 0, longest - len(row), 0))
+        for row in rows
     ]
     return torch.stack(padded), torch.arange(longest, device=lengths.device) >= longest - lengths[:, None]
 

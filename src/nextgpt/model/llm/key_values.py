@@ -51,7 +51,9 @@ class _RoomyLayer(DynamicLayer):
         self._room: list[Tensor] = []
         """Keys and values, (rows, heads, positions, d) each, with room in the first and the third dimension."""
 
-    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: object, **__: object
+    ) -> tuple[Tensor, Tensor]:
         """Add positions to every row; give all of them."""
         rows, _, fed, _ = key_states.shape
         start = 0 if self.keys is None else self.keys.shape[2]

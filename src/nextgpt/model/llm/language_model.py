@@ -157,7 +157,9 @@ class LanguageModel(nn.Module):
         """Rows of ordinary and signal tokens."""
         tokens = torch.tensor(ids, dtype=torch.long, device=self.signals.input.device)
         is_signal = tokens >= self.vocabulary_size
-        rows = self.transformer.get_input_embeddings()(tokens.masked_fill(is_signal, 0)).to(tokens.device)  # (T, D)
+        rows = self.transformer.get_input_embeddings()(tokens.masked_fill(is_signal, 0)).to(
+            tokens.device
+        )  # (T, D)
         if is_signal.any():
             signals = self.signals.embed(tokens.clamp(min=self.vocabulary_size)).to(rows.dtype)
             rows = torch.where(is_signal[:, None], signals, rows)

@@ -29,7 +29,9 @@ def inject(
     for name, parameter in transformer.named_parameters():
         parameter.requires_grad = ".lora_" in name
         if parameter.requires_grad:
-            parameter.data = parameter.data.float()  # beside weights in bfloat16, small steps would be rounded away
+            parameter.data = (
+                parameter.data.float()
+            )  # beside weights in bfloat16, small steps would be rounded away
 
 
 def extract(transformer: nn.Module) -> dict[str, Tensor]:
@@ -67,7 +69,9 @@ def merge(transformer: nn.Module, adapters: Mapping[str, Tensor], scale: float) 
     for layer in sorted(layers):
         weight = weights[f"{layer}.weight"]
         if weight.is_meta or not weight.is_floating_point():
-            _put_beside(transformer.get_submodule(layer), adapters[f"{layer}.A"], adapters[f"{layer}.B"], scale)
+            _put_beside(
+                transformer.get_submodule(layer), adapters[f"{layer}.A"], adapters[f"{layer}.B"], scale
+            )
             continue
         product = adapters[f"{layer}.B"].float() @ adapters[f"{layer}.A"].float()
         weight.add_((scale * product).to(weight))

@@ -33,7 +33,8 @@ def choose(
     if not drawn:
         return chosen
     temperatures, tops = (
-        torch.tensor([getattr(samplings[row], name) for row in drawn])[:, None] for name in ("temperature", "top_p")
+        torch.tensor([getattr(samplings[row], name) for row in drawn])[:, None]
+        for name in ("temperature", "top_p")
     )
     probabilities = (logits[drawn] / temperatures).softmax(dim=-1)
     draws = torch.cat([torch.rand(1, generator=generators[row]) for row in drawn])[:, None]

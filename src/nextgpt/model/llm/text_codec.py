@@ -50,7 +50,9 @@ class TextCodec:
         return max(len(token) for token in self.tokenizer.get_vocab())
 
     def _encoded(self, text: str) -> tuple[int, ...]:
-        return tuple(part for token_id in self._tokenize(text) for part in self._spelled.get(token_id, (token_id,)))
+        return tuple(
+            part for token_id in self._tokenize(text) for part in self._spelled.get(token_id, (token_id,))
+        )
 
     def _tokenize(self, text: str) -> list[int]:
         # Half a surrogate pair, which JSON may hold, is no character: tokenizers stumble over it.

@@ -111,7 +111,9 @@ class LatentCodec:
     def decode(self, latents: Latents) -> Pixels:
         """Scale back, and decode."""
         raw = latents * self.std.to(latents.device) + self.mean.to(latents.device)
-        return self._each(self.kind.decode, raw, px=raw.shape[-1] * raw.shape[-2] * self.shrink[1] * self.shrink[2])
+        return self._each(
+            self.kind.decode, raw, px=raw.shape[-1] * raw.shape[-2] * self.shrink[1] * self.shrink[2]
+        )
 
     def _each(
         self, run: Callable[[Any, Tensor], Tensor], pictures: Float[Tensor, "B _ _ _ _"], *, px: int
@@ -121,7 +123,9 @@ class LatentCodec:
             films = pictures.transpose(1, 2)  # (B, N, F, H, W)
             return torch.cat([run(self.autoencoder, film).float() for film in films.split(1)]).transpose(1, 2)
         flat = pictures.flatten(0, 1)
-        done = torch.cat([run(self.autoencoder, part).float() for part in flat.split(max(1, AT_ONCE_PX // px))])
+        done = torch.cat(
+            [run(self.autoencoder, part).float() for part in flat.split(max(1, AT_ONCE_PX // px))]
+        )
         return done.unflatten(0, pictures.shape[:2])
 
 

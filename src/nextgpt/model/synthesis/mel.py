@@ -85,7 +85,9 @@ def magnitudes_of(
     magnitudes, and cutting those off leaves noise between the harmonics.
     """
     filters = mel_filters(config).to(mel.device)  # (R, M)
-    target = (mel.float() * config.std + config.mean).exp().mT.flatten(0, 1)  # (B W, M): one matrix for all pictures
+    target = (
+        (mel.float() * config.std + config.mean).exp().mT.flatten(0, 1)
+    )  # (B W, M): one matrix for all pictures
     target = torch.where(target > config.floor * 1.05, target, torch.zeros_like(target))
     wanted = target @ filters.T
     magnitudes = wanted
@@ -128,7 +130,10 @@ def _ahead(
     previous: Complex[Tensor, "B W R"], now: Complex[Tensor, "B W R"], momentum: float
 ) -> Complex[Tensor, "B W R"]:
     """``now``, and ``momentum`` of the last change beyond it."""
-    before, here = torch.view_as_real(previous), torch.view_as_real(now)  # real numbers are computed with faster
+    before, here = (
+        torch.view_as_real(previous),
+        torch.view_as_real(now),
+    )  # real numbers are computed with faster
     return torch.view_as_complex(torch.lerp(before, here, 1 + momentum))
 
 

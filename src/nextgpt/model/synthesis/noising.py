@@ -49,7 +49,8 @@ def add_noise(scheduler: Any, latents: Latents, generators: Sequence[torch.Gener
         signal, strength = kept.sqrt(), (1 - kept).sqrt()
     noise = seeded_noise(generators, latents.shape[1:], latents.device)
     signal, strength = (
-        value.to(latents.device, torch.float32).view(-1, *[1] * (latents.ndim - 1)) for value in (signal, strength)
+        value.to(latents.device, torch.float32).view(-1, *[1] * (latents.ndim - 1))
+        for value in (signal, strength)
     )
     targets = {
         "epsilon": lambda: noise,

@@ -62,7 +62,10 @@ def _z_image(conditioner: TextConditioner, tokens: Mapping[str, Tensor]) -> Tens
 def _as_request(conditioner: TextConditioner, caption: str) -> str:
     """What a person asks of the language model that serves as text encoder."""
     return conditioner.tokenizer.apply_chat_template(
-        [{"role": "user", "content": caption}], tokenize=False, add_generation_prompt=True, enable_thinking=True
+        [{"role": "user", "content": caption}],
+        tokenize=False,
+        add_generation_prompt=True,
+        enable_thinking=True,
     )
 
 

@@ -61,7 +61,9 @@ def _exact_gelus(denoiser: nn.Module) -> Iterator[None]:
     gelus = [
         module
         for module in denoiser.modules()
-        if isinstance(module, GELU) and module.approximate == "tanh" and module.proj.weight.dtype == torch.bfloat16
+        if isinstance(module, GELU)
+        and module.approximate == "tanh"
+        and module.proj.weight.dtype == torch.bfloat16
     ]
     for gelu in gelus:
         gelu.approximate = "none"

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from nextgpt.serve.engine.serial import SerialEngine as SerialEngine
 
 _HOMES = {
-    "nextgpt.serve.engine.base": ("Answered", "Busy", "Engine", "EngineFailure", "EngineSettings", "Job", "Ticket"),
+    "nextgpt.serve.engine.base": (
+        "Answered",
+        "Busy",
+        "Engine",
+        "EngineFailure",
+        "EngineSettings",
+        "Job",
+        "Ticket",
+    ),
     "nextgpt.serve.engine.batching": ("BatchingEngine",),
     "nextgpt.serve.engine.serial": ("SerialEngine",),
 }

@@ -37,7 +37,13 @@ class Wanted:
     def kind(self) -> Kind:
         """Media of one kind can be made side by side."""
         order = self.order
-        return order.modality, order.steps, order.guidance, order.source is None, self.work.ticket.job.has_previews
+        return (
+            order.modality,
+            order.steps,
+            order.guidance,
+            order.source is None,
+            self.work.ticket.job.has_previews,
+        )
 
     @property
     def ready(self) -> Wanted | None:
@@ -155,7 +161,9 @@ class Making:
             return
         start = time.perf_counter()
         try:
-            events = list(islice(group.events, len(group.members)))  # every member's step, or every member's medium
+            events = list(
+                islice(group.events, len(group.members))
+            )  # every member's step, or every member's medium
         except Exception as error:
             logger.exception("a synthesizer failed at a step")
             del self._groups[kind]

@@ -35,7 +35,9 @@ class Streaming(Protocol):
 class SerialEngine:
     """Implements :class:`~nextgpt.serve.engine.base.Engine`; it counts no tokens and embeds nothing."""
 
-    def __init__(self, model: Streaming, name: str = "nano", settings: EngineSettings = EngineSettings()) -> None:
+    def __init__(
+        self, model: Streaming, name: str = "nano", settings: EngineSettings = EngineSettings()
+    ) -> None:
         self.name = name
         self.modalities: tuple[str, ...] = ("text", "image", "audio", "video")
         self.is_ready = False
@@ -91,7 +93,9 @@ class SerialEngine:
             ticket.tell(error)
         except Exception:
             logger.exception("the model failed")
-            ticket.tell(EngineFailure("The model failed at this answer; expected none of the kind. Try again."))
+            ticket.tell(
+                EngineFailure("The model failed at this answer; expected none of the kind. Try again.")
+            )
 
     def _tell(self, ticket: Ticket, event: Event) -> None:
         if isinstance(event, Finished):

@@ -151,7 +151,11 @@ class Speaking:
     def _give_up(self) -> None:
         """After a failure nothing is known of the batch: end all answers in it, and begin anew."""
         for work in self._running.values():
-            work.fail(EngineFailure("The language model failed at this answer; expected none of the kind. Try again."))
+            work.fail(
+                EngineFailure(
+                    "The language model failed at this answer; expected none of the kind. Try again."
+                )
+            )
         self._running.clear()
         self._generation = Generation(self._model.llm)
 

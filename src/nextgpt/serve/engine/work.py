@@ -86,7 +86,9 @@ class Work:
         reason: Literal["stop", "length"] = "length" if is_cut else "stop"
         edits = frozenset(
             part.digest
-            for part, segment in zip(reply.parts, thought.segments, strict=False)  # media may be made elsewhere
+            for part, segment in zip(
+                reply.parts, thought.segments, strict=False
+            )  # media may be made elsewhere
             if isinstance(segment, MediumSegment) and segment.is_edit
         )
         self.ticket.tell(Answered(reply, self.prompt_tokens, len(thought.token_ids), reason, edits))

@@ -86,12 +86,16 @@ class Asker:
         start = time.perf_counter()
         for (_, writer), request in zip(connections, requests, strict=True):
             writer.write(request)
-        return list(await asyncio.gather(*(_first_words(reader, writer, start) for reader, writer in connections)))
+        return list(
+            await asyncio.gather(*(_first_words(reader, writer, start) for reader, writer in connections))
+        )
 
     def _request(self, script: Script) -> bytes:
         """A streamed first turn as it goes over the line."""
         body = script.request([], script.turns[0]) | {"model": self._model, "stream": True}
-        built = self._client.build_request("POST", "/v1/chat/completions", json=body, headers={"Connection": "close"})
+        built = self._client.build_request(
+            "POST", "/v1/chat/completions", json=body, headers={"Connection": "close"}
+        )
         head = "".join(f"{name}: {value}\r\n" for name, value in built.headers.items())
         return f"POST {built.url.raw_path.decode()} HTTP/1.1\r\n{head}\r\n".encode() + built.read()
 
@@ -118,7 +122,11 @@ class Asker:
     async def metrics(self) -> dict[str, float]:
         """The server's metrics by their name with labels."""
         lines = (await self._client.get("/metrics")).text.splitlines()
-        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[:1] not in ("#", "")}
+        return {
+            line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+            for line in lines
+            if line[:1] not in ("#", "")
+        }
 
 
 WORDS = b'"delta":{"content":"'

@@ -45,7 +45,9 @@ async def alone(asker: Asker, scripts: Sequence[Script]) -> Alone:
     return Alone(answers, count / (time.perf_counter() - start))
 
 
-async def together(asker: Asker, known: Alone, scripts: Sequence[Script], *, at_once: int, seconds: float) -> Borne:
+async def together(
+    asker: Asker, known: Alone, scripts: Sequence[Script], *, at_once: int, seconds: float
+) -> Borne:
     """Keep so many conversations open for so long; every answer is compared with what it is alone."""
     borne = Borne()
     start = time.perf_counter()

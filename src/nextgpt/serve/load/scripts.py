@@ -62,7 +62,10 @@ def _turns(number: int) -> tuple[Turn, ...]:
         (Turn("What do you hear?", "audio", ("text",)), Turn("Let me hear a bell.", None, ("audio",))),
         (Turn("Let me hear a trumpet.", None, ("text", "audio")), Turn("And now?", "image", ("text",))),
         (Turn("What happens here?", "video", ("text",)), Turn(f"Draw a {thing}.", None, ("image",))),
-        (Turn(f"Show me a {colour} {thing} that moves.", None, ("video",)), Turn("What is it?", None, ("text",))),
+        (
+            Turn(f"Show me a {colour} {thing} that moves.", None, ("video",)),
+            Turn("What is it?", None, ("text",)),
+        ),
         (Turn(f"Hello! Do you know a {thing}?", None, ("text",)), Turn(f"Say more of the {colour} one.")),
         (Turn("Make it darker.", "image", ("image",)), Turn("What is this?", None, ("text",))),
     )

@@ -27,7 +27,9 @@ async def generate(request: Request, body: SoundRequest) -> Response:
     at.check_model(body.model)
     (sampling, *more) = medium_samplings(body, "audio", at.engine.modalities, at.settings)
     if more:
-        raise ApiError(400, f"n is {body.n}; expected 1, as the answer is one file. Ask again for more.", param="n")
+        raise ApiError(
+            400, f"n is {body.n}; expected 1, as the answer is one file. Ask again for more.", param="n"
+        )
     (ticket,) = at.order(body.prompt, [], [sampling])
     publisher = at.publisher(request, audio_suffix=f".{body.response_format}")
     return await while_connected(request.receive, _whole(at, ticket, publisher))

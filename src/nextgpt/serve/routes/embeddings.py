@@ -36,7 +36,9 @@ async def embed(request: Request, body: EmbeddingRequest) -> dict[str, Any]:
     at = service(request)
     at.check_model(body.model)
     if body.dimensions is not None:
-        raise ApiError(400, "dimensions came; expected none: vectors have one size. Leave it out.", param="dimensions")
+        raise ApiError(
+            400, "dimensions came; expected none: vectors have one size. Leave it out.", param="dimensions"
+        )
     given = [body.input] if isinstance(body.input, str) else body.input
     reader = at.reader(request)
     items = [await _item(reader, item, f"input.{place}") for place, item in enumerate(given)]

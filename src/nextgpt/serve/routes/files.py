@@ -42,7 +42,9 @@ async def upload(
     kind = sniff(content[:SNIFFED_BYTES])
     if kind is None or not kind.holds:
         label = "of no known type" if kind is None else kind.label
-        raise ApiError(400, f"The file is {label}; expected a picture, sound or film. Convert it.", param="file")
+        raise ApiError(
+            400, f"The file is {label}; expected a picture, sound or film. Convert it.", param="file"
+        )
     stored = at.files.add(
         content,
         owner=owner(request),
@@ -88,11 +90,16 @@ async def delete(request: Request, file_id: str) -> dict[str, Any]:
 
 def as_download(file: StoredFile, content: bytes) -> Response:
     """A file as an answer that a browser saves and never runs."""
-    headers = {"Content-Disposition": f'attachment; filename="{file.name}"', "Cache-Control": "private, no-store"}
+    headers = {
+        "Content-Disposition": f'attachment; filename="{file.name}"',
+        "Cache-Control": "private, no-store",
+    }
     return Response(content, media_type=file.media_type, headers=headers)
 
 
 def _plain(name: str) -> str:
     """A name that can stand in a header: letters, digits, dots and dashes."""
-    kept = "".join(letter if letter.isascii() and (letter.isalnum() or letter in ".-_") else "_" for letter in name)
+    kept = "".join(
+        letter if letter.isascii() and (letter.isalnum() or letter in ".-_") else "_" for letter in name
+    )
     return kept[-100:] or "file"

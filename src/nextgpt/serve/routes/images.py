@@ -36,7 +36,9 @@ async def edit(request: Request) -> Response:
     at = service(request)
     body, files = await read_form(request, ImageRequest, "image", most_bytes=at.settings.medium_bytes)
     if not files:
-        raise ApiError(400, "No image came; expected at least one file in the form. Attach one.", param="image")
+        raise ApiError(
+            400, "No image came; expected at least one file in the form. Attach one.", param="image"
+        )
     reader = at.reader(request)
     return await _make(request, body, [await reader.file(file, "image", "image") for file in files])
 
@@ -53,7 +55,9 @@ async def _make(request: Request, body: ImageRequest, given: list[Medium]) -> Re
     return await while_connected(request.receive, _whole(at, tickets, publisher, body))
 
 
-async def _whole(at: Service, tickets: Sequence[Ticket], publisher: Publisher, body: ImageRequest) -> Response:
+async def _whole(
+    at: Service, tickets: Sequence[Ticket], publisher: Publisher, body: ImageRequest
+) -> Response:
     try:
         answers = await asyncio.gather(*(ticket.answer() for ticket in tickets))
     finally:
@@ -89,11 +93,19 @@ async def _stream(
                     preview = await asyncio.to_thread(preview_png, event)
                     partial = {"b64_json": preview, "partial_image_index": told[index], "index": index}
                     told[index] += 1
-                    yield data(_frame(f"{kind}.partial_image", event.preview) | partial, event=f"{kind}.partial_image")
+                    yield data(
+                        _frame(f"{kind}.partial_image", event.preview) | partial,
+                        event=f"{kind}.partial_image",
+                    )
                 elif isinstance(event, Answered):
                     picture = first_medium(event, "image")
                     made = await publisher.publish(picture)
-                    whole = {"b64_json": made.base64, "id": made.file.id, "index": index, "usage": _usage([event])}
+                    whole = {
+                        "b64_json": made.base64,
+                        "id": made.file.id,
+                        "index": index,
+                        "usage": _usage([event]),
+                    }
                     yield data(_frame(f"{kind}.completed", picture) | whole, event=f"{kind}.completed")
     except Exception as error:
         failed = as_api_error(error)

@@ -23,7 +23,11 @@ async def health() -> dict[str, str]:
 async def ready(request: Request) -> Response:
     """The model answers; 503 while it is loaded or while the server stops."""
     engine = service(request).engine
-    state = {"status": "ready" if engine.is_ready else "not ready", "model": engine.name, "waiting": engine.waiting}
+    state = {
+        "status": "ready" if engine.is_ready else "not ready",
+        "model": engine.name,
+        "waiting": engine.waiting,
+    }
     return JSONResponse(state, 200 if engine.is_ready else 503)
 
 

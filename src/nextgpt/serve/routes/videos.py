@@ -27,7 +27,9 @@ async def create(request: Request) -> dict[str, Any]:
     """Begin to make a film from words, or from a picture or film and words."""
     at = service(request)
     body, ticket = await _order(request)
-    job = at.jobs.begin(ticket, at.publisher(request), owner=owner(request), prompt=body.prompt, model=at.engine.name)
+    job = at.jobs.begin(
+        ticket, at.publisher(request), owner=owner(request), prompt=body.prompt, model=at.engine.name
+    )
     return job.as_openai()
 
 
@@ -56,10 +58,14 @@ async def content(request: Request, video_id: str, variant: str = "video") -> Re
     """Give the film of a job that is done."""
     at, job = service(request), _job(request, video_id)
     if variant != "video":
-        raise ApiError(400, f"variant {variant[:40]!r} came; expected 'video'. Leave it out.", param="variant")
+        raise ApiError(
+            400, f"variant {variant[:40]!r} came; expected 'video'. Leave it out.", param="variant"
+        )
     if job.file is None:
         raise ApiError(
-            409, f"The film is {job.status}; expected it to be completed. Ask how far it is first.", code=job.status
+            409,
+            f"The film is {job.status}; expected it to be completed. Ask how far it is first.",
+            code=job.status,
         )
     return as_download(job.file, at.files.read(job.file.id, owner(request)))
 
@@ -80,14 +86,18 @@ def _job(request: Request, video_id: str) -> VideoJob:
 
 async def _order(request: Request) -> tuple[VideoRequest, Ticket]:
     at = service(request)
-    body, files = await read_form(request, VideoRequest, "input_reference", most_bytes=at.settings.medium_bytes)
+    body, files = await read_form(
+        request, VideoRequest, "input_reference", most_bytes=at.settings.medium_bytes
+    )
     at.check_model(body.model)
     reader = at.reader(request)
     given = [await reader.file(file, None, "input_reference") for file in files]
     is_edit = any(medium.modality == "video" for medium in given)
     (sampling, *more) = medium_samplings(body, "video", at.engine.modalities, at.settings, is_edit=is_edit)
     if more:
-        raise ApiError(400, f"n is {body.n}; expected 1, as a job makes one film. Begin several jobs.", param="n")
+        raise ApiError(
+            400, f"n is {body.n}; expected 1, as a job makes one film. Begin several jobs.", param="n"
+        )
     (ticket,) = at.order(body.prompt, given, [sampling])
     return body, ticket
 

@@ -53,7 +53,9 @@ def body(conversation: Conversation, sampling: Sampling, api: Api, file: File) -
 
 def _options(sampling: Sampling, modality: str) -> dict[str, float]:
     wished = {"num_inference_steps": sampling.steps, "guidance_scale": sampling.guidance}
-    own = {name: value.get(modality) if isinstance(value, Mapping) else value for name, value in wished.items()}
+    own = {
+        name: value.get(modality) if isinstance(value, Mapping) else value for name, value in wished.items()
+    }
     return {name: value for name, value in own.items() if value is not None}
 
 

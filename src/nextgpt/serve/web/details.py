@@ -46,7 +46,10 @@ def said(parts: Iterable[Part], edits: Collection[bytes] = ()) -> list[dict[str,
     ``edits`` are digests of the media that were made by editing, before whose run another token stands.
     """
     return [
-        {"kind": part.modality, "text": part.text if isinstance(part, Text) else _run(part, part.digest in edits)}
+        {
+            "kind": part.modality,
+            "text": part.text if isinstance(part, Text) else _run(part, part.digest in edits),
+        }
         for part in parts
     ]
 

@@ -76,7 +76,9 @@ def _page(request: Request, *, is_wrong: bool = False) -> Response:
     words = strings_for(request.headers.get("accept-language", ""))
     shown = {"language": words.language, "label": words.key, "enter": words.key_open}
     problem = words.key_wrong if is_wrong else ""
-    content = PAGE.format(**{name: html.escape(text) for name, text in (shown | {"problem": problem}).items()})
+    content = PAGE.format(
+        **{name: html.escape(text) for name, text in (shown | {"problem": problem}).items()}
+    )
     return HTMLResponse(content, 401 if is_wrong else 200, POLICY)
 
 

@@ -69,7 +69,9 @@ def install(app: FastAPI) -> None:
     mounted = app.router.routes[-1]
     assert isinstance(mounted, Mount) and mounted.path == PATH, "Gradio mounts its app last"
     mounted.app = OwnOnly(mounted.app)
-    app.add_route("/favicon.ico", lambda request: RedirectResponse(f"{PATH}/page/icon.svg"), include_in_schema=False)
+    app.add_route(
+        "/favicon.ico", lambda request: RedirectResponse(f"{PATH}/page/icon.svg"), include_in_schema=False
+    )
     app.add_route("/", lambda request: RedirectResponse(f"{PATH}/"), include_in_schema=False)
 
 

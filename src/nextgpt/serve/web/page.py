@@ -52,7 +52,9 @@ def theme() -> Any:
 
 def build_page(talk: Talk, rooms: Rooms) -> gr.Blocks:
     """Lay out the chat."""
-    with gr.Blocks(title="NExT-GPT", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as page:
+    with gr.Blocks(
+        title="NExT-GPT", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
+    ) as page:
         # Names of events stand in quotes in START, by which Gradio lets them be bound.
         chat = gr.HTML(
             None,

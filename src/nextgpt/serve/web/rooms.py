@@ -120,7 +120,9 @@ class Rooms:
     def enter(self, room_id: object) -> Room:
         """The room of that id, or a new one where there is none; an id is only ever chosen here."""
         with self._lock:
-            room = self._rooms.pop(room_id, None) if isinstance(room_id, str) and ID.fullmatch(room_id) else None
+            room = (
+                self._rooms.pop(room_id, None) if isinstance(room_id, str) and ID.fullmatch(room_id) else None
+            )
             room = room or self._new()
             room.seen_s = time.monotonic()
             self._rooms[room.id] = room

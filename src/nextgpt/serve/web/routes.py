@@ -55,14 +55,18 @@ class Files:
         except ConversationError as error:
             raise ApiError(404, str(error)) from None
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        return FileResponse(path, media_type=kind, headers={"Cache-Control": "private, max-age=86400, immutable"})
+        return FileResponse(
+            path, media_type=kind, headers={"Cache-Control": "private, max-age=86400, immutable"}
+        )
 
     async def request_again(self, room: str, turn: int, base: Base) -> dict[str, Any]:
         """The request that asks for an answer again, for curl and in Python, and the files that it leaves out."""
         found, service = self._room(room), self.talk.service
         details = found.details.get(turn)
         if details is None:
-            raise ApiError(404, "Nothing is known of how this answer was made; expected one of this server. Retry it.")
+            raise ApiError(
+                404, "Nothing is known of how this answer was made; expected one of this server. Retry it."
+            )
         before = Conversation(found.conversation.messages[:turn])
         api = again.Api(base, service.engine.name, service.engine.modalities, bool(service.settings.api_keys))
         file = found.file_of
@@ -88,7 +92,9 @@ class Files:
         settings = self.talk.service.settings
         content = await _body(request, settings.body_bytes)
         allowed = archive.ArchiveLimits(messages=settings.messages, medium_bytes=settings.medium_bytes)
-        found = await asyncio.to_thread(archive.unpack, content, self.talk.service.decoder.decode_now, allowed)
+        found = await asyncio.to_thread(
+            archive.unpack, content, self.talk.service.decoder.decode_now, allowed
+        )
         room = self.rooms.enter(None)
         room.conversation = found
         return {"room": room.id}
@@ -101,7 +107,9 @@ class Files:
     def _room(self, room_id: str) -> Room:
         found = self.rooms.find(room_id)
         if found is None:
-            raise ApiError(404, "The conversation is not kept any more; expected one of this server. Begin a new one.")
+            raise ApiError(
+                404, "The conversation is not kept any more; expected one of this server. Begin a new one."
+            )
         return found
 
 
@@ -111,5 +119,7 @@ async def _body(request: Request, most_bytes: int) -> bytes:
     async for piece in request.stream():
         content += piece
         if len(content) > most_bytes:
-            raise ApiError(413, f"The file is larger than {most_bytes / 2**20:.0f} MiB; expected less. Shrink it.")
+            raise ApiError(
+                413, f"The file is larger than {most_bytes / 2**20:.0f} MiB; expected less. Shrink it."
+            )
     return bytes(content)

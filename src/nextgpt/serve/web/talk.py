@@ -33,7 +33,9 @@ class Talk:
         if kind is None or not kind.holds:
             label = "of no known type" if kind is None else kind.label
             raise MediaError(f"The file is {label}; expected a picture, sound or film. Convert it.")
-        return room.attach(await self._decode(kind.holds, content), most=2 * self.service.settings.media_count)
+        return room.attach(
+            await self._decode(kind.holds, content), most=2 * self.service.settings.media_count
+        )
 
     def begin(self, room: Room, act: Act) -> Conversation:
         """The conversation as it is to be answered after an act. Raises :class:`ConversationError`."""
@@ -89,6 +91,8 @@ class Talk:
 def answered(conversation: Conversation, live: Live) -> Conversation:
     """The conversation with what was answered so far."""
     parts = live.parts
-    return conversation if not parts else replace(
-        conversation, messages=(*conversation.messages, Message("assistant", parts))
+    return (
+        conversation
+        if not parts
+        else replace(conversation, messages=(*conversation.messages, Message("assistant", parts)))
     )

@@ -60,5 +60,7 @@ def edited(conversation: Conversation, turn: int, text: str, strings: Strings) -
     """
     messages = conversation.messages
     if not 0 <= turn < len(messages) or messages[turn].role != "user":
-        raise ConversationError("A message was edited that is no user's; expected one of your own. Choose another.")
+        raise ConversationError(
+            "A message was edited that is no user's; expected one of your own. Choose another."
+        )
     return said(replace(conversation, messages=messages[:turn]), text, messages[turn].media, strings)

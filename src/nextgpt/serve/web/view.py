@@ -81,7 +81,10 @@ def _facts(medium: Medium) -> View:
         _, height, width, _ = medium.frames.shape
         return {"width": width, "height": height, "seconds": round(medium.duration_s, 2)}
     if isinstance(medium, Audio):
-        return {"seconds": round(medium.duration_s, 2), "peaks": [round(float(peak), 2) for peak in _peaks(medium)]}
+        return {
+            "seconds": round(medium.duration_s, 2),
+            "peaks": [round(float(peak), 2) for peak in _peaks(medium)],
+        }
     return {}
 
 

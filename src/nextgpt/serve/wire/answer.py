@@ -101,7 +101,12 @@ def _is_audio(item: Text | Published) -> bool:
 def audio(made: Text | Published, transcript: str = "") -> dict[str, Any]:
     """A sound as OpenAI's ``message.audio``."""
     assert isinstance(made, Published), "words are no sound"
-    return {"id": made.file.id, "data": made.base64, "expires_at": made.file.expires_at, "transcript": transcript}
+    return {
+        "id": made.file.id,
+        "data": made.base64,
+        "expires_at": made.file.expires_at,
+        "transcript": transcript,
+    }
 
 
 def delta(made: Published, *, is_inline: bool, is_first_sound: bool) -> dict[str, Any]:
@@ -169,12 +174,23 @@ class Completion:
         about = {
             "seed": answers[0].reply.seed,
             "dropped": [list(answer.reply.dropped) for answer in answers],
-            "timings_s": [{name: round(s, 4) for name, s in answer.reply.timings_s.items()} for answer in answers],
+            "timings_s": [
+                {name: round(s, 4) for name, s in answer.reply.timings_s.items()} for answer in answers
+            ],
         }
-        return self._frame("chat.completion") | {"choices": choices, "usage": usage(answers), "nextgpt": about}
+        return self._frame("chat.completion") | {
+            "choices": choices,
+            "usage": usage(answers),
+            "nextgpt": about,
+        }
 
     def chunk(
-        self, index: int, told: dict[str, Any], *, finish_reason: str | None = None, about: dict[str, Any] | None = None
+        self,
+        index: int,
+        told: dict[str, Any],
+        *,
+        finish_reason: str | None = None,
+        about: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """A ``chat.completion.chunk`` of one choice."""
         choice = {"index": index, "delta": told, "finish_reason": finish_reason, "logprobs": None}

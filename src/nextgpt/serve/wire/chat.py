@@ -180,7 +180,9 @@ def samplings(request: ChatRequest, known: tuple[str, ...], settings: ServerSett
     check_modalities(request.modalities, known)
     check_at_most("n", request.n, settings.choices)
     if request.tools:
-        raise ApiError(400, "tools came; expected none: this model calls no functions. Leave them out.", param="tools")
+        raise ApiError(
+            400, "tools came; expected none: this model calls no functions. Leave them out.", param="tools"
+        )
     options = {name: getattr(request.nextgpt, name) for name in MODALITIES if name in known}
     for name, option in options.items():
         check_options(option, settings, f"nextgpt.{name}")

@@ -60,12 +60,19 @@ class VideoRequest(MediumRequest):
 
 
 def medium_samplings(
-    request: MediumRequest, modality: str, known: tuple[str, ...], settings: ServerSettings, *, is_edit: bool = False
+    request: MediumRequest,
+    modality: str,
+    known: tuple[str, ...],
+    settings: ServerSettings,
+    *,
+    is_edit: bool = False,
 ) -> list[Sampling]:
     """How each of the ``n`` media is to be made. Raises :class:`~nextgpt.serve.errors.ApiError` beyond the ceilings."""
     check_modalities([modality], known)
     check_at_most("n", request.n, settings.choices)
-    options = MediumOptions(num_inference_steps=request.num_inference_steps, guidance_scale=request.guidance_scale)
+    options = MediumOptions(
+        num_inference_steps=request.num_inference_steps, guidance_scale=request.guidance_scale
+    )
     check_options(options, settings, "the request")
     seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
     return [

@@ -69,7 +69,9 @@ class Reader:
         self.count += 1
         if self.count > self.settings.media_count:
             raise ApiError(
-                400, f"More than {self.settings.media_count} media came; expected fewer. Leave some out.", param=param
+                400,
+                f"More than {self.settings.media_count} media came; expected fewer. Leave some out.",
+                param=param,
             )
 
     async def _decode(self, content: bytes, modality: str | None, param: str) -> Medium:
@@ -80,7 +82,12 @@ class Reader:
     async def _message(self, message: ChatMessage, param: str) -> Message:
         role = "system" if message.role == "developer" else message.role
         parts = [part async for part in self._parts(_all_parts(message), f"{param}.content")]
-        if message.role == "assistant" and message.parts is None and message.audio is not None and not message.audios:
+        if (
+            message.role == "assistant"
+            and message.parts is None
+            and message.audio is not None
+            and not message.audios
+        ):
             reference = message.audio.id or message.audio.data or ""
             parts.append(await self.medium(reference, "audio", f"{param}.audio"))
         return Message(role, tuple(parts))
@@ -111,7 +118,9 @@ class Reader:
         head, comma, _ = uri[:200].partition(",")
         if not comma or not head.endswith(";base64"):
             raise ApiError(
-                400, "A data: URI without base64 came; expected data:<type>;base64,<data>. Encode it.", param=param
+                400,
+                "A data: URI without base64 came; expected data:<type>;base64,<data>. Encode it.",
+                param=param,
             )
         return self._from_base64(uri[len(head) + 1 :], param)
 
@@ -122,17 +131,23 @@ class Reader:
             return base64.b64decode(data, validate=True)
         except (binascii.Error, ValueError):
             raise ApiError(
-                400, "A medium is no base64; expected a data: URI, base64, or a file's id. Encode it.", param=param
+                400,
+                "A medium is no base64; expected a data: URI, base64, or a file's id. Encode it.",
+                param=param,
             ) from None
 
     def _too_large(self, param: str) -> ApiError:
         most = self.settings.medium_bytes / 2**20
-        return ApiError(413, f"A medium is larger than {most:.0f} MiB; expected a smaller one. Shrink it.", param=param)
+        return ApiError(
+            413, f"A medium is larger than {most:.0f} MiB; expected a smaller one. Shrink it.", param=param
+        )
 
 
 def _all_parts(message: ChatMessage) -> Sequence[str | Part]:
     """The parts of a message in order; an assistant's own order where it is told, words before media otherwise."""
-    content: Sequence[str | Part] = [message.content] if isinstance(message.content, str) else message.content or []
+    content: Sequence[str | Part] = (
+        [message.content] if isinstance(message.content, str) else message.content or []
+    )
     if message.role != "assistant":
         return content
     if message.parts is not None:
@@ -154,7 +169,9 @@ def reference_of(
         return part.input_audio.data, "audio"
     reference = part.file.file_id or part.file.file_data
     if not reference:
-        raise ApiError(400, "A file part is empty; expected file_id or file_data. Upload the file first.", param=param)
+        raise ApiError(
+            400, "A file part is empty; expected file_id or file_data. Upload the file first.", param=param
+        )
     return reference, None
 
 
@@ -166,5 +183,7 @@ def _modality_of(content: bytes, param: str) -> str:
     kind = sniff(content[:SNIFFED_BYTES])
     if kind is None or not kind.holds:
         label = "of no known type" if kind is None else kind.label
-        raise ApiError(400, f"The file is {label}; expected a picture, sound or film. Convert it.", param=param)
+        raise ApiError(
+            400, f"The file is {label}; expected a picture, sound or film. Convert it.", param=param
+        )
     return kind.holds[0]

@@ -18,7 +18,9 @@ from transformers import PreTrainedModel
 _attention = F.scaled_dot_product_attention
 
 
-def float32_scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, *args: object, **kwargs: object):
+def float32_scaled_dot_product_attention(
+    query: Tensor, key: Tensor, value: Tensor, *args: object, **kwargs: object
+):
     """:func:`torch.nn.functional.scaled_dot_product_attention` in float32, the result in the type of ``query``."""
     with torch.autocast(query.device.type, enabled=False):
         return _attention(query.float(), key.float(), value.float(), *args, **kwargs).to(query.dtype)

@@ -97,7 +97,9 @@ class DiffusionTrainer:
         """Draw contents of the training split."""
         contents = [self.draw(rng, "train") for _ in range(size)]
         dropped = rng.random(size) < EMPTY_CAPTION_SHARE
-        captions = tuple("" if drop else canonical_caption(c) for c, drop in zip(contents, dropped, strict=True))
+        captions = tuple(
+            "" if drop else canonical_caption(c) for c, drop in zip(contents, dropped, strict=True)
+        )
         return CaptionedPixels(self.pixels(contents), captions)
 
     def loss(self, batch: CaptionedPixels, noise: torch.Generator) -> dict[str, Tensor]:
@@ -119,14 +121,20 @@ class DiffusionTrainer:
     def latents(self, pixels: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B F c h w"]:
         """Latents of zero mean and unit spread a channel."""
         config = self.autoencoder.config
-        mean, spread = (torch.tensor(value)[:, None, None] for value in (config.latents_mean, config.latents_std))
+        mean, spread = (
+            torch.tensor(value)[:, None, None] for value in (config.latents_mean, config.latents_std)
+        )
         latents = self.autoencoder.encode(pixels.flatten(0, 1)).float()
         return ((latents - mean) / spread).unflatten(0, pixels.shape[:2])
 
     def conditions(self, captions: tuple[str, ...]) -> Float[Tensor, "B Q C"]:
         """What the text encoder says of captions, padded to one length."""
         tokens = self.tokenizer(
-            list(captions), padding="max_length", max_length=self.caption_tokens, truncation=True, return_tensors="pt"
+            list(captions),
+            padding="max_length",
+            max_length=self.caption_tokens,
+            truncation=True,
+            return_tensors="pt",
         )
         return self.text_encoder(tokens.input_ids).last_hidden_state
 

@@ -148,7 +148,11 @@ class ContrastiveTrainer:
         texts = [text for _ in range(TOKENIZER_ROUNDS) for text in _captions_of_each_kind(rng)]
         tokenizer = train_tokenizer(texts, config.text.vocabulary, for_captions=True)
         tower = config.text.model_copy(
-            update={"vocabulary": len(tokenizer), "start_token_id": None, "end_token_id": tokenizer.eos_token_id}
+            update={
+                "vocabulary": len(tokenizer),
+                "start_token_id": None,
+                "end_token_id": tokenizer.eos_token_id,
+            }
         )
         self.encoder = ImageBind(config.model_copy(update={"text": tower}), tokenizer.backend_tokenizer)
         self.readout = AttributeReadout(config.width)
@@ -183,7 +187,9 @@ class ContrastiveTrainer:
                     contents.append(self.own.content(rng, modality, draw_one))
             contents = [replace(c, sound=None) if isinstance(c, Clip) else c for c in contents]
             captions = self._captions(contents, rng) if self.has_contrast else None
-            items = torch.stack([clip_of(self.encoder, self.own.medium(rng, content)) for content in contents])
+            items = torch.stack(
+                [clip_of(self.encoder, self.own.medium(rng, content)) for content in contents]
+            )
             if modality == "audio":
                 items = varied_sounds(items, rng)
             labels = labels_of(modality, contents)
@@ -191,7 +197,10 @@ class ContrastiveTrainer:
         return batch
 
     def _captions(self, contents: list[Content], rng: np.random.Generator) -> Tensor:
-        texts = [canonical_caption(c) if rng.random() < CANONICAL_SHARE else caption(c, rng, "train") for c in contents]
+        texts = [
+            canonical_caption(c) if rng.random() < CANONICAL_SHARE else caption(c, rng, "train")
+            for c in contents
+        ]
         return self.encoder.tokenize(texts)
 
     def loss(self, batch: list[Pairs], noise: torch.Generator) -> dict[str, Tensor]:
@@ -232,7 +241,9 @@ class ContrastiveTrainer:
 def _captions_of_each_kind(rng: np.random.Generator) -> list[str]:
     """A canonical and a varied caption of one content of each modality."""
     contents = [draw(rng, "train") for draw, _, _ in KINDS.values()]
-    return [text for content in contents for text in (canonical_caption(content), caption(content, rng, "train"))]
+    return [
+        text for content in contents for text in (canonical_caption(content), caption(content, rng, "train"))
+    ]
 
 
 def pretrain_encoder(

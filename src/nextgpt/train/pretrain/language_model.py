@@ -56,7 +56,9 @@ def in_words(dialogue: Dialogue) -> Iterator[Speech]:
     for turn in dialogue.turns:
         heard = "".join(say_in_words(say) for say in turn.user)
         said = "".join(say_in_words(say) for say in turn.assistant)
-        yield Speech(template.user_open + heard + template.user_close + template.assistant_open, is_answer=False)
+        yield Speech(
+            template.user_open + heard + template.user_close + template.assistant_open, is_answer=False
+        )
         yield Speech(said + template.end_of_turn, is_answer=True)
 
 
@@ -76,7 +78,9 @@ class Corpus:
     is_answer: list[np.ndarray]
 
     @classmethod
-    def of(cls, dialogues: Iterator[Dialogue], tokenizer: PreTrainedTokenizerFast, context_length: int) -> Corpus:
+    def of(
+        cls, dialogues: Iterator[Dialogue], tokenizer: PreTrainedTokenizerFast, context_length: int
+    ) -> Corpus:
         """Tokenize dialogues; those that do not fit the context are left out."""
         rows = []
         for speeches in map(list, map(in_words, dialogues)):
@@ -105,7 +109,9 @@ class Corpus:
         return torch.from_numpy(ids), torch.from_numpy(weights)
 
 
-def _draw_tasks(rng: np.random.Generator, tasks: Mapping[str, float] | None, count: int) -> Iterator[str | None]:
+def _draw_tasks(
+    rng: np.random.Generator, tasks: Mapping[str, float] | None, count: int
+) -> Iterator[str | None]:
     """What each of ``count`` dialogues ends in; None: as they come."""
     if tasks is None:
         yield from repeat(None, count)
@@ -135,7 +141,10 @@ def pretrain_language_model(
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     if elder is None:
-        sample = ["".join(s.text for s in in_words(sample_dialogue(rng, "train"))) for _ in range(TOKENIZER_DIALOGUES)]
+        sample = [
+            "".join(s.text for s in in_words(sample_dialogue(rng, "train")))
+            for _ in range(TOKENIZER_DIALOGUES)
+        ]
         tokenizer = train_tokenizer(sample, vocabulary, markers=MARKERS)
         model = LlamaForCausalLM(
             LlamaConfig(

@@ -28,4 +28,6 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], tower: TextTower) -> In
         words = [token for token in encoding.ids if token not in marks]
         rows.append([*[*start, *words][: tower.positions - 1], tower.end_token_id])
     longest = max((len(row) for row in rows), default=0)
-    return torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.long).view(len(rows), longest)
+    return torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.long).view(
+        len(rows), longest
+    )

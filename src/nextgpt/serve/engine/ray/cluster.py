@@ -85,7 +85,9 @@ class Cluster:
                 if not left:
                     raise
                 logger.warning("Ray did not start; trying again", exc_info=True)
-        serve.start(proxy_location="Disabled", logging_config={"log_level": "WARNING", "enable_access_log": False})
+        serve.start(
+            proxy_location="Disabled", logging_config={"log_level": "WARNING", "enable_access_log": False}
+        )
         targets = [
             serve.RunTarget(target=target, name=self._application(name), route_prefix=None)
             for name, target in deployments(self._model, self._settings, self._ray).items()

@@ -123,9 +123,13 @@ class RayEngine:
 
     def _ready_steps(self) -> Steps:
         if self._is_broken:
-            raise EngineFailure("The steps could not be started; expected them to run. The server's log says why.")
+            raise EngineFailure(
+                "The steps could not be started; expected them to run. The server's log says why."
+            )
         if self._steps is None:
-            raise EngineFailure("The steps are being started; expected them to run. Try again in a few seconds.")
+            raise EngineFailure(
+                "The steps are being started; expected them to run. Try again in a few seconds."
+            )
         return self._steps
 
     def _left(self, number: int) -> None:

@@ -92,7 +92,9 @@ class SpeakerReplica:
     def __init__(self, place: Place, settings: EngineSettings) -> None:
         place.settle()
         self._model = NextGPT.from_pretrained(place.model, device=place.device)
-        self._model.llm.prefixes = PrefixCache(max_bytes=settings.cache_bytes, max_entries=settings.cache_entries)
+        self._model.llm.prefixes = PrefixCache(
+            max_bytes=settings.cache_bytes, max_entries=settings.cache_entries
+        )
         self._numbers = itertools.count()
         self._orders: dict[int, list[Order]] = {}
         self._speaking = Speaking(

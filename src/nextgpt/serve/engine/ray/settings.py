@@ -92,5 +92,7 @@ def read_settings(path: Path) -> RaySettings:
             f"{path} cannot be read ({error}); expected YAML with the steps' settings. docs/serving.md shows one."
         ) from None
     if not isinstance(values or {}, dict):
-        raise ConfigError(f"{path} holds a {type(values).__name__}; expected keys such as llm. See docs/serving.md.")
+        raise ConfigError(
+            f"{path} holds a {type(values).__name__}; expected keys such as llm. See docs/serving.md."
+        )
     return parse(RaySettings, values or {}, where=str(path))
