@@ -2,10 +2,11 @@
 #
 #   make chat                                  talk to the embedded model
 #   make chat ARGS='--once "draw a cat"'       options are passed on
+#   make serve                                 the HTTP server and the chat page
 #   make test                                  the whole test suite
 #
-# The first call creates .venv and installs the versions of constraints.txt; later calls start at once.
-# PIP_ARGS is passed to pip.
+# The first call creates .venv and installs the versions of constraints.txt; later calls start at once. `make chat` and
+# `make serve` install what they need; `make test` adds the test tools and Chromium. PIP_ARGS is passed to pip.
 
 PYTHON ?= python3
 ARGS ?=
@@ -15,14 +16,15 @@ TEST_WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install chat serve test nano eval bench lint clean
+.PHONY: help install chat serve test chromium nano eval bench lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-install: $(STAMP) ## create .venv and install, where that is not done yet
+install: $(STAMP) ## create .venv and install the package
 
 chat: $(STAMP) ## an any-to-any chat in the terminal
 	@$(BIN)/nextgpt chat $(ARGS)
@@ -30,7 +32,7 @@ chat: $(STAMP) ## an any-to-any chat in the terminal
 serve: $(STAMP) ## the HTTP server on 127.0.0.1
 	@$(BIN)/nextgpt serve $(ARGS)
 
-test: $(STAMP) ## run the whole test suite
+test: $(DEV_STAMP) chromium ## run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
 
 # Parts that stand already are left alone, so a second call goes on where the first one stopped. See docs/training.md.
@@ -45,17 +47,31 @@ eval: $(STAMP) ## measure the embedded model
 bench: $(STAMP) ## measure the speed of the embedded model beside a plain reference
 	@$(BIN)/nextgpt bench $(ARGS)
 
-lint: $(STAMP) ## check the code's style
+lint: $(DEV_STAMP) ## check the code's style
 	$(BIN)/ruff check $(ARGS)
 
 clean: ## remove .venv and what tools leave behind
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
 
-# The stamp is written last, so an installation that broke off is taken up again by the next call.
+# The browser tests need Chromium. Root can install it with apt; everybody else reads what to install.
+chromium: ## install Chromium for the browser tests, if missing
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends chromium; } >/dev/null \
+	    || echo "Chromium could not be installed with apt-get; browser tests are skipped." >&2; \
+	else \
+	  echo "Browser tests are skipped: Chromium is missing. Install it with: sudo apt-get install chromium" >&2; \
+	fi
+
+# A stamp is written last, so the next call repeats an installation that was interrupted.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "$(PYTHON) is `$(PYTHON) --version 2>&1`; expected CPython 3.11 or newer. Name one with make PYTHON=python3.11." >&2; \
 	  exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) -c constraints.txt -e . >&2
+	@touch $@
+
+$(DEV_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) -c constraints.txt -e '.[dev]' >&2
 	@touch $@

@@ -6,6 +6,7 @@ The small world is left out: it holds no tensors, and its trainings' draws call 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,9 +21,20 @@ CHECKED = [f"nextgpt.{path.stem}" for path in PACKAGE.iterdir() if path.stem not
 jaxtyping.install_import_hook(CHECKED, "typechecks.checked")
 
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what needs a device or a network that is not there."""
+    """Skip tests whose device, network or browser is missing, and give the reason."""
     for item in items:
+        if (
+            item.get_closest_marker("browser")
+            and CHROMIUM is None
+            and not os.environ.get("NEXTGPT_REQUIRE_BROWSER")
+        ):
+            item.add_marker(
+                pytest.mark.skip(reason="needs Chromium; install it with apt-get install chromium")
+            )
         if item.get_closest_marker("gpu") and not _has_gpu():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
         if item.get_closest_marker("network") and not os.environ.get("NEXTGPT_TEST_NETWORK"):

@@ -28,9 +28,6 @@ def test_only_its_own_files_are_given(http: httpx.Client):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(
-    CHROMIUM is None, reason="needs Chromium on PATH; install it with apt-get install chromium"
-)
 def test_a_browser_shows_the_routes(address: str):
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright; install the extra dev")
     with api.sync_playwright() as playwright:
