@@ -4,7 +4,7 @@
 
 A model's picture and film synthesizers make the same media at once and in turn, for growing numbers of them. Seconds
 are the least of the runs, by the wall clock, so the machine has to be idle. It is where ``LIGHT_STEP_MACS`` of
-``nextgpt.model.rendering`` comes from.
+``nextgpt.model.synthesis.batching`` comes from.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 import torch
 
 from nextgpt.cli.loading import keep_libraries_quiet
-from nextgpt.model import rendering
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.model.rendering import Order, render
+from nextgpt.model.synthesis import batching
+from nextgpt.model.synthesis.batching import SynthesisRequest, synthesize_batch
 
 MODALITIES = ("image", "video")
 COUNTS = (1, 2, 4, 8, 16, 32)
@@ -49,7 +49,7 @@ def measure(model: NextGPT, threads: int, runs: int, counts: tuple[int, ...] = C
     synthesizers = {name: model.synthesizer(name) for name in MODALITIES}
     for count in counts:
         orders = [
-            Order((row, place), name, torch.randn(*synthesizers[name].condition_shape), seed=row)
+            SynthesisRequest((row, place), name, torch.randn(*synthesizers[name].condition_shape), seed=row)
             for row in range(count)
             for place, name in enumerate(MODALITIES)
         ]
@@ -57,16 +57,16 @@ def measure(model: NextGPT, threads: int, runs: int, counts: tuple[int, ...] = C
         for _ in range(runs):
             for limit, found in seconds.items():
                 found.append(_took(orders, synthesizers, threads, limit))
-        macs = max(count * synthesizer.step_macs for synthesizer in synthesizers.values())
+        macs = max(count * synthesizer.macs_per_step for synthesizer in synthesizers.values())
         yield Measured(count, macs / 1e9, min(seconds[NEVER]), min(seconds[ALWAYS]))
 
 
-def _took(orders: list[Order], synthesizers: dict, threads: int, limit: float) -> float:
-    before, rendering.LIGHT_STEP_MACS = rendering.LIGHT_STEP_MACS, limit
+def _took(orders: list[SynthesisRequest], synthesizers: dict, threads: int, limit: float) -> float:
+    before, batching.PARALLEL_MAX_MACS = batching.PARALLEL_MAX_MACS, limit
     start = time.perf_counter()
-    for _ in render(orders, synthesizers.__getitem__, threads=threads):
+    for _ in synthesize_batch(orders, synthesizers.__getitem__, threads=threads):
         pass
-    rendering.LIGHT_STEP_MACS = before
+    batching.PARALLEL_MAX_MACS = before
     return time.perf_counter() - start
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nextgpt.data.record import Dialogue, MediaFile, Pair, Record, Turn
-from nextgpt.data.writing import write_lines
-from nextgpt.miniworld.language import Say, Shown, canonical_caption, caption, sample_dialogue
+from nextgpt.data.record import CaptionPair, Dialogue, MediaFile, Record, Turn
+from nextgpt.data.writers import write_jsonl
+from nextgpt.miniworld.language import MediaPart, TurnPart, canonical_caption, caption, sample_dialogue
 from nextgpt.miniworld.language.descriptions import describe
 from nextgpt.miniworld.render import render
-from nextgpt.miniworld.sampling import sample_clip, sample_scene, sample_sound
-from nextgpt.miniworld.scene import Content
+from nextgpt.miniworld.sample_specs import sample_clip, sample_scene, sample_sound
+from nextgpt.miniworld.specs import MediaSpec
 
 SUFFIXES = {"image": "jpg", "audio": "wav", "video": "mp4"}
 ASK = {"image": "Draw", "audio": "Play me", "video": "Show me a clip of"}
@@ -32,17 +32,17 @@ def write_corpus(folder: Path, *, pairs: int, dialogues: int, seed: int = 0) -> 
     (folder / "media").mkdir(parents=True)
     rng = np.random.default_rng(seed)
     for modality in DRAW:
-        write_lines(_pairs(modality, pairs, rng, folder / "media"), folder / f"{modality}.jsonl")
+        write_jsonl(_pairs(modality, pairs, rng, folder / "media"), folder / f"{modality}.jsonl")
         described = _dialogues(f"described-{modality}", pairs, rng, folder / "media", f"{modality}_to_text")
-        write_lines(described, folder / f"described-{modality}.jsonl")
-        write_lines(_drawn(modality, pairs, rng, folder / "media"), folder / f"drawn-{modality}.jsonl")
-    write_lines(_dialogues("dialogue", dialogues, rng, folder / "media"), folder / "dialogues.jsonl")
+        write_jsonl(described, folder / f"described-{modality}.jsonl")
+        write_jsonl(_drawn(modality, pairs, rng, folder / "media"), folder / f"drawn-{modality}.jsonl")
+    write_jsonl(_dialogues("dialogue", dialogues, rng, folder / "media"), folder / "dialogues.jsonl")
 
 
 def _pairs(modality: str, count: int, rng: np.random.Generator, folder: Path) -> Iterator[Record]:
     for number in range(count):
         content = DRAW[modality](rng, "train")
-        yield Pair(
+        yield CaptionPair(
             f"{modality}-{number}", _saved(content, modality, folder / str(number), caption(content, rng))
         )
 
@@ -53,7 +53,7 @@ def _drawn(modality: str, count: int, rng: np.random.Generator, folder: Path) ->
         content = DRAW[modality](rng, "train")
         phrase = describe(content)
         verb = "is" if phrase.startswith(("a ", "an ", "the ")) else "are"
-        made = _made(Shown(content), folder / f"drawn-{modality}-{number}")
+        made = _made(MediaPart(content), folder / f"drawn-{modality}-{number}")
         asked, answer = Turn("user", (f"{ASK[modality]} {phrase}.",)), f"Here {verb} {phrase}."
         yield Dialogue(f"drawn-{modality}-{number}", (asked, Turn("assistant", (answer, made))))
 
@@ -74,11 +74,11 @@ def _dialogues(
         yield Dialogue(f"{name}-{number}", tuple(turns))
 
 
-def _given(say: Say, start: Path) -> str | MediaFile:
+def _given(say: TurnPart, start: Path) -> str | MediaFile:
     return say if isinstance(say, str) else _saved(say.content, say.modality, start, "")
 
 
-def _made(say: Say, start: Path) -> str | MediaFile:
+def _made(say: TurnPart, start: Path) -> str | MediaFile:
     """What the assistant makes needs no file: its caption says what to learn."""
     if isinstance(say, str):
         return say
@@ -86,7 +86,7 @@ def _made(say: Say, start: Path) -> str | MediaFile:
     return MediaFile(say.modality, path, caption=canonical_caption(say.content), is_edit=say.is_edit)
 
 
-def _saved(content: Content, modality: str, start: Path, words: str) -> MediaFile:
+def _saved(content: MediaSpec, modality: str, start: Path, words: str) -> MediaFile:
     path = start.with_suffix(f".{SUFFIXES[modality]}")
     render(content).save(path)
     return MediaFile(modality, path, caption=words)

@@ -29,12 +29,12 @@ from transformers import DynamicCache
 
 from nextgpt.config import ModelConfig, read_config
 from nextgpt.modality import MODALITIES
-from nextgpt.model.description import build_llm, build_part, count, part_folder
 from nextgpt.model.encoding import ImageBind
-from nextgpt.model.encoding.folder import read_encoder_config
+from nextgpt.model.encoding.loading import read_encoder_config
 from nextgpt.model.input_projection import create_input_projection
 from nextgpt.model.llm.lora import inject
 from nextgpt.model.output_projection import create_output_projection
+from nextgpt.model.summary import build_llm, build_meta_component, component_config_dir, count_parameters
 from nextgpt.presets import PRESETS
 from nextgpt.train.recipe import CorporaRecipe, read_recipe
 
@@ -99,8 +99,10 @@ class Shapes:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config: ModelConfig = read_config(folder)
-        self.encoder_config = read_encoder_config(part_folder("encoder", self.config.encoder, folder))
-        llm = build_llm(part_folder("llm", self.config.llm.source, folder))
+        self.encoder_config = read_encoder_config(
+            component_config_dir("encoder", self.config.encoder, folder)
+        )
+        llm = build_llm(component_config_dir("llm", self.config.llm.source, folder))
         self.llm = llm.requires_grad_(False).to(torch.bfloat16)
         self.width = self.llm.get_input_embeddings().weight.shape[1]
         with torch.device("meta"):
@@ -122,9 +124,9 @@ class Shapes:
             else (3, vision.frames, *[vision.size_px] * 2)
         )
         clips = torch.empty(views, *one, device="meta")
-        folder = part_folder(modality, self.config.synthesizers[modality].source, self.folder)
+        folder = component_config_dir(modality, self.config.synthesizers[modality].source, self.folder)
         class_name = json.loads((folder / "model_index.json").read_text())["text_encoder"][1]
-        speaker = build_part(folder, "text_encoder", class_name).requires_grad_(False)
+        speaker = build_meta_component(folder, "text_encoder", class_name).requires_grad_(False)
         length = min(CAPTION_POSITIONS, speaker.config.max_position_embeddings)
         ids = torch.zeros(1, length, dtype=torch.long, device="meta")
         masked = (
@@ -232,11 +234,13 @@ class Costs:
         """All three; LoRA is put in before the last."""
         shapes, think, said = self.shapes, self.shapes.think, self.caption + ENDING
         described = shapes.config.input_projection.soft_tokens + TEMPLATE + QUESTION + said
-        trained_in = count(shapes.input_projection)
+        trained_in = count_parameters(shapes.input_projection)
         yield self._stage("encoding-alignment", partial(think, described, said), described, trained_in)
 
         drawn, rest = TEMPLATE + 2 * self.caption, round(statistics.fmean(self.signals.values())) + ENDING
-        trained_out = sum(map(count, shapes.output_projections.values())) + 2 * SIGNAL_ROWS * shapes.width
+        trained_out = (
+            sum(map(count_parameters, shapes.output_projections.values())) + 2 * SIGNAL_ROWS * shapes.width
+        )
         work = partial(think, drawn + rest, said + 1, is_free_until=drawn)
         yield self._stage("decoding-alignment", work, drawn + rest, trained_out)
 
@@ -256,7 +260,7 @@ class Costs:
         plain = partial(think, length, length, has_head=True)
         ragged = there_and_back(plain) + beside
         padded = there_and_back(partial(think, recipe.max_tokens, recipe.max_tokens, has_head=True)) + beside
-        examples = recipe.fit.steps * recipe.fit.batch_size
+        examples = recipe.fit.max_steps * recipe.fit.batch_size
         matrices = 2 * self.shapes.llm.get_input_embeddings().weight.numel()
         return StageCost(
             stage=stage,

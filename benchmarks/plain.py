@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextgpt.data.record import Dialogue
-from nextgpt.model.llm.language_model import NO_TOKEN
+from nextgpt.model.llm.language_model import NO_TOKEN_ID
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.train.align_corpora import begin, conditioners_of, sources_of
 from nextgpt.train.alignment import first_signals_of, prepare, weave
 from nextgpt.train.corpora import example_of
-from nextgpt.train.fit import rate_at
+from nextgpt.train.fit import lr_scale_at
 from nextgpt.train.recipe import CorporaRecipe
 from nextgpt.train.stage import STAGES
 
@@ -56,9 +56,9 @@ class Plain:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.fit.bf16):
             losses = self.losses(self.draw(self.done))
         sum(losses.values()).backward()
-        nn.utils.clip_grad_norm_(self.trained, self.recipe.fit.clip_norm)
+        nn.utils.clip_grad_norm_(self.trained, self.recipe.fit.max_grad_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.fit.learning_rate * rate_at(self.done, self.recipe.fit)
+            group["lr"] = self.recipe.fit.learning_rate * lr_scale_at(self.done, self.recipe.fit)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.done += 1
@@ -73,24 +73,24 @@ class Plain:
 
     def losses(self, dialogues: Sequence[Dialogue], *, by_place: bool = False) -> dict[str, Tensor]:
         """Each loss of the stage, as a mean; ``by_place`` tells words before the first medium from what follows."""
-        given = [medium.open() for dialogue in dialogues for medium in dialogue.given]
+        given = [medium.open() for dialogue in dialogues for medium in dialogue.input_media]
         with torch.no_grad():
             features = self.model.encoder.encode(given) if given else []
         soft = iter(self.model.input_projection(features, [medium.modality for medium in given]))
         rows = [self._row(dialogue, soft) for dialogue in dialogues]
         length = self.pad_to or max(len(ids) for _, ids, _ in rows)
-        embedded, ids, is_target = (
+        embedded, ids, in_loss = (
             torch.stack([F.pad(row[part], (0,) * (2 * row[part].ndim - 1) + (length - len(row[part]),), value=fill)
                          for row in rows])
-            for part, fill in enumerate((0.0, NO_TOKEN, False))
+            for part, fill in enumerate((0.0, NO_TOKEN_ID, False))
         )  # fmt: skip
         mask = torch.stack([torch.arange(length) < len(row_ids) for _, row_ids, _ in rows])
         hidden = self.model.llm.transformer.base_model(
             inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False
         ).last_hidden_state  # (B, T, D)
         logits = hidden @ self.head.T  # (B, T, V + signals)
-        losses = self._words(logits, ids, is_target, by_place)
-        is_drawing = "output_projections" in self.stage.trains
+        losses = self._words(logits, ids, in_loss, by_place)
+        is_drawing = "output_projections" in self.stage.trainable
         return losses | self._conditions(hidden, ids, dialogues) if is_drawing else losses
 
     def _row(self, dialogue: Dialogue, soft: Iterator[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,20 +99,20 @@ class Plain:
         rows, ids, targets = [], [], []
         for piece in weave(self.model, example_of(dialogue, None)).pieces:
             is_words = hasattr(piece, "ids")
-            found = torch.tensor(piece.ids if is_words else [NO_TOKEN] * llm.soft_tokens)
+            found = torch.tensor(piece.ids if is_words else [NO_TOKEN_ID] * llm.soft_tokens)
             rows.append(F.embedding(found, self.embedding) if is_words else next(soft))
             ids.append(found)
-            targets.append(torch.full_like(found, is_words and piece.is_target, dtype=torch.bool))
+            targets.append(torch.full_like(found, is_words and piece.in_loss, dtype=torch.bool))
         return torch.cat(rows), torch.cat(ids), torch.cat(targets)
 
-    def _words(self, logits: Tensor, ids: Tensor, is_target: Tensor, by_place: bool) -> dict[str, Tensor]:
+    def _words(self, logits: Tensor, ids: Tensor, in_loss: Tensor, by_place: bool) -> dict[str, Tensor]:
         """Cross-entropy of what the assistant says, of a run its first signal token."""
-        first_id, first_signals = (
-            self.model.llm.signals.ids.first_id,
+        offset, first_signals = (
+            self.model.llm.signals.vocabulary.offset,
             torch.tensor(first_signals_of(self.model)),
         )
-        is_learned = is_target & ((ids < first_id) | torch.isin(ids, first_signals))
-        is_before = (ids >= first_id).cumsum(dim=1) == 0
+        is_learned = in_loss & ((ids < offset) | torch.isin(ids, first_signals))
+        is_before = (ids >= offset).cumsum(dim=1) == 0
         places = {"words": is_learned}
         if by_place:
             places = {"words before": is_learned & is_before, "words from media on": is_learned & ~is_before}
@@ -125,15 +125,15 @@ class Plain:
 
     def _conditions(self, hidden: Tensor, ids: Tensor, dialogues: Sequence[Dialogue]) -> dict[str, Tensor]:
         """For each modality the distance from conditions to what the text encoder says of the captions."""
-        signals, said, wanted = self.model.llm.signals.ids, {}, {}
+        signals, said, wanted = self.model.llm.signals.vocabulary, {}, {}
         for row, dialogue in enumerate(dialogues):
-            for span, medium in zip(signals.spans(ids[row].tolist()), dialogue.made, strict=True):
+            for span, medium in zip(signals.spans(ids[row].tolist()), dialogue.output_media, strict=True):
                 said.setdefault(span.modality, []).append(hidden[row, span.start : span.stop])
                 wanted.setdefault(span.modality, []).append(medium.caption)
         losses = {}
         for modality, runs in said.items():
             targets = self.conditioners[modality](wanted[modality]).clone()
-            rows = self.embedding[torch.tensor(signals.run(modality))]
+            rows = self.embedding[torch.tensor(signals.span_ids(modality))]
             conditions = self.model.output_projections[modality](torch.stack(runs), rows)
             losses[modality] = (conditions - targets).square().mean()
         return losses

@@ -16,8 +16,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from nextgpt.miniworld import notes
-from nextgpt.miniworld.scene import INSTRUMENT_SOURCES, PITCHES, SOURCES, WORD_SOURCES
+from nextgpt.miniworld import note_samples as notes
+from nextgpt.miniworld.specs import INSTRUMENT_SOURCES, PITCHES, SOURCES, WORD_SOURCES
 
 SOUNDFONT = "/usr/share/sounds/sf2/FluidR3_GM.sf2"
 TARGET = Path(notes.__file__).parent / "assets" / "notes.ogg"
@@ -46,7 +46,7 @@ def main() -> None:
     for source in SOURCES:
         for pitch in PITCHES:
             for interval in notes.INTERVALS:
-                recording = record(source, notes.ROOTS[pitch] + interval)
+                recording = record(source, notes.ROOT_MIDI_NOTES[pitch] + interval)
                 swell = WORD_SWELL if source in WORD_SOURCES else SWELL
                 slots.append(finish(recording[begin(recording, swell) :]))
         print(source)
@@ -63,7 +63,7 @@ def record(source: str, key: int) -> np.ndarray:
     if source in INSTRUMENT_SOURCES:
         samples, rate_hz = play(PROGRAMS[source], key)
         return soxr.resample(samples, rate_hz, notes.SAMPLE_RATE_HZ)
-    middle = notes.ROOTS["middle"]
+    middle = notes.ROOT_MIDI_NOTES["middle"]
     is_word = source in WORD_SOURCES
     samples, rate_hz = speak(source.removeprefix("the word ")) if is_word else play(PROGRAMS[source], middle)
     factor = 2 ** ((key - middle) / UNTUNED_OCTAVE)

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, PngImagePlugin
 
 from nextgpt.miniworld import sprites
-from nextgpt.miniworld.objects import OBJECTS, Kind
+from nextgpt.miniworld.objects import OBJECTS, ObjectKind
 
 FONT = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 STRIKE_PX = 109
@@ -30,7 +30,7 @@ def main() -> None:
         write_sheet([fit(drawing, size_px) for drawing in drawings], ASSETS / f"sprites-{size}.png", size_px)
 
 
-def draw_emoji(kind: Kind, font: ImageFont.FreeTypeFont) -> Image.Image:
+def draw_emoji(kind: ObjectKind, font: ImageFont.FreeTypeFont) -> Image.Image:
     """The glyph of ``kind``, cropped to what it covers."""
     canvas = Image.new("RGBA", (180, 180))
     ImageDraw.Draw(canvas).text((20, 20), kind.emoji, font=font, embedded_color=True)

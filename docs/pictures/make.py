@@ -27,7 +27,7 @@ def main() -> None:
     """Ask, draw and save."""
     rng = np.random.default_rng(SEED)
     dialogues = [sample_dialogue(rng, "test", task=task) for task in TASKS]
-    asked = [Conversation().say(words(dialogue)) for dialogue in dialogues]
+    asked = [Conversation().with_message(words(dialogue)) for dialogue in dialogues]
     replies = NextGPT.from_pretrained("nano").chat_batch(asked)
     tiles = [
         tile(words(dialogue), next((part for part in reply.parts if not hasattr(part, "text")), None))

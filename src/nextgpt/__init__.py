@@ -9,16 +9,17 @@ if TYPE_CHECKING:
     from nextgpt.errors import NextGPTError as NextGPTError
     from nextgpt.message import Audio as Audio
     from nextgpt.message import Conversation as Conversation
+    from nextgpt.message import DenoisingProgress as DenoisingProgress
     from nextgpt.message import Depth as Depth
-    from nextgpt.message import Finished as Finished
     from nextgpt.message import Image as Image
     from nextgpt.message import Imu as Imu
+    from nextgpt.message import MediumFinished as MediumFinished
     from nextgpt.message import Message as Message
-    from nextgpt.message import Progress as Progress
     from nextgpt.message import Reply as Reply
+    from nextgpt.message import ReplyFinished as ReplyFinished
     from nextgpt.message import Sampling as Sampling
     from nextgpt.message import Text as Text
-    from nextgpt.message import TextPiece as TextPiece
+    from nextgpt.message import TextDelta as TextDelta
     from nextgpt.message import Thermal as Thermal
     from nextgpt.message import Video as Video
     from nextgpt.model.nextgpt import NextGPT as NextGPT
@@ -37,9 +38,10 @@ _HOMES = {
         "Imu",
         "Reply",
         "Sampling",
-        "TextPiece",
-        "Progress",
-        "Finished",
+        "TextDelta",
+        "DenoisingProgress",
+        "MediumFinished",
+        "ReplyFinished",
     ),
     "nextgpt.errors": ("NextGPTError",),
 }

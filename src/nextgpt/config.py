@@ -13,9 +13,10 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from nextgpt.errors import ConfigError, ModelError, unknown
+from nextgpt.errors import ConfigError, ModelError, unknown_name_message
 from nextgpt.modality import MODALITIES
 from nextgpt.model.llm.template import PromptTemplate
+from nextgpt.renamed_keys import RENAMED_KEYS
 
 CONFIG_FILE = "config.json"
 
@@ -26,7 +27,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PartSource(Config):
+class ComponentSource(Config):
     """Where a frozen part comes from: a folder inside the model's folder, or a repository of the Hub."""
 
     path: str | None = None
@@ -37,7 +38,7 @@ class PartSource(Config):
     """Commit, tag or branch of the Hub repository."""
 
     @model_validator(mode="after")
-    def _names_one_place(self) -> PartSource:
+    def _validate_source(self) -> ComponentSource:
         if (self.path is None) == (self.hub is None):
             raise ValueError("a part needs either 'path' or 'hub', and not both")
         return self
@@ -58,7 +59,7 @@ class LoraConfig(Config):
 class LanguageModelConfig(Config):
     """The language model and how it is spoken to."""
 
-    source: PartSource
+    source: ComponentSource
     template: str | PromptTemplate = "chat_template"
     """A name in :data:`~nextgpt.model.llm.template.TEMPLATES`, ``chat_template`` for the tokenizer's own, or fields."""
     context_length: int | None = None
@@ -77,7 +78,7 @@ class GroupingConfig(Config):
     """Groups after each stage but the last two; the stage before the last leaves K of them."""
 
     @model_validator(mode="after")
-    def _has_groups_for_its_stages(self) -> GroupingConfig:
+    def _validate_groups(self) -> GroupingConfig:
         if len(self.blocks) != len(self.groups) + 2:
             raise ValueError(
                 f"{len(self.blocks)} stages of blocks came with {len(self.groups)} number of groups; expected two "
@@ -94,7 +95,7 @@ class ResamplerConfig(Config):
     layers: int = 2
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> ResamplerConfig:
+    def _validate_heads(self) -> ResamplerConfig:
         if self.width % self.heads:
             raise ValueError(
                 f"{self.heads} heads do not divide a width of {self.width}; choose a divisor of it"
@@ -110,7 +111,7 @@ class InputProjectionConfig(Config):
     """E, the width of the encoder's vectors."""
     soft_tokens: int = 1
     """K, the soft tokens an item becomes."""
-    is_shared: bool = True
+    shared: bool = True
     """One layer for all modalities as published, or one a modality."""
     grouping: GroupingConfig | None = None
     """Sizes of the kind ``grouping``; its defaults where ``None``."""
@@ -118,7 +119,7 @@ class InputProjectionConfig(Config):
     """Sizes of the kind ``resampler``; its defaults where ``None``."""
 
     @model_validator(mode="after")
-    def _has_sizes_of_its_kind(self) -> InputProjectionConfig:
+    def _validate_kind(self) -> InputProjectionConfig:
         for kind in ("grouping", "resampler"):
             if getattr(self, kind) is not None and self.kind != kind:
                 raise ValueError(
@@ -145,7 +146,7 @@ class OutputProjectionConfig(Config):
 class SynthesizerConfig(Config):
     """One modality that can be answered. Steps, guidance and the like are settings of the synthesizer's own folder."""
 
-    source: PartSource
+    source: ComponentSource
     output_projection: OutputProjectionConfig
 
 
@@ -155,21 +156,21 @@ class ModelConfig(Config):
     name: str = "nextgpt"
     quirks: Literal["nextgpt_2023"] | None = None
     """Habits of the official code that its weights depend on, all at once; see :mod:`nextgpt.model.quirks`."""
-    encoder: PartSource
+    encoder: ComponentSource
     llm: LanguageModelConfig
     input_projection: InputProjectionConfig
     synthesizers: dict[str, SynthesizerConfig]
     """By modality."""
 
     @model_validator(mode="after")
-    def _knows_its_modalities(self) -> ModelConfig:
+    def _validate_modalities(self) -> ModelConfig:
         for modality in self.synthesizers:
             if modality not in MODALITIES:
-                raise ValueError(unknown("modality", modality, MODALITIES))
+                raise ValueError(unknown_name_message("modality", modality, MODALITIES))
         return self
 
     @property
-    def sources(self) -> dict[str, PartSource]:
+    def component_sources(self) -> dict[str, ComponentSource]:
         """Where the frozen parts come from, by name."""
         return {
             "encoder": self.encoder,
@@ -178,15 +179,15 @@ class ModelConfig(Config):
         }
 
     @property
-    def carried(self) -> list[str]:
+    def bundled_components(self) -> list[str]:
         """Names of the parts that the model's folder carries itself; the Hub has the others."""
-        return [name for name, source in self.sources.items() if source.hub is None]
+        return [name for name, source in self.component_sources.items() if source.hub is None]
 
-    def in_own_folder(self) -> ModelConfig:
+    def with_bundled_paths(self) -> ModelConfig:
         """The same with every carried part in a sub-folder of its name."""
         own = {
-            name: PartSource(path=name) if name in self.carried else source
-            for name, source in self.sources.items()
+            name: ComponentSource(path=name) if name in self.bundled_components else source
+            for name, source in self.component_sources.items()
         }
         return self.model_copy(
             update={
@@ -203,20 +204,25 @@ class ModelConfig(Config):
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
-def parse(kind: type[Parsed], values: Mapping[str, Any], *, where: str) -> Parsed:
+def parse_config(cls: type[Parsed], values: Mapping[str, Any], *, where: str) -> Parsed:
     """Build a config from plain values. Raises :class:`ConfigError` that says which key of ``where`` is wrong."""
     try:
-        return kind.model_validate(values)
+        return cls.model_validate(values)
     except ValidationError as error:
         raise ConfigError(
-            f"{where}: " + "; ".join(_explain(kind, problem) for problem in error.errors())
+            f"{where}: " + "; ".join(_explain(cls, problem) for problem in error.errors())
         ) from None
 
 
 def _explain(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:
     key = ".".join(str(step) for step in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return unknown("key", key, _siblings(kind, problem["loc"]))
+        prefix, _, name = key.rpartition(".")
+        known = _siblings(kind, problem["loc"])
+        for new in RENAMED_KEYS.get(name, ()):
+            if (new_key := f"{prefix}.{new}" if prefix else new) in known:
+                return f"key {key!r} was renamed; expected {new_key!r}. Rename it."
+        return unknown_name_message("key", key, known)
     return f"{key}: {problem['msg']} (got {problem['input']!r})" if key else problem["msg"]
 
 
@@ -255,7 +261,7 @@ def read_config(folder: Path) -> ModelConfig:
         raise ModelError(
             f"{path} is no JSON ({error}); expected a model's settings. Fetch the folder again."
         ) from None
-    return parse(ModelConfig, values, where=str(path))
+    return parse_config(ModelConfig, values, where=str(path))
 
 
 def write_config(config: ModelConfig, folder: Path) -> None:

@@ -38,7 +38,7 @@ class WeightsError(ModelError):
     """A weights file with missing, unexpected or broken tensors."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+def unknown_name_message(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that ``name`` is not among ``known``, naming the nearest: ``unknown("preset", "nan", PRESETS)``."""
     choices = list(known)
     nearest = difflib.get_close_matches(name, choices, n=1)

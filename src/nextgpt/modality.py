@@ -22,6 +22,8 @@ class Modality:
     """How many signal tokens one generated medium takes (paper code: 4, 8, 24)."""
     suffix: str
     """File suffix of what is written."""
+    noun: str
+    """Noun for one medium in prompts, as in "Describe this image."."""
 
     @property
     def signal_tokens(self) -> tuple[str, ...]:
@@ -29,16 +31,16 @@ class Modality:
         return tuple(f"[{self.signal_prefix}{i}]" for i in range(self.signal_count))
 
 
-IMAGE = Modality("image", signal_prefix="IMG", signal_count=4, suffix=".png")
-AUDIO = Modality("audio", signal_prefix="AUD", signal_count=8, suffix=".wav")
-VIDEO = Modality("video", signal_prefix="VID", signal_count=24, suffix=".mp4")
+IMAGE = Modality("image", signal_prefix="IMG", signal_count=4, suffix=".png", noun="image")
+AUDIO = Modality("audio", signal_prefix="AUD", signal_count=8, suffix=".wav", noun="audio clip")
+VIDEO = Modality("video", signal_prefix="VID", signal_count=24, suffix=".mp4", noun="video")
 
 MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (IMAGE, AUDIO, VIDEO)}
 """The media modalities, always in this order."""
 
-HEARD_ONLY = {"depth": ".npy", "thermal": ".npy", "imu": ".csv"}
+INPUT_ONLY_SUFFIXES = {"depth": ".npy", "thermal": ".npy", "imu": ".csv"}
 """Modalities that are given and never answered, so that they have no signal tokens, and the suffixes of their files."""
-SUFFIXES: dict[str, str] = {name: row.suffix for name, row in MODALITIES.items()} | HEARD_ONLY
+SUFFIXES: dict[str, str] = {name: row.suffix for name, row in MODALITIES.items()} | INPUT_ONLY_SUFFIXES
 """File suffixes of everything that a conversation may hold besides words."""
 
 EDIT_TOKEN = "[EDIT]"

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from nextgpt.bench import process, suite
-from nextgpt.bench.ours import Ours
-from nextgpt.bench.race import Measured, Race, as_table, run
-from nextgpt.bench.reference import Reference
-from nextgpt.bench.suite import Results, machine
-from nextgpt.bench.workload import REQUESTS, about, batch, pictures, with_picture
+from nextgpt.bench import benchmark as suite
+from nextgpt.bench import process
+from nextgpt.bench.baseline import Baseline
+from nextgpt.bench.benchmark import Results, describe_machine
+from nextgpt.bench.candidate import Candidate
+from nextgpt.bench.comparison import Comparison, ComparisonResult, run_comparison, to_markdown
+from nextgpt.bench.workload import REQUESTS, batch_of_8, question_about, unseen_images, with_image
 from nextgpt.cli.app import main
 from nextgpt.message import Conversation
 from nextgpt.modality import MODALITIES
 from nextgpt.testing import picture, write_tiny_model
 
 NAMES = ["cold_start", "peak_memory", "first_token", "token", "image", "audio", "video", "turn", "batch_of_8"]
-RESULTS = Results("tiny", "machine", (Measured("image", 0.5, 4.0, 8.0, "s"),))
+RESULTS = Results("tiny", "machine", (ComparisonResult("image", 0.5, 4.0, 8.0, "s"),))
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +31,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ours(home: Path) -> Ours:
-    return Ours(home)
+def ours(home: Path) -> Candidate:
+    return Candidate(home)
 
 
 @pytest.fixture(scope="module")
-def reference(home: Path) -> Reference:
-    return Reference(home)
+def reference(home: Path) -> Baseline:
+    return Baseline(home)
 
 
 def test_both_run_in_turns_and_medians_count_without_warm_ups() -> None:
@@ -48,49 +49,56 @@ def test_both_run_in_turns_and_medians_count_without_warm_ups() -> None:
         return next(times[who])
 
     told: list[tuple[int, int]] = []
-    race = Race("row", "s", lambda: measure("ours"), lambda: measure("reference"), runs=3)
-    assert run(race, lambda *done: told.append(done)) == Measured("row", 2.0, 8.0, 4.0, "s")
+    race = Comparison("row", "s", lambda: measure("ours"), lambda: measure("reference"), runs=3)
+    assert run_comparison(race, lambda *done: told.append(done)) == ComparisonResult(
+        "row", 2.0, 8.0, 4.0, "s"
+    )
     assert order == ["ours", "reference"] * 4
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_the_rows_are_those_of_the_contract(home: Path) -> None:
-    assert sorted(race.name for race in suite.races(home, runs=1)) == sorted(NAMES)
+    assert sorted(race.name for race in suite.all_comparisons(home, runs=1)) == sorted(NAMES)
 
 
 def test_no_picture_comes_twice() -> None:
-    fresh = pictures()
+    fresh = unseen_images()
     assert len({next(fresh).digest for _ in range(200)}) == 200
 
 
 def test_eight_conversations_hold_two_of_each_kind() -> None:
-    asked = batch(pictures())
+    asked = batch_of_8(unseen_images())
     assert len(asked) == 8
     assert [len(talk.media) for talk in asked] == [0] * 6 + [1] * 2
 
 
 def test_another_picture_takes_the_place_of_the_first() -> None:
     first, other = picture(), picture((0, 255, 0))
-    talk = Conversation().say([first, "What is this?"]).say("A square.", role="assistant").say("Thanks")
-    changed = with_picture(talk, other)
+    talk = (
+        Conversation()
+        .with_message([first, "What is this?"])
+        .with_message("A square.", role="assistant")
+        .with_message("Thanks")
+    )
+    changed = with_image(talk, other)
     assert changed.media == (other,) and [m.text for m in changed] == [m.text for m in talk]
 
 
-def test_ours_is_measured_at_everything(ours: Ours) -> None:
+def test_ours_is_measured_at_everything(ours: Candidate) -> None:
     held = ours.converse(picture())
     assert len(held) == 1 + len(REQUESTS) and all(exchange.tokens > 0 for exchange in held)
     assert ours.first_token_s() > 0 and ours.token_s(held[-1]) > 0
     assert all(ours.medium_s(modality) > 0 for modality in MODALITIES)
 
 
-def test_the_reference_does_the_same_work(ours: Ours, reference: Reference) -> None:
+def test_the_reference_does_the_same_work(ours: Candidate, reference: Baseline) -> None:
     held = ours.converse(picture())[:2]
     assert reference.first_token_s() > 0 and reference.token_s(held[0]) > 0 and reference.turn_s(held) > 0
     assert [reference.make(modality).modality for modality in MODALITIES] == list(MODALITIES)
 
 
 def test_the_reference_takes_fifty_steps_of_two_calls(
-    reference: Reference, monkeypatch: pytest.MonkeyPatch
+    reference: Baseline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     denoiser, calls = reference._diffusion["image"][0].parts.denoiser, count()
 
@@ -103,14 +111,14 @@ def test_the_reference_takes_fifty_steps_of_two_calls(
     assert next(calls) == 100
 
 
-def test_the_reference_hears_all_media_again_in_every_turn(reference: Reference) -> None:
+def test_the_reference_hears_all_media_again_in_every_turn(reference: Baseline) -> None:
     encoded: list[int] = []
     handle = reference._encoder.register_forward_hook(lambda *_: encoded.append(1))
     encode = reference._encoder.encode
     reference._encoder.encode = lambda media: encoded.append(len(media)) or encode(media)
-    talk = about("image")
+    talk = question_about("image")
     reference._speak(talk, 1)
-    reference._speak(talk.say("A cat.", role="assistant").say("Really?"), 1)
+    reference._speak(talk.with_message("A cat.", role="assistant").with_message("Really?"), 1)
     del reference._encoder.encode
     handle.remove()
     assert encoded.count(1) >= 2
@@ -133,11 +141,11 @@ def test_values_are_those_of_the_contract() -> None:
 
 
 def test_the_table_names_the_machine() -> None:
-    assert "| tiny on machine | nextgpt | reference | unit | ratio |" in as_table(
+    assert "| tiny on machine | nextgpt | reference | unit | ratio |" in to_markdown(
         "tiny", "machine", RESULTS.rows
     )
-    assert "| image | 0.5 | 4 | s | 8.0 × |" in as_table("tiny", "machine", RESULTS.rows)
-    assert "threads" in machine()
+    assert "| image | 0.5 | 4 | s | 8.0 × |" in to_markdown("tiny", "machine", RESULTS.rows)
+    assert "threads" in describe_machine()
 
 
 def test_the_command_prints_one_json_object(

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from nextgpt.bench import filling, random_weights
-from nextgpt.bench.filling import filled
-from nextgpt.bench.random_weights import as_table, bench_random
+from nextgpt.bench.filling import random_module
+from nextgpt.bench.random_weights import bench_random, to_markdown
 from nextgpt.cli.app import main
 from nextgpt.config import read_config, write_config
 from nextgpt.testing import (
@@ -56,7 +56,7 @@ def test_every_part_works_once_without_weights(configs):
     assert all(part.parameters > 0 and part.run_s > 0 and part.floor_s > 0 for part in turn.parts)
     assert turn.parts[1].dtype == "bfloat16"
     assert turn.parts[1].weights_gb == pytest.approx(2 * turn.parts[1].parameters / 1e9)
-    assert "llm" in as_table(turn)
+    assert "llm" in to_markdown(turn)
 
 
 def test_only_one_part_is_in_memory_at_a_time(configs, monkeypatch):
@@ -64,7 +64,7 @@ def test_only_one_part_is_in_memory_at_a_time(configs, monkeypatch):
     alive: list[weakref.ref] = []
 
     def watched(build, dtype, device):
-        module = filled(build, dtype, device)
+        module = random_module(build, dtype, device)
         if type(module).__name__ not in projections:
             gc.collect()
             assert [ref for ref in alive if ref() is not None] == []
@@ -99,7 +99,9 @@ def test_the_peak_starts_again_with_every_part():
 
 
 def test_weights_are_random_and_norms_are_one():
-    module = filled(lambda: nn.Sequential(nn.Linear(2000, 2000), nn.LayerNorm(4)), torch.bfloat16, "cpu")
+    module = random_module(
+        lambda: nn.Sequential(nn.Linear(2000, 2000), nn.LayerNorm(4)), torch.bfloat16, "cpu"
+    )
     weight = module[0].weight
     assert weight.dtype == torch.bfloat16 and 0.01 < weight.float().std() < 0.03
     assert not module[0].bias.any() and bool((module[1].weight == 1).all())

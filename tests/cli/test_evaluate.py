@@ -24,7 +24,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int, int |
         limit: int,
         seed: int,
         workers: int,
-        tell: suite.Tell,
+        tell: suite.ProgressCallback,
         steps: int | None,
     ) -> suite.Results:
         asked.append((name, suite_name, limit, steps))

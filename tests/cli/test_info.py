@@ -8,10 +8,10 @@ import pytest
 
 from nextgpt.cli.app import main
 from nextgpt.config import LoraConfig, read_config
-from nextgpt.model.description import count, describe, lora_parameters
-from nextgpt.model.folder import load_model
 from nextgpt.model.llm import lora
-from nextgpt.model.weights import trained_tensors
+from nextgpt.model.loading import load_model
+from nextgpt.model.summary import count_parameters, lora_parameters, summarize_model
+from nextgpt.model.trained_weights import trained_state_dict
 from nextgpt.testing.language_model import tiny_language_model
 from nextgpt.testing.model import write_tiny_model
 
@@ -50,13 +50,15 @@ def test_json_names_every_part_in_the_promised_form(written: Path, capsys: Print
 
 
 def test_the_counts_are_those_of_the_loaded_model(written: Path) -> None:
-    rows = {row.name: row for row in describe(read_config(written), written)}
+    rows = {row.name: row for row in summarize_model(read_config(written), written)}
     model = load_model(written)
-    assert rows["encoder"].parameters == count(model.encoder)
-    assert rows["llm"].parameters == count(model.llm.transformer)
-    assert rows["image.transformer"].parameters == count(model.synthesizer("image").parts.denoiser)
+    assert rows["encoder"].parameters == count_parameters(model.encoder)
+    assert rows["llm"].parameters == count_parameters(model.llm.transformer)
+    assert rows["image.transformer"].parameters == count_parameters(
+        model.synthesizer("image").components.denoiser
+    )
     assert sum(row.trainable for row in rows.values()) == sum(
-        t.numel() for t in trained_tensors(model).values()
+        t.numel() for t in trained_state_dict(model).values()
     )
 
 
@@ -65,7 +67,7 @@ def test_the_count_of_lora_is_that_of_real_adapters() -> None:
     llm = tiny_language_model().transformer
     told = lora_parameters(llm, settings)
     lora.inject(llm, rank=3, alpha=3, dropout=0.0, targets=settings.targets)
-    assert told == sum(tensor.numel() for tensor in lora.extract(llm).values())
+    assert told == sum(tensor.numel() for tensor in lora.adapter_state_dict(llm).values())
 
 
 def test_no_weights_are_needed(folder: Path, capsys: Printed) -> None:

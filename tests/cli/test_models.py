@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nextgpt.cli.app import main
-from nextgpt.model.folder import EMBEDDED
+from nextgpt.model.loading import BUILTIN_MODELS
 from nextgpt.presets import PRESETS, preset
 
 
@@ -14,7 +14,7 @@ def test_every_embedded_model_is_listed(capsys: pytest.CaptureFixture[str]) -> N
     first_words = [
         line.split()[0] for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")
     ]
-    assert first_words == ["MODEL", *EMBEDDED, *PRESETS, "FOLDER", "OWNER/NAME"]
+    assert first_words == ["MODEL", *BUILTIN_MODELS, *PRESETS, "FOLDER", "OWNER/NAME"]
 
 
 def test_a_preset_is_listed_with_its_size_and_licences(

@@ -47,7 +47,7 @@ def test_a_recipe_runs_with_its_overrides_tells_how_far_it_is_and_what_it_wrote(
     written: Path, tmp_path: Path, ran: list[BaseRecipe], capsys: Printed
 ) -> None:
     assert main(["train", str(written), "fit.steps=90", "fit.learning_rate=1.0e-4"]) == 0
-    assert (ran[0].fit.steps, ran[0].fit.learning_rate, ran[0].fit.batch_size) == (90, 1e-4, 2)
+    assert (ran[0].fit.max_steps, ran[0].fit.learning_rate, ran[0].fit.batch_size) == (90, 1e-4, 2)
     printed = capsys.readouterr()
     assert printed.err == "tiny 30/90 loss 0.25, 2 samples/s, 1 min 0 s left\n"
     assert printed.out == f"wrote {tmp_path}/model/vae: weights (0.02 MB)\n"

@@ -13,8 +13,8 @@ from nextgpt.testing.scripted import film, picture, sound
 
 
 def _talk() -> Conversation:
-    answer = Message.of("assistant", ["Here: ", picture((0, 255, 0)), film()])
-    return Conversation((Message.of("user", [sound(), picture(), "What's this? ☃ [IMG0]"]), answer))
+    answer = Message.create("assistant", ["Here: ", picture((0, 255, 0)), film()])
+    return Conversation((Message.create("user", [sound(), picture(), "What's this? ☃ [IMG0]"]), answer))
 
 
 def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def test_a_diffusers_folder_of_pickles_is_read_after_conversion(tmp_path):
     assert converted == [
         "text_encoder/pytorch_model.bin", "unet/diffusion_pytorch_model.bin", "vae/diffusion_pytorch_model.bin"
     ]  # fmt: skip
-    ours = load_synthesizer(tmp_path / "converted", "video").parts.denoiser.state_dict()
-    theirs = load_synthesizer(written, "video").parts.denoiser.state_dict()
+    ours = load_synthesizer(tmp_path / "converted", "video").components.denoiser.state_dict()
+    theirs = load_synthesizer(written, "video").components.denoiser.state_dict()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
@@ -53,7 +53,7 @@ def test_the_condition_of_the_empty_caption_is_kept_beside_a_synthesizer(tmp_pat
     (folder / "negative_condition.safetensors").unlink()
     assert main(["convert", "negative", str(folder)]) == 0
     synthesizer = load_synthesizer(folder, "video")
-    assert synthesizer.parts.negative_condition.shape == synthesizer.condition_shape
+    assert synthesizer.components.negative_condition.shape == synthesizer.condition_shape
 
 
 def test_an_llm_in_several_pickles_keeps_its_parts_and_loses_old_buffers(tmp_path):

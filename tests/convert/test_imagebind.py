@@ -16,7 +16,7 @@ from nextgpt.convert import convert_imagebind, writing
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.message import Audio
 from nextgpt.model.encoding import load_encoder
-from nextgpt.model.tensors import read_tensors
+from nextgpt.model.tensors import read_safetensors
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def weights(imagebind_tensors, tmp_path):
 def test_every_tensor_arrives_bit_by_bit(weights, imagebind_tensors, tiny_imagebind, tmp_path):
     placed = convert_imagebind(weights, tmp_path / "encoder", config=tiny_imagebind)
     assert placed == len(imagebind_tensors)
-    written = read_tensors(tmp_path / "encoder" / "model.safetensors")
+    written = read_safetensors(tmp_path / "encoder" / "model.safetensors")
     assert written.keys() == imagebind_tensors.keys()
     assert all(torch.equal(tensor, imagebind_tensors[name]) for name, tensor in written.items())
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

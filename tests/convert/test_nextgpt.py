@@ -21,7 +21,7 @@ from nextgpt.config import read_config
 from nextgpt.convert import convert_imagebind, convert_nextgpt
 from nextgpt.errors import ConfigError, ModelError, WeightsError
 from nextgpt.message import Part
-from nextgpt.model.weights import trained_tensors
+from nextgpt.model.trained_weights import trained_state_dict
 from nextgpt.testing import (
     tiny_tokenizer,
     write_tiny_audioldm,
@@ -187,14 +187,16 @@ def hears_and_answers_and_comes_back(folder: Path, again: Path, heard: Collectio
         said = [*(SAID[name] for name in heard), "What is it?"]
         samplings = [Sampling(max_tokens=30, modalities=("text",))]
         made = ("image", "audio", "video")
-        samplings += [Sampling(max_tokens=30, modalities=(name,), steps={name: 1}) for name in made]
+        samplings += [
+            Sampling(max_tokens=30, modalities=(name,), num_inference_steps={name: 1}) for name in made
+        ]
         return [list(model.chat(said, sampling).parts) for sampling in samplings]
 
     given = answers(model)
     assert [{part.modality for part in parts} for parts in given[1:]] == [{"image"}, {"audio"}, {"video"}]
     model.save_pretrained(again)
     loaded = NextGPT.from_pretrained(again)
-    ours, theirs = trained_tensors(model), trained_tensors(loaded)
+    ours, theirs = trained_state_dict(model), trained_state_dict(loaded)
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
     digests = [[part.text if part.modality == "text" else part.digest for part in parts] for parts in given]
     told = answers(loaded)
@@ -207,7 +209,7 @@ def test_the_model_hears_and_answers_every_modality_and_comes_back_bit_by_bit(
     written, parts, imagebind, tmp_path
 ):
     convert(written, parts, imagebind, tmp_path / "model")
-    assert NextGPT.from_pretrained(tmp_path / "model").encoder.has_lengths
+    assert NextGPT.from_pretrained(tmp_path / "model").encoder.keep_feature_norms
     hears_and_answers_and_comes_back(tmp_path / "model", tmp_path / "again", SAID)
 
 
@@ -215,10 +217,10 @@ def test_one_pair_of_tags_and_a_start_token_stand_around_every_medium(written, p
     convert(written, parts, imagebind, tmp_path / "model")
     llm = NextGPT.from_pretrained(tmp_path / "model").llm
     sound = Audio(np.zeros((1, 8000), np.float32), 16000)
-    before, after = llm.weave(Conversation().say([sound, "hm"])).stretches
+    before, after = llm.build_prompt(Conversation().with_message([sound, "hm"])).token_spans
     tag, closing = llm.vocabulary_size - 2, llm.vocabulary_size - 1
     assert before.ids[-1] == tag and after.ids[0] == closing
-    assert tag not in llm.weave(Conversation().say("<Img>")).token_ids
+    assert tag not in llm.build_prompt(Conversation().with_message("<Img>")).token_ids
 
 
 def test_a_file_of_the_first_stages_has_no_lora(delta, parts, imagebind, tmp_path):
@@ -451,8 +453,8 @@ def test_the_files_of_2024_are_placed_and_later_stages_win(
     assert torch.equal(ours["signals.input"][:4], rows[vocabulary : vocabulary + 4])
     assert torch.equal(ours["signals.input"][4:12], rows[vocabulary + 28 :])
     config = read_config(tmp_path / "model")
-    assert config.quirks is None and config.llm.template.user_open == "USER: "
-    assert not config.llm.template.media_open  # media stand among the words without tags
+    assert config.quirks is None and config.llm.template.user_prefix == "USER: "
+    assert not config.llm.template.media_prefix  # media stand among the words without tags
     assert config.llm.lora is not None and (config.llm.lora.rank, config.llm.lora.alpha) == (RANK, 8)
     model = NextGPT.from_pretrained(tmp_path / "model")
     assert model.chat("Hello", Sampling(max_tokens=2)).parts is not None
@@ -490,7 +492,7 @@ def test_every_kind_of_input_projector_is_placed_whole(
     placed = {name: t for name, t in written.items() if name.startswith("input_projection.")}
     assert sorted(t.sum().item() for t in placed.values()) == sorted(t.sum().item() for t in tensors.values())
     model = NextGPT.from_pretrained(tmp_path / "model")
-    assert model.hear([Image(PIL.Image.new("RGB", (30, 30), "red"))]).isfinite().all()
+    assert model.encode_media([Image(PIL.Image.new("RGB", (30, 30), "red"))]).isfinite().all()
 
 
 def test_a_model_of_2024_hears_and_answers_every_modality_and_comes_back_bit_by_bit(

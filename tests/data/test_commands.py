@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from nextgpt.cli.app import main
-from nextgpt.data.check import validate
 from nextgpt.data.corpus import Corpus, read_corpus
 from nextgpt.data.formats import FORMATS
 from nextgpt.data.record import MediaFile, Record, dialogue_of, media_of
+from nextgpt.data.validation import validate
 
 Write = Callable[[str], Any]
 Printed = pytest.CaptureFixture[str]
@@ -29,7 +29,7 @@ def said(record: Record) -> object:
 
 
 def sound_records(corpus: Corpus) -> list[object]:
-    broken = {fault.key for fault in validate(corpus, workers=1).broken}
+    broken = {fault.key for fault in validate(corpus, workers=1).invalid}
     return [said(record) for record in corpus.records if record.key not in broken]
 
 
@@ -45,7 +45,7 @@ def test_validate_lists_what_is_broken_and_is_no_failure(
     assert main(["data", "validate", str(path), "--out", str(tmp_path / "broken.jsonl")]) == 0
     printed = capsys.readouterr().out
     assert "cc3m_json, 1 records to train on; media opened: 1 image" in printed
-    assert "broken: 1\n  b: b.jpg is a JPEG picture that cannot be decoded" in printed
+    assert "broken: 1\n  b: b.jpg is a JPEG image that cannot be decoded" in printed
     assert json.loads((tmp_path / "broken.jsonl").read_text())["key"] == "b"
 
 
@@ -96,7 +96,9 @@ def test_what_is_packed_says_the_same_and_needs_no_other_file(
     corpus = read_corpus(write(name).path)
     assert main(["data", "pack", str(corpus_path(corpus, tmp_path)), "--out", str(tmp_path / "tars")]) == 0
     expected = sound_records(corpus)
-    media = [medium.path for record in corpus.records for medium in media_of(record) if medium.span is None]
+    media = [
+        medium.path for record in corpus.records for medium in media_of(record) if medium.byte_range is None
+    ]
     for path in media:
         path.unlink(missing_ok=True)
     packed = read_corpus(tmp_path / "tars")
@@ -109,7 +111,7 @@ def corpus_path(corpus: Corpus, folder: Path) -> Path:
 
 
 def test_shards_stay_near_their_size(write: Write, tmp_path: Path) -> None:
-    from nextgpt.data.writing import write_tars
+    from nextgpt.data.writers import write_tars
 
     corpus = read_corpus(write("llava").path)
     paths = [

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from nextgpt.data.check import validate
 from nextgpt.data.corpus import Corpus, read_corpus
 from nextgpt.data.formats import FORMATS
-from nextgpt.data.record import Dialogue, MediaFile, Pair, dialogue_of
+from nextgpt.data.record import CaptionPair, Dialogue, MediaFile, dialogue_of
+from nextgpt.data.validation import validate
 from nextgpt.errors import ConfigError, MediaError
 
 Write = Callable[[str], Any]
@@ -42,13 +42,13 @@ def test_a_format_is_told_by_the_file_itself(format_name: str, written: Any) -> 
 def test_what_is_broken_is_counted_and_listed_and_the_rest_stays(written: Any) -> None:
     verdict = validate(read_corpus(written.path), workers=1)
     assert verdict.records == written.records
-    assert verdict.broken and all(fault.key and fault.reason for fault in verdict.broken)
+    assert verdict.invalid and all(fault.key and fault.reason for fault in verdict.invalid)
 
 
 def test_records_become_typed_conversations(written: Any) -> None:
     corpus = read_corpus(written.path)
     record = corpus.records[0]
-    assert isinstance(record, Pair) == written.is_pairs
+    assert isinstance(record, CaptionPair) == written.is_pairs
     conversation = dialogue_of(record, "described").conversation(opened_or_stand_in)
     assert [message.role for message in conversation][:2] == ["user", "assistant"]
 
@@ -64,9 +64,9 @@ def opened_or_stand_in(medium: MediaFile) -> object:
 
 def test_a_pair_is_described_or_drawn(write: Write) -> None:
     pair = read_corpus(write("cc3m_json").path).records[0]
-    assert isinstance(pair, Pair)
-    assert told(pair.drawn()) == [["a a"], ["a a", "<image>"]]
-    question, answer = told(pair.described())
+    assert isinstance(pair, CaptionPair)
+    assert told(pair.as_generation()) == [["a a"], ["a a", "<image>"]]
+    question, answer = told(pair.as_captioning())
     assert question[0] == "<image>" and "picture" in question[1] and answer == ["a a"]
 
 
@@ -88,7 +88,7 @@ def test_the_published_forms_give_captions_to_what_is_made(tmp_path: Path, write
         ("nextgpt", 2, "audio", "a tone"),
         ("mosit", 0, "image", "a red square"),
     ):
-        made = dialogue(read_corpus(write(name).path), position).made
+        made = dialogue(read_corpus(write(name).path), position).output_media
         assert [(medium.modality, medium.caption) for medium in made] == [(modality, caption)]
 
 
@@ -97,7 +97,7 @@ def test_media_in_the_midst_of_words_stay_there(write: Write) -> None:
 
 
 def test_edits_are_known(write: Write) -> None:
-    (made,) = dialogue(read_corpus(write("messages_jsonl").path), 0).made
+    (made,) = dialogue(read_corpus(write("messages_jsonl").path), 0).output_media
     assert made.is_edit and made.caption == "a blue square"
 
 

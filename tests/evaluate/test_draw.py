@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from nextgpt.evaluate.draw import draw_cases
-from nextgpt.evaluate.rows import ROWS, mentions
-from nextgpt.miniworld.language.wording import PLACE_FORMS
-from nextgpt.miniworld.scene import Scene
+from nextgpt.evaluate.draw import sample_cases
+from nextgpt.evaluate.metrics import METRICS, contains_phrase
+from nextgpt.miniworld.language.lexicon import PLACE_FORMS
+from nextgpt.miniworld.specs import SceneSpec
 from nextgpt.miniworld.splits import is_held_out
 
 LIMIT = 4
@@ -23,53 +23,56 @@ indirect_audio.direct indirect_audio.cascade indirect_audio.true_caption
 
 @pytest.fixture(scope="module")
 def cases():
-    return draw_cases(ROWS, limit=LIMIT, seed=0)
+    return sample_cases(METRICS, limit=LIMIT, seed=0)
 
 
 def test_the_rows_are_those_of_the_contract() -> None:
-    assert [row.name for row in ROWS] == CONTRACT.split()
+    assert [row.name for row in METRICS] == CONTRACT.split()
 
 
 def test_every_row_has_as_many_cases_as_were_asked_for(cases) -> None:
-    for row in ROWS:
-        counted = sum(row.counts(case) for source in row.sources for case in cases[source])
+    for row in METRICS:
+        counted = sum(row.applies_to(case) for source in row.tasks for case in cases[source])
         assert counted >= LIMIT, row.name
 
 
 def test_cases_that_no_row_counts_are_not_drawn(cases) -> None:
     for source, drawn in cases.items():
-        assert all(any(row.counts(case) for row in ROWS if source in row.sources) for case in drawn)
+        assert all(any(row.applies_to(case) for row in METRICS if source in row.tasks) for case in drawn)
 
 
 def test_the_same_seed_draws_the_same_cases(cases) -> None:
     assert (
-        draw_cases(ROWS[1:3], limit=LIMIT, seed=0)["text_to_image"][:LIMIT] == cases["text_to_image"][:LIMIT]
+        sample_cases(METRICS[1:3], limit=LIMIT, seed=0)["text_to_image"][:LIMIT]
+        == cases["text_to_image"][:LIMIT]
     )
-    assert draw_cases(ROWS[1:3], limit=LIMIT, seed=1)["text_to_image"] != cases["text_to_image"]
+    assert sample_cases(METRICS[1:3], limit=LIMIT, seed=1)["text_to_image"] != cases["text_to_image"]
 
 
 def test_what_is_asked_for_is_held_out(cases) -> None:
     for source in ("text_to_image", "text_to_audio", "text_to_video", "edit_image"):
-        assert all(is_held_out(case.asked[-1].made[0].content) for case in cases[source])
+        assert all(is_held_out(case.evaluated_turns[-1].target_media[0].spec) for case in cases[source])
 
 
 def test_a_place_counts_only_where_the_request_says_it(cases) -> None:
-    (row,) = [row for row in ROWS if row.name == "text_to_image.place"]
-    for case in filter(row.counts, cases["text_to_image"]):
-        content = case.asked[-1].made[0].content
-        assert isinstance(content, Scene)
-        assert mentions(case.asked[-1].user[0], PLACE_FORMS[content.objects[0].place])
+    (row,) = [row for row in METRICS if row.name == "text_to_image.place"]
+    for case in filter(row.applies_to, cases["text_to_image"]):
+        content = case.evaluated_turns[-1].target_media[0].spec
+        assert isinstance(content, SceneSpec)
+        assert contains_phrase(case.evaluated_turns[-1].user[0], PLACE_FORMS[content.objects[0].place])
 
 
 def test_media_that_are_asked_about_come_with_the_question(cases) -> None:
-    for row in ROWS:
+    for row in METRICS:
         if row.name in ("image_to_text.object", "questions"):
-            assert all(case.asked[-1].given for case in cases[row.sources[0]] if row.counts(case))
+            assert all(
+                case.evaluated_turns[-1].input_media for case in cases[row.tasks[0]] if row.applies_to(case)
+            )
 
 
 def test_dialogues_are_asked_from_their_first_turn(cases) -> None:
-    assert all(case.history == () and 3 <= len(case.asked) <= 7 for case in cases["dialogue"])
-    assert all(len(case.asked) == 1 for case in cases["indirect_image"])
+    assert all(case.history == () and 3 <= len(case.evaluated_turns) <= 7 for case in cases["dialogue"])
+    assert all(len(case.evaluated_turns) == 1 for case in cases["indirect_image"])
 
 
 @pytest.mark.parametrize(
@@ -77,4 +80,4 @@ def test_dialogues_are_asked_from_their_first_turn(cases) -> None:
     [("A cat ON TOP.", ("on top",), True), ("a catfish", ("cat",), False), ("no", (), False)],
 )
 def test_words_are_mentioned_whole_in_any_case(words: str, phrases: tuple[str, ...], is_there: bool) -> None:
-    assert mentions(words, phrases) is is_there
+    assert contains_phrase(words, phrases) is is_there

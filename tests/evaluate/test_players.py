@@ -7,28 +7,32 @@ import numpy as np
 import pytest
 
 from nextgpt.errors import ConversationError
-from nextgpt.evaluate.cascade import Captioned, CaptionWriter, text_conditioners, true_words
-from nextgpt.evaluate.case import Case
-from nextgpt.evaluate.in_words import InWords
-from nextgpt.evaluate.judging import contents_of, judge
-from nextgpt.evaluate.players import Direct, Truth
-from nextgpt.evaluate.scoring import every_turn_is_right
+from nextgpt.evaluate.cascade import CaptionLLM, CascadeSystem, oracle_captions, text_conditioners
+from nextgpt.evaluate.cases import EvalCase
+from nextgpt.evaluate.correctness import all_turns_correct
+from nextgpt.evaluate.systems import NextGPTSystem, OracleSystem
+from nextgpt.evaluate.text_only import TextOnlySystem
 from nextgpt.message import Audio, Conversation, Image, Reply, Text, Video
-from nextgpt.miniworld.language import Dialogue, Shown, Turn, sample_dialogue
+from nextgpt.miniworld.judge.media_judge import judge_results, recognize_media
+from nextgpt.miniworld.language import Dialogue, DialogueTurn, MediaPart, sample_dialogue
 from nextgpt.miniworld.render import render
-from nextgpt.miniworld.scene import Clip, Placed, Scene, Sound
-from nextgpt.model.folder import load_model
+from nextgpt.miniworld.specs import ClipSpec, ObjectSpec, SceneSpec, SoundSpec
+from nextgpt.model.loading import load_model
 from nextgpt.testing import write_tiny_model
 
-CAT, FLUTE, DOG = Scene((Placed("cat", "red"),), "grass"), Sound("flute"), Clip("dog", motion="left")
+CAT, FLUTE, DOG = (
+    SceneSpec((ObjectSpec("cat", "red"),), "grass"),
+    SoundSpec("flute"),
+    ClipSpec("dog", motion="left"),
+)
 
 
-def case(*turns: Turn, seed: int = 0, is_every_turn_asked: bool = False) -> Case:
-    return Case("source", Dialogue(turns), seed, is_every_turn_asked)
+def case(*turns: DialogueTurn, seed: int = 0, is_every_turn_asked: bool = False) -> EvalCase:
+    return EvalCase("source", Dialogue(turns), seed, is_every_turn_asked)
 
 
-def ask(words: str, *answer: str | Shown) -> Turn:
-    return Turn("task", (words,), answer)
+def ask(words: str, *answer: str | MediaPart) -> DialogueTurn:
+    return DialogueTurn("task", (words,), answer)
 
 
 class Echo:
@@ -49,49 +53,47 @@ class Echo:
 
 
 @pytest.fixture
-def echo() -> Direct:
-    player = Direct.__new__(Direct)
+def echo() -> NextGPTSystem:
+    player = NextGPTSystem.__new__(NextGPTSystem)
     player._model, player._steps = Echo(), None
     return player
 
 
-def test_the_last_turn_is_asked_after_the_true_answers_to_the_others(echo: Direct) -> None:
-    (attempt,) = echo.play([case(ask("One?", "First."), ask("Two?", "Second."), seed=7)])
+def test_the_last_turn_is_asked_after_the_true_answers_to_the_others(echo: NextGPTSystem) -> None:
+    (attempt,) = echo.answer([case(ask("One?", "First."), ask("Two?", "Second."), seed=7)])
     (talk,) = echo._model.batches[0]
     assert [message.text for message in talk] == ["One?", "First.", "Two?"]
     assert (attempt.last.reply.text, attempt.last.reply.seed) == ("3", 7)
 
 
-def test_in_a_whole_dialogue_the_models_own_answers_stay(echo: Direct) -> None:
+def test_in_a_whole_dialogue_the_models_own_answers_stay(echo: NextGPTSystem) -> None:
     turns = ask("One?", "First."), ask("Two?", "Second."), ask("Three?", "Third.")
-    (attempt,) = echo.play([case(*turns, is_every_turn_asked=True)])
+    (attempt,) = echo.answer([case(*turns, all_turns=True)])
     assert [answer.reply.text for answer in attempt.answers] == ["1", "3", "5"]
     assert [message.text for message in echo._model.batches[2][0]] == ["One?", "1", "Two?", "3", "Three?"]
 
 
-def test_dialogues_of_different_lengths_are_held_side_by_side(echo: Direct) -> None:
+def test_dialogues_of_different_lengths_are_held_side_by_side(echo: NextGPTSystem) -> None:
     short, long = (
-        case(ask("A?", "a"), is_every_turn_asked=True),
-        case(*[ask("B?", "b")] * 3, is_every_turn_asked=True),
+        case(ask("A?", "a"), all_turns=True),
+        case(*[ask("B?", "b")] * 3, all_turns=True),
     )
-    attempts = echo.play([short, long])
+    attempts = echo.answer([short, long])
     assert [len(batch) for batch in echo._model.batches] == [2, 1, 1]
     assert [len(attempt.answers) for attempt in attempts] == [1, 3]
 
 
-def test_a_conversation_that_is_too_long_spoils_no_other(echo: Direct) -> None:
+def test_a_conversation_that_is_too_long_spoils_no_other(echo: NextGPTSystem) -> None:
     echo._model.longest = 2
     long, short = case(ask("One?", "First."), ask("Two?", "Second.")), case(ask("One?", "First."))
-    attempts = echo.play([long, short])
+    attempts = echo.answer([long, short])
     assert [attempt.last.reply.text for attempt in attempts] == ["", "1"]
 
 
 def test_the_truth_is_judged_right() -> None:
     rng = np.random.default_rng(0)
-    cases = [
-        case(*sample_dialogue(rng, "test", "dialogue").turns, is_every_turn_asked=True) for _ in range(3)
-    ]
-    assert all(map(every_turn_is_right, judge(Truth().play(cases))))
+    cases = [case(*sample_dialogue(rng, "test", "dialogue").turns, all_turns=True) for _ in range(3)]
+    assert all(map(all_turns_correct, judge_results(OracleSystem().answer(cases))))
 
 
 def test_media_of_other_sizes_are_judged_alike() -> None:
@@ -100,7 +102,7 @@ def test_media_of_other_sizes_are_judged_alike() -> None:
     larger = Image(picture.image.resize((128, 128)))
     stereo = Audio(np.repeat(sound.samples, 2, axis=0), sound.sample_rate_hz)
     slower = Video(np.repeat(film.frames, 2, axis=0), film.fps * 2)
-    assert contents_of([slower, larger, stereo]) == [DOG, CAT, FLUTE]
+    assert recognize_media([slower, larger, stereo]) == [DOG, CAT, FLUTE]
 
 
 @pytest.fixture(scope="module")
@@ -108,29 +110,29 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
-def captioned(home: Path) -> Captioned:
+def captioned(home: Path) -> CascadeSystem:
     model = load_model(home)
-    return Captioned(true_words, model, text_conditioners(model.config, home))
+    return CascadeSystem(oracle_captions, model, text_conditioners(model.config, home))
 
 
 def test_captions_become_media_in_their_places(home: Path) -> None:
-    several = case(ask("Both.", "Here:", Shown(CAT), "And here:", Shown(FLUTE), Shown(DOG)))
-    (attempt,) = captioned(home).play([several])
+    several = case(ask("Both.", "Here:", MediaPart(CAT), "And here:", MediaPart(FLUTE), MediaPart(DOG)))
+    (attempt,) = captioned(home).answer([several])
     assert [part.modality for part in attempt.last.reply.parts] == ["text", "image", "text", "audio", "video"]
     assert attempt.last.reply.text == "Here:And here:"
 
 
 def test_captions_take_the_same_seeds_as_the_models_own_media(home: Path) -> None:
     player = captioned(home)
-    after_words = case(ask("Draw.", "Here:", Shown(CAT)), seed=3)
-    alone, later = case(ask("Draw.", Shown(CAT)), seed=4), case(ask("Draw.", Shown(CAT)), seed=5)
-    attempts = player.play([after_words, alone, later])
+    after_words = case(ask("Draw.", "Here:", MediaPart(CAT)), seed=3)
+    alone, later = case(ask("Draw.", MediaPart(CAT)), seed=4), case(ask("Draw.", MediaPart(CAT)), seed=5)
+    attempts = player.answer([after_words, alone, later])
     first, second, third = (attempt.last.media[0].digest for attempt in attempts)
     assert first == second != third
 
 
 def test_the_language_model_before_the_alignments_writes_an_answer_for_each(home: Path) -> None:
-    written = CaptionWriter(home / "llm")(
+    written = CaptionLLM(home / "llm")(
         [case(ask("Draw a cat.", "x")), case(ask("Hi", "y"), ask("Again", "z"))]
     )
     assert len(written) == 2 and "<|end|>" not in "".join(written)
@@ -139,7 +141,7 @@ def test_the_language_model_before_the_alignments_writes_an_answer_for_each(home
 def test_in_words_captions_become_true_renderings_and_stay_in_the_dialogue() -> None:
     heard: list[list[str]] = []
 
-    def write(cases: Sequence[Case]) -> list[str]:
+    def write(cases: Sequence[EvalCase]) -> list[str]:
         heard.append(["".join(str(say) for say in turn.assistant) for turn in cases[0].dialogue.turns[:-1]])
         answers = [
             "<|edit|><|image|>large red cat left, grass background<|close|>",
@@ -147,10 +149,10 @@ def test_in_words_captions_become_true_renderings_and_stay_in_the_dialogue() -> 
         ]
         return [answers[len(cases[0].dialogue.turns) - 1]]
 
-    asked = [case(ask("Draw.", "Here."), ask("And?", "Yes."), is_every_turn_asked=True)]
-    (attempt,) = judge(InWords(write).play(asked))
+    asked = [case(ask("Draw.", "Here."), ask("And?", "Yes."), all_turns=True)]
+    (attempt,) = judge_results(TextOnlySystem(write).answer(asked))
     first, second = attempt.answers
-    (seen,) = first.seen
+    (seen,) = first.judged_specs
     assert (seen.objects[0].object, seen.objects[0].tint, seen.background) == ("cat", "red", "grass")
     assert first.reply.text == "" and second.reply.text == "Yes." and not second.media
     assert heard == [[], ["<|edit|><|image|>large red cat left, grass background<|close|>"]]

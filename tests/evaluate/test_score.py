@@ -17,11 +17,11 @@ def test_the_interval_stays_a_share_where_all_cases_agree() -> None:
 
 
 def test_a_score_counts_cases_and_says_what_the_judge_is_worth() -> None:
-    score = Score.of_share("row", [True, False, True, True], judge=[True, True, True, False])
+    score = Score.from_outcomes("row", [True, False, True, True], judge=[True, True, True, False])
     assert (score.value, score.cases, score.judge) == (0.75, 4, 0.75)
     assert score.low < 0.75 < score.high
 
 
 def test_a_row_without_cases_says_that_nothing_is_known() -> None:
-    score = Score.of_share("row", [])
+    score = Score.from_outcomes("row", [])
     assert (score.value, score.low, score.high, score.cases, score.judge) == (0.0, 0.0, 1.0, 0, None)

@@ -10,13 +10,13 @@ import pytest
 from nextgpt.cli.app import main
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.evaluate import suite
-from nextgpt.evaluate.in_words import MiniworldInWords
+from nextgpt.evaluate.contact_sheet import THUMBNAILS, TILE_PX, contact_sheet, thumbnail
+from nextgpt.evaluate.metrics import METRICS
 from nextgpt.evaluate.miniworld import Miniworld
-from nextgpt.evaluate.report import as_table, as_values, write_report
-from nextgpt.evaluate.rows import ROWS
+from nextgpt.evaluate.report import to_dict, to_markdown, write_report
 from nextgpt.evaluate.score import Score
-from nextgpt.evaluate.sheet import THUMBNAILS, TILE_PX, contact_sheet, thumbnail
-from nextgpt.evaluate.suite import Results, Sample, evaluate
+from nextgpt.evaluate.suite import Results, SampleAnswer, evaluate
+from nextgpt.evaluate.text_only import TextOnlyMiniworld
 from nextgpt.message import Reply
 from nextgpt.modality import MODALITIES
 from nextgpt.model.nextgpt import NextGPT
@@ -24,15 +24,17 @@ from nextgpt.model.synthesis.latent_diffusion import LatentDiffusion
 from nextgpt.testing import film, picture, sound, write_tiny_model
 
 SAMPLES = (
-    Sample("pictures", "Draw a very long story about a cat. " * 5, picture(), picture((0, 0, 255)), True),
-    Sample("sounds", "Play it.", sound(), None, False),
-    Sample("films", "Film it.", film(), film(), False),
+    SampleAnswer(
+        "pictures", "Draw a very long story about a cat. " * 5, picture(), picture((0, 0, 255)), True
+    ),
+    SampleAnswer("sounds", "Play it.", sound(), None, False),
+    SampleAnswer("films", "Film it.", film(), film(), False),
 )
 SCORES = (Score("row", 0.91234, 0.8, 0.95, 200, 1.0), Score("other", 1, 0.9, 1, 40, None))
 RESULTS = Results("tiny", "miniworld", SCORES, SAMPLES)
 FEW = [
     row
-    for row in ROWS
+    for row in METRICS
     if row.name in ("text_to_image.background", "questions", "indirect_image.true_caption")
 ]
 
@@ -55,14 +57,14 @@ def test_a_suite_gives_a_score_a_row_and_the_judge_is_right_about_the_truth(home
 
 def test_denoising_takes_as_many_steps_as_are_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int | None] = []
-    steps = LatentDiffusion.steps
+    steps = LatentDiffusion.num_inference_steps
 
     def counted(self: LatentDiffusion, *given, **settings):
-        taken.append(settings["num_steps"])
+        taken.append(settings["num_inference_steps"])
         return steps(self, *given, **settings)
 
-    monkeypatch.setattr(LatentDiffusion, "steps", counted)
-    rows = [row for row in ROWS if row.name.startswith("indirect_image")]
+    monkeypatch.setattr(LatentDiffusion, "denoise", counted)
+    rows = [row for row in METRICS if row.name.startswith("indirect_image")]
     Miniworld(rows).evaluate(home, limit=1, seed=0, workers=1, tell=lambda *_: None, steps=3)
     assert taken and set(taken) == {3}
 
@@ -71,11 +73,11 @@ def test_the_model_itself_is_asked_for_as_many(home: Path, monkeypatch: pytest.M
     asked: list[int | None] = []
 
     def chat_batch(self: NextGPT, talks, samplings) -> list[Reply]:
-        asked.extend(sampling.steps for sampling in samplings)
+        asked.extend(sampling.num_inference_steps for sampling in samplings)
         return [Reply(()) for _ in talks]
 
     monkeypatch.setattr(NextGPT, "chat_batch", chat_batch)
-    rows = [row for row in ROWS if row.name == "questions"]
+    rows = [row for row in METRICS if row.name == "questions"]
     Miniworld(rows).evaluate(home, limit=2, seed=0, workers=1, tell=lambda *_: None, steps=3)
     assert asked == [3, 3]
 
@@ -86,9 +88,9 @@ def test_words_are_not_denoised(home: Path) -> None:
 
 
 def test_the_language_model_alone_is_measured_on_the_rows_of_the_direct_way(home: Path) -> None:
-    suite_in_words = MiniworldInWords()
+    suite_in_words = TextOnlyMiniworld()
     scores, _ = suite_in_words.evaluate(home, limit=1, seed=0, workers=1, tell=lambda *_: None)
-    assert [score.name for score in scores] == [row.name for row in ROWS if row.player == "direct"]
+    assert [score.name for score in scores] == [row.name for row in METRICS if row.system == "direct"]
     assert all(score.judge == 1 for score in scores)
 
 
@@ -100,7 +102,7 @@ def test_a_suite_or_a_model_that_is_unknown_is_named(home: Path) -> None:
 
 
 def test_values_are_those_of_the_contract() -> None:
-    values = as_values(RESULTS)
+    values = to_dict(RESULTS)
     assert list(values) == ["model", "suite", "rows"]
     assert values["rows"][0] == {
         "name": "row",
@@ -114,19 +116,19 @@ def test_values_are_those_of_the_contract() -> None:
 
 def test_a_report_says_which_number_of_steps_was_asked_for() -> None:
     results = replace(RESULTS, steps=50)
-    assert as_values(results)["steps"] == 50
-    assert as_table(results).startswith("| miniworld, 50 steps | tiny |")
+    assert to_dict(results)["steps"] == 50
+    assert to_markdown(results).startswith("| miniworld, 50 steps | tiny |")
 
 
 def test_the_table_says_shares_in_per_cent() -> None:
-    assert "| row | 91.2 | 80.0 – 95.0 | 200 | 100.0 |" in as_table(RESULTS)
-    assert as_table(RESULTS).endswith("| other | 100.0 | 90.0 – 100.0 | 40 |  |\n")
+    assert "| row | 91.2 | 80.0 – 95.0 | 200 | 100.0 |" in to_markdown(RESULTS)
+    assert to_markdown(RESULTS).endswith("| other | 100.0 | 90.0 – 100.0 | 40 |  |\n")
 
 
 def test_a_report_is_three_files_that_can_be_read(tmp_path: Path) -> None:
     values, table, sheet = write_report(RESULTS, tmp_path / "new" / "folder")
-    assert json.loads(values.read_text()) == as_values(RESULTS)
-    assert table.read_text() == as_table(RESULTS)
+    assert json.loads(values.read_text()) == to_dict(RESULTS)
+    assert table.read_text() == to_markdown(RESULTS)
     assert PIL.Image.open(sheet).format == "PNG"
 
 
@@ -153,7 +155,7 @@ def test_the_command_prints_one_json_object(
 
     monkeypatch.setattr(suite, "evaluate", measure)
     assert main(["eval", "some", "--limit", "3", "--seed", "5", "--out", str(tmp_path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == as_values(RESULTS)
+    assert json.loads(capsys.readouterr().out) == to_dict(RESULTS)
     assert (asked["model"], asked["suite"], asked["limit"], asked["seed"]) == ("some", "miniworld", 3, 5)
     assert (tmp_path / "samples.png").is_file()
 

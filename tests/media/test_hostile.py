@@ -27,7 +27,7 @@ from nextgpt.media import (
     write_image,
     write_video,
 )
-from nextgpt.media.limits import Deadline, WatchedStream
+from nextgpt.media.limits import Deadline, DeadlineStream
 
 READERS: dict[str, Callable] = {"image": read_image, "audio": read_audio, "video": read_video}
 OUR_PATIENCE_S = 5.0
@@ -161,17 +161,17 @@ def test_a_file_over_the_limit_is_not_even_opened(modality, tmp_path):
     "content", [b"hello world", b"\0" * 5000, b"<svg onload='x'>", b"%PDF-1.7", b"PK\3\4..."]
 )
 def test_another_kind_of_file_is_refused(modality, content):
-    assert_refused(READERS[modality], content, "expected a ")
+    assert_refused(READERS[modality], content, "expected a")
 
 
 @pytest.mark.parametrize(
     ("suffix", "modality", "words"),
     [
-        ("wav", "image", ("is a sound (WAV)", "Send it as audio.")),
-        ("mp4", "image", ("is a film (MP4)", "Send it as video.")),
-        ("png", "audio", ("is a PNG picture", "Send it as image.")),
-        ("jpg", "video", ("is a JPEG picture", "Send it as image.")),
-        ("mp3", "video", ("is a sound (MP3)", "Send it as audio.")),
+        ("wav", "image", ("is an audio file (WAV)", "Send it as audio.")),
+        ("mp4", "image", ("is a video (MP4)", "Send it as video.")),
+        ("png", "audio", ("is a PNG image", "Send it as image.")),
+        ("jpg", "video", ("is a JPEG image", "Send it as image.")),
+        ("mp3", "video", ("is an audio file (MP3)", "Send it as audio.")),
     ],
 )
 def test_a_file_given_as_another_modality_says_what_it_is(files, suffix, modality, words):
@@ -247,12 +247,12 @@ def read_or_refuse(suffix: str, content: bytes) -> None:
 def test_a_truncated_picture_says_so(files):
     content = files["png"].read_bytes()
     assert_refused(
-        read_image, content[: len(content) // 2], "PNG picture that cannot be decoded", "copied whole"
+        read_image, content[: len(content) // 2], "PNG image that cannot be decoded", "copied whole"
     )
 
 
 def test_a_decoder_that_reads_on_and_on_is_stopped(files):
-    stream = WatchedStream(io.BytesIO(b"x" * 100), Deadline("slow.gif", MediaLimits(time_s=0.0)))
+    stream = DeadlineStream(io.BytesIO(b"x" * 100), Deadline("slow.gif", MediaLimits(time_s=0.0)))
     time.sleep(0.01)
     assert_refused(
         lambda source: source.read(1), stream, "slow.gif was still being decoded", "MediaLimits.time_s"

@@ -7,9 +7,10 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from nextgpt.miniworld import notes, sprites
+from nextgpt.miniworld import note_samples as notes
+from nextgpt.miniworld import sprites
 from nextgpt.miniworld.objects import CATEGORIES, OBJECTS
-from nextgpt.miniworld.scene import INSTRUMENT_SOURCES, PITCHES, SOURCES, TINTS
+from nextgpt.miniworld.specs import INSTRUMENT_SOURCES, PITCHES, SOURCES, TINTS
 
 ASSETS = resources.files("nextgpt.miniworld") / "assets"
 
@@ -26,7 +27,7 @@ def test_there_are_at_least_96_kinds_of_objects_and_24_sources() -> None:
 @pytest.mark.parametrize("size", sprites.SIZES_PX)
 def test_every_object_is_drawn_and_leaves_its_background_visible(size: str) -> None:
     for name in OBJECTS:
-        covered = float((1 - sprites.sprite(name, size=size).transparency).mean())
+        covered = float((1 - sprites.sprite(name, size=size).inverse_alpha).mean())
         assert 0.08 < covered < 0.95, name
 
 
@@ -34,15 +35,15 @@ def test_a_tint_changes_the_colour_and_keeps_the_outline() -> None:
     for name, kind in OBJECTS.items():
         natural, *tinted = (sprites.sprite(name, tint) for tint in kind.tints)
         for one in tinted:
-            assert (one.transparency == natural.transparency).all()
-            assert np.abs(one.light - natural.light).mean() > 2, name
+            assert (one.inverse_alpha == natural.inverse_alpha).all()
+            assert np.abs(one.premultiplied_rgb - natural.premultiplied_rgb).mean() > 2, name
 
 
 @pytest.mark.parametrize("tint", sprites.TINT_COLORS)
 def test_a_tinted_object_has_the_mean_colour_of_its_tint(tint: str) -> None:
     for name in ("ghost", "hat", "panda", "circle"):  # white, black, both, gray
         drawing = sprites.sprite(name, tint)
-        mean = drawing.light.sum((0, 1)) / (1 - drawing.transparency).sum()
+        mean = drawing.premultiplied_rgb.sum((0, 1)) / (1 - drawing.inverse_alpha).sum()
         nearest = min(
             sprites.TINT_COLORS, key=lambda other: np.abs(_hue(mean) - _hue(sprites.TINT_COLORS[other])).sum()
         )
@@ -69,14 +70,14 @@ def test_every_note_is_heard_and_as_loud_as_the_others() -> None:
     for source in SOURCES:
         for pitch in PITCHES:
             for step in range(len(notes.INTERVALS)):
-                blocks = notes.note(source, pitch, step).reshape(-1, 3200)
+                blocks = notes.note_sample(source, pitch, step).reshape(-1, 3200)
                 loudest = float(np.sqrt(np.square(blocks).mean(1)).max())
                 assert 0.02 < loudest < 0.1, (source, pitch, step)
 
 
 def test_a_fast_note_is_loud_at_once() -> None:
     for source in INSTRUMENT_SOURCES:
-        start = notes.note(source, "middle", 0)[:3200]
+        start = notes.note_sample(source, "middle", 0)[:3200]
         assert np.sqrt(np.square(start).mean()) > 0.04, source
 
 

@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nextgpt.miniworld.arrangement import render_sound
 from nextgpt.miniworld.backgrounds import background
-from nextgpt.miniworld.judge import compare, judge_accuracy, judge_clips, judge_scenes, judge_sounds
-from nextgpt.miniworld.motions import layers
+from nextgpt.miniworld.judge import judge_accuracy, judge_clips, judge_scenes, judge_sounds, match_attributes
+from nextgpt.miniworld.motions import motion_layers
+from nextgpt.miniworld.note_sequence import render_sound
 from nextgpt.miniworld.render import render_scene, to_bytes
-from nextgpt.miniworld.sampling import sample_clip, sample_scene, sample_sound
-from nextgpt.miniworld.scene import BACKGROUNDS, Clip, Placed, Scene, Sound
+from nextgpt.miniworld.sample_specs import sample_clip, sample_scene, sample_sound
+from nextgpt.miniworld.specs import BACKGROUNDS, ClipSpec, ObjectSpec, SceneSpec, SoundSpec
 
-TWO = Scene((Placed("cat", "red", "left", "small"), Placed("dog", "natural", "right", "small")), "sea")
+TWO = SceneSpec(
+    (ObjectSpec("cat", "red", "left", "small"), ObjectSpec("dog", "natural", "right", "small")), "sea"
+)
 
 
 def test_true_renderings_of_the_held_out_split_are_judged_right() -> None:
@@ -41,24 +43,24 @@ def test_blur_noise_and_a_cast_of_colour_are_forgiven_in_pictures() -> None:
 
 
 def test_an_object_off_its_place_keeps_its_name_and_gets_the_nearest_place() -> None:
-    picture = render_scene(Scene((Placed("cat", "blue", "center", "small"),), "pink"))
+    picture = render_scene(SceneSpec((ObjectSpec("cat", "blue", "center", "small"),), "pink"))
     (seen,) = judge_scenes(np.roll(picture, (5, -6), (0, 1))[None])
-    assert seen.content == Scene((Placed("cat", "blue", "center", "small"),), "pink")
+    assert seen.spec == SceneSpec((ObjectSpec("cat", "blue", "center", "small"),), "pink")
 
 
 @pytest.mark.parametrize("name", BACKGROUNDS)
 def test_an_empty_picture_shows_no_objects_and_leaves_nothing_unexplained(name: str) -> None:
-    (seen,) = judge_scenes(render_scene(Scene((), name))[None])
-    assert seen.content == Scene((), name)
-    assert seen.unexplained < 0.05
+    (seen,) = judge_scenes(render_scene(SceneSpec((), name))[None])
+    assert seen.spec == SceneSpec((), name)
+    assert seen.residual < 0.05
 
 
 def test_what_is_not_of_this_world_stays_unexplained() -> None:
     rng = np.random.default_rng(0)
     chaos = np.kron(rng.integers(0, 256, (1, 8, 8, 3)), np.ones((1, 8, 8, 1))).astype(np.uint8)
     true = render_scene(TWO)[None]
-    assert judge_scenes(true)[0].unexplained < 0.01
-    assert judge_scenes(chaos)[0].unexplained > 0.4
+    assert judge_scenes(true)[0].residual < 0.01
+    assert judge_scenes(chaos)[0].residual > 0.4
 
 
 def test_loudness_noise_and_a_late_beginning_are_forgiven_in_sounds() -> None:
@@ -71,21 +73,21 @@ def test_loudness_noise_and_a_late_beginning_are_forgiven_in_sounds() -> None:
 
 
 def test_phase_is_not_heard() -> None:
-    sound = Sound("violin", "high", "rising", "fast")
+    sound = SoundSpec("violin", "high", "rising", "fast")
     (heard,) = judge_sounds(-render_sound(sound)[None])
-    assert heard.content == sound
+    assert heard.spec == sound
 
 
 def test_a_sound_of_another_length_is_judged() -> None:
-    samples = render_sound(Sound("bell", "low"))
+    samples = render_sound(SoundSpec("bell", "low"))
     for fitted in (samples[:24000], np.pad(samples, (0, 5000))):
         (heard,) = judge_sounds(fitted[None])
-        assert heard.content.source == "bell"
+        assert heard.spec.source == "bell"
 
 
 def test_silence_is_no_sound_of_this_world() -> None:
     (heard,) = judge_sounds(np.zeros((1, 32000), np.float32))
-    assert heard.unexplained > 0.9
+    assert heard.residual > 0.9
 
 
 def test_an_object_off_its_track_is_still_recognised() -> None:
@@ -96,21 +98,21 @@ def test_an_object_off_its_track_is_still_recognised() -> None:
 
 
 def test_compare_matches_objects_whatever_their_order() -> None:
-    assert all(compare(TWO, replace(TWO, objects=TWO.objects[::-1])).values())
+    assert all(match_attributes(TWO, replace(TWO, objects=TWO.objects[::-1])).values())
 
 
 def test_compare_names_exactly_what_differs() -> None:
     moved = replace(TWO, objects=(replace(TWO.objects[0], place="top left"), TWO.objects[1]))
-    assert [name for name, is_right in compare(TWO, moved).items() if not is_right] == ["place"]
+    assert [name for name, is_right in match_attributes(TWO, moved).items() if not is_right] == ["place"]
     alone = replace(TWO, objects=TWO.objects[:1])
-    assert compare(TWO, alone)["background"]
-    assert not compare(TWO, alone)["object"]
-    assert not compare(TWO, alone)["count"]
-    assert compare(alone, TWO)["object"]
-    assert compare(Sound("bell", "low"), Sound("bell", "high")) == {
+    assert match_attributes(TWO, alone)["background"]
+    assert not match_attributes(TWO, alone)["object"]
+    assert not match_attributes(TWO, alone)["count"]
+    assert match_attributes(alone, TWO)["object"]
+    assert match_attributes(SoundSpec("bell", "low"), SoundSpec("bell", "high")) == {
         "source": True, "pitch": False, "pattern": True, "speed": True,
     }  # fmt: skip
-    assert not compare(Clip("cat", motion="up"), Clip("cat", motion="down"))["motion"]
+    assert not match_attributes(ClipSpec("cat", motion="up"), ClipSpec("cat", motion="down"))["motion"]
 
 
 def _share_right(contents: list, verdicts: list) -> float:
@@ -118,15 +120,15 @@ def _share_right(contents: list, verdicts: list) -> float:
     right = [
         is_right
         for content, verdict in zip(contents, verdicts, strict=True)
-        for is_right in compare(content, verdict.content).values()
+        for is_right in match_attributes(content, verdict.spec).values()
     ]
     return float(np.mean(right))
 
 
-def _off_its_track(clip: Clip) -> np.ndarray:
+def _off_its_track(clip: ClipSpec) -> np.ndarray:
     """The frames of ``clip``, its object three pixels too low and two too far right."""
     light, transparency = (
-        np.roll(layer, (3, 2), (1, 2)) for layer in layers(clip.object, clip.tint, clip.motion)
+        np.roll(layer, (3, 2), (1, 2)) for layer in motion_layers(clip.object, clip.tint, clip.motion)
     )
     return to_bytes(background(clip.background) * transparency + light)
 

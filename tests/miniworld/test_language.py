@@ -9,37 +9,37 @@ import numpy as np
 import pytest
 
 from nextgpt.miniworld.language import (
-    as_read,
     attributes,
     canonical_caption,
     caption,
     describe,
     difference,
+    in_reading_order,
     parse_caption,
-    read_descriptions,
+    parse_descriptions,
 )
-from nextgpt.miniworld.language.wording import generic, indefinite, noun, one, plural, synonyms
+from nextgpt.miniworld.language.lexicon import all_of_kind, any_of_kind, indefinite, noun, plural, synonyms
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.sampling import sample_clip, sample_scene, sample_sound
-from nextgpt.miniworld.scene import (
+from nextgpt.miniworld.sample_specs import sample_clip, sample_scene, sample_sound
+from nextgpt.miniworld.specs import (
     BACKGROUNDS,
     PITCHES,
     SOURCES,
     TINTS,
-    Clip,
-    Content,
-    Placed,
-    Scene,
-    Sound,
+    ClipSpec,
+    MediaSpec,
+    ObjectSpec,
+    SceneSpec,
+    SoundSpec,
     patterns_of,
 )
 
 
-def contents(seed: int, count: int) -> list[Content]:
+def contents(seed: int, count: int) -> list[MediaSpec]:
     """Contents of all modalities and splits."""
     rng = np.random.default_rng(seed)
     draws = [
-        lambda split: as_read(sample_scene(rng, split)),
+        lambda split: in_reading_order(sample_scene(rng, split)),
         lambda split: sample_sound(rng, split),
         lambda split: sample_clip(rng, split, with_sound=False),
     ]
@@ -49,18 +49,18 @@ def contents(seed: int, count: int) -> list[Content]:
 def test_every_object_in_every_tint_is_read_back_from_its_caption_and_its_description():
     for kind in OBJECTS.values():
         for tint in TINTS:
-            scene = Scene((Placed(kind.name, tint),), BACKGROUNDS[len(kind.name) % len(BACKGROUNDS)])
+            scene = SceneSpec((ObjectSpec(kind.name, tint),), BACKGROUNDS[len(kind.name) % len(BACKGROUNDS)])
             assert parse_caption(canonical_caption(scene)) == scene
     for kind in OBJECTS.values():
-        scene = Scene((Placed(kind.name, "red"),), "grass")
-        assert read_descriptions(describe(scene)) == (scene,)
+        scene = SceneSpec((ObjectSpec(kind.name, "red"),), "grass")
+        assert parse_descriptions(describe(scene)) == (scene,)
 
 
 def test_every_sound_is_read_back_from_its_caption():
     for source in SOURCES:
         for pitch in PITCHES:
             for pattern in patterns_of(source):
-                sound = Sound(source, pitch, pattern)
+                sound = SoundSpec(source, pitch, pattern)
                 assert parse_caption(canonical_caption(sound)) == sound
 
 
@@ -71,12 +71,12 @@ def test_sampled_contents_are_read_back_from_their_captions():
 
 def test_sampled_contents_are_read_back_from_answers_that_describe_them():
     for content in contents(seed=2, count=90):
-        assert read_descriptions(f"Here is {describe(content)}. Shall I change anything?") == (content,)
+        assert parse_descriptions(f"Here is {describe(content)}. Shall I change anything?") == (content,)
 
 
 def test_several_descriptions_in_one_answer_are_read_in_order():
-    scene, sound = Scene((Placed("owl"),), "night"), Sound("organ", "low")
-    assert read_descriptions(f"Here is {describe(scene)}. And here is {describe(sound)}.") == (scene, sound)
+    scene, sound = SceneSpec((ObjectSpec("owl"),), "night"), SoundSpec("organ", "low")
+    assert parse_descriptions(f"Here is {describe(scene)}. And here is {describe(sound)}.") == (scene, sound)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_canonical_captions_are_short():
 
 
 def test_captions_are_deterministic_and_lower_case():
-    content = Scene((Placed("cat", "red", "top left"),), "grass")
+    content = SceneSpec((ObjectSpec("cat", "red", "top left"),), "grass")
     said = [caption(content, np.random.default_rng(seed)) for seed in range(40)]
     assert said == [caption(content, np.random.default_rng(seed)) for seed in range(40)]
     assert len(set(said)) > 25
@@ -99,14 +99,14 @@ def test_captions_are_deterministic_and_lower_case():
 
 
 def test_captions_never_say_an_attribute_that_the_content_does_not_have():
-    scene = Scene((Placed("cat", "red", "top left", "small"),), "grass")
+    scene = SceneSpec((ObjectSpec("cat", "red", "top left", "small"),), "grass")
     for seed in range(200):
         words = set(re.findall(r"\w+", caption(scene, np.random.default_rng(seed))))
         assert not words & {"blue", "green", "right", "bottom", "large", "big", "sea", "night", "white"}
 
 
 def test_captions_of_the_two_splits_are_phrased_differently():
-    clip = Clip("cat", "red", "grass", "left")
+    clip = ClipSpec("cat", "red", "grass", "left")
     trained = {caption(clip, np.random.default_rng(seed), "train") for seed in range(600)}
     held_out = {caption(clip, np.random.default_rng(seed), "test") for seed in range(600)}
     assert not {words for words in trained if "grass" in words} & {
@@ -130,7 +130,7 @@ def test_articles_and_plurals_are_right():
         "snowmen",
         "torches",
     ]
-    assert (noun("scissors"), generic("owl"), generic("sun"), one("bread")) == (
+    assert (noun("scissors"), all_of_kind("owl"), all_of_kind("sun"), any_of_kind("bread")) == (
         "pair of scissors",
         "owls",
         "the sun",
@@ -145,8 +145,8 @@ def test_synonyms_name_one_object_alone_and_cannot_be_taken_for_an_attribute():
 
 
 def test_attributes_and_differences_are_named():
-    before = Scene((Placed("cat", "red"), Placed("dog")), "grass")
-    after = replace(before, objects=(before.objects[0], Placed("dog", "blue")))
+    before = SceneSpec((ObjectSpec("cat", "red"), ObjectSpec("dog")), "grass")
+    after = replace(before, objects=(before.objects[0], ObjectSpec("dog", "blue")))
     assert difference(before, after) == ("tint 2",)
-    assert attributes(Sound("bell"))["pattern"] == "single"
-    assert difference(Clip("cat", motion="left"), Clip("cat", motion="right")) == ("motion",)
+    assert attributes(SoundSpec("bell"))["pattern"] == "single"
+    assert difference(ClipSpec("cat", motion="left"), ClipSpec("cat", motion="right")) == ("motion",)

@@ -18,20 +18,20 @@ from nextgpt.errors import ConfigError
 from nextgpt.miniworld.language import (
     TASKS,
     Dialogue,
-    Shown,
-    Turn,
+    DialogueTurn,
+    MediaPart,
     attributes,
-    read_descriptions,
+    parse_descriptions,
     sample_dialogue,
 )
-from nextgpt.miniworld.language.dialogue import difference
-from nextgpt.miniworld.language.exercises import COMPARING, EXERCISES
-from nextgpt.miniworld.language.facts import riddles
-from nextgpt.miniworld.language.phrasing import Phrasings, choose_variant, variants
-from nextgpt.miniworld.language.questions import QUESTIONS
-from nextgpt.miniworld.language.talk import draw_content
+from nextgpt.miniworld.language.dense_dialogues import COMPARING_QUESTIONS, DENSE_TASKS
+from nextgpt.miniworld.language.dialogue_state import sample_spec
+from nextgpt.miniworld.language.facts import riddle_answers
+from nextgpt.miniworld.language.question_templates import QUESTION_TEMPLATES
+from nextgpt.miniworld.language.templates import TemplateSet, all_expansions, expand_template
+from nextgpt.miniworld.language.types import difference
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.scene import SOURCES, Placed, Scene
+from nextgpt.miniworld.specs import SOURCES, ObjectSpec, SceneSpec
 from nextgpt.miniworld.splits import is_held_out
 
 SPLITS = ("train", "test")
@@ -45,7 +45,7 @@ def dialogues(split: str, task: str) -> tuple[Dialogue, ...]:
     return tuple(sample_dialogue(rng, split, task) for _ in range(SEVERAL))
 
 
-def turns(*tasks: str) -> Iterator[tuple[Dialogue, int, Turn]]:
+def turns(*tasks: str) -> Iterator[tuple[Dialogue, int, DialogueTurn]]:
     """All turns of dialogues of ``tasks``, or of all, with their dialogue and position."""
     for split in SPLITS:
         for task in tasks or TASKS:
@@ -54,9 +54,9 @@ def turns(*tasks: str) -> Iterator[tuple[Dialogue, int, Turn]]:
                     yield dialogue, position, turn
 
 
-def phrasings(value: object) -> Iterator[Phrasings]:
+def phrasings(value: object) -> Iterator[TemplateSet]:
     """All phrasings inside of ``value``."""
-    if isinstance(value, Phrasings):
+    if isinstance(value, TemplateSet):
         yield value
     elif isinstance(value, dict):
         yield from (found for inner in value.values() for found in phrasings(inner))
@@ -67,7 +67,7 @@ def phrasings(value: object) -> Iterator[Phrasings]:
 
 
 @cache
-def bank() -> dict[str, tuple[Phrasings, ...]]:
+def bank() -> dict[str, tuple[TemplateSet, ...]]:
     """All phrasings of the package by module."""
     modules = [
         importlib.import_module(f"{language.__name__}.{module.name}")
@@ -85,25 +85,27 @@ def plain(variant: str) -> str:
 
 
 def words_of(patterns: tuple[str, ...]) -> set[str]:
-    said = " ".join(variant for pattern in patterns for variant in variants(pattern))
+    said = " ".join(variant for pattern in patterns for variant in all_expansions(pattern))
     return set(re.findall(r"[a-z']+", re.sub(r"\{\w+\}", " ", said).lower()))
 
 
 def test_no_phrasing_of_the_tests_is_ever_used_in_training():
     everything = [found for found in bank().values() for found in found]
-    trained = {plain(variant) for found in everything for p in found.trained for variant in variants(p)}
-    held_out = {plain(variant) for found in everything for p in found.held_out for variant in variants(p)}
+    trained = {plain(variant) for found in everything for p in found.train for variant in all_expansions(p)}
+    held_out = {
+        plain(variant) for found in everything for p in found.held_out for variant in all_expansions(p)
+    }
     assert not trained & held_out
     assert (
         0.15
-        < sum(len(b.held_out) for b in everything) / sum(len(b.held_out + b.trained) for b in everything)
+        < sum(len(b.held_out) for b in everything) / sum(len(b.held_out + b.train) for b in everything)
         < 0.4
     )
 
 
 def test_phrasings_of_the_tests_use_words_that_training_knows_except_for_what_is_unknown():
     known = [found for module, found in bank().items() if module != "unknown"]
-    trained = set().union(*[words_of(phrasing.trained) for found in known for phrasing in found])
+    trained = set().union(*[words_of(phrasing.train) for found in known for phrasing in found])
     held_out = set().union(*[words_of(phrasing.held_out) for found in known for phrasing in found])
     assert held_out <= trained
 
@@ -111,17 +113,17 @@ def test_phrasings_of_the_tests_use_words_that_training_knows_except_for_what_is
 def test_unknown_things_are_unknown():
     known = {words for kind in OBJECTS.values() for words in (kind.name, *kind.synonyms)} | set(SOURCES)
     for phrasing in bank()["unknown"][:2]:
-        assert not known & set(phrasing.trained + phrasing.held_out)
+        assert not known & set(phrasing.train + phrasing.held_out)
 
 
 def test_alternatives_of_a_pattern_are_all_chosen():
     rng = np.random.default_rng(0)
-    chosen = {choose_variant(rng, "[please |]draw {what}[ for me|, please|].") for _ in range(100)}
-    assert chosen == set(variants("[please |]draw {what}[ for me|, please|]."))
+    chosen = {expand_template(rng, "[please |]draw {what}[ for me|, please|].") for _ in range(100)}
+    assert chosen == set(all_expansions("[please |]draw {what}[ for me|, please|]."))
     assert len(chosen) == 6
 
 
-@pytest.mark.parametrize("task", [*TASKS, *EXERCISES, None])
+@pytest.mark.parametrize("task", [*TASKS, *DENSE_TASKS, None])
 def test_the_same_seed_gives_the_same_dialogues(task: str | None):
     first, second = (np.random.default_rng(3) for _ in range(2))
     for _ in range(5):
@@ -151,7 +153,9 @@ def test_an_interview_asks_about_what_was_given_at_first_and_answers_both_ways()
     rng = np.random.default_rng(7)
     found = [sample_dialogue(rng, "train", "interview") for _ in range(200)]
     assert {len(dialogue.turns) for dialogue in found} == {4, 5, 6, 7, 8}
-    assert all(dialogue.turns[0].given and not t.given for dialogue in found for t in dialogue.turns[1:])
+    assert all(
+        dialogue.turns[0].input_media and not t.input_media for dialogue in found for t in dialogue.turns[1:]
+    )
     answers = [turn.assistant[0] for dialogue in found for turn in dialogue.turns]
     for sides in (("Yes,", "No,"), ("The first", "The second")):
         some = [answer for answer in answers if isinstance(answer, str) and answer.startswith(sides)]
@@ -160,23 +164,26 @@ def test_an_interview_asks_about_what_was_given_at_first_and_answers_both_ways()
 
 
 def test_what_is_answered_by_comparing_can_be_asked():
-    assert set(COMPARING) <= {row.ask for row in QUESTIONS}
+    assert set(COMPARING_QUESTIONS) <= {row.ask for row in QUESTION_TEMPLATES}
 
 
 def test_edits_in_a_row_go_on_from_one_another():
     for dialogue in dialogues("train", "editing"):
-        assert dialogue.turns[0].given and all(turn.changed for turn in dialogue.turns)
+        assert dialogue.turns[0].input_media and all(turn.changed_attributes for turn in dialogue.turns)
         for before, turn in pairwise(dialogue.turns):
-            if not turn.given:
-                assert difference(before.made[-1].content, turn.made[-1].content) == turn.changed
+            if not turn.input_media:
+                assert (
+                    difference(before.target_media[-1].spec, turn.target_media[-1].spec)
+                    == turn.changed_attributes
+                )
 
 
 @pytest.mark.parametrize(("task", "can_be_alike"), [("editing", False), ("describing", True)])
 def test_pictures_in_a_row_show_several_objects(task: str, can_be_alike: bool):
     given = [
-        shown.content for dialogue in dialogues("train", task) for t in dialogue.turns for shown in t.given
+        shown.spec for dialogue in dialogues("train", task) for t in dialogue.turns for shown in t.input_media
     ]
-    scenes = [content.objects for content in given if isinstance(content, Scene)]
+    scenes = [content.objects for content in given if isinstance(content, SceneSpec)]
     assert scenes and all(len(objects) > 1 for objects in scenes)
     assert any(len({placed.object for placed in objects}) == 1 for objects in scenes) == can_be_alike
 
@@ -184,7 +191,7 @@ def test_pictures_in_a_row_show_several_objects(task: str, can_be_alike: bool):
 @pytest.mark.parametrize("task", ["editing", "describing"])
 def test_where_no_picture_has_several_objects_the_exercises_say_so(task: str):
     def draw(rng, modality: str, split: str):
-        return Scene((Placed("cat"),)) if modality == "image" else draw_content(rng, modality, split)
+        return SceneSpec((ObjectSpec("cat"),)) if modality == "image" else sample_spec(rng, modality, split)
 
     with pytest.raises(ConfigError, match="none of several objects"):
         for seed in range(20):  # one in three edits in a row is of something else
@@ -193,7 +200,7 @@ def test_where_no_picture_has_several_objects_the_exercises_say_so(task: str):
 
 def test_every_picture_that_is_described_in_a_row_is_a_new_one():
     for dialogue in dialogues("train", "describing"):
-        assert len(dialogue.turns) > 2 and all(turn.given for turn in dialogue.turns)
+        assert len(dialogue.turns) > 2 and all(turn.input_media for turn in dialogue.turns)
 
 
 def test_an_unknown_task_is_refused_with_the_nearest_name():
@@ -204,12 +211,12 @@ def test_an_unknown_task_is_refused_with_the_nearest_name():
 def test_training_shows_nothing_that_is_held_out():
     shown = [
         s
-        for task in (*TASKS, *EXERCISES)
+        for task in (*TASKS, *DENSE_TASKS)
         for d in dialogues("train", task)
         for t in d.turns
-        for s in (*t.given, *t.made)
+        for s in (*t.input_media, *t.target_media)
     ]
-    assert not any(is_held_out(each.content) for each in shown)
+    assert not any(is_held_out(each.spec) for each in shown)
 
 
 def test_tests_show_only_what_is_held_out():
@@ -217,21 +224,21 @@ def test_tests_show_only_what_is_held_out():
     for task in TASKS:
         for dialogue in dialogues("test", task):
             for turn in dialogue.turns:
-                assert all(is_held_out(shown.content) for shown in turn.given)
-                held_out = [is_held_out(shown.content) for shown in turn.made]
+                assert all(is_held_out(shown.spec) for shown in turn.input_media)
+                held_out = [is_held_out(shown.spec) for shown in turn.target_media]
                 assert any(held_out) if turn.task == "text_to_several" else all(held_out)
 
 
 def test_answers_describe_just_what_they_show():
     for _, _, turn in turns():
         text = " ".join(say for say in turn.assistant if isinstance(say, str))
-        described = read_descriptions(text)
-        if described and turn.made:
-            assert described == tuple(shown.content for shown in turn.made), text
+        described = parse_descriptions(text)
+        if described and turn.target_media:
+            assert described == tuple(shown.spec for shown in turn.target_media), text
 
 
 def test_most_answers_with_media_say_what_they_show():
-    made = [turn for _, _, turn in turns("text_to_image", "edit_audio") if turn.made]
+    made = [turn for _, _, turn in turns("text_to_image", "edit_audio") if turn.target_media]
     brief = [turn for turn in made if turn.assistant[0] == "Here you are."]
     assert 0.1 < len(brief) / len(made) < 0.45
 
@@ -239,8 +246,8 @@ def test_most_answers_with_media_say_what_they_show():
 def test_right_answers_say_their_key_words_and_wrong_ones_do_not():
     for _, _, turn in turns():
         text = " ".join(say for say in turn.assistant if isinstance(say, str))
-        assert turn.is_said(text)
-        assert not turn.key_words or not turn.is_said("Well, perhaps.")
+        assert turn.contains_key_words(text)
+        assert not turn.key_words or not turn.contains_key_words("Well, perhaps.")
 
 
 @pytest.mark.parametrize("task", [task for task in TASKS if task.startswith("edit")])
@@ -248,19 +255,21 @@ def test_edits_change_what_they_say_and_keep_the_rest(task: str):
     for dialogue, position, turn in turns(task):
         if turn.task != task:
             continue
-        (made,) = turn.made
-        earlier = [s for t in dialogue.turns[:position] for s in (*t.given, *t.made)] + list(turn.given)
-        before = next(s.content for s in reversed(earlier) if s.modality == made.modality)
-        old, new = attributes(before), attributes(made.content)
+        (made,) = turn.target_media
+        earlier = [s for t in dialogue.turns[:position] for s in (*t.input_media, *t.target_media)] + list(
+            turn.input_media
+        )
+        before = next(s.spec for s in reversed(earlier) if s.modality == made.modality)
+        old, new = attributes(before), attributes(made.spec)
         assert made.is_edit
-        assert turn.changed
-        assert all(old[name] != new[name] for name in turn.changed)
-        assert all(old.get(name, new[name]) == new[name] for name in turn.kept)
+        assert turn.changed_attributes
+        assert all(old[name] != new[name] for name in turn.changed_attributes)
+        assert all(old.get(name, new[name]) == new[name] for name in turn.preserved_attributes)
 
 
 def test_only_edits_are_made_from_what_was_there():
     for _, _, turn in turns():
-        assert {shown.is_edit for shown in turn.made} <= {turn.task.startswith("edit")}
+        assert {shown.is_edit for shown in turn.target_media} <= {turn.task.startswith("edit")}
 
 
 @pytest.mark.parametrize(
@@ -279,7 +288,7 @@ def test_the_answer_has_the_modalities_of_its_task(task: str, modalities: set[tu
 def test_questions_and_edits_have_something_that_they_are_about():
     for dialogue, position, turn in turns():
         if turn.task in ("question", "link") or turn.task.startswith("edit"):
-            assert turn.given or any(t.given or t.made for t in dialogue.turns[:position])
+            assert turn.input_media or any(t.input_media or t.target_media for t in dialogue.turns[:position])
 
 
 def test_what_is_outside_is_answered_with_the_true_number_of_things():
@@ -290,14 +299,14 @@ def test_what_is_outside_is_answered_with_the_true_number_of_things():
 
 def test_riddles_have_one_answer():
     told = [fact for kind in OBJECTS.values() for fact in kind.facts]
-    for does in riddles():
+    for does in riddle_answers():
         assert sum(fact.endswith(f" {does}.") for fact in told) == 1, does
 
 
 def test_words_are_tidy():
     for _, _, turn in turns():
         for say in (*turn.user, *turn.assistant):
-            if isinstance(say, Shown):
+            if isinstance(say, MediaPart):
                 continue
             assert say == say.strip() and say and "  " not in say, say
             assert not re.search(r"[{}\[\]|]| [.,?]|[.,?]{2}", say), say

@@ -11,11 +11,11 @@ import pytest
 
 from nextgpt.errors import ConfigError
 from nextgpt.message import Audio, Image, Video
-from nextgpt.miniworld.arrangement import render_sound
+from nextgpt.miniworld.note_sequence import render_sound
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.render import box_of, render, render_clip, render_scene
-from nextgpt.miniworld.sampling import LAYOUTS
-from nextgpt.miniworld.scene import (
+from nextgpt.miniworld.render import object_box, render, render_clip, render_scene
+from nextgpt.miniworld.sample_specs import LAYOUTS
+from nextgpt.miniworld.specs import (
     BACKGROUNDS,
     MOTIONS,
     PATTERNS,
@@ -25,52 +25,52 @@ from nextgpt.miniworld.scene import (
     SOURCES,
     SPEEDS,
     TINTS,
-    Clip,
-    Placed,
-    Scene,
-    Sound,
+    ClipSpec,
+    ObjectSpec,
+    SceneSpec,
+    SoundSpec,
 )
 
-CAT = Placed("cat")
+CAT = ObjectSpec("cat")
 
 
 def test_a_picture_has_64_by_64_pixels_of_8_bits() -> None:
-    picture = render_scene(Scene((CAT,), "sea"))
+    picture = render_scene(SceneSpec((CAT,), "sea"))
     assert picture.shape == (64, 64, 3)
     assert picture.dtype == np.uint8
 
 
 def test_a_sound_lasts_two_seconds_and_never_clips() -> None:
     for source in SOURCES:
-        samples = render_sound(Sound(source, pattern="chord"))
+        samples = render_sound(SoundSpec(source, pattern="chord"))
         assert samples.shape == (32000,)
         assert samples.dtype == np.float32
         assert 0.05 < np.abs(samples).max() < 1, source
 
 
 def test_a_clip_has_sixteen_frames() -> None:
-    frames = render_clip(Clip("cat", motion="spin"))
+    frames = render_clip(ClipSpec("cat", motion="spin"))
     assert frames.shape == (16, 64, 64, 3)
     assert frames.dtype == np.uint8
 
 
 def test_the_same_content_gives_the_same_bytes() -> None:
-    for content in (Scene((CAT,), "night"), Clip("car", "red", "grass", "grow")):
-        draw = render_scene if isinstance(content, Scene) else render_clip
+    for content in (SceneSpec((CAT,), "night"), ClipSpec("car", "red", "grass", "grow")):
+        draw = render_scene if isinstance(content, SceneSpec) else render_clip
         assert draw(content).tobytes() == draw(content).tobytes()
-    assert render_sound(Sound("bird")).tobytes() == render_sound(Sound("bird")).tobytes()
+    assert render_sound(SoundSpec("bird")).tobytes() == render_sound(SoundSpec("bird")).tobytes()
 
 
 def test_rendering_one_thing_leaves_no_trace_in_the_next() -> None:
-    before = render_scene(Scene((CAT,), "sea"))
-    render_scene(Scene((Placed("car", "red"),), "sea"))
-    render_sound(Sound("piano", pattern="chord"))
-    assert (render_scene(Scene((CAT,), "sea")) == before).all()
+    before = render_scene(SceneSpec((CAT,), "sea"))
+    render_scene(SceneSpec((ObjectSpec("car", "red"),), "sea"))
+    render_sound(SoundSpec("piano", pattern="chord"))
+    assert (render_scene(SceneSpec((CAT,), "sea")) == before).all()
 
 
 def test_every_object_looks_like_no_other_in_every_tint_and_size() -> None:
     drawn = [
-        _digest(render_scene(Scene((Placed(kind.name, tint, size=size),))))
+        _digest(render_scene(SceneSpec((ObjectSpec(kind.name, tint, size=size),))))
         for kind in OBJECTS.values()
         for tint in kind.tints
         for size in SIZES
@@ -81,27 +81,29 @@ def test_every_object_looks_like_no_other_in_every_tint_and_size() -> None:
 @pytest.mark.parametrize(
     ("attribute", "values", "content"),
     [
-        ("background", BACKGROUNDS, Scene((CAT,))),
-        ("pitch", PITCHES, Sound("piano")),
-        ("pattern", PATTERNS, Sound("piano")),
-        ("speed", SPEEDS, Sound("piano", pattern="rising")),
-        ("source", SOURCES, Sound("piano")),
-        ("motion", MOTIONS, Clip("cat")),
-        ("tint", TINTS, Clip("cat")),
+        ("background", BACKGROUNDS, SceneSpec((CAT,))),
+        ("pitch", PITCHES, SoundSpec("piano")),
+        ("pattern", PATTERNS, SoundSpec("piano")),
+        ("speed", SPEEDS, SoundSpec("piano", pattern="rising")),
+        ("source", SOURCES, SoundSpec("piano")),
+        ("motion", MOTIONS, ClipSpec("cat")),
+        ("tint", TINTS, ClipSpec("cat")),
     ],
 )
-def test_every_value_shows(attribute: str, values: tuple[str, ...], content: Scene | Sound | Clip) -> None:
+def test_every_value_shows(
+    attribute: str, values: tuple[str, ...], content: SceneSpec | SoundSpec | ClipSpec
+) -> None:
     drawn = {_digest(_array(replace(content, **{attribute: value}))) for value in values}
     assert len(drawn) == len(values)
 
 
 def test_an_object_changes_only_the_box_where_it_is_placed() -> None:
-    plain = render_scene(Scene((), "sea")).astype(int)
+    plain = render_scene(SceneSpec((), "sea")).astype(int)
     for place in PLACES:
         for size in SIZES:
-            top, left, side = box_of(place, size)
+            top, left, side = object_box(place, size)
             changed = np.abs(
-                render_scene(Scene((Placed("cat", "natural", place, size),), "sea")) - plain
+                render_scene(SceneSpec((ObjectSpec("cat", "natural", place, size),), "sea")) - plain
             ).sum(-1)
             inside = changed[top : top + side, left : left + side].sum()
             assert inside > 0
@@ -109,14 +111,14 @@ def test_an_object_changes_only_the_box_where_it_is_placed() -> None:
 
 
 def test_boxes_lie_on_the_grid_of_the_latents() -> None:
-    assert {value % 8 for place in PLACES for size in SIZES for value in box_of(place, size)} == {0}
+    assert {value % 8 for place in PLACES for size in SIZES for value in object_box(place, size)} == {0}
 
 
 @pytest.mark.parametrize("count", LAYOUTS)
 def test_several_objects_never_overlap(count: int) -> None:
     for layout in LAYOUTS[count]:
         assert len(layout) == count
-        for one, other in combinations([box_of(place, "small") for place in layout], 2):
+        for one, other in combinations([object_box(place, "small") for place in layout], 2):
             assert abs(one[0] - other[0]) >= 32 or abs(one[1] - other[1]) >= 32
 
 
@@ -137,25 +139,25 @@ def test_growing_things_grow_and_disappearing_things_are_gone_at_last() -> None:
 
 
 def test_pitches_are_an_octave_apart() -> None:
-    strongest = [_strongest_hz(Sound("xylophone", pitch)) for pitch in PITCHES]
+    strongest = [_strongest_hz(SoundSpec("xylophone", pitch)) for pitch in PITCHES]
     assert strongest[1] / strongest[0] == pytest.approx(2, abs=0.1)
     assert strongest[2] / strongest[1] == pytest.approx(2, abs=0.1)
 
 
 def test_a_fast_pattern_is_over_sooner_than_a_slow_one() -> None:
     ends = {
-        speed: np.flatnonzero(np.abs(render_sound(Sound("organ", "middle", "rising", speed))) > 0.01)[-1]
+        speed: np.flatnonzero(np.abs(render_sound(SoundSpec("organ", "middle", "rising", speed))) > 0.01)[-1]
         for speed in SPEEDS
     }
     assert ends["fast"] < ends["slow"] / 2
 
 
 def test_render_gives_the_types_that_travel() -> None:
-    assert isinstance(render(Scene((CAT,))), Image)
-    sound = render(Sound("bell"))
+    assert isinstance(render(SceneSpec((CAT,))), Image)
+    sound = render(SoundSpec("bell"))
     assert isinstance(sound, Audio)
     assert (sound.samples.shape, sound.sample_rate_hz) == ((1, 32000), 16000)
-    clip = render(Clip("cat", sound=Sound("bell")))
+    clip = render(ClipSpec("cat", sound=SoundSpec("bell")))
     assert isinstance(clip, Video)
     assert clip.duration_s == 2.0
     assert clip.audio is not None
@@ -165,24 +167,24 @@ def test_render_gives_the_types_that_travel() -> None:
 @pytest.mark.parametrize(
     ("content", "hint"),
     [
-        (Scene((Placed("catt"),)), "cat"),
-        (Scene((Placed("cat", "rde"),)), "red"),
-        (Scene((CAT,), "nigth"), "night"),
-        (Scene((Placed("cat", place="top rigth"),)), "top right"),
-        (Sound("pianoo"), "piano"),
-        (Sound("piano", pattern="risin"), "rising"),
-        (Clip("cat", motion="lef"), "left"),
+        (SceneSpec((ObjectSpec("catt"),)), "cat"),
+        (SceneSpec((ObjectSpec("cat", "rde"),)), "red"),
+        (SceneSpec((CAT,), "nigth"), "night"),
+        (SceneSpec((ObjectSpec("cat", place="top rigth"),)), "top right"),
+        (SoundSpec("pianoo"), "piano"),
+        (SoundSpec("piano", pattern="risin"), "rising"),
+        (ClipSpec("cat", motion="lef"), "left"),
     ],
 )
-def test_an_unknown_value_names_the_nearest(content: Scene | Sound | Clip, hint: str) -> None:
+def test_an_unknown_value_names_the_nearest(content: SceneSpec | SoundSpec | ClipSpec, hint: str) -> None:
     with pytest.raises(ConfigError, match=f"Did you mean '{hint}'"):
         render(content)
 
 
-def _array(content: Scene | Sound | Clip) -> np.ndarray:
-    if isinstance(content, Scene):
+def _array(content: SceneSpec | SoundSpec | ClipSpec) -> np.ndarray:
+    if isinstance(content, SceneSpec):
         return render_scene(content)
-    return render_sound(content) if isinstance(content, Sound) else render_clip(content)
+    return render_sound(content) if isinstance(content, SoundSpec) else render_clip(content)
 
 
 def _digest(array: np.ndarray) -> bytes:
@@ -192,8 +194,8 @@ def _digest(array: np.ndarray) -> bytes:
 def _change(name: str, motion: str) -> np.ndarray:
     """How much each pixel of each frame differs from the plain background, int (16, 64, 64)."""
     name = {"ball": "soccer ball"}.get(name, name)
-    plain = render_scene(Scene((), "white")).astype(int)
-    return np.abs(render_clip(Clip(name, motion=motion)) - plain).sum(-1)
+    plain = render_scene(SceneSpec((), "white")).astype(int)
+    return np.abs(render_clip(ClipSpec(name, motion=motion)) - plain).sum(-1)
 
 
 def _centre_of_change(name: str, motion: str) -> np.ndarray:
@@ -204,7 +206,7 @@ def _centre_of_change(name: str, motion: str) -> np.ndarray:
     return np.stack([change.sum(2) @ pixels / total, change.sum(1) @ pixels / total], axis=1)
 
 
-def _strongest_hz(sound: Sound) -> float:
+def _strongest_hz(sound: SoundSpec) -> float:
     """The strongest frequency of the first second."""
     spectrum = np.abs(np.fft.rfft(render_sound(sound)[3200:19200]))
     return float(spectrum.argmax())

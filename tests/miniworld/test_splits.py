@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.sampling import sample_clip, sample_scene, sample_sound
-from nextgpt.miniworld.scene import (
+from nextgpt.miniworld.sample_specs import sample_clip, sample_scene, sample_sound
+from nextgpt.miniworld.specs import (
     BACKGROUNDS,
     MOTIONS,
     PATTERNS,
     PITCHES,
     SOURCES,
-    Clip,
-    Content,
-    Placed,
-    Scene,
-    Sound,
+    ClipSpec,
+    MediaSpec,
+    ObjectSpec,
+    SceneSpec,
+    SoundSpec,
     patterns_of,
 )
-from nextgpt.miniworld.splits import combinations, is_held_out
+from nextgpt.miniworld.splits import is_held_out, split_keys
 
 KNOWN_SPLITS = "......................x.......xx........x...."
 SAMPLERS = [sample_scene, sample_sound, sample_clip]
@@ -35,10 +35,10 @@ def test_the_splits_of_known_contents_never_change() -> None:
     assert "".join("x" if is_held_out(content) else "." for content in contents) == KNOWN_SPLITS
 
 
-def _some_contents() -> list[Content]:
-    scenes = [Scene((Placed("cat", "red"),), background) for background in BACKGROUNDS]
-    sounds = [Sound("piano", pitch, pattern) for pitch, pattern in product(PITCHES, PATTERNS)]
-    clips = [Clip(name, motion=motion) for name, motion in product(("car", "dog"), MOTIONS)]
+def _some_contents() -> list[MediaSpec]:
+    scenes = [SceneSpec((ObjectSpec("cat", "red"),), background) for background in BACKGROUNDS]
+    sounds = [SoundSpec("piano", pitch, pattern) for pitch, pattern in product(PITCHES, PATTERNS)]
+    clips = [ClipSpec(name, motion=motion) for name, motion in product(("car", "dog"), MOTIONS)]
     return [*scenes, *sounds, *clips]
 
 
@@ -63,12 +63,12 @@ def test_the_same_seed_draws_the_same(draw) -> None:
 
 def test_about_a_tenth_of_each_kind_is_held_out() -> None:
     pictures = [
-        Scene((Placed(kind.name, tint),), background)
+        SceneSpec((ObjectSpec(kind.name, tint),), background)
         for kind in OBJECTS.values()
         for tint in kind.tints
         for background in BACKGROUNDS
     ]
-    sounds = [Sound(*key) for key in product(SOURCES, PITCHES, PATTERNS)]
+    sounds = [SoundSpec(*key) for key in product(SOURCES, PITCHES, PATTERNS)]
     for contents in (pictures, sounds):
         assert 0.07 < np.mean([is_held_out(content) for content in contents]) < 0.13
 
@@ -78,7 +78,7 @@ def test_each_source_is_trained_at_every_pitch_and_in_every_pattern() -> None:
         heard = [
             (pitch, pattern)
             for pitch, pattern in product(PITCHES, patterns_of(source))
-            if not is_held_out(Sound(source, pitch, pattern))
+            if not is_held_out(SoundSpec(source, pitch, pattern))
         ]
         assert {pitch for pitch, _ in heard} == set(PITCHES), source
         assert {pattern for _, pattern in heard} == set(patterns_of(source)), source
@@ -86,24 +86,26 @@ def test_each_source_is_trained_at_every_pitch_and_in_every_pattern() -> None:
 
 def test_a_picture_is_held_out_where_any_of_its_objects_is() -> None:
     kept = next(
-        Placed(name, place="left", size="small")
+        ObjectSpec(name, place="left", size="small")
         for name in OBJECTS
-        if is_held_out(Scene((Placed(name),), "sea"))
+        if is_held_out(SceneSpec((ObjectSpec(name),), "sea"))
     )
     free = next(
-        Placed(name, place="right", size="small")
+        ObjectSpec(name, place="right", size="small")
         for name in OBJECTS
-        if not is_held_out(Scene((Placed(name),), "sea"))
+        if not is_held_out(SceneSpec((ObjectSpec(name),), "sea"))
     )
-    assert is_held_out(Scene((free, kept), "sea"))
-    assert not is_held_out(Scene((free,), "sea"))
+    assert is_held_out(SceneSpec((free, kept), "sea"))
+    assert not is_held_out(SceneSpec((free,), "sea"))
 
 
 def test_a_frame_of_a_training_clip_shows_nothing_held_out() -> None:
     rng = np.random.default_rng(1)
     for _ in range(100):
         clip = sample_clip(rng, "train")
-        assert not is_held_out(Scene((Placed(clip.object, clip.tint, size="small"),), clip.background))
+        assert not is_held_out(
+            SceneSpec((ObjectSpec(clip.object, clip.tint, size="small"),), clip.background)
+        )
 
 
 def test_a_clip_with_a_held_out_sound_is_held_out() -> None:
@@ -113,9 +115,9 @@ def test_a_clip_with_a_held_out_sound_is_held_out() -> None:
 
 
 def test_place_size_and_speed_play_no_part() -> None:
-    placed = Placed("cat", "red", "left", "small")
-    assert set(combinations(Scene((placed,), "sea"))) == set(
-        combinations(Scene((Placed("cat", "red"),), "sea"))
+    placed = ObjectSpec("cat", "red", "left", "small")
+    assert set(split_keys(SceneSpec((placed,), "sea"))) == set(
+        split_keys(SceneSpec((ObjectSpec("cat", "red"),), "sea"))
     )
-    slow, fast = (Sound("piano", "low", "rising", speed) for speed in ("slow", "fast"))
-    assert list(combinations(slow)) == list(combinations(fast))
+    slow, fast = (SoundSpec("piano", "low", "rising", speed) for speed in ("slow", "fast"))
+    assert list(split_keys(slow)) == list(split_keys(fast))

@@ -26,10 +26,12 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def speak_media(model: NextGPT, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the LLM ask for one medium of each modality, then end."""
-    runs = iter([*(model.llm.signals.ids.run(name)[0] for name in MODALITIES), min(model.llm.end_ids)])
+    runs = iter(
+        [*(model.llm.signals.vocabulary.span_ids(name)[0] for name in MODALITIES), min(model.llm.end_ids)]
+    )
 
     def logits(hidden: torch.Tensor) -> torch.Tensor:
-        scores = torch.zeros(len(hidden), model.llm.vocabulary_size + len(model.llm.signals.ids))
+        scores = torch.zeros(len(hidden), model.llm.vocabulary_size + len(model.llm.signals.vocabulary))
         scores[:, next(runs)] = 1.0
         return scores
 
@@ -43,7 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_it_hears_and_answers_with_all_modalities_and_comes_back_bit_by_bit(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    asked = Conversation().say([picture(), sound(), film(), "Make one of each."])
+    asked = Conversation().with_message([picture(), sound(), film(), "Make one of each."])
     model = NextGPT.from_pretrained(folder)
     speak_media(model, monkeypatch)
     reply = model.chat(asked)

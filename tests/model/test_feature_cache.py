@@ -10,8 +10,8 @@ RED, BLUE = picture((255, 0, 0)), picture((0, 0, 255))
 
 def test_each_content_is_encoded_once_whatever_object_holds_it():
     cache, encoder = FeatureCache(), FakeEncoder(width=4)
-    first = cache.features([RED, BLUE, RED], encoder.encode)
-    again = cache.features([sound(), picture((255, 0, 0))], encoder.encode)
+    first = cache.get_or_encode([RED, BLUE, RED], encoder.encode)
+    again = cache.get_or_encode([sound(), picture((255, 0, 0))], encoder.encode)
     assert encoder.calls == [["image", "image"], ["audio"]]
     assert first[0] is first[2] is again[1]
 
@@ -19,14 +19,14 @@ def test_each_content_is_encoded_once_whatever_object_holds_it():
 def test_the_longest_unused_is_forgotten_where_memory_ends():
     encoder = FakeEncoder(width=4)  # 16 bytes a medium
     cache = FeatureCache(max_bytes=32)
-    cache.features([RED, BLUE], encoder.encode)
-    cache.features([RED], encoder.encode)
-    cache.features([sound()], encoder.encode)
+    cache.get_or_encode([RED, BLUE], encoder.encode)
+    cache.get_or_encode([RED], encoder.encode)
+    cache.get_or_encode([sound()], encoder.encode)
     assert len(cache) == 2
-    cache.features([RED], encoder.encode)
+    cache.get_or_encode([RED], encoder.encode)
     assert encoder.calls == [["image", "image"], ["audio"]]
 
 
 def test_more_than_fits_is_given_all_the_same():
     encoder = FakeEncoder(width=4)
-    assert len(FeatureCache(max_bytes=16).features([RED, BLUE], encoder.encode)) == 2
+    assert len(FeatureCache(max_bytes=16).get_or_encode([RED, BLUE], encoder.encode)) == 2

@@ -14,18 +14,18 @@ import torch
 from nextgpt.config import LoraConfig, read_config
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.message import Conversation, Sampling
-from nextgpt.model.folder import build_model, load_model
 from nextgpt.model.llm import lora
-from nextgpt.model.llm.folder import load_language_model
+from nextgpt.model.llm.loading import load_language_model
+from nextgpt.model.loading import build_model, load_model
+from nextgpt.model.memory_plan import ComponentPlacement, MemoryPlan, default_plan
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.model.plan import PartPlan, Plan, uniform_plan
-from nextgpt.model.weights import load_trained
+from nextgpt.model.trained_weights import load_trained
 from nextgpt.testing import picture, write_tiny_model
 
 NEEDS_BITSANDBYTES = pytest.mark.skipif(
     find_spec("bitsandbytes") is None, reason="needs bitsandbytes: pip install -e '.[quantized]'"
 )
-SAMPLING = Sampling(modalities=("image",), max_tokens=24, seed=4, steps=2)
+SAMPLING = Sampling(modalities=("image",), max_tokens=24, seed=4, num_inference_steps=2)
 """Nothing but pictures may be said, so every answer makes some."""
 
 
@@ -34,7 +34,7 @@ def adapted(tmp_path_factory) -> Path:
     """A tiny model with LoRA that changes its answers."""
     home = tmp_path_factory.mktemp("models")
     model = load_model(write_tiny_model(home / "tiny"))
-    model.adapt(LoraConfig(rank=2, alpha=4, dropout=0.0))
+    model.add_lora(LoraConfig(rank=2, alpha=4, dropout=0.0))
     torch.manual_seed(0)
     for name, parameter in model.llm.transformer.named_parameters():
         if "lora_" in name:
@@ -54,21 +54,26 @@ def assert_answers_alike(one: NextGPT, other: NextGPT) -> None:
 
 
 def hidden(model: NextGPT) -> torch.Tensor:
-    llm = model.parts["llm"].loaded
+    llm = model.components["llm"].get()
     with torch.no_grad():
-        embeddings = llm.embed_ids([1, 2, llm.signals.ids.edit])[None]
-        return llm.think(embeddings, torch.ones(1, 3, dtype=torch.bool), torch.arange(3)[None]).float()
+        embeddings = llm.embed_ids([1, 2, llm.signals.vocabulary.edit])[None]
+        return llm.hidden_states(
+            embeddings, torch.ones(1, 3, dtype=torch.bool), torch.arange(3)[None]
+        ).float()
 
 
 def test_a_model_whose_parts_all_take_turns_answers_the_same_with_one_in_memory(adapted):
     config = read_config(adapted)
-    plan = uniform_plan(config.sources)
-    away = {name: PartPlan(rest="stays" if name == "trained" else "disk") for name in plan.parts}
-    model = build_model(config, adapted, Plan(away))
+    plan = default_plan(config.component_sources)
+    away = {
+        name: ComponentPlacement(offload_to="stays" if name == "trained" else "disk")
+        for name in plan.placements
+    }
+    model = build_model(config, adapted, MemoryPlan(away))
     load_trained(model, adapted / "nextgpt.safetensors")
     assert_answers_alike(model, load_model(adapted))
     assert model.chat("draw", SAMPLING).parts is not None  # a second turn: everything comes back
-    assert sum(part.is_loaded for part in model.parts.values()) == 1
+    assert sum(part.is_loaded for part in model.components.values()) == 1
     torch.testing.assert_close(hidden(model), hidden(load_model(adapted)))  # adapters are merged again
     model.synthesizer("image")
     assert model.llm.transformer is None
@@ -78,8 +83,8 @@ def test_every_part_may_have_its_own_type(adapted):
     model = NextGPT.from_pretrained(adapted, dtype={"llm": torch.bfloat16, "image": "bfloat16"})
     assert model.llm.transformer.dtype == torch.bfloat16
     assert next(model.encoder.parameters()).dtype == torch.float32
-    assert model.synthesizer("image").parts.denoiser.dtype == torch.bfloat16
-    assert model.synthesizer("image").parts.autoencoder.autoencoder.dtype == torch.float32
+    assert model.synthesizer("image").components.denoiser.dtype == torch.bfloat16
+    assert model.synthesizer("image").components.autoencoder.autoencoder.dtype == torch.float32
     assert model.chat([picture(), "draw"], SAMPLING).parts is not None
 
 
@@ -107,18 +112,18 @@ def test_a_quantised_llm_says_nearly_the_same_and_lora_works_beside_it(adapted, 
     heard = torch.randn(1, 5, 64)
     without = layers[1](heard.bfloat16()).float()
     for llm in (exact, ours):
-        llm.merge(adapters, alpha=4, rank=2)
+        llm.merge_lora(adapters, alpha=4, rank=2)
     expected, said = layers[0](heard), layers[1](heard.bfloat16()).float()
     assert (said - expected).norm() < error * expected.norm()
     assert (said - without).norm() > 0.3 * expected.norm()
-    prompt = ours.weave(Conversation().say("Hello"))
+    prompt = ours.build_prompt(Conversation().with_message("Hello"))
     assert ours(ours.embed([prompt], torch.zeros(0, 1, 64))).hidden.isfinite().all()
 
 
 def test_quantising_without_its_library_says_what_to_install(adapted, monkeypatch):
-    from nextgpt.model.llm import folder
+    from nextgpt.model.llm import loading
 
-    monkeypatch.setattr(folder, "find_spec", lambda name: None)
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"int4 needs bitsandbytes.*pip install 'nextgpt\[quantized\]'"):
         NextGPT.from_pretrained(adapted, dtype={"llm": "int4"})
 
@@ -135,7 +140,7 @@ def test_an_adapter_beside_a_layer_equals_a_merged_one():
     merged, beside, x = torch.nn.Linear(6, 4), torch.nn.Linear(6, 4), torch.randn(3, 6)
     beside.load_state_dict(merged.state_dict())
     adapters = {"0.A": torch.randn(2, 6), "0.B": torch.randn(4, 2)}
-    lora._put_beside(beside, adapters["0.A"], adapters["0.B"], 0.5)
+    lora._add_output_hook(beside, adapters["0.A"], adapters["0.B"], 0.5)
     lora.merge(torch.nn.Sequential(merged), adapters, 0.5)
     torch.testing.assert_close(beside(x), merged(x))
 
@@ -144,7 +149,7 @@ MEASURE = """
 import sys, torch
 from pathlib import Path
 from nextgpt.model.encoding import load_encoder
-from nextgpt.model.llm.folder import load_language_model
+from nextgpt.model.llm.loading import load_language_model
 def peak():
     status = Path("/proc/self/status").read_text()
     return {key: int(line.split()[1]) * 1024 for line in status.splitlines()

@@ -15,14 +15,14 @@ from nextgpt.errors import ConfigError, ConversationError
 from nextgpt.message import (
     Audio,
     Conversation,
-    Finished,
+    DenoisingProgress,
     Image,
     Medium,
     Message,
-    Progress,
+    ReplyFinished,
     Sampling,
     Text,
-    TextPiece,
+    TextDelta,
     Video,
 )
 from nextgpt.model.nextgpt import NextGPT
@@ -37,16 +37,16 @@ def model() -> NextGPT:
 def script(model: NextGPT, monkeypatch, *said: str | int) -> None:
     """Make the LLM say words, modalities (by name) or ids, then end its turn; a batch says it in chorus."""
     llm = model.llm
-    runs = {name: llm.signals.ids.run(name)[:1] for name in model.config.synthesizers}
+    runs = {name: llm.signals.vocabulary.span_ids(name)[:1] for name in model.config.synthesizers}
     ids = [
         token_id
         for item in (*said, min(llm.end_ids))
-        for token_id in ((item,) if isinstance(item, int) else runs.get(item) or llm.codec.encode(item))
+        for token_id in ((item,) if isinstance(item, int) else runs.get(item) or llm.tokenizer.encode(item))
     ]
     remaining = iter(ids)
 
     def logits(hidden: torch.Tensor) -> torch.Tensor:
-        scores = torch.zeros(len(hidden), llm.vocabulary_size + len(llm.signals.ids))
+        scores = torch.zeros(len(hidden), llm.vocabulary_size + len(llm.signals.vocabulary))
         scores[:, next(remaining, 0)] = 1.0
         return scores
 
@@ -54,7 +54,7 @@ def script(model: NextGPT, monkeypatch, *said: str | int) -> None:
 
 
 def calls(model: NextGPT, modality: str) -> list[dict]:
-    return model.parts[modality].loaded.calls
+    return model.components[modality].get().calls
 
 
 def kinds(parts) -> list[str]:
@@ -62,7 +62,7 @@ def kinds(parts) -> list[str]:
 
 
 def test_any_mix_comes_back_in_speaking_order(model, monkeypatch):
-    monkeypatch.setattr(NextGPT, "_threads", 1)  # what is made at once takes seconds of its own
+    monkeypatch.setattr(NextGPT, "_synthesis_threads", 1)  # what is made at once takes seconds of its own
     script(model, monkeypatch, "a", "image", "b", "audio", "video", "c", "image")
     reply = model.chat("go")
     assert kinds(reply.parts) == ["a", "image", "b", "audio", "video", "c", "image"]
@@ -84,28 +84,32 @@ def test_events_are_told_in_speaking_order_with_progress_in_between(model, monke
     script(model, monkeypatch, "ab", "image", "cd")
     *events, last = model.stream("go")
     told = [
-        "step" if isinstance(e, Progress) else e.text if isinstance(e, TextPiece) else e.modality
+        "step"
+        if isinstance(e, DenoisingProgress)
+        else e.text
+        if isinstance(e, TextDelta)
+        else e.medium.modality
         for e in events
     ]
     assert told == ["a", "b", "step", "step", "image", "cd"]
-    assert [(e.step, e.total) for e in events if isinstance(e, Progress)] == [(1, 2), (2, 2)]
-    assert isinstance(last, Finished) and kinds(last.reply.parts) == ["ab", "image", "cd"]
+    assert [(e.step, e.total) for e in events if isinstance(e, DenoisingProgress)] == [(1, 2), (2, 2)]
+    assert isinstance(last, ReplyFinished) and kinds(last.reply.parts) == ["ab", "image", "cd"]
 
 
 def test_words_are_told_before_anything_is_synthesized(model, monkeypatch):
     script(model, monkeypatch, "hello", "video")
     stream = model.stream("go")
-    assert next(stream) == TextPiece("h")
-    assert not model.parts["video"].is_loaded
+    assert next(stream) == TextDelta("h")
+    assert not model.components["video"].is_loaded
 
 
 def test_closing_the_stream_cancels_between_steps(model, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     script(model, monkeypatch, "image", "video")
-    stream = model.stream("go", Sampling(steps=50))
-    assert isinstance(next(stream), Progress)
+    stream = model.stream("go", Sampling(num_inference_steps=50))
+    assert isinstance(next(stream), DenoisingProgress)
     stream.close()
-    assert not model.parts["video"].is_loaded
+    assert not model.components["video"].is_loaded
     monkeypatch.undo()
     model.chat("again", Sampling(max_tokens=4))
 
@@ -129,15 +133,15 @@ def workers() -> list[threading.Thread]:
 
 def test_media_made_at_once_are_those_made_one_by_one_but_for_rounding(home, monkeypatch, several_threads):
     at_once, one_by_one = NextGPT.from_pretrained(home), NextGPT.from_pretrained(home)
-    monkeypatch.setattr(NextGPT, "_threads", 4)
+    monkeypatch.setattr(NextGPT, "_synthesis_threads", 4)
     script(at_once, monkeypatch, "image", "audio", "video")
     used = set()
     monkeypatch.setattr(
-        at_once.parts["audio"].loaded, "decode", watch(at_once.parts["audio"].loaded.decode, used)
+        at_once.components["audio"].get(), "decode", watch(at_once.components["audio"].get().decode, used)
     )
     first = at_once.chat("go", Sampling(seed=5))
     assert used and threading.current_thread() not in used
-    monkeypatch.setattr(NextGPT, "_threads", 1)
+    monkeypatch.setattr(NextGPT, "_synthesis_threads", 1)
     script(one_by_one, monkeypatch, "image", "audio", "video")
     second = one_by_one.chat("go", Sampling(seed=5))
     assert kinds(first.parts) == kinds(second.parts) == ["image", "audio", "video"]
@@ -150,8 +154,8 @@ def test_media_made_at_once_are_those_made_one_by_one_but_for_rounding(home, mon
 def test_closing_the_stream_ends_what_is_made_at_once(home, monkeypatch, several_threads):
     model = NextGPT.from_pretrained(home)
     script(model, monkeypatch, "image", "video")
-    stream = model.stream("go", Sampling(steps=50))
-    while not isinstance(next(stream), Progress):
+    stream = model.stream("go", Sampling(num_inference_steps=50))
+    while not isinstance(next(stream), DenoisingProgress):
         pass
     assert workers()
     stream.close()
@@ -165,7 +169,7 @@ def test_an_error_in_one_of_several_is_the_answers(home, monkeypatch, several_th
     def fail(latents):
         raise RuntimeError("broken audio")
 
-    monkeypatch.setattr(model.parts["audio"].loaded, "decode", fail)
+    monkeypatch.setattr(model.components["audio"].get(), "decode", fail)
     with pytest.raises(RuntimeError, match="broken audio"):
         model.chat("go")
     assert not workers()
@@ -191,9 +195,9 @@ def numbers(medium: Medium) -> np.ndarray:
 
 def test_previews_come_where_they_are_asked_for(model, monkeypatch):
     script(model, monkeypatch, "image")
-    assert all(event.preview is None for event in model.stream("go") if isinstance(event, Progress))
+    assert all(event.preview is None for event in model.stream("go") if isinstance(event, DenoisingProgress))
     script(model, monkeypatch, "image")
-    steps = [event for event in model.stream("go", has_previews=True) if isinstance(event, Progress)]
+    steps = [event for event in model.stream("go", previews=True) if isinstance(event, DenoisingProgress)]
     assert steps and all(isinstance(step.preview, Image) for step in steps)
 
 
@@ -211,7 +215,7 @@ def test_a_batch_answers_each_conversation_as_if_it_were_alone(model):
     samplings = [Sampling(seed=seed, temperature=1.5, max_tokens=60) for seed in (5, 6, 7, 8)]
     together = model.chat_batch(conversations, samplings)
     for says, sampling, reply in zip(conversations, samplings, together, strict=True):
-        model.llm.prefixes.clear()
+        model.llm.prefix_cache.clear()
         alone = model.chat(says, sampling)
         assert kinds(alone.parts) == kinds(reply.parts)
         assert alone.seed == reply.seed == sampling.seed
@@ -230,41 +234,41 @@ def test_media_of_one_answer_have_seeds_of_their_own(model, monkeypatch):
 
 def test_settings_of_a_modality_reach_its_synthesizer_alone(model, monkeypatch):
     script(model, monkeypatch, "image", "audio")
-    events = list(model.stream("go", Sampling(steps={"image": 5}, guidance=3.0)))
-    totals = {event.modality: event.total for event in events if isinstance(event, Progress)}
+    events = list(model.stream("go", Sampling(num_inference_steps={"image": 5}, guidance_scale=3.0)))
+    totals = {event.modality: event.total for event in events if isinstance(event, DenoisingProgress)}
     assert totals == {"image": 5, "audio": 2}
-    assert calls(model, "audio")[0]["guidance"] == 3.0
+    assert calls(model, "audio")[0]["guidance_scale"] == 3.0
 
 
 def test_an_edit_starts_from_the_last_medium_of_its_modality(model, monkeypatch):
     first, second = picture((1, 2, 3)), picture((4, 5, 6))
-    script(model, monkeypatch, model.llm.signals.ids.edit, "image")
+    script(model, monkeypatch, model.llm.signals.vocabulary.edit, "image")
     model.chat([first, second, sound(), "make it blue"])
-    assert calls(model, "image")[0]["source"] == [second]
+    assert calls(model, "image")[0]["edit_source"] == [second]
 
 
 def test_an_edit_of_what_the_same_answer_made_waits_for_it(model, monkeypatch):
-    script(model, monkeypatch, "image", model.llm.signals.ids.edit, "image")
+    script(model, monkeypatch, "image", model.llm.signals.vocabulary.edit, "image")
     reply = model.chat("draw, then change it")
     made, edited = calls(model, "image")
-    assert made["source"] is None
-    assert edited["source"] == [reply.images[0]]
+    assert made["edit_source"] is None
+    assert edited["edit_source"] == [reply.images[0]]
 
 
 def test_a_later_turn_remembers_that_a_medium_was_an_edit(model, monkeypatch):
-    script(model, monkeypatch, model.llm.signals.ids.edit, "image")
-    first = Conversation().say([picture(), "make it blue"])
-    second = first.answer(model.chat(first)).say("thanks")
-    keys = model.llm.weave(second, is_edit=model._is_edit).keys(2)
-    assert model.llm.signals.ids.edit in keys
-    found = model.llm.prefixes.find(keys)
-    assert found.length >= model.llm.weave(first).length(2) + 1 + 4
+    script(model, monkeypatch, model.llm.signals.vocabulary.edit, "image")
+    first = Conversation().with_message([picture(), "make it blue"])
+    second = first.with_reply(model.chat(first)).with_message("thanks")
+    keys = model.llm.build_prompt(second, is_edit=model._was_edited).cache_keys(2)
+    assert model.llm.signals.vocabulary.edit in keys
+    found = model.llm.prefix_cache.match_prefix(keys)
+    assert found.length >= model.llm.build_prompt(first).length(2) + 1 + 4
 
 
 def test_media_of_the_history_are_encoded_once(model):
     seen = picture()
-    first = Conversation().say(["what?", seen])
-    second = first.answer(model.chat(first, Sampling(max_tokens=4, modalities=("text",)))).say(
+    first = Conversation().with_message(["what?", seen])
+    second = first.with_reply(model.chat(first, Sampling(max_tokens=4, modalities=("text",)))).with_message(
         [sound(), "and?", seen]
     )
     model.chat(second, Sampling(max_tokens=4))
@@ -278,23 +282,25 @@ def test_what_did_not_fit_is_reported(model, monkeypatch):
     assert reply.dropped == ("video: 24 signal tokens needed, 16 tokens left",)
 
 
-@pytest.mark.parametrize("says", [[], Conversation(), Conversation().say("a").say("b", role="assistant")])
+@pytest.mark.parametrize(
+    "says", [[], Conversation(), Conversation().with_message("a").with_message("b", role="assistant")]
+)
 def test_what_cannot_be_answered_is_refused(model, says):
     with pytest.raises(ConversationError):
         model.chat(says)
 
 
 def test_a_text_that_is_far_too_long_is_refused_and_the_conversation_goes_on(model):
-    conversation = Conversation().say("hello")
+    conversation = Conversation().with_message("hello")
     with pytest.raises(ConversationError, match="tokens; the model hears at most 512"):
-        model.chat(conversation.say("x" * 100_000))
+        model.chat(conversation.with_message("x" * 100_000))
     assert model.chat(conversation, Sampling(max_tokens=4)) is not None
 
 
 def test_one_bad_conversation_of_a_batch_is_refused_before_anything_is_made(model):
     with pytest.raises(ConversationError):
         model.chat_batch(["fine", []])
-    assert not model.parts["image"].is_loaded
+    assert not model.components["image"].is_loaded
 
 
 def test_impossible_settings_are_refused(model):
@@ -311,18 +317,19 @@ def test_a_hostile_text_makes_no_media(model):
 def test_system_messages_are_heard(model):
     spoken = Conversation((Message("system", (Text("Be kind."),)), Message("user", (Text("hi"),))))
     assert (
-        len(model.llm.weave(spoken).token_ids) > len(model.llm.weave(Conversation().say("hi")).token_ids) + 8
+        len(model.llm.build_prompt(spoken).token_ids)
+        > len(model.llm.build_prompt(Conversation().with_message("hi")).token_ids) + 8
     )
     model.chat(spoken, Sampling(max_tokens=4))
 
 
 def test_forward_gives_hidden_states_of_which_conditions_are_made(model):
     given, made = picture(), picture((9, 9, 9))
-    said = Conversation().say(["like this", given]).say([made], role="assistant")
-    prompt = model.llm.weave(said, is_answering=False)
+    said = Conversation().with_message(["like this", given]).with_message([made], role="assistant")
+    prompt = model.llm.build_prompt(said, add_generation_prompt=False)
     thoughts = model([prompt], model.encode(prompt.media))
-    (span,) = model.llm.signals.ids.spans(thoughts.woven.ids[0].tolist())
-    condition = model.condition("image", thoughts.hidden[:, span.start : span.stop])
+    (span,) = model.llm.signals.vocabulary.spans(thoughts.prompts.input_ids[0].tolist())
+    condition = model.project_conditions("image", thoughts.hidden_states[:, span.start : span.stop])
     assert condition.shape == (1, 6, 16)
     condition.sum().backward()
     assert model.input_projection.layers["shared"].weight.grad.abs().sum() > 0
@@ -335,7 +342,7 @@ def answer_scripted(
     with pytest.MonkeyPatch.context() as while_answering:
         script(model, while_answering, *said)
         replies = model.chat_batch(conversations)
-    return [each.answer(reply) for each, reply in zip(conversations, replies, strict=True)]
+    return [each.with_reply(reply) for each, reply in zip(conversations, replies, strict=True)]
 
 
 def test_training_and_answering_make_the_same_condition_of_the_same_words(model, monkeypatch):
@@ -346,23 +353,29 @@ def test_training_and_answering_make_the_same_condition_of_the_same_words(model,
     """
     answered: list[torch.Tensor] = []
     project = model.condition
-    monkeypatch.setattr(model, "condition", lambda *rest: answered.append(project(*rest)) or answered[-1])
-    edit = model.llm.signals.ids.edit
+    monkeypatch.setattr(
+        model, "project_conditions", lambda *rest: answered.append(project(*rest)) or answered[-1]
+    )
+    edit = model.llm.signals.vocabulary.edit
     first = [
-        Conversation().say(["draw", picture((1, 2, 3))]),
-        Conversation().say([sound(), "much more before", picture((4, 5, 6)), "and after"]),
+        Conversation().with_message(["draw", picture((1, 2, 3))]),
+        Conversation().with_message([sound(), "much more before", picture((4, 5, 6)), "and after"]),
     ]
     second = answer_scripted(model, first, "ok", edit, "image", "and", "audio")
-    asked = [each.say(["now", picture((7, 8, 9))]) for each in second]
+    asked = [each.with_message(["now", picture((7, 8, 9))]) for each in second]
     last = answer_scripted(model, asked, "video", "so")
 
-    prompts = [model.llm.weave(each, is_answering=False, is_edit=model._is_edit) for each in last]
+    prompts = [
+        model.llm.build_prompt(each, add_generation_prompt=False, is_edit=model._was_edited) for each in last
+    ]
     thoughts = model(prompts, model.encode([medium for prompt in prompts for medium in prompt.media]))
-    spans = [model.llm.signals.ids.spans(ids) for ids in thoughts.woven.ids.tolist()]
+    spans = [model.llm.signals.vocabulary.spans(ids) for ids in thoughts.prompts.input_ids.tolist()]
     told = [[(span.modality, span.is_edit) for span in of_row] for of_row in spans]
     assert told == [[("image", True), ("audio", False), ("video", False)]] * 2
     for runs, condition in zip(zip(*spans, strict=True), answered, strict=True):
-        hidden = [states[run.start : run.stop] for run, states in zip(runs, thoughts.hidden, strict=True)]
+        hidden = [
+            states[run.start : run.stop] for run, states in zip(runs, thoughts.hidden_states, strict=True)
+        ]
         trained = project(runs[0].modality, torch.stack(hidden))
         torch.testing.assert_close(condition, trained, rtol=1e-4, atol=1e-4)
 

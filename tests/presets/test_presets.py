@@ -13,10 +13,10 @@ import torch
 from nextgpt.cli.app import main
 from nextgpt.config import read_config
 from nextgpt.errors import ModelError
-from nextgpt.model.description import describe
 from nextgpt.model.encoding import build_encoder
-from nextgpt.model.folder import locate
-from nextgpt.model.synthesis.blueprint import read_blueprint
+from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.summary import summarize_model
+from nextgpt.model.synthesis.spec import read_spec
 from nextgpt.presets import PRESETS, home, installed, preset
 
 TOWERS = {
@@ -34,7 +34,7 @@ FREE = {"apache-2.0", "mit"}
 
 @cache
 def counts(name: str) -> dict[str, int]:
-    return {part.name: part.parameters for part in describe(read_config(PRESETS[name]), PRESETS[name])}
+    return {part.name: part.parameters for part in summarize_model(read_config(PRESETS[name]), PRESETS[name])}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_the_parts_of_the_open_preset_have_the_sizes_of_their_published_files(
 
 
 def test_the_open_preset_is_free_in_every_part():
-    parts = describe(read_config(PRESETS["open"]), PRESETS["open"])
+    parts = summarize_model(read_config(PRESETS["open"]), PRESETS["open"])
     assert {part.licence for part in parts if not part.trainable} <= FREE
     assert set(preset("open").licences) <= FREE
 
@@ -98,7 +98,7 @@ def test_the_open_preset_is_free_in_every_part():
 def test_output_projections_give_what_the_synthesizers_take_and_the_encoder_what_is_projected(name):
     config = read_config(PRESETS[name])
     for modality, row in config.synthesizers.items():
-        taken = read_blueprint(PRESETS[name] / modality).condition_shape
+        taken = read_spec(PRESETS[name] / modality).condition_shape
         assert (row.output_projection.queries, row.output_projection.condition_width) == taken
     with torch.device("meta"):
         assert build_encoder(PRESETS[name] / "encoder").width == config.input_projection.encoder_width
@@ -129,7 +129,7 @@ def test_info_reads_no_weights_and_takes_little_memory():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_part_of_a_preset_names_its_source_and_licence(name):
-    parts = describe(read_config(PRESETS[name]), PRESETS[name])
+    parts = summarize_model(read_config(PRESETS[name]), PRESETS[name])
     frozen = [part for part in parts if not part.trainable]
     assert all(part.licence != "unknown" and "/" in part.source.rstrip("/") for part in frozen)
 
@@ -138,7 +138,7 @@ def test_every_part_of_a_preset_names_its_source_and_licence(name):
 def test_a_preset_without_weights_names_every_file_and_its_place(name, monkeypatch, tmp_path):
     monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path))
     with pytest.raises(ModelError) as caught:
-        locate(name)
+        resolve_model_dir(name)
     told = str(caught.value)
     assert str(tmp_path / name) in told
     for download in preset(name).downloads:
@@ -165,4 +165,4 @@ def test_an_unknown_preset_names_the_nearest():
     with pytest.raises(ModelError, match="Did you mean 'paper'"):
         preset("papr")
     with pytest.raises(ModelError, match="Did you mean 'paper'"):
-        locate("papr")
+        resolve_model_dir("papr")

@@ -20,25 +20,26 @@ import uvicorn
 
 from nextgpt.message import (
     Conversation,
+    DenoisingProgress,
     Event,
-    Finished,
     Medium,
-    Progress,
+    MediumFinished,
     Reply,
+    ReplyFinished,
     Sampling,
     Text,
-    TextPiece,
+    TextDelta,
 )
 from nextgpt.serve.app import create_app
 from nextgpt.serve.engine.base import Engine
-from nextgpt.serve.engine.ray.environment import prepare
-from nextgpt.serve.engine.ray.settings import RaySettings
-from nextgpt.serve.engine.serial import SerialEngine
-from nextgpt.serve.run import UVICORN, Server
+from nextgpt.serve.engine.ray.config import RayConfig
+from nextgpt.serve.engine.ray.environment import configure_ray_environment
+from nextgpt.serve.launch import UVICORN_OPTIONS, Server
 from nextgpt.serve.settings import ServerSettings
 from nextgpt.testing.scripted import ScriptedModel, film, picture, sound
+from nextgpt.testing.serial_engine import SerialEngine
 
-prepare(RaySettings())  # before any test file imports Ray, which reads this but once
+configure_ray_environment(RayConfig())  # before any test file imports Ray, which reads this but once
 
 
 @contextlib.contextmanager
@@ -47,7 +48,9 @@ def running(
 ) -> Iterator[str]:
     """Serve ``engine`` on a free port of loopback; yields the address. At the end it gets a signal, and ``wait_s``."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(uvicorn.Config(create_app(engine, settings, **options), **UVICORN), engine, wait_s=wait_s)
+    server = Server(
+        uvicorn.Config(create_app(engine, settings, **options), **UVICORN_OPTIONS), engine, wait_s=wait_s
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 120
@@ -84,16 +87,16 @@ class Studio(ScriptedModel):
         parts = tuple(makers[name]() for name in sampling.modalities)
         for part in parts:
             if isinstance(part, Text):
-                yield TextPiece(part.text)
+                yield TextDelta(part.text)
                 continue
-            yield from (Progress(part.modality, step, 3, part) for step in (1, 2, 3))
-            yield part
-        yield Finished(Reply(parts, sampling.seed))
+            yield from (DenoisingProgress(part.modality, step, 3, part) for step in (1, 2, 3))
+            yield MediumFinished(part)
+        yield ReplyFinished(Reply(parts, sampling.seed))
 
     def _draw_out(self) -> Iterator[Event]:
         try:
             for _ in range(12_000):
-                yield TextPiece("and ")
+                yield TextDelta("and ")
                 time.sleep(0.01)
         finally:
             self.closed.set()

@@ -13,8 +13,14 @@ import pytest
 from nextgpt.errors import NextGPTError
 from nextgpt.message import Conversation, Reply, Sampling, Text
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.serve.engine.base import Answered, Busy, EngineFailure, EngineSettings, Job
-from nextgpt.serve.engine.batching import BatchingEngine
+from nextgpt.serve.engine.base import (
+    EngineError,
+    EngineRequest,
+    EngineSettings,
+    QueueFullError,
+    RequestOutput,
+)
+from nextgpt.serve.engine.local import LocalEngine
 from nextgpt.testing import fake_model, picture, sound
 
 
@@ -25,8 +31,8 @@ def model() -> NextGPT:
 
 
 @pytest.fixture
-def engine(model: NextGPT) -> Iterator[BatchingEngine]:
-    made = BatchingEngine(model, "tiny", EngineSettings(max_running=4, max_waiting=24))
+def engine(model: NextGPT) -> Iterator[LocalEngine]:
+    made = LocalEngine(model, "tiny", EngineSettings(max_running=4, max_waiting=24))
     made.start()
     yield made
     made.close()
@@ -35,11 +41,11 @@ def engine(model: NextGPT) -> Iterator[BatchingEngine]:
 KINDS = (None, ("image",), ("text",), ("audio", "video"))
 
 
-def jobs(count: int, *, max_tokens: int = 40) -> list[Job]:
+def jobs(count: int, *, max_tokens: int = 40) -> list[EngineRequest]:
     """Conversations that differ in words, media, seed and length."""
     return [
-        Job(
-            Conversation().say(
+        EngineRequest(
+            Conversation().with_message(
                 [*[picture((row, 0, 0))] * (row % 2), "x" * (row + 1), *[sound()] * (row % 3)]
             ),
             Sampling(
@@ -54,24 +60,24 @@ def told(reply: Reply) -> list[object]:
     return [part.text if isinstance(part, Text) else part.digest for part in reply.parts]
 
 
-def test_answers_are_those_that_each_gets_alone(model: NextGPT, engine: BatchingEngine):
+def test_answers_are_those_that_each_gets_alone(model: NextGPT, engine: LocalEngine):
     asked = jobs(10)
     alone = [model.chat(job.conversation, job.sampling) for job in asked]
 
-    async def ask() -> list[Answered]:
+    async def ask() -> list[RequestOutput]:
         tickets = engine.submit(asked[:6])
         await asyncio.sleep(0.05)  # the others come while the first are being answered
         tickets += engine.submit(asked[6:])
-        return await asyncio.gather(*(ticket.answer() for ticket in tickets))
+        return await asyncio.gather(*(ticket.result() for ticket in tickets))
 
     together = asyncio.run(ask())
     assert [told(answer.reply) for answer in together] == [told(reply) for reply in alone]
     assert any(reply.images or reply.audios or reply.videos for reply in alone), "some answer holds media"
-    assert engine.waiting == 0
+    assert engine.num_unfinished == 0
 
 
 def test_media_of_several_answers_are_made_in_one_batch(
-    model: NextGPT, engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
+    model: NextGPT, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ):
     synthesizer = model.synthesizer("image")
     synthesizer.calls.clear()
@@ -82,35 +88,38 @@ def test_media_of_several_answers_are_made_in_one_batch(
             time.sleep(2)  # meanwhile the others gather
         return steps(*conditions, **settings)
 
-    monkeypatch.setattr(synthesizer, "steps", slow_at_first)
+    monkeypatch.setattr(synthesizer, "denoise", slow_at_first)
     asked = [
-        Job(Conversation().say("y" * n), Sampling(modalities=("image",), max_tokens=4)) for n in range(1, 5)
+        EngineRequest(Conversation().with_message("y" * n), Sampling(modalities=("image",), max_tokens=4))
+        for n in range(1, 5)
     ]
 
-    async def ask() -> list[Answered]:
-        return await asyncio.gather(*(ticket.answer() for ticket in engine.submit(asked)))
+    async def ask() -> list[RequestOutput]:
+        return await asyncio.gather(*(ticket.result() for ticket in engine.submit(asked)))
 
     answers = asyncio.run(ask())
     assert all(len(answer.reply.images) == 1 for answer in answers)
     assert len(synthesizer.calls) < len(asked)
 
 
-def test_more_than_may_wait_is_refused_whole(engine: BatchingEngine):
+def test_more_than_may_wait_is_refused_whole(engine: LocalEngine):
     async def ask() -> None:
         tickets = engine.submit(jobs(20))
-        with pytest.raises(Busy) as error:
+        with pytest.raises(QueueFullError) as error:
             engine.submit(jobs(5))
         assert error.value.retry_after_s >= 1
-        assert engine.waiting <= 20
+        assert engine.num_unfinished <= 20
         for ticket in tickets:
             ticket.cancel()
-        assert engine.waiting == 0
+        assert engine.num_unfinished == 0
 
     asyncio.run(ask())
 
 
-def test_who_leaves_frees_the_place_at_once_and_is_worked_for_no_further(engine: BatchingEngine):
-    endless = Job(Conversation().say("z"), Sampling(temperature=1.0, max_tokens=400, modalities=("text",)))
+def test_who_leaves_frees_the_place_at_once_and_is_worked_for_no_further(engine: LocalEngine):
+    endless = EngineRequest(
+        Conversation().with_message("z"), Sampling(temperature=1.0, max_tokens=400, modalities=("text",))
+    )
 
     async def ask() -> int:
         (ticket,) = engine.submit([endless])
@@ -118,74 +127,76 @@ def test_who_leaves_frees_the_place_at_once_and_is_worked_for_no_further(engine:
             break
         ticket.cancel()
         (other,) = engine.submit(jobs(1))
-        await other.answer()
-        return len(engine._speaking._running)
+        await other.result()
+        return len(engine._llm_scheduler._running)
 
     assert asyncio.run(ask()) == 0
 
 
-def test_a_mistake_of_one_conversation_leaves_the_others_alone(engine: BatchingEngine):
-    async def ask() -> Answered:
-        good, bad = engine.submit([*jobs(1), Job(Conversation(), Sampling())])
+def test_a_mistake_of_one_conversation_leaves_the_others_alone(engine: LocalEngine):
+    async def ask() -> RequestOutput:
+        good, bad = engine.submit([*jobs(1), EngineRequest(Conversation(), Sampling())])
         with pytest.raises(NextGPTError, match="empty"):
-            await bad.answer()
-        return await good.answer()
+            await bad.result()
+        return await good.result()
 
     assert asyncio.run(ask()).completion_tokens > 0
 
 
 def test_a_synthesizer_that_breaks_fails_its_answers_and_not_the_engine(
-    model: NextGPT, engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
+    model: NextGPT, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ):
     def broken(*_: object, **__: object) -> Iterator[None]:
         raise RuntimeError("secret inner words")
 
-    asked = Job(Conversation().say("y"), Sampling(modalities=("image",), max_tokens=4))
+    asked = EngineRequest(Conversation().with_message("y"), Sampling(modalities=("image",), max_tokens=4))
 
-    async def ask() -> Answered:
+    async def ask() -> RequestOutput:
         (ticket,) = engine.submit([asked])
-        return await ticket.answer()
+        return await ticket.result()
 
     with monkeypatch.context() as patched:
-        patched.setattr(model.synthesizer("image"), "steps", broken)
-        with pytest.raises(EngineFailure) as error:
+        patched.setattr(model.synthesizer("image"), "denoise", broken)
+        with pytest.raises(EngineError) as error:
             asyncio.run(ask())
     assert "secret" not in str(error.value)
     assert len(asyncio.run(ask()).reply.images) == 1
 
 
-def test_a_later_turn_feeds_only_what_is_new(model: NextGPT, engine: BatchingEngine):
-    first = Conversation().say("hello there, this is a long beginning")
+def test_a_later_turn_feeds_only_what_is_new(model: NextGPT, engine: LocalEngine):
+    first = Conversation().with_message("hello there, this is a long beginning")
 
-    async def ask(conversation: Conversation) -> Answered:
-        (ticket,) = engine.submit([Job(conversation, Sampling(modalities=("text",), max_tokens=8))])
-        return await ticket.answer()
+    async def ask(conversation: Conversation) -> RequestOutput:
+        (ticket,) = engine.submit([EngineRequest(conversation, Sampling(modalities=("text",), max_tokens=8))])
+        return await ticket.result()
 
     answer = asyncio.run(ask(first))
-    later = first.answer(answer.reply).say("and?")
-    keys = model.llm.weave(later).keys(model.llm.soft_tokens)
+    later = first.with_reply(answer.reply).with_message("and?")
+    keys = model.llm.build_prompt(later).cache_keys(model.llm.soft_tokens)
     deadline = time.monotonic() + 30  # the answer is told before it is remembered
-    while (known := model.llm.prefixes.find(keys)) is None and time.monotonic() < deadline:
+    while (known := model.llm.prefix_cache.match_prefix(keys)) is None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert known is not None and known.length > answer.prompt_tokens
 
 
-def test_embeddings_of_texts_and_media_have_length_one(engine: BatchingEngine):
+def test_embeddings_of_texts_and_media_have_length_one(engine: LocalEngine):
     vectors = np.array(asyncio.run(engine.embed([picture(), sound(), picture()])))
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
     assert np.allclose(vectors[0], vectors[2]) and not np.allclose(vectors[0], vectors[1])
 
 
 def test_closing_ends_what_is_being_answered(model: NextGPT):
-    made = BatchingEngine(model, "tiny")
+    made = LocalEngine(model, "tiny")
     made.start()
 
     async def ask() -> None:
-        (ticket,) = made.submit([Job(Conversation().say("z"), Sampling(temperature=1.0, max_tokens=400))])
+        (ticket,) = made.submit(
+            [EngineRequest(Conversation().with_message("z"), Sampling(temperature=1.0, max_tokens=400))]
+        )
         await asyncio.to_thread(made.close)
-        with pytest.raises(EngineFailure, match="stopping"):
-            await ticket.answer()
-        with pytest.raises(EngineFailure, match="stopping"):
+        with pytest.raises(EngineError, match="stopping"):
+            await ticket.result()
+        with pytest.raises(EngineError, match="stopping"):
             made.submit(jobs(1))
 
     asyncio.run(ask())

@@ -13,61 +13,61 @@ import pytest
 from nextgpt.errors import MediaError
 from nextgpt.media.limits import MediaLimits
 from nextgpt.message import Audio, Image, Video
-from nextgpt.serve.decoding import Decoder
+from nextgpt.serve.media_decoder import SandboxedDecoder
 from nextgpt.testing.scripted import film, picture, sound
 
 
 @pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    made = Decoder(MediaLimits(pixels=10_000), memory_bytes=2 * 2**30)
+def decoder() -> Iterator[SandboxedDecoder]:
+    made = SandboxedDecoder(MediaLimits(pixels=10_000), memory_bytes=2 * 2**30)
     yield made
     made.close()
 
 
-def test_media_come_back_as_they_are(decoder: Decoder, media_bytes: dict[str, bytes]):
-    image, audio = (decoder.decode_now(name, media_bytes[name]) for name in ("image", "audio"))
+def test_media_come_back_as_they_are(decoder: SandboxedDecoder, media_bytes: dict[str, bytes]):
+    image, audio = (decoder.decode_sync(name, media_bytes[name]) for name in ("image", "audio"))
     assert isinstance(image, Image) and image.digest == picture().digest
     assert isinstance(audio, Audio) and audio.samples.shape == sound().samples.shape
-    video = decoder.decode_now("video", media_bytes["video"])
+    video = decoder.decode_sync("video", media_bytes["video"])
     assert isinstance(video, Video) and video.fps == 8.0
     assert np.abs(video.frames.astype(int) - film().frames).max() < 16
 
 
-def test_what_cannot_be_decoded_is_told_in_words(decoder: Decoder, media_bytes: dict[str, bytes]):
+def test_what_cannot_be_decoded_is_told_in_words(decoder: SandboxedDecoder, media_bytes: dict[str, bytes]):
     with pytest.raises(MediaError, match="expected"):
-        decoder.decode_now("image", media_bytes["image"][:30])
+        decoder.decode_sync("image", media_bytes["image"][:30])
     with pytest.raises(MediaError, match="expected"):
-        decoder.decode_now("audio", media_bytes["image"])
+        decoder.decode_sync("audio", media_bytes["image"])
 
 
-def test_a_worker_that_died_is_replaced(decoder: Decoder, media_bytes: dict[str, bytes]):
-    decoder.decode_now("image", media_bytes["image"])
+def test_a_worker_that_died_is_replaced(decoder: SandboxedDecoder, media_bytes: dict[str, bytes]):
+    decoder.decode_sync("image", media_bytes["image"])
     assert decoder._process is not None
     os.kill(decoder._process.pid, signal.SIGKILL)
     decoder._process.wait()
-    assert isinstance(decoder.decode_now("image", media_bytes["image"]), Image)
+    assert isinstance(decoder.decode_sync("image", media_bytes["image"]), Image)
 
 
 def test_a_worker_that_hangs_is_ended(
-    decoder: Decoder, media_bytes: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    decoder: SandboxedDecoder, media_bytes: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ):
-    decoder.decode_now("image", media_bytes["image"])
+    decoder.decode_sync("image", media_bytes["image"])
     assert decoder._process is not None
     os.kill(decoder._process.pid, signal.SIGSTOP)
-    monkeypatch.setattr("nextgpt.serve.decoding.GRACE_S", 0.2)
+    monkeypatch.setattr("nextgpt.serve.media_decoder.GRACE_S", 0.2)
     monkeypatch.setattr(decoder, "limits", MediaLimits(pixels=10_000, time_s=0.2))
     with pytest.raises(MediaError, match="too much time or memory"):
-        decoder.decode_now("image", media_bytes["image"])
+        decoder.decode_sync("image", media_bytes["image"])
     monkeypatch.undo()
-    assert isinstance(decoder.decode_now("image", media_bytes["image"]), Image)
+    assert isinstance(decoder.decode_sync("image", media_bytes["image"]), Image)
 
 
 def test_a_worker_has_no_secrets_and_bounded_memory(
     monkeypatch: pytest.MonkeyPatch, media_bytes: dict[str, bytes]
 ):
     monkeypatch.setenv("NEXTGPT_API_KEY", "secret")
-    decoder = Decoder(MediaLimits(), memory_bytes=3 * 2**30)
-    decoder.decode_now("image", media_bytes["image"])
+    decoder = SandboxedDecoder(MediaLimits(), memory_bytes=3 * 2**30)
+    decoder.decode_sync("image", media_bytes["image"])
     assert decoder._process is not None
     with Path(f"/proc/{decoder._process.pid}/environ").open() as file:
         assert "secret" not in file.read()

@@ -22,7 +22,7 @@ import pytest
 from nextgpt.message import Audio, Image, Video
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.serve.engine.base import EngineSettings
-from nextgpt.serve.engine.batching import BatchingEngine
+from nextgpt.serve.engine.local import LocalEngine
 from nextgpt.serve.load.asking import is_same
 from nextgpt.testing import write_tiny_model
 
@@ -43,20 +43,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def local(folder: str, serving: Serving) -> Iterator[str]:
     """The address of a server whose engine runs in this process."""
-    with serving(BatchingEngine(NextGPT.from_pretrained(folder), "tiny", SETTINGS)) as address:
+    with serving(LocalEngine(NextGPT.from_pretrained(folder), "tiny", SETTINGS)) as address:
         yield ready(address)
 
 
 @pytest.fixture(scope="module")
 def ray(folder: str, serving: Serving) -> Iterator[str]:
     """The address of a server whose steps run on a Ray of its own, on loopback."""
-    from nextgpt.serve.engine.ray.environment import prepare
-    from nextgpt.serve.engine.ray.settings import RaySettings
+    from nextgpt.serve.engine.ray.config import RayConfig
+    from nextgpt.serve.engine.ray.environment import configure_ray_environment
 
     if find_spec("ray") is None:
         pytest.skip(NEEDS_RAY)
-    settings = RaySettings(patience_s=240)
-    prepare(settings)
+    settings = RayConfig(stage_timeout_s=240)
+    configure_ray_environment(settings)
     from nextgpt.serve.engine.ray.cluster import Cluster
     from nextgpt.serve.engine.ray.engine import RayEngine
 
@@ -284,11 +284,11 @@ def test_example_files_are_valid():
     from ray.serve.schema import ServeDeploySchema
 
     from nextgpt.serve.engine.ray.application import build
-    from nextgpt.serve.engine.ray.settings import read_settings
+    from nextgpt.serve.engine.ray.config import read_ray_config
 
     deploy = Path(__file__).parents[2] / "deploy"
-    assert read_settings(deploy / "ray-one-machine.yaml").address == "local"
-    assert read_settings(deploy / "ray-cluster-steps.yaml").llm.gpus == 1
+    assert read_ray_config(deploy / "ray-one-machine.yaml").address == "local"
+    assert read_ray_config(deploy / "ray-cluster-steps.yaml").llm.num_gpus == 1
     cluster = yaml.safe_load((deploy / "ray-cluster.yaml").read_text())
     assert {"cluster_name", "provider", "auth", "head_start_ray_commands"} <= set(cluster)
     service = yaml.safe_load((deploy / "kubernetes-rayservice.yaml").read_text())

@@ -14,7 +14,7 @@ import pytest
 
 import nextgpt
 from nextgpt.serve.errors import ApiError
-from nextgpt.serve.fetch import Fetched, fetch, is_public
+from nextgpt.serve.url_fetch import Fetched, fetch, is_public
 
 PUBLIC = "93.184.215.14"
 

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from nextgpt.serve.engine.base import EngineSettings
-from nextgpt.serve.engine.serial import SerialEngine
 from nextgpt.serve.settings import ServerSettings
+from nextgpt.testing.serial_engine import SerialEngine
 
 REQUESTS = 2_000
 GROWTH_MIB = 200
@@ -91,7 +91,7 @@ def request(number: int, uri: Callable[[str], str]) -> tuple[str, bytes, str]:
 def test_hostile_requests_are_refused_and_harm_nobody(
     studio: Any, serving: Callable[..., AbstractContextManager[str]], data_uri: Callable[[str], str]
 ):
-    settings = ServerSettings(body_bytes=200_000, body_s=20)
+    settings = ServerSettings(max_body_bytes=200_000, body_timeout_s=20)
     engine = SerialEngine(studio, settings=EngineSettings(max_waiting=64))
     with serving(engine, settings) as at, httpx.Client(base_url=at, timeout=120, trust_env=False) as client:
 

@@ -14,16 +14,16 @@ import httpx
 import pytest
 
 from nextgpt.serve.engine.base import EngineSettings
-from nextgpt.serve.engine.serial import SerialEngine
 from nextgpt.serve.settings import ServerSettings
+from nextgpt.testing.serial_engine import SerialEngine
 
 Serving = Callable[..., AbstractContextManager[str]]
 KEY, OTHER = "first-key", "second-key"
 SETTINGS = ServerSettings(
     api_keys=(KEY, OTHER),
-    body_bytes=20_000,
-    body_s=1.0,
-    medium_bytes=8_000,
+    max_body_bytes=20_000,
+    body_timeout_s=1.0,
+    max_medium_bytes=8_000,
     pixels=10_000,
     requests_per_minute=200,
 )
@@ -217,7 +217,7 @@ def test_one_key_may_ask_so_often_in_a_minute(studio: Any, serving: Serving):
 
 
 def test_one_key_may_have_so_many_open(studio: Any, serving: Serving):
-    settings = ServerSettings(api_keys=(KEY, OTHER), requests_at_once=1)
+    settings = ServerSettings(api_keys=(KEY, OTHER), max_concurrent_requests=1)
     engine = SerialEngine(studio)
     with serving(engine, settings) as at, httpx.Client(base_url=at, timeout=60, trust_env=False) as client:
         asked = chat("slow", stream=True)
@@ -234,22 +234,22 @@ def test_one_key_may_have_so_many_open(studio: Any, serving: Serving):
 
 def test_files_expire_and_stay_within_their_quota(media_bytes: dict[str, bytes]):
     from nextgpt.serve.errors import ApiError
-    from nextgpt.serve.files import FileStore
+    from nextgpt.serve.file_store import FileStore
 
     def add(store: FileStore, size: int, owner: str = "a") -> str:
-        return store.add(b"x" * size, owner=owner, name="x", media_type="image/png", purpose="p").id
+        return store.put(b"x" * size, owner=owner, name="x", media_type="image/png", purpose="p").id
 
-    store = FileStore(keep_s=0.5, quota_bytes=100, quota_files=3)
+    store = FileStore(ttl_s=0.5, max_bytes_per_owner=100, max_files_per_owner=3)
     first, other = add(store, 60), add(store, 90, owner="b")
     second = add(store, 60)
-    assert [file.id for file in store.of("a")] == [second], "the oldest of the same owner made room"
-    assert [file.id for file in store.of("b")] == [other]
+    assert [file.id for file in store.list("a")] == [second], "the oldest of the same owner made room"
+    assert [file.id for file in store.list("b")] == [other]
     with pytest.raises(ApiError):
         add(store, 101)
     with pytest.raises(ApiError):
         store.read(first, "a")
     time.sleep(1.6)
-    assert store.of("a") == [] and store.of("b") == []
+    assert store.list("a") == [] and store.list("b") == []
     store.close()
 
 

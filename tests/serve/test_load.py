@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from nextgpt.errors import ConfigError
 from nextgpt.serve.engine.base import EngineSettings
-from nextgpt.serve.engine.batching import BatchingEngine
+from nextgpt.serve.engine.local import LocalEngine
 from nextgpt.serve.load import measuring
 from nextgpt.serve.load.__main__ import main
 from nextgpt.serve.load.asking import Asker, is_same
@@ -26,7 +26,7 @@ Serving = Callable[..., AbstractContextManager[str]]
 @pytest.fixture(scope="module")
 def address(serving: Serving) -> Iterator[str]:
     """A server around a tiny model, whose media differ from one another as those of fakes do not."""
-    with serving(BatchingEngine(tiny_model(), "tiny", EngineSettings(max_running=8))) as at:
+    with serving(LocalEngine(tiny_model(), "tiny", EngineSettings(max_running=8))) as at:
         yield at
 
 

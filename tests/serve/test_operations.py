@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from nextgpt.serve.engine.base import EngineSettings
-from nextgpt.serve.engine.batching import BatchingEngine
-from nextgpt.serve.engine.serial import SerialEngine
+from nextgpt.serve.engine.local import LocalEngine
 from nextgpt.testing import fake_model
+from nextgpt.testing.serial_engine import SerialEngine
 
 Serving = Callable[..., AbstractContextManager[str]]
 SECRET = "my secret words"
@@ -36,7 +36,7 @@ def listen(address: str, asked: dict[str, Any], lines: list[str], has_begun: thr
 
 
 def test_an_answer_that_is_being_made_is_finished_before_the_server_stops(serving: Serving):
-    engine = BatchingEngine(fake_model(), "nano", EngineSettings(max_running=8))
+    engine = LocalEngine(fake_model(), "nano", EngineSettings(max_running=8))
     asked = chat("z", modalities=["text"], temperature=1, max_completion_tokens=60)
     lines: list[str] = []
     has_begun = threading.Event()
@@ -78,7 +78,7 @@ def test_the_log_has_a_line_a_request_without_what_was_said(
 
 
 def test_metrics_tell_first_words_steps_queue_and_memory(serving: Serving):
-    engine = BatchingEngine(fake_model(), "nano", EngineSettings(max_running=8))
+    engine = LocalEngine(fake_model(), "nano", EngineSettings(max_running=8))
     with serving(engine) as address:
         asked = chat("z", modalities=["text", "image"], max_completion_tokens=40, stream=False)
         httpx.post(f"{address}/v1/chat/completions", json=asked, timeout=60, trust_env=False)

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from nextgpt.serve.app import create_app
 from nextgpt.serve.engine.base import EngineSettings
-from nextgpt.serve.engine.serial import SerialEngine
 from nextgpt.serve.settings import ServerSettings
 from nextgpt.testing.scripted import ScriptedModel
+from nextgpt.testing.serial_engine import SerialEngine
 
 schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis; install the extra dev")
 
@@ -30,7 +30,7 @@ CASES = sorted(
 def document(studio: Any, serving: Any) -> Iterator[Any]:
     """The document of a server whose answers are made at once."""
     engine = SerialEngine(studio, settings=EngineSettings(max_waiting=64))
-    with serving(engine, ServerSettings(body_s=20)) as address:
+    with serving(engine, ServerSettings(body_timeout_s=20)) as address:
         yield schemathesis.openapi.from_url(f"{address}/openapi.json")
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import nextgpt.testing
-from nextgpt.message import Conversation, Finished, Sampling
+from nextgpt.message import Conversation, MediumFinished, ReplyFinished, Sampling
 from nextgpt.testing import FakeEncoder, FakeSynthesizer, ScriptedModel, fake_model, film, picture, sound
 
 
@@ -20,7 +20,7 @@ def test_every_name_in_the_listing_is_there():
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'fake_modle'"):
-        nextgpt.testing.fake_modle  # noqa: B018
+        nextgpt.testing.fake_modle
 
 
 def test_nothing_heavy_is_imported_before_it_is_used():
@@ -53,21 +53,23 @@ def test_a_fake_encoder_tells_media_apart_by_content_and_remembers_calls():
 def test_a_fake_synthesizer_makes_media_of_its_modality_that_tell_the_seed_and_the_source(modality):
     synthesizer = FakeSynthesizer(modality)
     conditions = torch.zeros(2, 6, 16)
-    steps = list(synthesizer.steps(conditions, seeds=[0, 1], num_steps=3))
+    steps = list(synthesizer.denoise(conditions, seeds=[0, 1], num_inference_steps=3))
     assert [(step.index, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
     one, other = synthesizer.decode(steps[-1].latents)
     assert one.modality == other.modality == modality
     assert one.digest != other.digest
-    *_, edited = synthesizer.steps(conditions, seeds=[0, 1], source=[picture(), picture()])
+    *_, edited = synthesizer.denoise(conditions, seeds=[0, 1], edit_source=[picture(), picture()])
     assert synthesizer.decode(edited.latents)[0].digest != one.digest
     assert synthesizer.calls[0] == {"batch": 2, "seeds": [0, 1], "source": None, "guidance": None}
 
 
 def test_a_scripted_model_streams_what_it_chats():
     model = ScriptedModel()
-    says = Conversation().say("hi")
+    says = Conversation().with_message("hi")
     *events, last = model.stream(says, Sampling())
-    assert isinstance(last, Finished) and not any(isinstance(event, Finished) for event in events)
+    assert isinstance(last, ReplyFinished) and not any(isinstance(event, ReplyFinished) for event in events)
     words = "".join(part.text for part in last.reply.parts if part.modality == "text")
     assert words == "".join(event.text for event in events if hasattr(event, "text"))
+    media = [event.medium for event in events if isinstance(event, MediumFinished)]
+    assert media == list(last.reply.message.media)
     assert model.heard == [says]

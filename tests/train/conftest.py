@@ -33,17 +33,17 @@ def examples() -> list[Example]:
     """Two conversations: questions about media, and requests for media, one of them an edit."""
     asked = (
         Conversation()
-        .say(["What is this?", picture(), "And this?", sound()])
-        .say("A red square, and a tone.", role="assistant")
-        .say([film(), "And this?"])
-        .say("It is getting bright.", role="assistant")
+        .with_message(["What is this?", picture(), "And this?", sound()])
+        .with_message("A red square, and a tone.", role="assistant")
+        .with_message([film(), "And this?"])
+        .with_message("It is getting bright.", role="assistant")
     )
     made = (
         Conversation()
-        .say("Draw a cat")
-        .say(["Here it is.", picture((0, 255, 0))], role="assistant")
-        .say("Make it blue, with its sound and a film")
-        .say([picture((0, 0, 255)), "There.", sound(), film()], role="assistant")
+        .with_message("Draw a cat")
+        .with_message(["Here it is.", picture((0, 255, 0))], role="assistant")
+        .with_message("Make it blue, with its sound and a film")
+        .with_message([picture((0, 0, 255)), "There.", sound(), film()], role="assistant")
     )
     captions = ("cat center", "blue cat center", "cat sound", "cat moving left")
     return [Example(asked), Example(made, captions, edits=frozenset({1}))]

@@ -13,20 +13,20 @@ from torch import Tensor
 from nextgpt.config import LoraConfig, OutputProjectionConfig
 from nextgpt.errors import ConfigError
 from nextgpt.message import Image, Text
-from nextgpt.miniworld.language import Dialogue, Shown, Turn, canonical_caption, parse_caption
-from nextgpt.miniworld.scene import Content, Placed, Scene, Sound
+from nextgpt.miniworld.language import Dialogue, DialogueTurn, MediaPart, canonical_caption, parse_caption
+from nextgpt.miniworld.specs import MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
-from nextgpt.model.synthesis.text_encoding import TextConditioner
-from nextgpt.model.tensors import read_tensors
-from nextgpt.model.weights import WEIGHTS_FILE
+from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
+from nextgpt.model.tensors import read_safetensors
+from nextgpt.model.trained_weights import WEIGHTS_FILE
 from nextgpt.testing import fake_model, picture, write_tiny_model
 from nextgpt.train.align_miniworld import AlignmentTrainer, example_of, join, remembered_targets
 from nextgpt.train.own_media import OwnMedia
 from nextgpt.train.recipe import AlignmentRecipe
 
-CAT = Scene((Placed("cat"),), "grass")
-RED_CAT = Scene((Placed("cat", "red"),), "grass")
-FLUTE = Sound("flute", "high", "rising", "fast")
+CAT = SceneSpec((ObjectSpec("cat"),), "grass")
+RED_CAT = SceneSpec((ObjectSpec("cat", "red"),), "grass")
+FLUTE = SoundSpec("flute", "high", "rising", "fast")
 PROJECTION = OutputProjectionConfig(
     queries=6, condition_width=16, width=16, layers=1, heads=2, feedforward_width=32
 )
@@ -53,7 +53,7 @@ def trainer(stage_recipe: AlignmentRecipe) -> AlignmentTrainer:
     return AlignmentTrainer(fake_model(), stage_recipe, targets)
 
 
-class Counting(TextConditioner):
+class Counting(PromptEncoder):
     """Says the length of each caption, and remembers what it was asked."""
 
     def __init__(self) -> None:
@@ -66,9 +66,9 @@ class Counting(TextConditioner):
 
 def test_a_dialogue_becomes_messages_with_media_in_place_captions_and_edits() -> None:
     turns = (
-        Turn("question", ("What is this?", Shown(CAT)), ("A cat.",)),
-        Turn("text_to_audio", ("Play a flute",), ("Here.", Shown(FLUTE), "Nice?")),
-        Turn("edit_image", ("Make it red",), (Shown(RED_CAT, is_edit=True),)),
+        DialogueTurn("question", ("What is this?", MediaPart(CAT)), ("A cat.",)),
+        DialogueTurn("text_to_audio", ("Play a flute",), ("Here.", MediaPart(FLUTE), "Nice?")),
+        DialogueTurn("edit_image", ("Make it red",), (MediaPart(RED_CAT, is_edit=True),)),
     )
     example = example_of(Dialogue(turns))
     told = [(message.role, [part.modality for part in message.parts]) for message in example.conversation]
@@ -83,7 +83,7 @@ def test_a_dialogue_becomes_messages_with_media_in_place_captions_and_edits() ->
 
 
 def test_stand_ins_of_the_same_modality_are_told_apart() -> None:
-    turn = Turn("edit_image", ("Draw",), (Shown(CAT), Shown(RED_CAT, is_edit=True)))
+    turn = DialogueTurn("edit_image", ("Draw",), (MediaPart(CAT), MediaPart(RED_CAT, is_edit=True)))
     first, second = example_of(Dialogue((turn,))).conversation.media
     assert isinstance(first, Image) and first is not second
 
@@ -92,7 +92,7 @@ def test_stand_ins_of_the_same_modality_are_told_apart() -> None:
 def test_nothing_that_an_alignment_draws_is_held_out(
     tasks: dict[str, float] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[Content] = []
+    given: list[MediaSpec] = []
     # Nothing is made before, so every given content comes here.
     monkeypatch.setattr(OwnMedia, "medium", lambda _, rng, content: (given.append(content), picture())[1])
     drawing = trainer(recipe(tmp_path, tasks=tasks))
@@ -155,7 +155,7 @@ def test_an_encoder_of_another_width_is_refused(tmp_path: Path) -> None:
 def test_a_later_stage_goes_on_from_what_was_trained_and_the_first_starts_anew(tmp_path: Path) -> None:
     """The tiny model's folder stands for one that an earlier stage wrote."""
     write_tiny_model(tmp_path, seed=1)
-    saved = read_tensors(tmp_path / WEIGHTS_FILE)["input_projection.layers.shared.weight"]
+    saved = read_safetensors(tmp_path / WEIGHTS_FILE)["input_projection.layers.shared.weight"]
     later = join(recipe(tmp_path, stage="decoding-alignment"))
     first = join(recipe(tmp_path, stage="encoding-alignment"))
     assert torch.equal(later.input_projection.layers["shared"].weight, saved)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from nextgpt.config import LoraConfig
 from nextgpt.errors import ConfigError
-from nextgpt.model.llm.language_model import NO_TOKEN, Thoughts, Woven
-from nextgpt.model.llm.signal_tokens import SignalIds
+from nextgpt.model.llm.language_model import NO_TOKEN_ID, LLMForwardOutput, PromptBatch
+from nextgpt.model.llm.signal_tokens import SignalVocabulary
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.testing import tiny_model
 from nextgpt.train.alignment import (
@@ -26,7 +26,7 @@ from nextgpt.train.alignment import (
     weave,
     words_loss,
 )
-from nextgpt.train.fit import FitConfig, fit
+from nextgpt.train.fit import TrainerConfig, fit
 from nextgpt.train.stage import STAGES, Stage
 
 LORA = LoraConfig(rank=2, alpha=4, dropout=0.0, targets=("q_proj", "v_proj"))
@@ -50,7 +50,7 @@ def everything(model: NextGPT) -> dict[str, Tensor]:
     tensors |= {f"encoder.{name}": value for name, value in model.encoder.state_dict().items()}
     for modality in model.config.synthesizers:
         synthesizer = model.synthesizer(modality)
-        for part in (synthesizer.parts.denoiser, synthesizer.parts.autoencoder.autoencoder):
+        for part in (synthesizer.components.denoiser, synthesizer.components.autoencoder.autoencoder):
             tensors |= {
                 f"{modality}.{type(part).__name__}.{name}": v for name, v in part.state_dict().items()
             }
@@ -62,7 +62,7 @@ def features_of(model: NextGPT, examples: list[Example]) -> tuple:
     return tuple(model.encoder.encode(media))
 
 
-def think(model: NextGPT, examples: list[Example]) -> Thoughts:
+def think(model: NextGPT, examples: list[Example]) -> LLMForwardOutput:
     return model([weave(model, example) for example in examples], features_of(model, examples))
 
 
@@ -83,15 +83,15 @@ def test_a_stage_trains_all_that_it_names_and_leaves_the_rest_bit_equal(
         features = features_of(model, batch)
         return alignment_loss(model, batch, features=features, stage=stage, targets=targets)
 
-    config = FitConfig(steps=3, batch_size=2, learning_rate=0.01, warmup_steps=0, log_every=1)
+    config = TrainerConfig(max_steps=3, batch_size=2, learning_rate=0.01, warmup_steps=0, log_steps=1)
     fit({"model": model}, draw, loss, config, tmp_path)
     model.eval()
 
     after = everything(model)
     changed = {name for name, value in before.items() if not torch.equal(after[name], value)}
-    named = {name for name in before if any(TRAINED_IN[part](name) for part in stage.trains)}
+    named = {name for name in before if any(TRAINED_IN[part](name) for part in stage.trainable)}
     assert changed == named
-    assert {part for part, holds in TRAINED_IN.items() if any(map(holds, changed))} == stage.trains
+    assert {part for part, holds in TRAINED_IN.items() if any(map(holds, changed))} == stage.trainable
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
@@ -99,7 +99,9 @@ def test_a_stage_needs_gradients_for_exactly_what_it_names(stage: Stage, model: 
     prepare(model, stage, LORA)
     needed = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     named = {
-        name for name, _ in model.named_parameters() if any(TRAINED_IN[part](name) for part in stage.trains)
+        name
+        for name, _ in model.named_parameters()
+        if any(TRAINED_IN[part](name) for part in stage.trainable)
     }
     assert needed == named and needed
 
@@ -112,7 +114,7 @@ def test_fresh_lora_is_noted_in_the_config_that_is_saved(model: NextGPT) -> None
 
 
 def test_an_edit_is_woven_before_its_run_and_nowhere_else(model: NextGPT, examples: list[Example]) -> None:
-    ids = model.llm.signals.ids
+    ids = model.llm.signals.vocabulary
     spans = ids.spans(weave(model, examples[1]).token_ids)
     assert [(span.modality, span.is_edit) for span in spans] == [
         ("image", False), ("image", True), ("audio", False), ("video", False)
@@ -150,21 +152,23 @@ def test_a_conversation_is_heard_in_one_pass_with_all_its_losses(
 
 # ---- words -------------------------------------------------------------------------------------------------------
 
-SIGNALS = SignalIds(10)
+SIGNALS = SignalVocabulary(10)
 FIRST = [SIGNALS.edit, SIGNALS.run("image")[0]]
 SEQUENCE = [
-    (1, False), (2, False), (NO_TOKEN, False), (3, False),  # what the user says, with a soft token
+    (1, False), (2, False), (NO_TOKEN_ID, False), (3, False),  # what the user says, with a soft token
     (4, True), (5, True), (SIGNALS.edit, True), *((token, True) for token in SIGNALS.run("image")), (6, True),
-    (1, False), (7, True), (NO_TOKEN, False),  # the next turn, then padding
+    (1, False), (7, True), (NO_TOKEN_ID, False),  # the next turn, then padding
 ]  # fmt: skip
 LEARNED = [4, 5, 6, 7, 11, 13]
 """Positions of what must be learned: words, the edit token, the first signal token of the run, the end."""
 
 
-def thoughts_of(logits: Tensor) -> Thoughts:
+def thoughts_of(logits: Tensor) -> LLMForwardOutput:
     ids = torch.tensor([[token for token, _ in SEQUENCE]])
     is_target = torch.tensor([[target for _, target in SEQUENCE]])
-    return Thoughts(Woven(logits, ids != NO_TOKEN, ids, is_target), logits, read=lambda hidden: hidden)
+    return LLMForwardOutput(
+        PromptBatch(logits, ids != NO_TOKEN_ID, ids, is_target), logits, lm_head=lambda hidden: hidden
+    )
 
 
 def logits() -> Tensor:
@@ -195,12 +199,14 @@ def test_conditions_are_judged_by_their_mean_squared_distance_to_the_captions(
     with torch.no_grad():
         thoughts = think(model, examples)
         losses = condition_losses(said_conditions(model, thoughts, [e.captions for e in examples]), targets)
-        ids = thoughts.woven.ids[1].tolist()
+        ids = thoughts.prompts.input_ids[1].tolist()
         distances: dict[str, list[Tensor]] = {"image": [], "audio": [], "video": []}
-        for span, caption in zip(model.llm.signals.ids.spans(ids), examples[1].captions, strict=True):
-            hidden = torch.stack([thoughts.hidden[1, position] for position in range(span.start, span.stop)])
+        for span, caption in zip(model.llm.signals.vocabulary.spans(ids), examples[1].captions, strict=True):
+            hidden = torch.stack(
+                [thoughts.hidden_states[1, position] for position in range(span.start, span.stop)]
+            )
             said = model.output_projections[span.modality](
-                hidden[None], model.llm.signals.rows(span.modality)
+                hidden[None], model.llm.signals.span_embeddings(span.modality)
             )[0]
             wanted = targets(span.modality, [caption])[0]
             distances[span.modality].append(((said - wanted) ** 2).mean())

@@ -25,14 +25,14 @@ def test_a_gradient_reaches_the_conditions_alone(family: str, families: Families
     latents = torch.randn(2, *synthesizer.latent_shape, generator=torch.Generator().manual_seed(0))
     denoising_loss(synthesizer, latents, conditions, [seeded([0]), seeded([1])]).backward()
     assert conditions.grad.abs().sum() > 0
-    assert all(parameter.grad is None for parameter in synthesizer.parts.denoiser.parameters())
+    assert all(parameter.grad is None for parameter in synthesizer.components.denoiser.parameters())
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_a_denoiser_is_judged_by_what_it_was_trained_to_predict(kind: str, tmp_path: Path) -> None:
     synthesizer = load_synthesizer(write_tiny_stable_diffusion(tmp_path, prediction_type=kind), "image")
     latents = torch.randn(2, *synthesizer.latent_shape, generator=torch.Generator().manual_seed(0))
-    scheduler = synthesizer.parts.scheduler
+    scheduler = synthesizer.components.scheduler
 
     def perfect(noisy: torch.Tensor, timesteps: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         kept = scheduler.alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)

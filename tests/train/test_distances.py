@@ -9,7 +9,7 @@ import torch
 
 from nextgpt.errors import ConfigError
 from nextgpt.train.distances import MEASURES
-from nextgpt.train.stage import DISTANCES, stage_of
+from nextgpt.train.stage import DISTANCES, get_stage
 
 
 def vectors(seed: int) -> torch.Tensor:
@@ -44,9 +44,11 @@ def test_what_is_said_as_wanted_is_at_no_distance_and_has_finite_gradients(name:
 
 
 def test_a_stage_takes_other_losses_with_their_weights() -> None:
-    stage = stage_of("decoding-alignment", {"words": 1.0, "l2": 0.5, "denoising": 2.0})
-    assert dict(stage.losses) == {"words": 1.0, "l2": 0.5, "denoising": 2.0} and stage.distances == ("l2",)
-    assert stage.trains == stage_of("decoding-alignment").trains
+    stage = get_stage("decoding-alignment", {"words": 1.0, "l2": 0.5, "denoising": 2.0})
+    assert dict(stage.loss_weights) == {"words": 1.0, "l2": 0.5, "denoising": 2.0} and stage.distances == (
+        "l2",
+    )
+    assert stage.trainable == get_stage("decoding-alignment").trainable
 
 
 @pytest.mark.parametrize(
@@ -58,4 +60,4 @@ def test_a_stage_takes_other_losses_with_their_weights() -> None:
 )
 def test_losses_in_which_nothing_trained_has_a_part_are_refused(name: str, losses: dict, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        stage_of(name, losses)
+        get_stage(name, losses)

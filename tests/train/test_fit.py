@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt.errors import ModelError
-from nextgpt.train.fit import Divergence, FitConfig, fit, rate_at, uses_bf16
+from nextgpt.train.fit import DivergenceError, TrainerConfig, fit, lr_scale_at, resolve_bf16
 
-CONFIG = FitConfig(
-    steps=7,
+CONFIG = TrainerConfig(
+    max_steps=7,
     batch_size=4,
     learning_rate=0.05,
     muon_learning_rate=0.02,
     ema_decay=0.9,
     warmup_steps=2,
-    log_every=1,
-    save_every=2,
+    log_steps=1,
+    save_steps=2,
     bf16=False,
 )
 
@@ -37,7 +37,7 @@ def network() -> nn.Sequential:
 
 
 def train(
-    model: nn.Module, folder: Path, config: FitConfig = CONFIG, *, killed_at: int | None = None
+    model: nn.Module, folder: Path, config: TrainerConfig = CONFIG, *, killed_at: int | None = None
 ) -> None:
     """Fit ``model`` to sums of three numbers, with noise, so that both generators matter."""
 
@@ -72,7 +72,7 @@ def test_a_run_that_was_killed_ends_bit_equal_to_one_that_was_not(killed_at: int
         train(killed, tmp_path / "killed", killed_at=killed_at)
     with torch.no_grad():
         resumed[0].weight.add_(1)  # a process that starts anew need not start from the same weights
-    if killed_at <= CONFIG.save_every:
+    if killed_at <= CONFIG.save_steps:
         resumed = network()  # without a checkpoint there is nothing but the start
     train(resumed, tmp_path / "killed")
     assert_same(whole, resumed)
@@ -95,7 +95,7 @@ def test_a_finished_run_is_not_trained_further(tmp_path: Path) -> None:
     train(again, tmp_path)
     assert_same(trained, again)
     assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == written
-    assert len(lines(tmp_path)) == CONFIG.steps
+    assert len(lines(tmp_path)) == CONFIG.max_steps
 
 
 def test_another_seed_gives_another_run(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(tmp_path: Pat
     def draw(rng: np.random.Generator, size: int) -> Tensor:
         return torch.ones(size, 3)
 
-    with pytest.raises(Divergence, match=r"nan at step 3 .*seed \[0, 3\].*Lower the learning rate"):
+    with pytest.raises(DivergenceError, match=r"nan at step 3 .*seed \[0, 3\].*Lower the learning rate"):
         fit({"model": model}, draw, loss, CONFIG, tmp_path)
     assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
@@ -158,12 +158,12 @@ def test_the_checkpoint_of_another_model_is_refused(other: nn.Module, named: str
 
 
 def test_the_rate_warms_up_and_falls_linearly_to_what_is_left_at_the_end() -> None:
-    config = FitConfig(steps=110, batch_size=1, warmup_steps=10, final_rate=0.1)
-    assert rate_at(0, config) == pytest.approx(0.1)
-    assert rate_at(9, config) == pytest.approx(1.0)
-    assert rate_at(10, config) == pytest.approx(1.0)
-    assert rate_at(60, config) == pytest.approx(0.55)
-    assert rate_at(109, config) == pytest.approx(0.109)
+    config = TrainerConfig(max_steps=110, batch_size=1, warmup_steps=10, min_lr_ratio=0.1)
+    assert lr_scale_at(0, config) == pytest.approx(0.1)
+    assert lr_scale_at(9, config) == pytest.approx(1.0)
+    assert lr_scale_at(10, config) == pytest.approx(1.0)
+    assert lr_scale_at(60, config) == pytest.approx(0.55)
+    assert lr_scale_at(109, config) == pytest.approx(0.109)
 
 
 def test_the_rates_of_both_optimizers_follow_the_schedule(tmp_path: Path) -> None:
@@ -179,8 +179,8 @@ def test_bfloat16_is_used_where_it_is_faster_unless_the_recipe_says(
     has_matrix_units: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_matrix_units)
-    left_open = FitConfig(steps=1, batch_size=1)
-    assert uses_bf16(left_open, "cpu") == has_matrix_units
-    assert uses_bf16(left_open, "cuda")
-    assert uses_bf16(left_open.model_copy(update={"bf16": True}), "cpu")
-    assert not uses_bf16(left_open.model_copy(update={"bf16": False}), "cuda")
+    left_open = TrainerConfig(max_steps=1, batch_size=1)
+    assert resolve_bf16(left_open, "cpu") == has_matrix_units
+    assert resolve_bf16(left_open, "cuda")
+    assert resolve_bf16(left_open.model_copy(update={"bf16": True}), "cpu")
+    assert not resolve_bf16(left_open.model_copy(update={"bf16": False}), "cuda")

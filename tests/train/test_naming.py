@@ -11,7 +11,7 @@ from tests.train.test_align_miniworld import recipe
 
 from nextgpt.errors import ConfigError
 from nextgpt.message import Medium
-from nextgpt.miniworld.scene import SOURCES, Clip, Content, Placed, Scene, Sound
+from nextgpt.miniworld.specs import SOURCES, ClipSpec, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.testing import fake_model, picture, write_tiny_model
 from nextgpt.testing.language_model import tiny_language_model
@@ -20,13 +20,15 @@ from nextgpt.train.align_miniworld import join
 from nextgpt.train.naming import SLOTS, Names, NamingTrainer
 from nextgpt.train.pretrain.attributes import CHOICES, attributes_of
 
-CONTENTS: dict[str, list[Content]] = {
+CONTENTS: dict[str, list[MediaSpec]] = {
     "image": [
-        Scene((Placed("dog", "red", "left", "small"), Placed("cat", "blue", "right", "small")), "grass"),
-        Scene((Placed("owl", "natural", "top", "large"),), "sea"),
+        SceneSpec(
+            (ObjectSpec("dog", "red", "left", "small"), ObjectSpec("cat", "blue", "right", "small")), "grass"
+        ),
+        SceneSpec((ObjectSpec("owl", "natural", "top", "large"),), "sea"),
     ],
-    "audio": [Sound("flute", "high", "rising", "fast"), Sound("piano", "low", "single")],
-    "video": [Clip("dog", "red", "grass", "left"), Clip("cat", "natural", "sea", "spin")],
+    "audio": [SoundSpec("flute", "high", "rising", "fast"), SoundSpec("piano", "low", "single")],
+    "video": [ClipSpec("dog", "red", "grass", "left"), ClipSpec("cat", "natural", "sea", "spin")],
 }
 
 
@@ -35,16 +37,16 @@ def llm():
     return tiny_language_model()
 
 
-def said(llm, modality: str, content: Content, words: dict[str, str]) -> torch.Tensor:
+def said(llm, modality: str, content: MediaSpec, words: dict[str, str]) -> torch.Tensor:
     """Soft tokens that say the words of each attribute, and nothing where there are none."""
     rows = []
     for attributes in SLOTS[modality]:
         means = [
-            llm.embed_ids(llm.codec.encode(f" {words[name]}")).mean(dim=0)
+            llm.embed_ids(llm.tokenizer.encode(f" {words[name]}")).mean(dim=0)
             for name in attributes
             if name in words
         ]
-        rows.append(sum(means) if means else torch.zeros(llm.width))
+        rows.append(sum(means) if means else torch.zeros(llm.hidden_size))
     return torch.stack(rows)
 
 
@@ -72,8 +74,8 @@ def test_what_is_held_out_is_no_wrong_choice(llm, monkeypatch: pytest.MonkeyPatc
     content = next(
         sound
         for source in SOURCES
-        for sound in [Sound(source, "high", "rising")]
-        if not is_held_out(sound) and is_held_out(Sound(source, "high", "falling"))
+        for sound in [SoundSpec(source, "high", "rising")]
+        if not is_held_out(sound) and is_held_out(SoundSpec(source, "high", "falling"))
     )
     words = attributes_of(content) | {"pattern": "falling"}
     soft, names = said(llm, "audio", content, words)[None], Names(llm)
@@ -87,7 +89,7 @@ def test_what_is_held_out_is_no_wrong_choice(llm, monkeypatch: pytest.MonkeyPatc
 
 def test_what_a_content_lacks_may_be_said_in_any_way(llm) -> None:
     names, content = Names(llm), [CONTENTS["image"][1]]
-    soft = torch.randn(1, 8, llm.width, generator=torch.Generator().manual_seed(0))
+    soft = torch.randn(1, 8, llm.hidden_size, generator=torch.Generator().manual_seed(0))
     loss, _ = names.loss("image", soft, content)
     soft[:, [3, 5, 7]] += (
         1.0  # tint and place of second and third objects that are not there, and a spare token
@@ -104,9 +106,9 @@ def test_every_slot_asks_for_attributes_that_there_are() -> None:
 
 
 def test_nothing_that_is_named_is_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Content] = []
+    seen: list[MediaSpec] = []
 
-    def render(content: Content) -> Medium:
+    def render(content: MediaSpec) -> Medium:
         seen.append(content)
         return picture()
 
@@ -127,7 +129,7 @@ def test_nothing_that_is_named_is_held_out(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_soft_tokens_that_follow_the_loss_come_to_say_the_right_words(llm) -> None:
     names, sounds = Names(llm), CONTENTS["audio"]
-    soft = torch.nn.Parameter(torch.zeros(2, 4, llm.width))
+    soft = torch.nn.Parameter(torch.zeros(2, 4, llm.hidden_size))
     optimizer = torch.optim.Adam([soft], lr=0.01)
     for _ in range(200):
         loss, right = names.loss("audio", soft, sounds)

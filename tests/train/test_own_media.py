@@ -10,10 +10,10 @@ import torch
 
 from nextgpt.message import Audio, Image, Video
 from nextgpt.miniworld.render import render
-from nextgpt.miniworld.sampling import sample_scene
-from nextgpt.miniworld.scene import Placed, Scene, Sound
+from nextgpt.miniworld.sample_specs import sample_scene
+from nextgpt.miniworld.specs import ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
-from nextgpt.model.folder import EMBEDDED
+from nextgpt.model.loading import BUILTIN_MODELS
 from nextgpt.testing import picture
 from nextgpt.train import own_media as module
 from nextgpt.train.own_media import OwnMedia, own_media
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(folder: Path) -> OwnMedia:
-    return own_media(CONFIG, EMBEDDED["nano"], folder)
+    return own_media(CONFIG, BUILTIN_MODELS["nano"], folder)
 
 
 def test_the_embedded_model_makes_media_of_the_training_split_near_what_they_should_be(
@@ -51,32 +51,36 @@ def test_what_was_made_is_read_again_and_made_anew_by_other_weights(
     made: OwnMedia, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_make", lambda *_: pytest.fail("it was made again"))
-    again = own_media(CONFIG, EMBEDDED["nano"], folder)
+    again = own_media(CONFIG, BUILTIN_MODELS["nano"], folder)
     for modality, of in made.media.items():
         assert list(again.media[modality]) == list(of)
     for mine, other in zip(made.media["audio"].values(), again.media["audio"].values(), strict=True):
         assert np.array_equal(mine.samples, other.samples)
     monkeypatch.setattr(module, "_stamp", lambda *_: "other weights")
     with pytest.raises(pytest.fail.Exception, match="made again"):
-        own_media(CONFIG, EMBEDDED["nano"], folder)
+        own_media(CONFIG, BUILTIN_MODELS["nano"], folder)
 
 
 def test_what_shows_something_else_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "contents_of", lambda media: [Scene((Placed("cat"),), "sea")] * len(media))
+    monkeypatch.setattr(
+        module, "contents_of", lambda media: [SceneSpec((ObjectSpec("cat"),), "sea")] * len(media)
+    )
     config = OwnMediaConfig(counts={"image": 3}, share=0.5)
-    assert own_media(config, EMBEDDED["nano"], tmp_path).media == {"image": {}}
-    assert own_media(config, EMBEDDED["nano"], tmp_path).media == {"image": {}}  # read again, it is as empty
+    assert own_media(config, BUILTIN_MODELS["nano"], tmp_path).media == {"image": {}}
+    assert own_media(config, BUILTIN_MODELS["nano"], tmp_path).media == {
+        "image": {}
+    }  # read again, it is as empty
 
 
 def test_contents_and_media_come_in_their_shares() -> None:
-    content, own = Scene((Placed("dog"),), "sea"), picture()
+    content, own = SceneSpec((ObjectSpec("dog"),), "sea"), picture()
     media = OwnMedia(0.25, {"image": {content: own}, "audio": {}})
     rng = np.random.default_rng(0)
     drawn = [media.content(rng, "image", lambda: sample_scene(rng)) for _ in range(400)]
     assert 60 < drawn.count(content) < 140
     shown = [media.medium(rng, content) for _ in range(400)]
     assert 150 < sum(medium is own for medium in shown) < 250
-    sound = Sound("flute")
+    sound = SoundSpec("flute")
     assert media.content(rng, "audio", lambda: sound) == sound
     # True sounds are one object each, so that what is computed of them is kept.
     assert media.medium(rng, sound) is media.medium(rng, sound)
@@ -84,7 +88,7 @@ def test_contents_and_media_come_in_their_shares() -> None:
 
 def test_without_any_nothing_is_drawn_from_chance() -> None:
     rng, same = np.random.default_rng(0), np.random.default_rng(0)
-    content = Scene((Placed("dog"),), "sea")
+    content = SceneSpec((ObjectSpec("dog"),), "sea")
     assert own_media(None, Path(), Path()).content(rng, "image", lambda: content) == content
     assert np.array_equal(
         np.asarray(OwnMedia().medium(rng, content).image), np.asarray(render(content).image)

@@ -55,7 +55,7 @@ def test_overrides_reach_nested_settings_with_values_of_yaml(path: Path) -> None
     recipe = read_recipe(
         path, ["fit.steps=20", "fit.ema_decay=0.9", "fit.muon_learning_rate=null", "model=elsewhere"]
     )
-    assert (recipe.fit.steps, recipe.fit.ema_decay, recipe.fit.muon_learning_rate) == (20, 0.9, None)
+    assert (recipe.fit.max_steps, recipe.fit.ema_decay, recipe.fit.muon_learning_rate) == (20, 0.9, None)
     assert recipe.model == Path("elsewhere")
 
 
@@ -64,10 +64,10 @@ def test_a_recipe_says_only_what_differs_from_its_base(path: Path) -> None:
     middle = write(folder / "middle.yaml", base="../recipe.yaml", fit={"batch_size": 8}, work="other")
     top = write(folder / "top.yaml", base="middle.yaml", fit={"steps": 1}, architecture={"widths": [8, 8]})
     recipe = read_recipe(top)
-    assert (recipe.fit.steps, recipe.fit.batch_size) == (1, 8)
+    assert (recipe.fit.max_steps, recipe.fit.batch_size) == (1, 8)
     assert (recipe.model, recipe.work) == (Path("model"), Path("other"))
     assert recipe.architecture == {"latent_channels": 4, "widths": [8, 8]}
-    assert read_recipe(middle).fit.steps == 10
+    assert read_recipe(middle).fit.max_steps == 10
 
 
 def test_a_recipe_that_is_its_own_base_is_refused(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_recipe_is_run_once_and_again_when_it_or_its_part_changed(
 
     def train(recipe: AutoencoderRecipe, report: object) -> None:
         (recipe.model / "vae").mkdir(parents=True, exist_ok=True)
-        trained.append(recipe.fit.steps)
+        trained.append(recipe.fit.max_steps)
 
     monkeypatch.setitem(parts.PARTS, "autoencoder", PartKind(lambda recipe: "vae", train))
     at = [f"model={tmp_path / 'model'}", f"work={tmp_path / 'work'}"]

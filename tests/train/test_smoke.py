@@ -152,5 +152,5 @@ def test_the_result_makes_a_medium_of_every_modality(run: Run) -> None:
         synthesizer = model.synthesizer(modality)
         shape = (1, *synthesizer.condition_shape)
         assert condition.shape[1] == shape[1]
-        *_, last = synthesizer.steps(condition.new_zeros(shape), seeds=[0], num_steps=2)
+        *_, last = synthesizer.denoise(condition.new_zeros(shape), seeds=[0], num_inference_steps=2)
         assert synthesizer.decode(last.latents)[0].modality == modality

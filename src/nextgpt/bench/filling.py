@@ -15,7 +15,7 @@ BLOCK = 2**20
 
 
 @torch.no_grad()
-def filled(build: Callable[[], nn.Module], dtype: torch.dtype, device: str) -> nn.Module:
+def random_module(build: Callable[[], nn.Module], dtype: torch.dtype, device: str) -> nn.Module:
     """What ``build`` makes, directly in its type and place, with small random weights and norms of one."""
     with torch.device("meta"):
         module = build().to(dtype)

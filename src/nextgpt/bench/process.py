@@ -13,24 +13,24 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-Who = Literal["ours", "reference"]
-What = Literal["cold_start", "peak_memory"]
+System = Literal["ours", "reference"]
+Measurement = Literal["cold_start", "peak_memory"]
 MIB = 2**20
 
 
-def cold_start_s(who: Who, home: Path) -> float:
+def cold_start_s(who: System, home: Path) -> float:
     """From the start of a process to the first words of its first answer."""
     start = time.perf_counter()
     _run(who, "cold_start", home)
     return time.perf_counter() - start
 
 
-def peak_memory_mib(who: Who, home: Path) -> float:
+def peak_memory_mib(who: System, home: Path) -> float:
     """The most memory that a process holds which hears every modality once and makes every modality once."""
     return _run(who, "peak_memory", home)["peak_bytes"] / MIB
 
 
-def _run(who: Who, what: What, home: Path) -> dict[str, Any]:
+def _run(who: System, what: Measurement, home: Path) -> dict[str, Any]:
     """Wait for the line of a fresh process, not for its end: what it does after its answer does not count."""
     command = [sys.executable, "-m", "nextgpt.bench.process", who, what, str(home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -44,20 +44,20 @@ def _run(who: Who, what: What, home: Path) -> dict[str, Any]:
     return json.loads(line)
 
 
-def _contestant(who: Who, home: Path) -> Any:
+def _create_system(who: System, home: Path) -> Any:
     if who == "ours":
-        from nextgpt.allocation import keep_freed_memory
-        from nextgpt.bench.ours import Ours
+        from nextgpt.bench.candidate import Candidate
+        from nextgpt.malloc import disable_malloc_trim
 
-        keep_freed_memory()  # as the command does
-        return Ours(home)
-    from nextgpt.bench.reference import Reference
+        disable_malloc_trim()  # as the command does
+        return Candidate(home)
+    from nextgpt.bench.baseline import Baseline
 
-    return Reference(home)
+    return Baseline(home)
 
 
-def _work(who: Who, what: What, home: Path) -> None:
-    contestant = _contestant(who, home)
+def _work(who: System, what: Measurement, home: Path) -> None:
+    contestant = _create_system(who, home)
     contestant.first_token_s()
     if what == "peak_memory":
         for modality in ("image", "audio", "video"):

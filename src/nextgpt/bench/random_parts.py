@@ -9,28 +9,28 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from nextgpt.bench.filling import filled
-from nextgpt.model.description import build_part
+from nextgpt.bench.filling import random_module
+from nextgpt.model.summary import build_meta_component
 from nextgpt.model.synthesis import LatentDiffusion
-from nextgpt.model.synthesis.autoencoders import LatentCodec, autoencoder_kind
-from nextgpt.model.synthesis.blueprint import denoiser_name, read_blueprint
-from nextgpt.model.synthesis.parts import Parts
+from nextgpt.model.synthesis.autoencoders import LatentCodec, get_autoencoder_adapter
+from nextgpt.model.synthesis.components import SynthesizerComponents
+from nextgpt.model.synthesis.spec import denoiser_name, read_spec
 
 Made = TypeVar("Made")
 
 
-class RandomParts(Parts):
-    """Parts that are put in by hand, one at a time; the vocoder, which is small, makes itself."""
+class RandomComponents(SynthesizerComponents):
+    """SynthesizerComponents that are put in by hand, one at a time; the vocoder, which is small, makes itself."""
 
     def built(self, name: str) -> nn.Module:
         """A part without content, by its config."""
         on_disk = denoiser_name(self.folder, self.index) if name == "denoiser" else name
-        return build_part(self.folder, on_disk, self.index[on_disk])
+        return build_meta_component(self.folder, on_disk, self.index[on_disk])
 
     def holding(self, name: str, part: Any, work: Callable[[], Made]) -> Made:
         """Do work with a part in its place."""
         if name == "vae":
-            kind = autoencoder_kind(self.index["vae"], where=str(self.folder))
+            kind = get_autoencoder_adapter(self.index["vae"], where=str(self.folder))
             self.__dict__["autoencoder"] = LatentCodec(part, kind)
         else:
             self.__dict__[name] = part
@@ -46,17 +46,17 @@ class RandomParts(Parts):
             self.__dict__.pop(name, None)
 
     def _read(self, name: str, dtype: torch.dtype) -> Any:
-        return filled(lambda: self.built(name), dtype, str(self.device))
+        return random_module(lambda: self.built(name), dtype, str(self.device))
 
 
 def random_synthesizer(folder: Path, modality: str, *, dtype: torch.dtype, device: str) -> LatentDiffusion:
     """A synthesizer of real shapes. Raises :class:`~nextgpt.errors.ModelError` where a config is missing."""
-    blueprint = read_blueprint(folder)
+    blueprint = read_spec(folder)
     settings = blueprint.settings
-    parts = RandomParts(
+    parts = RandomComponents(
         folder,
         blueprint.index,
-        solver=settings.solver,
+        scheduler_name=settings.scheduler,
         flow_shift=settings.flow_shift,
         dtype=dtype,
         device=device,

@@ -23,12 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nextgpt.bench.filling import filled
+from nextgpt.bench.filling import random_module
 from nextgpt.bench.random_parts import random_synthesizer
 from nextgpt.config import ModelConfig, read_config
 from nextgpt.message import Audio, Image, Video
 from nextgpt.modality import MODALITIES
-from nextgpt.model.description import build_llm, count, part_folder
+from nextgpt.model.summary import build_llm, component_config_dir, count_parameters
 
 PROMPT_TOKENS = 32
 """What the LLM hears besides soft tokens."""
@@ -41,7 +41,7 @@ TRIALS = 3
 
 
 @dataclass(frozen=True)
-class PartCost:
+class ComponentCost:
     """One part's work."""
 
     name: str
@@ -71,7 +71,7 @@ class TurnCost:
     bandwidth_gb_s: float
     tflop_s: Mapping[str, float]
     """By type."""
-    parts: tuple[PartCost, ...]
+    parts: tuple[ComponentCost, ...]
 
     @property
     def peak_gb(self) -> float:
@@ -122,7 +122,7 @@ class _Turn:
         self.bandwidth = _bandwidth(device)
         self.speeds = {dtype: _multiplications(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
 
-    def costs(self) -> Iterator[PartCost]:
+    def costs(self) -> Iterator[ComponentCost]:
         """Go through the parts in the order of the path."""
         features, cost = self._encode()
         yield cost
@@ -131,7 +131,7 @@ class _Turn:
         for modality in self.config.synthesizers:
             yield from self._synthesize(modality, hidden)
 
-    def _encode(self) -> tuple[list[Any], PartCost]:
+    def _encode(self) -> tuple[list[Any], ComponentCost]:
         from nextgpt.model.encoding import build_encoder
 
         def encode(encoder: Any) -> list[Any]:
@@ -140,7 +140,7 @@ class _Turn:
         part = self._loaded("encoder", lambda: build_encoder(self._home("encoder")), self.wide)
         return part.work("encoder", encode)
 
-    def _think(self, features: list[Any]) -> tuple[Tensor, list[PartCost]]:
+    def _think(self, features: list[Any]) -> tuple[Tensor, list[ComponentCost]]:
         from transformers import DynamicCache
 
         from nextgpt.model.input_projection import create_input_projection
@@ -151,7 +151,7 @@ class _Turn:
             words = llm.get_input_embeddings()(
                 torch.zeros(1, PROMPT_TOKENS, dtype=torch.long, device=self.device)
             )
-            projection = filled(
+            projection = random_module(
                 lambda: create_input_projection(self.config.input_projection, words.shape[-1]),
                 torch.float32, self.device,
             )  # fmt: skip
@@ -172,23 +172,23 @@ class _Turn:
         _, next_one = part.work("llm.token", lambda llm: think(llm, hidden[:, -1:]))
         return hidden, [first, next_one]
 
-    def _synthesize(self, modality: str, hidden: Tensor) -> Iterator[PartCost]:
+    def _synthesize(self, modality: str, hidden: Tensor) -> Iterator[ComponentCost]:
         from nextgpt.model.output_projection import create_output_projection
 
         settings = self.config.synthesizers[modality].output_projection
-        projection = filled(
+        projection = random_module(
             lambda: create_output_projection(settings, hidden.shape[-1]), torch.float32, self.device
         )
         signals = hidden[:, -MODALITIES[modality].signal_count :].float()
         condition = projection(signals, torch.zeros_like(signals[0]))
         del projection
         synthesizer = random_synthesizer(self._home(modality), modality, dtype=self.wide, device=self.device)
-        parts = synthesizer.parts
+        parts = synthesizer.components
         part = self._loaded(f"{modality}.denoiser", lambda: parts.built("denoiser"), self.wide)
         step, cost = part.work(
             f"{modality}.denoiser",
-            lambda denoiser: next(parts.holding("denoiser", denoiser, lambda: synthesizer.steps(
-                condition, seeds=[0], num_steps=1, guidance=1))),
+            lambda denoiser: next(parts.holding("denoiser", denoiser, lambda: synthesizer.denoise(
+                condition, seeds=[0], num_inference_steps=1, guidance_scale=1))),
         )  # fmt: skip
         yield cost
         del part
@@ -205,12 +205,12 @@ class _Turn:
         gc.collect()
         _forget_peak(self.device)
         start = time.perf_counter()
-        module = filled(build, dtype, self.device)
+        module = random_module(build, dtype, self.device)
         _finish(self.device)
         return _Loaded(module, dtype, time.perf_counter() - start, self)
 
     def _home(self, part: str) -> Path:
-        return part_folder(part, self.config.sources[part], self.folder)
+        return component_config_dir(part, self.config.component_sources[part], self.folder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +222,7 @@ class _Loaded:
     load_s: float
     turn: _Turn
 
-    def work(self, name: str, do: Callable[[Any], Any]) -> tuple[Any, PartCost]:
+    def work(self, name: str, do: Callable[[Any], Any]) -> tuple[Any, ComponentCost]:
         """What the work makes, and what it cost."""
         turn, counter = self.turn, FlopCounterMode(display=False)
         start = time.perf_counter()
@@ -234,9 +234,9 @@ class _Loaded:
             sum(parameter.nbytes for parameter in self.module.parameters()),
             counter.get_total_flops(),
         )
-        return made, PartCost(
+        return made, ComponentCost(
             name,
-            count(self.module),
+            count_parameters(self.module),
             str(self.dtype).removeprefix("torch."),
             weights_gb=size / 1e9,
             load_s=self.load_s,
@@ -302,7 +302,7 @@ def _peak_gb(device: str) -> float:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) * 1024 / 1e9
 
 
-def as_table(turn: TurnCost) -> str:
+def to_markdown(turn: TurnCost) -> str:
     """The costs as a table in Markdown."""
     lines = [
         f"| {part.name} | {part.parameters:,} | {part.dtype} | {part.weights_gb:.2f} | {part.load_s:.2f} | "

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from nextgpt.message import Conversation, Image, Message, Reply, Says
+from nextgpt.message import Conversation, Image, Message, MessageContent, Reply
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.render import render
-from nextgpt.miniworld.scene import BACKGROUNDS, Clip, Content, Placed, Scene, Sound
+from nextgpt.miniworld.specs import BACKGROUNDS, ClipSpec, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 
 QUESTION = "What is this?"
 REQUESTS = (
@@ -18,10 +18,10 @@ REQUESTS = (
     "Tell me about owls.",
 )
 """What is said after the question about the picture."""
-CONTENTS: dict[str, Content] = {
-    "image": Scene((Placed("cat", "red"),), "grass"),
-    "audio": Sound("flute"),
-    "video": Clip("dog", motion="left"),
+SPECS: dict[str, MediaSpec] = {
+    "image": SceneSpec((ObjectSpec("cat", "red"),), "grass"),
+    "audio": SoundSpec("flute"),
+    "video": ClipSpec("dog", motion="left"),
 }
 """What is heard and made of each modality."""
 MAX_TOKENS = 100
@@ -29,7 +29,7 @@ MAX_TOKENS = 100
 
 
 @dataclass(frozen=True)
-class Exchange:
+class Turn:
     """One turn as it was held."""
 
     before: Conversation
@@ -44,32 +44,34 @@ class Exchange:
         return tuple(medium.modality for medium in self.reply.message.media)
 
 
-def pictures() -> Iterator[Image]:
+def unseen_images() -> Iterator[Image]:
     """A picture that was not seen before, each time."""
     for background in BACKGROUNDS:
         for name in OBJECTS:
-            picture = render(Scene((Placed(name),), background))
+            picture = render(SceneSpec((ObjectSpec(name),), background))
             assert isinstance(picture, Image)
             yield picture
 
 
-def says(picture: Image) -> list[Says]:
+def user_messages(picture: Image) -> list[MessageContent]:
     """What a person says in a conversation of five turns."""
     return [[picture, QUESTION], *REQUESTS]
 
 
-def about(modality: str) -> Conversation:
+def question_about(modality: str) -> Conversation:
     """A question about a medium."""
-    return Conversation().say([render(CONTENTS[modality]), QUESTION])
+    return Conversation().with_message([render(SPECS[modality]), QUESTION])
 
 
-def batch(fresh: Iterator[Image]) -> list[Conversation]:
+def batch_of_8(fresh: Iterator[Image]) -> list[Conversation]:
     """Eight conversations of one turn, two of each kind."""
-    asked: list[Says] = [*REQUESTS[:3], *REQUESTS[:3]]
-    return [Conversation().say(one) for one in [*asked, [next(fresh), QUESTION], [next(fresh), QUESTION]]]
+    asked: list[MessageContent] = [*REQUESTS[:3], *REQUESTS[:3]]
+    return [
+        Conversation().with_message(one) for one in [*asked, [next(fresh), QUESTION], [next(fresh), QUESTION]]
+    ]
 
 
-def with_picture(conversation: Conversation, picture: Image) -> Conversation:
+def with_image(conversation: Conversation, picture: Image) -> Conversation:
     """``conversation`` with another picture in its first message, so that nothing about it is known yet."""
     first, *others = conversation.messages
     parts = tuple(picture if isinstance(part, Image) else part for part in first.parts)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 import typer
 from typer.exceptions import TyperException
 
-from nextgpt.allocation import keep_freed_memory
 from nextgpt.cli.bench import bench
 from nextgpt.cli.chat import chat
 from nextgpt.cli.convert import app as convert
@@ -21,7 +20,8 @@ from nextgpt.cli.info import info
 from nextgpt.cli.models import models
 from nextgpt.cli.serve import serve
 from nextgpt.cli.train import train
-from nextgpt.errors import ConfigError, NextGPTError, unknown
+from nextgpt.errors import ConfigError, NextGPTError, unknown_name_message
+from nextgpt.malloc import disable_malloc_trim
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "chat": chat,
@@ -65,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     if arguments is None:  # the process is this command's alone
-        keep_freed_memory()
+        disable_malloc_trim()
     try:
         if given and given[0] not in (known := [*COMMANDS, *GROUPS]) and not given[0].startswith("-"):
-            raise ConfigError(unknown("command", given[0], known))
+            raise ConfigError(unknown_name_message("command", given[0], known))
         status = app(given or ["--help"], prog_name="nextgpt", standalone_mode=False)
     except NextGPTError as error:
         return _say(str(error), USER_MISTAKE)

@@ -25,9 +25,9 @@ def bench(
     from nextgpt.cli.stages import stages
 
     keep_libraries_quiet()
-    from nextgpt.bench.race import as_table
-    from nextgpt.bench.suite import Results
-    from nextgpt.bench.suite import bench as measure
+    from nextgpt.bench.benchmark import Results
+    from nextgpt.bench.benchmark import bench as measure
+    from nextgpt.bench.comparison import to_markdown
 
     def run() -> Results:
         with stages() as tell:
@@ -37,7 +37,7 @@ def bench(
         print_json(lambda: run().as_values())
     else:
         results = run()
-        print(as_table(results.model, results.machine, results.rows), end="")
+        print(to_markdown(results.model, results.machine, results.rows), end="")
 
 
 def _bench_random(model: str, device: str, json: bool) -> None:
@@ -46,15 +46,17 @@ def _bench_random(model: str, device: str, json: bool) -> None:
     from nextgpt.cli.stages import stages
 
     keep_libraries_quiet()
-    from nextgpt.bench.random_weights import TurnCost, as_table, bench_random
-    from nextgpt.model.folder import locate
+    from nextgpt.bench.random_weights import TurnCost, bench_random, to_markdown
+    from nextgpt.model.loading import resolve_model_dir
     from nextgpt.presets import PRESETS
 
     def run() -> TurnCost:
         with stages() as tell:
-            return bench_random(model, PRESETS.get(model) or locate(model), device=device, tell=tell)
+            return bench_random(
+                model, PRESETS.get(model) or resolve_model_dir(model), device=device, tell=tell
+            )
 
     if json:
         print_json(lambda: run().as_values())
     else:
-        print(as_table(run()), end="")
+        print(to_markdown(run()), end="")

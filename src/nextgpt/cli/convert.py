@@ -137,7 +137,7 @@ def negative(
     from nextgpt.cli.loading import keep_libraries_quiet
 
     keep_libraries_quiet()
-    from nextgpt.model.synthesis.text_encoding import add_negative_condition
+    from nextgpt.model.synthesis.prompt_encoder import add_negative_condition
 
     add_negative_condition(folder)
     echo(f"Written to {folder}.")

@@ -10,7 +10,7 @@ from typer import Argument, Option, Typer, echo
 
 if TYPE_CHECKING:
     from nextgpt.data.corpus import Corpus
-    from nextgpt.data.record import Broken
+    from nextgpt.data.record import InvalidRecord
 
 Path_ = Annotated[
     Path, Argument(metavar="CORPUS", help="A JSON, JSONL, CSV or tar file, or a folder of tars.")
@@ -61,7 +61,7 @@ def validate(
     """Open every medium; count and list what is broken."""
     from nextgpt.cli.output import print_json
     from nextgpt.cli.stages import stages
-    from nextgpt.data.check import validate as check
+    from nextgpt.data.validation import validate as check
 
     with stages() as tell:
         verdict = check(
@@ -70,15 +70,15 @@ def validate(
             tell=lambda done, of: tell("records", done, of),
         )
     if out is not None:
-        write_broken(verdict.broken, out)
+        write_broken(verdict.invalid, out)
     if json:
         print_json(lambda: {"path": str(corpus), **asdict(verdict)})
         return
     opened = ", ".join(f"{count} {modality}" for modality, count in verdict.media.items()) or "none"
     echo(f"{corpus}: {verdict.format}, {verdict.records} records to train on; media opened: {opened}")
-    if verdict.absent:
-        echo(f"{verdict.absent} media that the assistant makes are not there; their captions suffice")
-    _list_broken(verdict.broken)
+    if verdict.missing:
+        echo(f"{verdict.missing} media that the assistant makes are not there; their captions suffice")
+    _list_broken(verdict.invalid)
 
 
 @app.command()
@@ -87,9 +87,9 @@ def stats(
 ) -> None:
     """Count records, turns, words and media; opens no medium."""
     from nextgpt.cli.output import print_json
-    from nextgpt.data.statistics import count
+    from nextgpt.data.statistics import compute_statistics
 
-    found = asdict(count(_read(corpus, format, media, limit)))
+    found = asdict(compute_statistics(_read(corpus, format, media, limit)))
     if json:
         print_json(lambda: {"path": str(corpus), **found})
         return
@@ -127,11 +127,11 @@ def convert(
     limit: Limit = None,
 ) -> None:
     """Write the project's own form: JSON lines of typed parts that name media where they lie."""
-    from nextgpt.data.writing import write_lines
+    from nextgpt.data.writers import write_jsonl
 
     read = _read(corpus, format, media, limit)
-    echo(f"wrote {out}: {write_lines(read.records, out)} records")
-    _list_broken(read.broken)
+    echo(f"wrote {out}: {write_jsonl(read.records, out)} records")
+    _list_broken(read.invalid)
 
 
 @app.command()
@@ -144,13 +144,13 @@ def pack(
     shard_mib: Annotated[int, Option(min=1, help="Size of one tar.")] = 512,
 ) -> None:
     """Write tars with words and media together, readable by webdataset, for disks that dislike small files."""
-    from nextgpt.data.record import Broken
-    from nextgpt.data.writing import write_tars
+    from nextgpt.data.record import InvalidRecord
+    from nextgpt.data.writers import write_tars
 
     read = _read(corpus, format, media, limit)
-    broken = list(read.broken)
+    broken = list(read.invalid)
     for written in write_tars(read.records, out, shard_bytes=shard_mib * 2**20):
-        if isinstance(written, Broken):
+        if isinstance(written, InvalidRecord):
             broken.append(written)
         else:
             echo(f"wrote {written} ({written.stat().st_size / 1e6:.2f} MB)")
@@ -163,7 +163,7 @@ def _read(path: Path, format: str | None, media: Path | None, limit: int | None)
     return read_corpus(path, format=format, media=media, limit=limit)
 
 
-def _list_broken(broken: tuple[Broken, ...] | list[Broken]) -> None:
+def _list_broken(broken: tuple[InvalidRecord, ...] | list[InvalidRecord]) -> None:
     if broken:
         echo(f"broken: {len(broken)}")
     for fault in broken[:SHOWN]:
@@ -172,13 +172,13 @@ def _list_broken(broken: tuple[Broken, ...] | list[Broken]) -> None:
         echo(f"  and {len(broken) - SHOWN} more")
 
 
-def write_broken(broken: tuple[Broken, ...], path: Path) -> None:
+def write_broken(broken: tuple[InvalidRecord, ...], path: Path) -> None:
     """Write what is broken, a JSON object a line."""
     import json
 
-    from nextgpt.media.target import writing
+    from nextgpt.media.save_media import wrap_write_errors
 
-    with writing(path):
+    with wrap_write_errors(path):
         path.write_text("".join(json.dumps(asdict(fault)) + "\n" for fault in broken), encoding="utf-8")
 
 

@@ -27,15 +27,15 @@ def evaluate(
 ) -> None:
     """Measure a model: shares of cases that come out right, with 95 % intervals and the judge's own accuracy."""
     from nextgpt.cli.output import print_json
-    from nextgpt.evaluate.report import as_table, as_values
+    from nextgpt.evaluate.report import to_dict, to_markdown
 
     def measure() -> nextgpt.evaluate.suite.Results:
         return _measure(model, suite, out, limit=limit, seed=seed, workers=workers, steps=steps)
 
     if json:
-        print_json(lambda: as_values(measure()))
+        print_json(lambda: to_dict(measure()))
     else:
-        print(as_table(measure()))
+        print(to_markdown(measure()))
 
 
 def _measure(
@@ -46,13 +46,13 @@ def _measure(
     from nextgpt.cli.stages import stages
     from nextgpt.evaluate import report
     from nextgpt.evaluate import suite as suites
-    from nextgpt.media.target import writing
+    from nextgpt.media.save_media import wrap_write_errors
 
     keep_libraries_quiet()
     if out is not None:
-        with writing(out):  # what cannot be written is told before the work, not after it
+        with wrap_write_errors(out):  # what cannot be written is told before the work, not after it
             out.mkdir(parents=True, exist_ok=True)
-    workers = workers or suites.fitting_workers(limit)
+    workers = workers or suites.default_num_workers(limit)
     with stages() as tell:
         results = suites.evaluate(
             model, suite, limit=limit, seed=seed, workers=workers, tell=tell, steps=steps

@@ -10,7 +10,7 @@ from typer import Argument, Option
 from nextgpt.cli.memory import Device, Dtype, MaxMemory, Placement
 
 if TYPE_CHECKING:
-    from nextgpt.model.description import PartDescription
+    from nextgpt.model.summary import ComponentSummary
 
 TOKEN_ROWS = "llm.signals"
 """The part that holds the rows of new tokens, which the paper does not count."""
@@ -43,12 +43,12 @@ def _report(model: str, placement: Placement) -> dict[str, Any]:
 
     keep_libraries_quiet()
     from nextgpt.config import read_config
-    from nextgpt.model.description import describe
-    from nextgpt.model.folder import locate
+    from nextgpt.model.loading import resolve_model_dir
+    from nextgpt.model.summary import summarize_model
     from nextgpt.presets import PRESETS
 
-    folder = PRESETS.get(model) or locate(model)
-    parts = describe(read_config(folder), folder)
+    folder = PRESETS.get(model) or resolve_model_dir(model)
+    parts = summarize_model(read_config(folder), folder)
     report = {
         "model": model,
         "parts": [_part(part) for part in parts],
@@ -59,17 +59,17 @@ def _report(model: str, placement: Placement) -> dict[str, Any]:
     return report | ({"plan": _planned(parts, placement)} if placement != Placement() else {})
 
 
-def _planned(parts: list[PartDescription], placement: Placement) -> dict[str, Any]:
+def _planned(parts: list[ComponentSummary], placement: Placement) -> dict[str, Any]:
     """How the parts would be kept in memory."""
-    from nextgpt.model.folder import plan_of
+    from nextgpt.model.loading import make_memory_plan
 
-    plan = plan_of(parts, **placement.options())
+    plan = make_memory_plan(parts, **placement.options())
     rows = {name: {k: v for k, v in asdict(part).items() if k != "weights_bytes"} | {
-        "weights_gb": round(part.weights_bytes / 1e9, 3)} for name, part in plan.parts.items()}  # fmt: skip
+        "weights_gb": round(part.weights_bytes / 1e9, 3)} for name, part in plan.placements.items()}  # fmt: skip
     return {"parts": rows, "peak_gb": round(plan.peak_bytes / 1e9, 3)}
 
 
-def _part(part: PartDescription) -> dict[str, Any]:
+def _part(part: ComponentSummary) -> dict[str, Any]:
     told = {
         "name": part.name,
         "class": part.class_name,

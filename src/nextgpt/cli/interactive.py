@@ -15,7 +15,7 @@ from nextgpt.cli.loading import Chatter, loading
 from nextgpt.cli.screen import Screen, standard_screen
 from nextgpt.cli.start import Start
 from nextgpt.cli.transcript import MEDIA, write_conversation
-from nextgpt.errors import ConversationError, NextGPTError, unknown
+from nextgpt.errors import ConversationError, NextGPTError, unknown_name_message
 from nextgpt.message import Conversation, Medium, Sampling
 
 PROMPT = "you> "
@@ -69,13 +69,13 @@ class Chat:
 
     def say(self, text: str) -> None:
         """Say something together with what is attached, and show the answer."""
-        said = self.conversation.say([*self.attached, text])
+        said = self.conversation.with_message([*self.attached, text])
         self.attached = []
         self.turns += 1
         with self.screen.waiting("loading the model"):
             model = self.model()
         reply = self.screen.tell(model.stream(said, self.sampling), self.folder / f"{self.turns:02d}")
-        self.conversation = said.answer(reply)
+        self.conversation = said.with_reply(reply)
 
     @property
     def commands(self) -> dict[str, Command]:
@@ -97,7 +97,7 @@ class Chat:
         name, _, rest = line.partition(" ")
         command = self.commands.get(name)
         if command is None:
-            raise ConversationError(unknown("command", name, self.commands))
+            raise ConversationError(unknown_name_message("command", name, self.commands))
         if bool(rest.strip()) != bool(command.takes):
             usage = f"{name} {command.takes}".strip()
             raise ConversationError(f"{line!r} came; expected {usage!r}. See /help.")
@@ -151,7 +151,7 @@ def _path(text: str) -> Path:
     path = words[0] if len(words) == 1 else text
     if "\0" in path:
         raise ConversationError("The path holds a zero byte; expected the name of a file. Type it again.")
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - leaves alone what names no user
+    return Path(os.path.expanduser(path))
 
 
 def read_lines(stream: TextIOBase) -> Iterator[str]:
@@ -161,7 +161,7 @@ def read_lines(stream: TextIOBase) -> Iterator[str]:
     if not stream.isatty():
         yield from iter(partial(stream.readline, LINE_LIMIT), "")
         return
-    import readline  # noqa: F401 - gives input() arrow keys and a memory
+    import readline
 
     while True:
         try:

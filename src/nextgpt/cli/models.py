@@ -8,11 +8,11 @@ def models() -> None:
     from rich.table import Table
 
     from nextgpt.cli.output import print_table
-    from nextgpt.model.folder import EMBEDDED
+    from nextgpt.model.loading import BUILTIN_MODELS
     from nextgpt.presets import PRESETS, home, preset
 
     table = Table("MODEL", "what it is", "download", "licences", box=None, pad_edge=False)
-    for name, folder in EMBEDDED.items():
+    for name, folder in BUILTIN_MODELS.items():
         state = "ready" if (folder / "config.json").is_file() else "no weights in this copy; see make nano"
         table.add_row(name, f"embedded, {state}")
     for name in PRESETS:

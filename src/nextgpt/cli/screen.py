@@ -14,7 +14,7 @@ from rich.console import Console
 
 from nextgpt.cli.progress import Task
 from nextgpt.cli.terminal import Terminal, detect, printable
-from nextgpt.message import Event, Finished, Medium, Progress, Reply, TextPiece, file_name
+from nextgpt.message import DenoisingProgress, Event, Medium, Reply, ReplyFinished, TextDelta, media_filename
 
 
 class Screen:
@@ -31,20 +31,20 @@ class Screen:
         said: list[str] = []  # modalities of the parts so far
         with Task(self._console, has_lines=False) as task:
             for event in events:
-                if isinstance(event, Progress):
+                if isinstance(event, DenoisingProgress):
                     task.tell(event.modality, event.step, event.total)
                     continue
                 task.clear()
-                if isinstance(event, Finished):
+                if isinstance(event, ReplyFinished):
                     self._end(event.reply)
                     return event.reply
-                if isinstance(event, TextPiece):
+                if isinstance(event, TextDelta):
                     self._write(event.text)
                     said += [] if said[-1:] == ["text"] else ["text"]
                 else:
-                    self.show(event, _save(event, folder, len(said)))
-                    said.append(event.modality)
-        raise AssertionError("an answer ends with Finished")
+                    self.show(event.medium, _save(event.medium, folder, len(said)))
+                    said.append(event.medium.modality)
+        raise AssertionError("a reply ends with ReplyFinished")
 
     def waiting(self, what: str) -> AbstractContextManager[object]:
         """Show a sign of life while nothing can be told yet; nothing where standard error is no terminal."""
@@ -91,4 +91,4 @@ def standard_screen() -> Screen:
 
 def _save(medium: Medium, folder: Path, position: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    return medium.save(folder / file_name(position, medium))
+    return medium.save(folder / media_filename(position, medium))

@@ -67,7 +67,7 @@ def serve(
             "where steps run. Leave them out, or take --engine local."
         )
     from nextgpt.serve.engine.base import EngineSettings
-    from nextgpt.serve.run import Listen, run, run_on_ray
+    from nextgpt.serve.launch import Listen, launch_ray, run
     from nextgpt.serve.settings import LOOPBACK, ServerSettings
 
     hosts = tuple(allow_host or ()) or (LOOPBACK if is_loopback(host) else ("*",))
@@ -79,7 +79,7 @@ def serve(
     )
     room = EngineSettings(max_running=max_running, max_waiting=max_waiting)
     if engine == "ray":
-        run_on_ray(model, Listen(host, port), settings, room, config)
+        launch_ray(model, Listen(host, port), settings, room, config)
     else:
         run(model, Listen(host, port), settings, room, placement)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nextgpt.cli.memory import Placement
 from nextgpt.cli.transcript import MEDIA, read_conversation
-from nextgpt.media.target import writing
+from nextgpt.media.save_media import wrap_write_errors
 from nextgpt.message import Conversation, Medium, Sampling
 
 
@@ -29,7 +29,7 @@ class Start:
 
     def say(self, text: str) -> Conversation:
         """The conversation after its first message."""
-        return self.conversation.say([*self.attached, text])
+        return self.conversation.with_message([*self.attached, text])
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def begin(
 def _folder(out: Path | None) -> Iterator[Path]:
     """The folder of media; a temporary one goes again if it stayed empty."""
     if out is not None:
-        with writing(out):
+        with wrap_write_errors(out):
             out.mkdir(parents=True, exist_ok=True)
         yield out
         return

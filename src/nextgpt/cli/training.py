@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nextgpt.cli.progress import Task, error_console
-from nextgpt.media.target import writing
+from nextgpt.media.save_media import wrap_write_errors
 from nextgpt.train.outline import outline
 from nextgpt.train.recipe import BaseRecipe, run_recipe
 
@@ -28,7 +28,7 @@ def run(name: str, recipe: BaseRecipe, tell: Tell) -> list[str]:
         def report(metrics: dict[str, float]) -> None:
             step, speed = int(metrics["step"]), metrics["samples_per_s"]
             steps = int(
-                metrics.get("steps", recipe.fit.steps)
+                metrics.get("steps", recipe.fit.max_steps)
             )  # named where a run has a part of its own before
             measured = f"loss {metrics['loss']:.4g}, {speed:.4g} {recipe.sample}s/s"
             batch_size = metrics.get("batch_size", recipe.fit.batch_size)
@@ -76,7 +76,7 @@ def log_to(path: Path | None) -> Tell:
     """What appends a line, with the time of day, to ``path``."""
     if path is None:
         return lambda line: None
-    with writing(path):
+    with wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nextgpt.errors import ConversationError
-from nextgpt.media.target import writing
+from nextgpt.media.save_media import wrap_write_errors
 from nextgpt.message import (
     Audio,
     Conversation,
@@ -30,7 +30,7 @@ from nextgpt.message import (
     Text,
     Thermal,
     Video,
-    file_name,
+    media_filename,
 )
 
 FILE = "conversation.json"
@@ -80,11 +80,11 @@ def read_conversation(path: Path) -> Conversation:
 
 def write_conversation(conversation: Conversation, folder: Path) -> Path:
     """Write a conversation with its media into ``folder``; return the JSON's path. Raises :class:`MediaError`."""
-    with writing(folder):
+    with wrap_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     entries = tuple(_message_entry(message, folder, turn) for turn, message in enumerate(conversation))
     path = folder / FILE
-    with writing(path):
+    with wrap_write_errors(path):
         path.write_bytes(Transcript.dump_json(entries, indent=2) + b"\n")
     return path
 
@@ -135,5 +135,5 @@ def _message_entry(message: Message, folder: Path, turn: int) -> MessageEntry:
 def _entry(part: Part, folder: Path, turn: int, place: int) -> TextEntry | MediumEntry:
     if isinstance(part, Text):
         return TextEntry(type="text", text=part.text)
-    path = part.save(folder / f"{turn:02d}-{file_name(place, part)}")
+    path = part.save(folder / f"{turn:02d}-{media_filename(place, part)}")
     return MediumEntry(type=part.modality, path=path.name)

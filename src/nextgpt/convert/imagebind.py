@@ -11,9 +11,9 @@ from nextgpt.convert.reading import read_pickle
 from nextgpt.convert.writing import new_folder, save_tensors
 from nextgpt.errors import ModelError
 from nextgpt.model.encoding.config import EncoderConfig, imagebind_huge
-from nextgpt.model.encoding.folder import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from nextgpt.model.encoding.imagebind import ImageBind
-from nextgpt.model.tensors import check_tensors
+from nextgpt.model.encoding.loading import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from nextgpt.model.tensors import check_state_dict
 
 
 def convert_imagebind(
@@ -44,7 +44,7 @@ def convert_imagebind(
     tensors = read_pickle(weights)
     with torch.device("meta"):
         expected = ImageBind(config).state_dict()
-    check_tensors(weights, tensors, expected)
+    check_state_dict(weights, tensors, expected)
     with new_folder(folder, size_bytes=sum(tensor.nbytes for tensor in tensors.values())) as scratch:
         (scratch / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + "\n")
         save_tensors(tensors, scratch / WEIGHTS_FILE)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nextgpt.config import LoraConfig, parse
+from nextgpt.config import LoraConfig, parse_config
 from nextgpt.convert.groupvit import grouping_patterns
 from nextgpt.convert.reading import read_pickle, read_weights, shards
 from nextgpt.errors import ConfigError, WeightsError
@@ -105,7 +105,7 @@ LAYOUT_2024 = Layout(
         r"(?:base_model\.model\.)?lm_head\.weight": OUTPUT_ROWS,
     },
     tokens=tuple(f"<{row.name}_{index:02d}>" for row in SIGNAL_ORDER for index in range(row.signal_count)),
-    template=TEMPLATES["vicuna_v1.1"].model_copy(update={"media_open": "", "media_close": ""}),
+    template=TEMPLATES["vicuna_v1.1"].model_copy(update={"media_prefix": "", "media_suffix": ""}),
     features="patches",
     preset="paper-v2",
 )
@@ -243,4 +243,4 @@ def _lora_config(source: Path) -> LoraConfig:
             f"{path} turns {', '.join(others)} on; expected plain LoRA, B A x scaled by alpha / rank, as the official "
             "code trains it. Merge the adapters into the LLM first."
         )
-    return parse(LoraConfig, values, where=str(path))
+    return parse_config(LoraConfig, values, where=str(path))

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt.config import (
+    ComponentSource,
     GroupingConfig,
     InputProjectionConfig,
     LanguageModelConfig,
     LoraConfig,
     ModelConfig,
     OutputProjectionConfig,
-    PartSource,
     SynthesizerConfig,
     write_config,
 )
@@ -29,12 +29,12 @@ from nextgpt.convert.writing import new_folder, save_tensors, size_bytes
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding.config import EncoderConfig
-from nextgpt.model.encoding.folder import read_encoder_config
+from nextgpt.model.encoding.loading import read_encoder_config
 from nextgpt.model.input_projection import create_input_projection
-from nextgpt.model.llm.signal_tokens import SignalIds
+from nextgpt.model.llm.signal_tokens import SignalVocabulary
 from nextgpt.model.output_projection import create_output_projection
-from nextgpt.model.tensors import check_tensors
-from nextgpt.model.weights import WEIGHTS_FILE
+from nextgpt.model.tensors import check_state_dict
+from nextgpt.model.trained_weights import WEIGHTS_FILE
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 """What a LLaMA calls its embedding and its head."""
@@ -77,9 +77,9 @@ def convert_nextgpt(
     trained = {
         name: tensor for name, tensor in checkpoint.tensors.items() if name not in (INPUT_ROWS, OUTPUT_ROWS)
     }
-    check_tensors(source, trained, _expected(config, llm))
+    check_state_dict(source, trained, _expected(config, llm))
     if checkpoint.llm is not None:
-        check_tensors(source, checkpoint.llm, _expected_llm(llm))
+        check_state_dict(source, checkpoint.llm, _expected_llm(llm))
     with new_folder(
         out, size_bytes=size_bytes(llm) + sum(tensor.nbytes for tensor in trained.values())
     ) as scratch:
@@ -131,9 +131,9 @@ def _config(checkpoint: Checkpoint, imagebind: Path, synthesizers: Mapping[str, 
     return ModelConfig(
         name=checkpoint.source.stem,
         quirks="nextgpt_2023" if layout.name == "2023" else None,
-        encoder=PartSource(path=str(imagebind.resolve())),
+        encoder=ComponentSource(path=str(imagebind.resolve())),
         llm=LanguageModelConfig(
-            source=PartSource(path="llm"), template=layout.template, lora=checkpoint.lora
+            source=ComponentSource(path="llm"), template=layout.template, lora=checkpoint.lora
         ),
         input_projection=_input_projection(checkpoint, _encoder_width(imagebind, layout)),
         synthesizers={
@@ -187,16 +187,16 @@ def _encoder_width(folder: Path, layout: Layout) -> int:
     return config.width
 
 
-def _synthesizer(modality: str, folders: Mapping[str, Path], layout: Layout) -> PartSource:
+def _synthesizer(modality: str, folders: Mapping[str, Path], layout: Layout) -> ComponentSource:
     """The folder that was named, or the repository of the layout's preset."""
     from nextgpt.presets import preset
 
     if modality not in folders:
         sources = {download.part: download.source for download in preset(layout.preset).downloads}
-        return PartSource(hub=sources[modality].removeprefix("https://huggingface.co/"))
+        return ComponentSource(hub=sources[modality].removeprefix("https://huggingface.co/"))
     if not folders[modality].is_dir():
         raise ModelError(f"{folders[modality]} is no folder; expected a synthesizer's. Check --{modality}.")
-    return PartSource(path=str(folders[modality].resolve()))
+    return ComponentSource(path=str(folders[modality].resolve()))
 
 
 def _output_projection(modality: str, checkpoint: Checkpoint) -> OutputProjectionConfig:
@@ -221,7 +221,7 @@ def _output_projection(modality: str, checkpoint: Checkpoint) -> OutputProjectio
 
 def _expected(config: ModelConfig, llm: Path) -> dict[str, Tensor]:
     """Every tensor that such a model has besides the rows of its tokens, without content."""
-    from nextgpt.model.description import build_llm
+    from nextgpt.model.summary import build_llm
 
     transformer = build_llm(llm)
     width = transformer.get_input_embeddings().weight.shape[1]
@@ -241,17 +241,17 @@ def _expected(config: ModelConfig, llm: Path) -> dict[str, Tensor]:
 
 def _expected_llm(llm: Path) -> dict[str, Tensor]:
     """Every tensor of the LLM besides its embedding and head, without content."""
-    from nextgpt.model.description import build_llm
+    from nextgpt.model.summary import build_llm
 
     return {name: t for name, t in build_llm(llm).state_dict().items() if name not in (EMBEDDING, HEAD)}
 
 
 def _expected_lora(transformer: nn.Module, lora: LoraConfig) -> dict[str, Tensor]:
-    from nextgpt.model.description import adapted_layers
+    from nextgpt.model.summary import lora_target_layers
 
     return {
         f"lora.{name}.{matrix}": torch.empty(shape, device="meta")
-        for name, layer in adapted_layers(transformer, lora).items()
+        for name, layer in lora_target_layers(transformer, lora).items()
         for matrix, shape in (("A", (lora.rank, layer.in_features)), ("B", (layer.out_features, lora.rank)))
     }
 
@@ -259,7 +259,7 @@ def _expected_lora(transformer: nn.Module, lora: LoraConfig) -> dict[str, Tensor
 def _signals(rows: Mapping[str, Tensor], vocabulary_size: int, layout: Layout) -> dict[str, Tensor]:
     """Rows of the signal tokens in our order. ``[EDIT]``, which no release has, starts at the mean of all rows."""
     first = vocabulary_size + len(layout.ordinary_tokens)
-    ids = SignalIds(first)
+    ids = SignalVocabulary(first)
     signals = {}
     for name, short in ((INPUT_ROWS, "input"), (OUTPUT_ROWS, "output")):
         held = rows[name]
@@ -267,7 +267,7 @@ def _signals(rows: Mapping[str, Tensor], vocabulary_size: int, layout: Layout) -
         ours = mean.expand(len(ids), -1).clone()
         start = first
         for modality in SIGNAL_ORDER:
-            run = ids.run(modality.name)
+            run = ids.span_ids(modality.name)
             ours[run[0] - first : run[-1] + 1 - first] = held[start : start + modality.signal_count]
             start += modality.signal_count
         signals[f"signals.{short}"] = ours

@@ -25,10 +25,10 @@ def convert_parts(name: str, parts: Path, folder: Path) -> list[str]:
     """
     preset(name)
     config = read_config(PRESETS[name])
-    for part in config.carried:
+    for part in config.bundled_components:
         check_whole(parts / part)
     with new_folder(folder, size_bytes=0) as scratch:
-        for part in config.carried:
+        for part in config.bundled_components:
             shutil.copytree(
                 parts / part, scratch / part, copy_function=_linked, ignore=shutil.ignore_patterns(".*")
             )
@@ -38,7 +38,7 @@ def convert_parts(name: str, parts: Path, folder: Path) -> list[str]:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(path, target)
         write_config(config, scratch)
-    return config.carried
+    return config.bundled_components
 
 
 def check_whole(folder: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nextgpt.errors import WeightsError
-from nextgpt.model.tensors import read_tensors
+from nextgpt.model.tensors import read_safetensors
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
@@ -49,7 +49,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read one file in either format, by its suffix. Raises :class:`WeightsError`."""
-    return read_tensors(path) if path.suffix == ".safetensors" else read_pickle(path)
+    return read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
 
 
 def shards(folder: Path) -> Iterator[tuple[str, dict[str, Tensor]]]:

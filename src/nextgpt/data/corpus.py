@@ -8,9 +8,9 @@ from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 
-from nextgpt.data.document import open_document
+from nextgpt.data.corpus_file import open_corpus_file
 from nextgpt.data.formats import find_format
-from nextgpt.data.record import Broken, MediaFile, Record, dialogue_of, media_of
+from nextgpt.data.record import InvalidRecord, MediaFile, Record, dialogue_of, media_of
 from nextgpt.errors import ConfigError
 
 
@@ -21,7 +21,7 @@ class Corpus:
     name: str
     format: str
     records: tuple[Record, ...]
-    broken: tuple[Broken, ...]
+    invalid: tuple[InvalidRecord, ...]
     """Rows that could not be read."""
 
     def fingerprint(self) -> str:
@@ -42,12 +42,12 @@ def read_corpus(
     Raises:
         ConfigError: it is missing, of no known format, or has no record that can be read.
     """
-    document = open_document(path, media)
+    document = open_corpus_file(path, media)
     kind = find_format(document, format)
     records: list[Record] = []
-    broken: list[Broken] = []
+    broken: list[InvalidRecord] = []
     for item in _limited(kind.records(document), limit):
-        (broken if isinstance(item, Broken) else records).append(item)  # type: ignore[arg-type]
+        (broken if isinstance(item, InvalidRecord) else records).append(item)  # type: ignore[arg-type]
     if not records:
         why = f"the first: {broken[0].key}: {broken[0].reason}" if broken else "it is empty"
         raise ConfigError(
@@ -57,10 +57,10 @@ def read_corpus(
     return Corpus(path.name, kind.name, tuple(records), tuple(broken))
 
 
-def _limited(items: Iterator[Record | Broken], limit: int | None) -> Iterator[Record | Broken]:
+def _limited(items: Iterator[Record | InvalidRecord], limit: int | None) -> Iterator[Record | InvalidRecord]:
     return items if limit is None else islice(items, limit)
 
 
-def is_absent(medium: MediaFile) -> bool:
+def is_missing(medium: MediaFile) -> bool:
     """Whether there is no file; what the assistant makes needs none, as its caption says what to learn."""
-    return medium.span is None and not medium.path.is_file()
+    return medium.byte_range is None and not medium.path.is_file()

@@ -7,10 +7,10 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
-from nextgpt.data.corpus import Corpus, is_absent
+from nextgpt.data.corpus import Corpus, is_missing
 from nextgpt.data.record import MediaFile, Part, Record, dialogue_of, media_of
 from nextgpt.errors import MediaError
-from nextgpt.media.target import writing
+from nextgpt.media.save_media import wrap_write_errors
 
 PAGE = "index.html"
 _TAGS = {
@@ -38,8 +38,8 @@ figure {{ margin: .5rem 0 }}
 def write_preview(corpus: Corpus, folder: Path, *, samples: int = 20, seed: int = 0) -> Path:
     """Write a page with random samples and their media into ``folder``; return the page's path."""
     chosen = random.Random(seed).sample(range(len(corpus.records)), min(samples, len(corpus.records)))
-    about = f"{len(corpus.records):,} records of the format {corpus.format}; {len(corpus.broken):,} rows are broken."
-    with writing(folder):
+    about = f"{len(corpus.records):,} records of the format {corpus.format}; {len(corpus.invalid):,} rows are broken."
+    with wrap_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         page = _HEAD.format(title=html.escape(corpus.name), about=about)
         page += "".join(_article(corpus.records[index], index, folder) for index in sorted(chosen))
@@ -70,7 +70,7 @@ def _parts(parts: Iterable[Part], names: dict[int, str], folder: Path) -> str:
 
 def _figure(medium: MediaFile, name: str, folder: Path) -> str:
     caption = html.escape(medium.caption)
-    if is_absent(medium):
+    if is_missing(medium):
         return f"<figure class=broken>[{medium.modality}: {html.escape(medium.name)} is not there] {caption}</figure>"
     try:
         medium.open()

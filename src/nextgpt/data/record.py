@@ -18,10 +18,14 @@ from typing import Literal
 
 from nextgpt.errors import MediaError
 from nextgpt.message import Audio, Conversation, Image, Medium, Message, Role, Text, Video
+from nextgpt.modality import MODALITIES
 
-KINDS: dict[str, type[Image] | type[Audio] | type[Video]] = {"image": Image, "audio": Audio, "video": Video}
-NOUNS = {"image": "picture", "audio": "sound", "video": "film"}
-QUESTIONS = (
+MEDIA_TYPES: dict[str, type[Image] | type[Audio] | type[Video]] = {
+    "image": Image,
+    "audio": Audio,
+    "video": Video,
+}
+CAPTION_QUESTIONS = (
     "Describe this {noun}.",
     "What does this {noun} show?",
     "Say briefly what is in this {noun}.",
@@ -38,7 +42,7 @@ class MediaFile:
     """The file, or the tar that holds it."""
     member: str = ""
     """Its name in the tar."""
-    span: tuple[int, int] | None = None
+    byte_range: tuple[int, int] | None = None
     """Offset and size in the tar, in bytes."""
     caption: str = ""
     """What it shows; the decoding-side alignment needs it of what the assistant makes."""
@@ -53,8 +57,8 @@ class MediaFile:
     @property
     def size_bytes(self) -> int:
         """Size of the file; 0 where there is none."""
-        if self.span:
-            return self.span[1]
+        if self.byte_range:
+            return self.byte_range[1]
         return self.path.stat().st_size if self.path.is_file() else 0
 
     @property
@@ -67,10 +71,10 @@ class MediaFile:
         """The bytes of the file. Raises :class:`MediaError`."""
         try:
             with self.path.open("rb") as file:
-                if self.span is None:
+                if self.byte_range is None:
                     return file.read()
-                file.seek(self.span[0])
-                return file.read(self.span[1])
+                file.seek(self.byte_range[0])
+                return file.read(self.byte_range[1])
         except OSError as error:
             reason = error.strerror or error
             raise MediaError(
@@ -80,7 +84,7 @@ class MediaFile:
 
     def open(self) -> Medium:
         """Decode it. Raises :class:`MediaError`."""
-        return KINDS[self.modality].open(self.path if self.span is None else self.read())
+        return MEDIA_TYPES[self.modality].open(self.path if self.byte_range is None else self.read())
 
 
 Part = str | MediaFile
@@ -107,12 +111,12 @@ class Dialogue:
     turns: tuple[Turn, ...]
 
     @property
-    def given(self) -> tuple[MediaFile, ...]:
+    def input_media(self) -> tuple[MediaFile, ...]:
         """Media that the person gives, in order."""
         return tuple(medium for turn in self.turns if turn.role != "assistant" for medium in turn.media)
 
     @property
-    def made(self) -> tuple[MediaFile, ...]:
+    def output_media(self) -> tuple[MediaFile, ...]:
         """Media that the assistant makes, in order."""
         return tuple(medium for turn in self.turns if turn.role == "assistant" for medium in turn.media)
 
@@ -133,7 +137,7 @@ class Dialogue:
 
 
 @dataclass(frozen=True)
-class Pair:
+class CaptionPair:
     """A medium and what it shows."""
 
     key: str
@@ -144,27 +148,29 @@ class Pair:
         """What the medium shows."""
         return self.medium.caption
 
-    def described(self) -> Dialogue:
+    def as_captioning(self) -> Dialogue:
         """The medium is given, its caption said; the question depends on the key alone."""
         number = int.from_bytes(blake2b(self.key.encode(), digest_size=2).digest(), "big")
-        question = QUESTIONS[number % len(QUESTIONS)].format(noun=NOUNS[self.medium.modality])
+        question = CAPTION_QUESTIONS[number % len(CAPTION_QUESTIONS)].format(
+            noun=MODALITIES[self.medium.modality].noun
+        )
         return Dialogue(self.key, (Turn("user", (self.medium, question)), Turn("assistant", (self.caption,))))
 
-    def drawn(self) -> Dialogue:
+    def as_generation(self) -> Dialogue:
         """The caption is said by both, then the medium made, as the published training has it."""
         answer = Turn("assistant", (self.caption, self.medium))
         return Dialogue(self.key, (Turn("user", (self.caption,)), answer))
 
 
 @dataclass(frozen=True)
-class Broken:
+class InvalidRecord:
     """What could not be read, and why."""
 
     key: str
     reason: str
 
 
-Record = Pair | Dialogue
+Record = CaptionPair | Dialogue
 Direction = Literal["described", "drawn"]
 
 
@@ -172,9 +178,9 @@ def dialogue_of(record: Record, direction: Direction) -> Dialogue:
     """A record as a dialogue; of a pair, the one of ``direction``."""
     if isinstance(record, Dialogue):
         return record
-    return record.described() if direction == "described" else record.drawn()
+    return record.as_captioning() if direction == "described" else record.as_generation()
 
 
 def media_of(record: Record) -> tuple[MediaFile, ...]:
     """All media of a record."""
-    return (record.medium,) if isinstance(record, Pair) else record.given + record.made
+    return (record.medium,) if isinstance(record, CaptionPair) else record.input_media + record.output_media

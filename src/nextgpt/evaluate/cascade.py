@@ -16,17 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt.config import ModelConfig
-from nextgpt.evaluate.case import Answer, Attempt, Case
-from nextgpt.evaluate.players import MAX_TOKENS
+from nextgpt.evaluate.cases import CaseResult, EvalCase, TurnResult
+from nextgpt.evaluate.systems import MAX_TOKENS
 from nextgpt.message import Medium, Part, Reply, Text
-from nextgpt.miniworld.language.dialogue import Dialogue
+from nextgpt.miniworld.language.types import Dialogue
 from nextgpt.modality import MODALITIES
+from nextgpt.model.components import resolve_component_dir
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.model.parts import find_folder
-from nextgpt.model.synthesis.text_encoding import TextConditioner
+from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 from nextgpt.train.pretrain.language_model import CLOSE, in_words, say_in_words
 
-Write = Callable[[Sequence[Case]], list[str]]
+WriteCaptions = Callable[[Sequence[EvalCase]], list[str]]
 """Answers to the last turns of cases, with media as captions between markers."""
 
 _CAPTION = re.compile(rf"<\|({'|'.join(MODALITIES)})\|>(.*?){re.escape(CLOSE)}", re.DOTALL)
@@ -37,15 +37,15 @@ def split_captions(text: str) -> list[str]:
     return _CAPTION.split(text)
 
 
-def text_conditioners(config: ModelConfig, home: Path) -> dict[str, TextConditioner]:
+def text_conditioners(config: ModelConfig, home: Path) -> dict[str, PromptEncoder]:
     """The text encoders of a model's synthesizers. Raises :class:`~nextgpt.errors.ModelError` where one has none."""
     return {
-        modality: TextConditioner(find_folder(settings.source, home))
+        modality: PromptEncoder(resolve_component_dir(settings.source, home))
         for modality, settings in config.synthesizers.items()
     }
 
 
-class Captioned:
+class CascadeSystem:
     """Answers in words, and has the captions among them made into media.
 
     Args:
@@ -57,9 +57,9 @@ class Captioned:
 
     def __init__(
         self,
-        write: Write,
+        write: WriteCaptions,
         model: NextGPT,
-        conditioners: Mapping[str, TextConditioner],
+        conditioners: Mapping[str, PromptEncoder],
         steps: int | None = None,
     ) -> None:
         self._write = write
@@ -67,7 +67,7 @@ class Captioned:
         self._conditioners = conditioners
         self._steps = steps
 
-    def play(self, cases: Sequence[Case]) -> list[Attempt]:
+    def answer(self, cases: Sequence[EvalCase]) -> list[CaseResult]:
         """See :meth:`.players.Player.play`. Takes cases of which the last turn alone is asked."""
         pieces = [split_captions(text) for text in self._write(cases)]
         media = self._media(pieces, [case.seed for case in cases])
@@ -76,7 +76,7 @@ class Captioned:
             for row, (case, split) in enumerate(zip(cases, pieces, strict=True))
         ]
         return [
-            Attempt(case, (Answer(case.asked[-1], reply),))
+            CaseResult(case, (TurnResult(case.evaluated_turns[-1], reply),))
             for case, reply in zip(cases, replies, strict=True)
         ]
 
@@ -100,11 +100,11 @@ class Captioned:
 
     def _synthesize(self, modality: str, conditions: Tensor, seeds: Sequence[int]) -> list[Medium]:
         synthesizer = self._model.synthesizer(modality)
-        *_, last = synthesizer.steps(conditions, seeds=seeds, num_steps=self._steps)
+        *_, last = synthesizer.denoise(conditions, seeds=seeds, num_inference_steps=self._steps)
         return synthesizer.decode(last.latents)
 
 
-class CaptionWriter:
+class CaptionLLM:
     """The language model before the alignments, which answers in words.
 
     Args:
@@ -120,7 +120,7 @@ class CaptionWriter:
         ).eval()
 
     @torch.inference_mode()
-    def __call__(self, cases: Sequence[Case]) -> list[str]:
+    def __call__(self, cases: Sequence[EvalCase]) -> list[str]:
         """Write the likeliest answer to each last turn."""
         prompts = self._tokenizer.pad(
             {"input_ids": [self._prompt(case) for case in cases]}, return_tensors="pt"
@@ -136,16 +136,16 @@ class CaptionWriter:
         answers = self._tokenizer.batch_decode(written[:, prompts["input_ids"].shape[1] :])
         return [answer.partition(self._tokenizer.eos_token)[0] for answer in answers]
 
-    def _prompt(self, case: Case) -> list[int]:
+    def _prompt(self, case: EvalCase) -> list[int]:
         """The dialogue up to the answer, in the pieces in which it was tokenized for training."""
         *speeches, _ = in_words(Dialogue(case.dialogue.turns))
         pieces = [self._tokenizer.encode(speech.text, add_special_tokens=False) for speech in speeches]
         return [token_id for piece in pieces for token_id in piece]
 
 
-def true_words(cases: Sequence[Case]) -> list[str]:
+def oracle_captions(cases: Sequence[EvalCase]) -> list[str]:
     """The right answers, with media as their captions."""
-    return ["".join(map(say_in_words, case.asked[-1].assistant)) for case in cases]
+    return ["".join(map(say_in_words, case.evaluated_turns[-1].assistant)) for case in cases]
 
 
 def _parts(row: int, split: Sequence[str], media: dict[tuple[int, int], Medium]) -> list[Part]:

@@ -8,31 +8,31 @@ from zlib import crc32
 
 import numpy as np
 
-from nextgpt.evaluate.case import Case
-from nextgpt.evaluate.rows import DIALOGUE, Counts, Row
+from nextgpt.evaluate.cases import EvalCase
+from nextgpt.evaluate.metrics import DIALOGUE, CaseFilter, Metric
 from nextgpt.miniworld.language import sample_dialogue
 
-TRIES_A_CASE = 60
+MAX_DRAWS_PER_CASE = 60
 """How many dialogues are drawn for each case before a row has to do with fewer."""
-SEEDS_A_RUN = 1_000_000
+SEED_STRIDE = 1_000_000
 """Between the seeds of answers in runs of neighbouring seeds."""
 
 
-def draw_cases(rows: Sequence[Row], *, limit: int, seed: int) -> dict[str, list[Case]]:
+def sample_cases(rows: Sequence[Metric], *, limit: int, seed: int) -> dict[str, list[EvalCase]]:
     """Cases of every source of ``rows``, so many that each row has ``limit`` that count, equally of its sources."""
-    sources = dict.fromkeys(source for row in rows for source in row.sources)
+    sources = dict.fromkeys(source for row in rows for source in row.tasks)
     return {source: _of_source(source, rows, limit, seed) for source in sources}
 
 
-def _of_source(source: str, rows: Sequence[Row], limit: int, seed: int) -> list[Case]:
+def _of_source(source: str, rows: Sequence[Metric], limit: int, seed: int) -> list[EvalCase]:
     rng = np.random.default_rng([seed, crc32(source.encode())])
-    missing: dict[Counts, int] = {}
+    missing: dict[CaseFilter, int] = {}
     for row in rows:
-        if source in row.sources:
-            missing[row.counts] = max(missing.get(row.counts, 0), math.ceil(limit / len(row.sources)))
-    cases: list[Case] = []
-    for _ in range(TRIES_A_CASE * limit):
-        case = _draw(rng, source, seed=seed * SEEDS_A_RUN + len(cases))
+        if source in row.tasks:
+            missing[row.applies_to] = max(missing.get(row.applies_to, 0), math.ceil(limit / len(row.tasks)))
+    cases: list[EvalCase] = []
+    for _ in range(MAX_DRAWS_PER_CASE * limit):
+        case = _draw(rng, source, seed=seed * SEED_STRIDE + len(cases))
         # A case is played only if some row is still in want of it.
         wanted_by = [counts for counts, number in missing.items() if number and counts(case)]
         if wanted_by:
@@ -43,6 +43,6 @@ def _of_source(source: str, rows: Sequence[Row], limit: int, seed: int) -> list[
     return cases
 
 
-def _draw(rng: np.random.Generator, source: str, seed: int) -> Case:
+def _draw(rng: np.random.Generator, source: str, seed: int) -> EvalCase:
     dialogue = sample_dialogue(rng, "test", task=source)
-    return Case(source, dialogue, seed, is_every_turn_asked=source == DIALOGUE)
+    return EvalCase(source, dialogue, seed, all_turns=source == DIALOGUE)

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from nextgpt.config import read_config
 from nextgpt.evaluate.cascade import text_conditioners
-from nextgpt.evaluate.draw import draw_cases
-from nextgpt.evaluate.rows import ROWS, Row
+from nextgpt.evaluate.draw import sample_cases
+from nextgpt.evaluate.metrics import METRICS, Metric
+from nextgpt.evaluate.runner import CASCADE, ORACLE, TRUE_CAPTION, ResultsBySystem, run_cases
 from nextgpt.evaluate.score import Score
-from nextgpt.evaluate.suite import Sample, Tell
-from nextgpt.evaluate.work import CASCADE, TRUE_CAPTION, TRUTH, Played, play
+from nextgpt.evaluate.suite import ProgressCallback, SampleAnswer
 from nextgpt.miniworld.render import render
 
-SAMPLES_A_SOURCE = 8
+SAMPLES_PER_TASK = 8
 
 
 class Miniworld:
@@ -28,51 +28,58 @@ class Miniworld:
         rows: What is measured.
     """
 
-    def __init__(self, rows: Sequence[Row] = ROWS) -> None:
+    def __init__(self, rows: Sequence[Metric] = METRICS) -> None:
         self._rows = rows
 
     def evaluate(
-        self, home: Path, *, limit: int, seed: int, workers: int, tell: Tell, steps: int | None = None
-    ) -> tuple[list[Score], list[Sample]]:
+        self,
+        home: Path,
+        *,
+        limit: int,
+        seed: int,
+        workers: int,
+        tell: ProgressCallback,
+        steps: int | None = None,
+    ) -> tuple[list[Score], list[SampleAnswer]]:
         """See :meth:`.suite.Suite.evaluate`."""
-        if {row.player for row in self._rows} & {CASCADE, TRUE_CAPTION}:
+        if {row.system for row in self._rows} & {CASCADE, TRUE_CAPTION}:
             text_conditioners(read_config(home), home)  # what is missing is told before the work
-        cases = draw_cases(self._rows, limit=limit, seed=seed)
+        cases = sample_cases(self._rows, limit=limit, seed=seed)
         pairs = dict.fromkeys(
-            (player, source) for row in self._rows for source in row.sources for player in (row.player, TRUTH)
+            (player, source) for row in self._rows for source in row.tasks for player in (row.system, ORACLE)
         )
-        played = play(pairs, cases, home, workers=workers, tell=tell, steps=steps)
+        played = run_cases(pairs, cases, home, workers=workers, tell=tell, steps=steps)
         return [_score(row, played) for row in self._rows], list(_samples(played, self._rows))
 
 
-def _score(row: Row, played: Played) -> Score:
+def _score(row: Metric, played: ResultsBySystem) -> Score:
     is_right, judge_is_right = (
         [
-            row.is_right(one)
-            for source in row.sources
+            row.is_correct(one)
+            for source in row.tasks
             for one in played[player, source]
-            if row.counts(one.case)
+            if row.applies_to(one.case)
         ]
-        for player in (row.player, TRUTH)
+        for player in (row.system, ORACLE)
     )
-    return Score.of_share(row.name, is_right, judge_is_right)
+    return Score.from_outcomes(row.name, is_right, judge_is_right)
 
 
-def _samples(played: Played, rows: Sequence[Row]) -> Iterator[Sample]:
+def _samples(played: ResultsBySystem, rows: Sequence[Metric]) -> Iterator[SampleAnswer]:
     """The first answers of each player to each source that asks for a medium."""
     for (player, source), attempts in played.items():
-        if player == TRUTH:
+        if player == ORACLE:
             continue
-        asked = [row for row in rows if row.player == player and source in row.sources]
-        for attempt in attempts[:SAMPLES_A_SOURCE]:
-            if not attempt.last.turn.made:
+        asked = [row for row in rows if row.system == player and source in row.tasks]
+        for attempt in attempts[:SAMPLES_PER_TASK]:
+            if not attempt.last.turn.target_media:
                 continue
-            wanted = attempt.last.turn.made[0]
+            wanted = attempt.last.turn.target_media[0]
             made = (medium for medium in attempt.last.media if medium.modality == wanted.modality)
-            yield Sample(
+            yield SampleAnswer(
                 group=f"{source} ({player})",
-                words="".join(say for say in attempt.last.turn.user if isinstance(say, str)),
-                truth=render(wanted.content),
-                made=next(made, None),
-                is_right=all(row.is_right(attempt) for row in asked if row.counts(attempt.case)),
+                prompt="".join(say for say in attempt.last.turn.user if isinstance(say, str)),
+                reference=render(wanted.spec),
+                output=next(made, None),
+                is_correct=all(row.is_correct(attempt) for row in asked if row.applies_to(attempt.case)),
             )

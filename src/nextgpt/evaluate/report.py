@@ -9,12 +9,12 @@ from typing import Any
 
 from nextgpt.evaluate.score import Score
 from nextgpt.evaluate.suite import Results
-from nextgpt.media.target import writing
+from nextgpt.media.save_media import wrap_write_errors
 
 RESULTS_FILE, TABLE_FILE, SHEET_FILE = "results.json", "results.md", "samples.png"
 
 
-def as_values(results: Results) -> dict[str, Any]:
+def to_dict(results: Results) -> dict[str, Any]:
     """Results as ``nextgpt eval --json`` prints them."""
     rows = [
         {
@@ -23,13 +23,17 @@ def as_values(results: Results) -> dict[str, Any]:
         }
         for score in results.scores
     ]
-    steps = {} if results.steps is None else {"steps": results.steps}
+    steps = {} if results.num_inference_steps is None else {"steps": results.num_inference_steps}
     return {"model": results.model, "suite": results.suite, **steps, "rows": rows}
 
 
-def as_table(results: Results) -> str:
+def to_markdown(results: Results) -> str:
     """Results as a table in Markdown; shares and intervals in per cent."""
-    suite = results.suite if results.steps is None else f"{results.suite}, {results.steps} steps"
+    suite = (
+        results.suite
+        if results.num_inference_steps is None
+        else f"{results.suite}, {results.num_inference_steps} steps"
+    )
     heading = f"| {suite} | {results.model} | 95 % interval | cases | judge |"
     return "\n".join([heading, "| --- | ---: | :---: | ---: | ---: |", *map(_line, results.scores)]) + "\n"
 
@@ -42,14 +46,12 @@ def _line(score: Score) -> str:
 
 def write_report(results: Results, folder: Path) -> list[Path]:
     """Write values, table and contact sheet into ``folder``. Raises :class:`~nextgpt.errors.MediaError`."""
-    from nextgpt.evaluate.sheet import contact_sheet
+    from nextgpt.evaluate.contact_sheet import contact_sheet
 
-    with writing(folder):
+    with wrap_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / RESULTS_FILE).write_text(
-            json.dumps(as_values(results), indent=1, ensure_ascii=False) + "\n"
-        )
-        (folder / TABLE_FILE).write_text(as_table(results))
+        (folder / RESULTS_FILE).write_text(json.dumps(to_dict(results), indent=1, ensure_ascii=False) + "\n")
+        (folder / TABLE_FILE).write_text(to_markdown(results))
     paths = [folder / RESULTS_FILE, folder / TABLE_FILE]
     if results.samples:
         contact_sheet(results.samples).save(folder / SHEET_FILE)

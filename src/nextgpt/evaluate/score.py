@@ -25,7 +25,7 @@ class Score:
     """What the same row gives for perfect answers, judged alike; None where nothing is judged."""
 
     @classmethod
-    def of_share(cls, name: str, is_right: Sequence[bool], judge: Sequence[bool] = ()) -> Score:
+    def from_outcomes(cls, name: str, is_right: Sequence[bool], judge: Sequence[bool] = ()) -> Score:
         """The share of right cases; ``judge`` says the same of perfect answers to them."""
         right, cases = sum(is_right), len(is_right)
         low, high = wilson_interval(right, cases)

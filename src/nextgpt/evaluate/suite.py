@@ -9,32 +9,32 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from nextgpt.errors import ConfigError, unknown
+from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.evaluate.score import Score
 from nextgpt.message import Medium
 
-Tell = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
 
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 """Each takes about a gigabyte."""
-CASES_FOR_ONE = 20
+MAX_CASES_FOR_ONE_WORKER = 20
 """So many cases a row one process does sooner alone."""
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleAnswer:
     """One answer to look at."""
 
     group: str
-    words: str
+    prompt: str
     """What was asked."""
-    truth: Medium
+    reference: Medium
     """What should have been made."""
-    made: Medium | None
+    output: Medium | None
     """What was made instead; None where nothing was."""
-    is_right: bool
+    is_correct: bool
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Results:
     model: str
     suite: str
     scores: tuple[Score, ...]
-    samples: tuple[Sample, ...]
-    steps: int | None = None
+    samples: tuple[SampleAnswer, ...]
+    num_inference_steps: int | None = None
     """Of denoising, where they were not the model's own."""
 
 
@@ -54,8 +54,15 @@ class Suite(Protocol):
     """Measures a model."""
 
     def evaluate(
-        self, home: Path, *, limit: int, seed: int, workers: int, tell: Tell, steps: int | None = None
-    ) -> tuple[list[Score], list[Sample]]:
+        self,
+        home: Path,
+        *,
+        limit: int,
+        seed: int,
+        workers: int,
+        tell: ProgressCallback,
+        steps: int | None = None,
+    ) -> tuple[list[Score], list[SampleAnswer]]:
         """Measure the model in the folder ``home`` with ``limit`` cases a row, by ``workers`` processes.
 
         ``steps`` of denoising are taken for every medium, or as many as the model's own settings say; a suite without
@@ -66,7 +73,7 @@ class Suite(Protocol):
 
 SUITES: Mapping[str, tuple[str, str]] = {
     "miniworld": ("nextgpt.evaluate.miniworld", "Miniworld"),
-    "miniworld-in-words": ("nextgpt.evaluate.in_words", "MiniworldInWords"),
+    "miniworld-in-words": ("nextgpt.evaluate.text_only", "MiniworldInWords"),
 }
 """Suites by name: module and class, imported when first needed."""
 
@@ -78,7 +85,7 @@ def evaluate(
     limit: int = 200,
     seed: int = 0,
     workers: int = 1,
-    tell: Tell = lambda *_: None,
+    tell: ProgressCallback = lambda *_: None,
     steps: int | None = None,
 ) -> Results:
     """Measure the model of that name by a suite.
@@ -92,18 +99,18 @@ def evaluate(
         ConfigError: No such suite, or steps for one that makes no media.
         ModelError: No such model.
     """
-    from nextgpt.model.folder import locate
+    from nextgpt.model.loading import resolve_model_dir
 
     if suite not in SUITES:
-        raise ConfigError(unknown("suite", suite, SUITES))
-    home = locate(name)
+        raise ConfigError(unknown_name_message("suite", suite, SUITES))
+    home = resolve_model_dir(name)
     module, class_name = SUITES[suite]
     chosen: Suite = getattr(import_module(module), class_name)()
     scores, samples = chosen.evaluate(home, limit=limit, seed=seed, workers=workers, tell=tell, steps=steps)
     return Results(name, suite, tuple(scores), tuple(samples), steps)
 
 
-def fitting_workers(limit: int) -> int:
+def default_num_workers(limit: int) -> int:
     """How many processes pay for so many cases a row: one a core, but few cases are done before others have begun."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_WORKERS) if limit > CASES_FOR_ONE else 1
+    return min(cores, MAX_WORKERS) if limit > MAX_CASES_FOR_ONE_WORKER else 1

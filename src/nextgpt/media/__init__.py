@@ -6,14 +6,11 @@ Whatever comes in, a path, bytes or an open file, is judged by its content and r
 
 from __future__ import annotations
 
-from nextgpt.media.audio import read_audio, write_audio
-from nextgpt.media.image import read_image, write_image
+from nextgpt.media.audio import read_audio, resample, to_mono, write_audio
+from nextgpt.media.file_types import FileType, sniff
+from nextgpt.media.image import center_crop, read_image, resize_short_side, write_image
 from nextgpt.media.limits import MediaLimits
-from nextgpt.media.resample import resample, to_mono
-from nextgpt.media.resize import center_crop, resize_short_side
-from nextgpt.media.sampling import uniform_indices
-from nextgpt.media.sniff import FileType, sniff
-from nextgpt.media.video import read_video, write_video
+from nextgpt.media.video import read_video, uniform_indices, write_video
 
 __all__ = [
     "FileType",

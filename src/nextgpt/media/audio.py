@@ -7,23 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 
 from nextgpt.errors import MediaError
-from nextgpt.media.limits import Deadline, MediaLimits, refusal
-from nextgpt.media.source import OpenSource, open_source
-from nextgpt.media.target import WRITER, with_suffix, writing
-from nextgpt.message import Audio, Source
+from nextgpt.media.limits import Deadline, MediaLimits, media_error
+from nextgpt.media.open_media import OpenSource, open_source
+from nextgpt.media.save_media import WRITER, with_default_suffix, wrap_write_errors
+from nextgpt.media.types import Audio, MediaSource
 
 # MP3 goes through FFmpeg: libsndfile's decoder prints its opinion of damaged files.
 _PLAIN_FORMATS = {"wav", "flac", "ogg", "aiff", "au", "caf"}
 _WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
-_BLOCK = 1 << 18
+_BLOCK_SAMPLES = 1 << 18
 _RATES_HZ = (1_000, 768_000)
 # What libsndfile says of a stream that does not know its length.
 _UNKNOWN_LENGTH = 1 << 62
 
 
-def read_audio(source: Source, *, limits: MediaLimits = MediaLimits()) -> Audio:
+def read_audio(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Audio:
     """Read a sound, or the sound of a film, at its own rate and with its own channels, in [-1, 1].
 
     Raises:
@@ -33,11 +34,11 @@ def read_audio(source: Source, *, limits: MediaLimits = MediaLimits()) -> Audio:
         if opened.type.name in _PLAIN_FORMATS:
             audio = _read_plain(opened, limits)
         else:
-            from nextgpt.media.container import read_container
+            from nextgpt.media.ffmpeg import decode_container
 
-            audio = read_container(opened, limits, wants="audio").audio
+            audio = decode_container(opened, limits, modality="audio").audio
         if audio is None or audio.samples.shape[-1] == 0:
-            raise refusal(
+            raise media_error(
                 opened.name, "holds no sound", "at least one sample", "Check that it was copied whole."
             )
         return audio
@@ -46,12 +47,12 @@ def read_audio(source: Source, *, limits: MediaLimits = MediaLimits()) -> Audio:
 def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
     deadline = Deadline(opened.name, limits)
     try:
-        with soundfile.SoundFile(_ForgivingStream(opened.stream)) as file:
+        with soundfile.SoundFile(_ClampedSeekStream(opened.stream)) as file:
             announced = file.frames if file.frames < _UNKNOWN_LENGTH else 0
             check_audio_size(opened.name, announced, file.channels, file.samplerate, limits)
             blocks: list[np.ndarray] = []
             count = 0
-            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+            while len(block := file.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True)):
                 blocks.append(clean_samples(block.T))
                 count += len(block)
                 check_audio_size(opened.name, count, file.channels, file.samplerate, limits)
@@ -68,7 +69,7 @@ def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
         OverflowError,
         MemoryError,
     ) as error:
-        raise refusal(
+        raise media_error(
             opened.name,
             f"is {opened.type.label} that cannot be decoded ({error})",
             "a whole sound",
@@ -76,7 +77,7 @@ def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
         ) from error
 
 
-class _ForgivingStream:
+class _ClampedSeekStream:
     """A stream that takes any seek: soundfile prints a traceback for whatever its stream raises."""
 
     def __init__(self, stream: io.BufferedIOBase) -> None:
@@ -94,11 +95,11 @@ def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits
     """Refuse a sound of ``frames`` samples a channel that is longer than ``limits``, or of an impossible rate."""
     low, high = _RATES_HZ
     if not low <= rate_hz <= high:
-        raise refusal(
+        raise media_error(
             name, f"has {rate_hz} samples a second", f"{low:,} to {high:,}", "Resample it, e.g. to 16,000."
         )
     if frames > limits.duration_s * rate_hz or frames * channels > limits.samples:
-        raise refusal(
+        raise media_error(
             name,
             f"lasts {frames / rate_hz:,.0f} s or more with {channels} channel(s)",
             f"at most {limits.duration_s:,.0f} s and {limits.samples:,} samples",
@@ -119,10 +120,10 @@ def write_audio(audio: Audio, path: str | Path) -> Path:
     Raises:
         MediaError: the suffix is no sound format that can be written, or the format refuses rate or channels.
     """
-    path = with_suffix(path, _WRITE_FORMATS, default=".wav")
+    path = with_default_suffix(path, _WRITE_FORMATS, default=".wav")
     try:
         with (
-            writing(path),
+            wrap_write_errors(path),
             soundfile.SoundFile(
                 path,
                 "w",
@@ -135,10 +136,25 @@ def write_audio(audio: Audio, path: str | Path) -> Path:
                 file.software = WRITER
             file.write(clean_samples(audio.samples).T)
     except soundfile.SoundFileError as error:
-        raise refusal(
+        raise media_error(
             path.name,
             f"cannot be written ({error})",
             "a folder that exists, and a format that takes this rate and these channels",
             "Check the folder, write WAV, or resample the sound.",
         ) from error
     return path
+
+
+def resample(audio: Audio, sample_rate_hz: int) -> Audio:
+    """The sound at another rate, with soxr's high-quality filter; the same object where the rate is right already."""
+    if audio.sample_rate_hz == sample_rate_hz:
+        return audio
+    samples = soxr.resample(audio.samples.T, audio.sample_rate_hz, sample_rate_hz, quality="HQ")
+    return Audio(np.ascontiguousarray(samples.T, dtype=np.float32), sample_rate_hz)
+
+
+def to_mono(audio: Audio) -> Audio:
+    """The mean of the channels as one channel; the same object where there is one already."""
+    if len(audio.samples) == 1:
+        return audio
+    return Audio(audio.samples.mean(axis=0, keepdims=True, dtype=np.float32), audio.sample_rate_hz)

@@ -13,10 +13,10 @@ import PIL.ImageOps
 import PIL.PngImagePlugin
 
 from nextgpt.errors import MediaError
-from nextgpt.media.limits import Deadline, MediaLimits, WatchedStream, refusal
-from nextgpt.media.source import OpenSource, open_source
-from nextgpt.media.target import WRITER, with_suffix, writing
-from nextgpt.message import Image, Source
+from nextgpt.media.limits import Deadline, DeadlineStream, MediaLimits, media_error
+from nextgpt.media.open_media import OpenSource, open_source
+from nextgpt.media.save_media import WRITER, with_default_suffix, wrap_write_errors
+from nextgpt.media.types import Image, MediaSource
 
 # EPS, WMF and the like start other programs or fonts, so only plain raster formats are opened.
 _READ_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "MPO")
@@ -48,7 +48,7 @@ _DECODE_ERRORS = (
 )
 
 
-def read_image(source: Source, *, limits: MediaLimits = MediaLimits()) -> Image:
+def read_image(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Image:
     """Read a picture as RGB, upright by its EXIF orientation, transparency laid on white, the first of several.
 
     Raises:
@@ -64,7 +64,7 @@ def read_image(source: Source, *, limits: MediaLimits = MediaLimits()) -> Image:
         except PIL.Image.DecompressionBombError as error:  # Pillow's own limit, before it tells the size.
             raise _too_many_pixels(opened.name, "far too many pixels", limits) from error
         except _DECODE_ERRORS as error:
-            raise refusal(
+            raise media_error(
                 opened.name,
                 f"is {opened.type.label} that cannot be decoded ({error or type(error).__name__})",
                 "a whole picture",
@@ -73,7 +73,7 @@ def read_image(source: Source, *, limits: MediaLimits = MediaLimits()) -> Image:
 
 
 def _decode(opened: OpenSource, limits: MediaLimits) -> PIL.Image.Image:
-    stream = WatchedStream(opened.stream, Deadline(opened.name, limits))
+    stream = DeadlineStream(opened.stream, Deadline(opened.name, limits))
     with PIL.Image.open(stream, formats=_READ_FORMATS) as picture:
         width, height = picture.size
         if width * height > limits.pixels:
@@ -84,7 +84,7 @@ def _decode(opened: OpenSource, limits: MediaLimits) -> PIL.Image.Image:
 
 def _too_many_pixels(name: str, size: str, limits: MediaLimits) -> MediaError:
     advice = "Scale it down, or raise MediaLimits.pixels."
-    return refusal(name, f"has {size}", f"at most {limits.pixels:,} in all", advice)
+    return media_error(name, f"has {size}", f"at most {limits.pixels:,} in all", advice)
 
 
 def _as_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
@@ -107,13 +107,38 @@ def write_image(image: Image, path: str | Path) -> Path:
     Raises:
         MediaError: the suffix is no picture format that can be written.
     """
-    path = with_suffix(path, _WRITE_FORMATS, default=".png")
+    path = with_default_suffix(path, _WRITE_FORMATS, default=".png")
     options: dict[str, object] = {}
     if path.suffix.lower() == ".png":
         options["pnginfo"] = about = PIL.PngImagePlugin.PngInfo()
         about.add_text("Software", WRITER)
     elif path.suffix.lower() in (".jpg", ".jpeg", ".webp"):
         options["quality"] = 95
-    with writing(path):
+    with wrap_write_errors(path):
         image.image.save(path, _WRITE_FORMATS[path.suffix.lower()], **options)
     return path
+
+
+def resize_short_side(
+    picture: PIL.Image.Image,
+    side_px: int,
+    resampling: PIL.Image.Resampling = PIL.Image.Resampling.BICUBIC,
+) -> PIL.Image.Image:
+    """Scale so that the shorter side measures ``side_px``, keeping the proportions; unchanged where it does."""
+    width, height = picture.size
+    if min(width, height) == side_px:
+        return picture
+    # The longer side is cut off to whole pixels, as torchvision's Resize does.
+    size = (
+        (side_px, int(side_px * height / width))
+        if width <= height
+        else (int(side_px * width / height), side_px)
+    )
+    return picture.resize(size, resampling)
+
+
+def center_crop(picture: PIL.Image.Image, side_px: int) -> PIL.Image.Image:
+    """The square of ``side_px`` in the middle of a picture that is at least so large."""
+    width, height = picture.size
+    left, top = round((width - side_px) / 2), round((height - side_px) / 2)
+    return picture.crop((left, top, left + side_px, top + side_px))

@@ -40,7 +40,7 @@ class Deadline:
     def check(self) -> None:
         """Raise :class:`MediaError` when the time is up."""
         if time.monotonic() > self._end:
-            raise refusal(
+            raise media_error(
                 self._name,
                 f"was still being decoded after {self._time_s:g} s",
                 "a file that decodes faster",
@@ -48,7 +48,7 @@ class Deadline:
             )
 
 
-class WatchedStream(io.RawIOBase):
+class DeadlineStream(io.RawIOBase):
     """A stream whose every read looks at the clock, which stops decoders that ask for more and more."""
 
     def __init__(self, stream: io.BufferedIOBase, deadline: Deadline) -> None:
@@ -73,6 +73,6 @@ class WatchedStream(io.RawIOBase):
         return True
 
 
-def refusal(name: str, came: str, expected: str, advice: str) -> MediaError:
+def media_error(name: str, problem: str, expected: str, advice: str) -> MediaError:
     """An error in three parts: ``refusal("a.png", "is empty", "a picture", "Check the file.")``."""
-    return MediaError(f"{name} {came}; expected {expected}. {advice}")
+    return MediaError(f"{name} {problem}; expected {expected}. {advice}")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nextgpt.media.limits import MediaLimits, refusal
-from nextgpt.media.resample import resample
-from nextgpt.media.source import open_source
-from nextgpt.media.target import WRITER, with_suffix, writing
-from nextgpt.message import Audio, Source, Video
+from nextgpt.media.audio import resample
+from nextgpt.media.limits import MediaLimits, media_error
+from nextgpt.media.open_media import open_source
+from nextgpt.media.save_media import WRITER, with_default_suffix, wrap_write_errors
+from nextgpt.media.types import Audio, MediaSource, Video
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -24,35 +24,37 @@ _CODEC_OPTIONS = {
     _H264: {"crf": "10", "preset": "veryfast"},
     _VP9: {"crf": "12", "b": "0", "deadline": "good", "cpu-used": "4"},
 }
-_FOR_ONE_THREAD = 256 * 256
+_SINGLE_THREAD_PIXELS = 256 * 256
 """Pixels of a frame up to which more threads cost more than they save."""
 _AUDIO_CODECS = {_H264: "aac", _VP9: "libopus"}
 _AUDIO_RATES_HZ = {
     "aac": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
     "libopus": (8000, 12000, 16000, 24000, 48000),
 }
-_BEST_RATE_HZ = 48_000
+_FALLBACK_RATE_HZ = 48_000
 # AAC adds up to two blocks of silence at the end.
 _PADDING_SAMPLES = 2048
 
 
-def read_video(source: Source, *, limits: MediaLimits = MediaLimits()) -> Video:
+def read_video(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Video:
     """Read a film with its sound; frames whose longer side exceeds ``limits.frame_side_px`` are scaled down.
 
     Raises:
         MediaError: the file holds no film, is damaged before its first frame, or larger than ``limits``.
     """
-    from nextgpt.media.container import read_container
+    from nextgpt.media.ffmpeg import decode_container
 
     with open_source(source, limits, "video") as opened:
-        decoded = read_container(opened, limits, wants="video")
+        decoded = decode_container(opened, limits, modality="video")
         if not decoded.frames:
-            raise refusal(opened.name, "holds no frame", "at least one", "Check that it was copied whole.")
+            raise media_error(
+                opened.name, "holds no frame", "at least one", "Check that it was copied whole."
+            )
         frames = np.stack(decoded.frames)
-        return Video(frames, decoded.fps, _fit(decoded.audio, len(frames) / decoded.fps))
+        return Video(frames, decoded.fps, _trim_padding(decoded.audio, len(frames) / decoded.fps))
 
 
-def _fit(audio: Audio | None, duration_s: float) -> Audio | None:
+def _trim_padding(audio: Audio | None, duration_s: float) -> Audio | None:
     """Cut off the silence that the audio codec added."""
     if audio is None:
         return None
@@ -73,18 +75,18 @@ def write_video(video: Video, path: str | Path) -> Path:
     import av
 
     if not len(video.frames):
-        raise refusal("The film", "has no frame", "at least one", "Add frames.")
-    path = with_suffix(path, _WRITE_CODECS, default=".mp4")
+        raise media_error("The film", "has no frame", "at least one", "Add frames.")
+    path = with_default_suffix(path, _WRITE_CODECS, default=".mp4")
     codec = _WRITE_CODECS[path.suffix.lower()]
     options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov") else {}
-    frames = _even(video.frames)
-    with writing(path), av.open(str(path), "w", options=options) as container:
+    frames = _pad_to_even(video.frames)
+    with wrap_write_errors(path), av.open(str(path), "w", options=options) as container:
         container.metadata["comment"] = f"written by {WRITER}"
         stream = container.add_stream(codec, rate=Fraction(video.fps).limit_denominator(1001))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.options = dict(_CODEC_OPTIONS[codec])
-        if stream.height * stream.width <= _FOR_ONE_THREAD:
+        if stream.height * stream.width <= _SINGLE_THREAD_PIXELS:
             stream.codec_context.thread_count = 1
         sound = None if video.audio is None else _AudioTrack(container, video.audio, _AUDIO_CODECS[codec])
         for array in frames:
@@ -99,7 +101,9 @@ class _AudioTrack:
     """The sound stream of a film that is being written."""
 
     def __init__(self, container: OutputContainer, audio: Audio, codec: str) -> None:
-        rate_hz = audio.sample_rate_hz if audio.sample_rate_hz in _AUDIO_RATES_HZ[codec] else _BEST_RATE_HZ
+        rate_hz = (
+            audio.sample_rate_hz if audio.sample_rate_hz in _AUDIO_RATES_HZ[codec] else _FALLBACK_RATE_HZ
+        )
         self._audio = resample(audio, rate_hz)
         self._container = container
         self._layout = "mono" if len(audio.samples) == 1 else "stereo"
@@ -116,7 +120,16 @@ class _AudioTrack:
         self._container.mux(self._stream.encode(None))
 
 
-def _even(frames: np.ndarray) -> np.ndarray:
+def _pad_to_even(frames: np.ndarray) -> np.ndarray:
     """4:2:0 colours need even sides: repeat the last row or column where one is odd."""
     height, width = frames.shape[1:3]
     return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def uniform_indices(count: int, wanted: int) -> np.ndarray:
+    """``wanted`` indices spread evenly over ``count`` frames, first and last included; frames repeat where few.
+
+    ``uniform_indices(16, 4)`` is ``[0, 5, 10, 15]``; ``uniform_indices(1, 3)`` is ``[0, 0, 0]``. Rounded down, as
+    pytorchvideo's ``uniform_temporal_subsample`` does.
+    """
+    return np.linspace(0, count - 1, wanted).astype(np.int64)

@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from nextgpt.errors import ConfigError, unknown
-from nextgpt.miniworld.scene import BACKGROUNDS
+from nextgpt.errors import ConfigError, unknown_name_message
+from nextgpt.miniworld.specs import BACKGROUNDS
 
 SIDE_PX = 64
 _PLAIN = {
@@ -25,7 +25,7 @@ _SKY = (205, 230, 250)
 def background(name: str) -> np.ndarray:
     """float32 (64, 64, 3), 0 to 255. Raises :class:`~nextgpt.errors.ConfigError` for an unknown name."""
     if name not in BACKGROUNDS:
-        raise ConfigError(unknown("Background", name, BACKGROUNDS))
+        raise ConfigError(unknown_name_message("Background", name, BACKGROUNDS))
     if name in _PLAIN:
         picture = np.broadcast_to(np.array(_PLAIN[name], np.float32), (SIDE_PX, SIDE_PX, 3)).copy()
     else:

@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 
-from nextgpt.errors import ConfigError, unknown
+from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.miniworld.backgrounds import SIDE_PX
-from nextgpt.miniworld.scene import MOTIONS
+from nextgpt.miniworld.specs import MOTIONS
 from nextgpt.miniworld.sprites import SIZES_PX, Sprite, sprite
 
 FRAMES = 16
@@ -18,22 +18,22 @@ TRAVEL_PX = SIDE_PX - SPRITE_PX
 _TIME = np.arange(FRAMES) / (FRAMES - 1)
 
 
-def layers(name: str, tint: str, motion: str) -> tuple[np.ndarray, np.ndarray]:
+def motion_layers(name: str, tint: str, motion: str) -> tuple[np.ndarray, np.ndarray]:
     """What a moving object adds to a background and leaves of it.
 
     Returns light, float32 (16, 64, 64, 3), and transparency, float32 (16, 64, 64, 1), as in
     :class:`~nextgpt.miniworld.sprites.Sprite`. Raises :class:`~nextgpt.errors.ConfigError` for an unknown motion.
     """
     if motion not in MOTIONS:
-        raise ConfigError(unknown("Motion", motion, MOTIONS))
+        raise ConfigError(unknown_name_message("Motion", motion, MOTIONS))
     if motion in ("grow", "shrink"):
         return _scaled(sprite(name, tint, "large"), SIDES_PX[motion])
     drawing = sprite(name, tint, "small")
     if motion == "spin":
-        return _turned(drawing)
+        return _rotated(drawing)
     if motion in ("appear", "disappear"):
         return _faded(drawing, VISIBILITY[motion])
-    return _moved(drawing, TRACKS[motion])
+    return _translated(drawing, TRACKS[motion])
 
 
 def _track(top: np.ndarray, left: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ TRACKS = {
 SIDES_PX = {"grow": 14 + 34 * _TIME, "shrink": 48 - 34 * _TIME}
 """Side of the object in each frame."""
 VISIBILITY = {"appear": np.clip(1.4 * _TIME - 0.2, 0, 1), "disappear": np.clip(1.2 - 1.4 * _TIME, 0, 1)}
-_TURN = 2 * np.pi * np.arange(FRAMES) / FRAMES
+_ANGLES = 2 * np.pi * np.arange(FRAMES) / FRAMES
 """One whole turn, clockwise."""
 
 
@@ -61,16 +61,16 @@ def _canvas() -> tuple[np.ndarray, np.ndarray]:
     return light, np.ones((FRAMES, SIDE_PX, SIDE_PX, 1), np.float32)
 
 
-def _moved(drawing: Sprite, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _translated(drawing: Sprite, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     light, transparency = _canvas()
     for frame, (top, left) in enumerate(track):
         window = (frame, slice(top, top + SPRITE_PX), slice(left, left + SPRITE_PX))
-        light[window], transparency[window] = drawing.light, drawing.transparency
+        light[window], transparency[window] = drawing.premultiplied_rgb, drawing.inverse_alpha
     return light, transparency
 
 
 def _faded(drawing: Sprite, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    light, transparency = _moved(drawing, np.full((FRAMES, 2), TRAVEL_PX // 2))
+    light, transparency = _translated(drawing, np.full((FRAMES, 2), TRAVEL_PX // 2))
     share = visibility.astype(np.float32)[:, None, None, None]
     return light * share, 1 - (1 - transparency) * share
 
@@ -78,17 +78,17 @@ def _faded(drawing: Sprite, visibility: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _scaled(drawing: Sprite, sides_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Resize by one matrix for rows and one for columns in each frame; both sides shrink alike."""
     pixels = _pixels(drawing)
-    matrices = resizing(len(pixels), tuple(sides_px.tolist()))  # (16, 64, side)
+    matrices = resize_matrices(len(pixels), tuple(sides_px.tolist()))  # (16, 64, side)
     rows = np.tensordot(matrices, pixels, axes=(2, 0))  # (16, 64, side, 4)
     return _layers(matrices[:, None] @ rows)
 
 
-def _turned(drawing: Sprite) -> tuple[np.ndarray, np.ndarray]:
-    indices, weights = turning(len(drawing.light))
+def _rotated(drawing: Sprite) -> tuple[np.ndarray, np.ndarray]:
+    indices, weights = rotation_weights(len(drawing.premultiplied_rgb))
     corners = _pixels(drawing).reshape(-1, 4)[indices]  # (16, 4 corners, points, 4 channels)
-    box = _layers((corners * weights[..., None]).sum(1).reshape(FRAMES, *[TURN_BOX_PX] * 2, 4))
+    box = _layers((corners * weights[..., None]).sum(1).reshape(FRAMES, *[ROTATION_BOX_PX] * 2, 4))
     light, transparency = _canvas()
-    edge = (SIDE_PX - TURN_BOX_PX) // 2
+    edge = (SIDE_PX - ROTATION_BOX_PX) // 2
     window = (slice(None), slice(edge, -edge), slice(edge, -edge))
     light[window], transparency[window] = box
     return light, transparency
@@ -96,7 +96,7 @@ def _turned(drawing: Sprite) -> tuple[np.ndarray, np.ndarray]:
 
 def _pixels(drawing: Sprite) -> np.ndarray:
     """Light and coverage side by side, float32 (side, side, 4), so that nothing lies outside the sprite."""
-    return np.concatenate([drawing.light, 1 - drawing.transparency], axis=2)
+    return np.concatenate([drawing.premultiplied_rgb, 1 - drawing.inverse_alpha], axis=2)
 
 
 def _layers(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +104,7 @@ def _layers(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def resizing(side: int, sides_px: tuple[float, ...]) -> np.ndarray:
+def resize_matrices(side: int, sides_px: tuple[float, ...]) -> np.ndarray:
     """Matrices (frames, 64, side) that put ``side`` pixels, resized, into the middle of 64: area-averaging tents."""
     target = np.arange(SIDE_PX) + 0.5 - SIDE_PX / 2
     source = np.arange(-side, 2 * side) + 0.5 - side / 2  # beyond the sprite's edges, where nothing covers
@@ -117,16 +117,16 @@ def resizing(side: int, sides_px: tuple[float, ...]) -> np.ndarray:
     return np.array(matrices, np.float32)
 
 
-TURN_BOX_PX = 46
+ROTATION_BOX_PX = 46
 """Even, and not less than the diagonal of a small sprite."""
 
 
 @cache
-def turning(side: int) -> tuple[np.ndarray, np.ndarray]:
+def rotation_weights(side: int) -> tuple[np.ndarray, np.ndarray]:
     """For each frame the four source pixels of every target pixel, (16, 4, points), and their bilinear weights."""
-    y, x = np.meshgrid(*[np.arange(TURN_BOX_PX) + 0.5 - TURN_BOX_PX / 2] * 2, indexing="ij")
+    y, x = np.meshgrid(*[np.arange(ROTATION_BOX_PX) + 0.5 - ROTATION_BOX_PX / 2] * 2, indexing="ij")
     indices, weights = [], []
-    for angle in _TURN:
+    for angle in _ANGLES:
         source_x = np.cos(angle) * x + np.sin(angle) * y + side / 2 - 0.5
         source_y = -np.sin(angle) * x + np.cos(angle) * y + side / 2 - 0.5
         left, top = np.floor(source_x).astype(int), np.floor(source_y).astype(int)

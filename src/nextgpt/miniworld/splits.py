@@ -11,34 +11,34 @@ from functools import cache
 from hashlib import blake2b
 from typing import Literal
 
-from nextgpt.miniworld.scene import Content, Scene, Sound
+from nextgpt.miniworld.specs import MediaSpec, SceneSpec, SoundSpec
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 HELD_OUT_SHARE = 0.1
 
 
-def is_held_out(content: Content) -> bool:
+def is_held_out(content: MediaSpec) -> bool:
     """Whether ``content`` shows any combination that is kept for tests."""
-    return any(_is_kept_for_tests("/".join(key)) for key in combinations(content))
+    return any(_is_test_key("/".join(key)) for key in split_keys(content))
 
 
-def combinations(content: Content) -> Iterator[tuple[str, ...]]:
+def split_keys(content: MediaSpec) -> Iterator[tuple[str, ...]]:
     """The combinations that ``content`` shows, the one that defines it first."""
-    if isinstance(content, Scene):
+    if isinstance(content, SceneSpec):
         for placed in content.objects:
             yield "picture", placed.object, placed.tint, content.background
-    elif isinstance(content, Sound):
+    elif isinstance(content, SoundSpec):
         yield "sound", content.source, content.pitch, content.pattern
     else:
         yield "motion", content.object, content.motion
         yield "picture", content.object, content.tint, content.background
         if content.sound is not None:
-            yield from combinations(content.sound)
+            yield from split_keys(content.sound)
 
 
 @cache
-def _is_kept_for_tests(key: str) -> bool:
+def _is_test_key(key: str) -> bool:
     # hash() of a str changes with each process; this is the same on every machine.
     digest = blake2b(key.encode(), digest_size=4, person=b"miniworld").digest()
     return int.from_bytes(digest, "big") < HELD_OUT_SHARE * 2**32

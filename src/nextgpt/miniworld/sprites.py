@@ -12,9 +12,9 @@ from importlib import resources
 
 import numpy as np
 
-from nextgpt.errors import ConfigError, unknown
+from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.scene import TINTS
+from nextgpt.miniworld.specs import TINTS
 
 SIZES_PX = {"small": 32, "large": 48}
 SHEET_COLUMNS = 16
@@ -34,9 +34,9 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 class Sprite:
     """An object as it is laid over a background."""
 
-    light: np.ndarray
+    premultiplied_rgb: np.ndarray
     """float32 (H, W, 3), 0 to 255: colour times coverage."""
-    transparency: np.ndarray
+    inverse_alpha: np.ndarray
     """float32 (H, W, 1), 0 to 1: how much of the background shines through."""
 
 
@@ -45,12 +45,12 @@ def sprite(name: str, tint: str = "natural", size: str = "large") -> Sprite:
     """The object ``name`` in ``tint``. Raises :class:`~nextgpt.errors.ConfigError` for what the world has not."""
     for kind, value, known in (("Object", name, OBJECTS), ("Tint", tint, TINTS), ("Size", size, SIZES_PX)):
         if value not in known:
-            raise ConfigError(unknown(kind, value, known))
+            raise ConfigError(unknown_name_message(kind, value, known))
     pixels = _sheet(size)[list(OBJECTS).index(name)]
     color, coverage = pixels[..., :3], pixels[..., 3:] / 255
     if tint != "natural":
         color = _tinted(color, coverage, TINT_COLORS[tint])
-    return Sprite(light=color * coverage, transparency=1 - coverage)
+    return Sprite(premultiplied_rgb=color * coverage, inverse_alpha=1 - coverage)
 
 
 def _tinted(color: np.ndarray, coverage: np.ndarray, tint: tuple[int, int, int]) -> np.ndarray:

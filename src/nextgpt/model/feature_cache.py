@@ -20,7 +20,7 @@ class FeatureCache:
         self._max_bytes = max_bytes
         self._features: OrderedDict[bytes, Features] = OrderedDict()
 
-    def features(
+    def get_or_encode(
         self, media: Sequence[Medium], encode: Callable[[Sequence[Medium]], Sequence[Features]]
     ) -> list[Features]:
         """Features of all media, in order; what is not known yet is encoded at once, each content once."""

@@ -1,4 +1,4 @@
-"""The whole system: media are encoded, projected, thought about, projected again and synthesized."""
+"""The whole system: encode media, project to soft tokens, generate, project to conditions, synthesize."""
 
 from __future__ import annotations
 
@@ -14,49 +14,50 @@ from torch import Tensor, nn
 
 from nextgpt.config import LoraConfig, ModelConfig
 from nextgpt.errors import ConversationError
-from nextgpt.message import Conversation, Event, Finished, Medium, Reply, Sampling, Says
-from nextgpt.model.at_once import claim_threads
-from nextgpt.model.clock import Clock
+from nextgpt.message import Conversation, Event, Medium, MessageContent, Reply, ReplyFinished, Sampling
+from nextgpt.model.components import Component
 from nextgpt.model.encoding.base import Encoder, Features
 from nextgpt.model.feature_cache import FeatureCache
 from nextgpt.model.input_projection import create_input_projection
-from nextgpt.model.llm.generation import Request, generate
-from nextgpt.model.llm.language_model import LanguageModel, Thoughts
-from nextgpt.model.llm.sampling import check
-from nextgpt.model.llm.thought import MediumSegment
-from nextgpt.model.llm.weaving import Prompt
-from nextgpt.model.ordering import order
+from nextgpt.model.llm.generation import GenerationRequest, generate
+from nextgpt.model.llm.language_model import LanguageModel, LLMForwardOutput
+from nextgpt.model.llm.prompt import Prompt
+from nextgpt.model.llm.sampler import validate_sampling
 from nextgpt.model.output_projection import create_output_projection
-from nextgpt.model.parts import Part
-from nextgpt.model.rendering import render
+from nextgpt.model.parallel import use_all_threads
+from nextgpt.model.reply_assembler import ReplyAssembler
 from nextgpt.model.synthesis.base import Synthesizer
-from nextgpt.model.telling import Teller
+from nextgpt.model.synthesis.batching import synthesize_batch
+from nextgpt.model.synthesis_requests import build_synthesis_requests
+from nextgpt.model.timing import StageTimer
+
+MAX_RECORDED_EDITS = 1024
 
 
 class NextGPT(nn.Module):
     """Any mix of text, images, audio and video in; any mix of them out.
 
     Args:
-        config: How the parts are joined.
-        parts: The frozen parts by name: ``encoder``, ``llm``, and one synthesizer a modality that can be answered.
-            All but the LLM are loaded when first needed. Where some take turns, answer one conversation at a time.
+        config: Architecture of the components and projections.
+        components: Frozen components by name: ``encoder``, ``llm``, and one synthesizer per output modality.
+            All but the LLM are loaded on first use. With offloading, answer one conversation at a time.
     """
 
-    def __init__(self, config: ModelConfig, parts: Mapping[str, Part]) -> None:
+    def __init__(self, config: ModelConfig, components: Mapping[str, Component]) -> None:
         super().__init__()
         self.config = config
-        self.parts = dict(parts)
-        self.llm: LanguageModel = self.parts["llm"].loaded
-        self.input_projection = create_input_projection(config.input_projection, self.llm.width)
+        self.components = dict(components)
+        self.llm: LanguageModel = self.components["llm"].get()
+        self.input_projection = create_input_projection(config.input_projection, self.llm.hidden_size)
         self.output_projections = nn.ModuleDict(
             {
-                modality: create_output_projection(synthesizer.output_projection, self.llm.width)
+                modality: create_output_projection(synthesizer.output_projection, self.llm.hidden_size)
                 for modality, synthesizer in config.synthesizers.items()
             }
         )
         self._features = FeatureCache()
-        self._edits: deque[bytes] = deque(maxlen=1024)
-        """Digests of what was made by editing, so that a later turn remembers it so."""
+        self._edited_digests: deque[bytes] = deque(maxlen=MAX_RECORDED_EDITS)
+        """Digests of media made by editing; their spans in later prompts start with the edit token."""
 
     @classmethod
     def from_pretrained(
@@ -66,193 +67,193 @@ class NextGPT(nn.Module):
         device: str | Mapping[str, str] = "cpu",
         dtype: torch.dtype | str | Mapping[str, torch.dtype | str] | None = None,
         max_memory: str | int | None = None,
-        takes_turns: bool = True,
+        allow_offload: bool = True,
     ) -> NextGPT:
-        """Load the embedded ``nano``, a folder, or a repository of the Hub, ready to answer.
+        """Load the built-in ``nano``, a preset, a model folder or a Hub repository for inference.
 
         Args:
-            device: For all parts, or by their names; ``auto`` spreads the layers of the LLM over what there is.
-            dtype: Likewise; ``int8`` and ``int4`` quantise the LLM. Left out, it is float32; denoisers are bfloat16 on
-                processors with matrix units, where that halves their time.
-            max_memory: A budget such as ``"6GB"``, which chooses types (``dtype`` at the widest) and which parts take
-                turns in memory; see :mod:`nextgpt.model.plan`.
-            takes_turns: Whether they may; not where several answers are made at once, as by a server.
+            device: One device, or one per component; ``auto`` spreads the LLM's layers over all devices.
+            dtype: One dtype, or one per component; ``int8`` and ``int4`` quantize the LLM. Default: float32, and
+                bfloat16 for denoisers on CPUs with matrix units (AMX).
+            max_memory: Memory budget such as ``"6GB"``; chooses dtypes (at most ``dtype``) and offloading. See
+                :mod:`nextgpt.model.memory_plan`.
+            allow_offload: Allow components to be offloaded. Set to False to answer several requests at once.
 
         Raises:
-            ConfigError: Settings that do not go together.
-            ModelError: No such model, a part of it is missing or damaged, or it does not fit the budget.
+            ConfigError: The options contradict each other.
+            ModelError: Unknown model, missing or damaged component, or a budget that is too small.
         """
-        from nextgpt.model.folder import load_model
+        from nextgpt.model.loading import load_model
 
-        return load_model(name, device=device, dtype=dtype, max_memory=max_memory, takes_turns=takes_turns)
+        return load_model(
+            name, device=device, dtype=dtype, max_memory=max_memory, allow_offload=allow_offload
+        )
 
-    def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
-        """Write a whole model folder; what was trained is stored in ``dtype``, frozen parts as they are."""
-        from nextgpt.model.folder import save_model
+    def save_pretrained(self, model_dir: str | Path, *, dtype: torch.dtype | None = None) -> None:
+        """Write a complete model folder: trained weights in ``dtype``, frozen components unchanged."""
+        from nextgpt.model.loading import save_model
 
-        save_model(self, Path(folder), dtype=dtype)
+        save_model(self, Path(model_dir), dtype=dtype)
 
-    def adapt(self, settings: LoraConfig) -> None:
-        """Give the LLM fresh trainable LoRA; it is saved with the rest of what is trained."""
-        self.llm.adapt(**settings.model_dump())
-        llm = self.config.llm.model_copy(update={"lora": settings})
+    def add_lora(self, config: LoraConfig) -> None:
+        """Add fresh trainable LoRA adapters to the LLM and record them in the model's config."""
+        self.llm.add_lora(**config.model_dump())
+        llm = self.config.llm.model_copy(update={"lora": config})
         self.config = self.config.model_copy(update={"llm": llm})
 
-    # ---- the path, as training goes it -------------------------------------------------------------------------
+    # ---- training ----------------------------------------------------------------------------------------------
 
-    def forward(self, prompts: Sequence[Prompt], features: Sequence[Features]) -> Thoughts:
-        """Hear whole woven conversations at once; ``features`` are those of all their media, in order."""
+    def forward(self, prompts: Sequence[Prompt], features: Sequence[Features]) -> LLMForwardOutput:
+        """Run the LLM over complete prompts; ``features`` belong to all their media, in order."""
         modalities = [medium.modality for prompt in prompts for medium in prompt.media]
         soft = self.input_projection(features, modalities)  # (N, K, D)
-        return self.llm(self.llm.embed(prompts, soft))
+        return self.llm(self.llm.embed_prompts(prompts, soft))
 
-    def condition(self, modality: str, hidden: Float[Tensor, "B S D"]) -> Float[Tensor, "B Q C"]:
-        """Conditions of a modality's synthesizer, from hidden states at runs of its signal tokens."""
-        return self.output_projections[modality](hidden, self.llm.signals.rows(modality))
+    def project_conditions(self, modality: str, hidden: Float[Tensor, "B S D"]) -> Float[Tensor, "B Q C"]:
+        """Project hidden states at signal tokens to conditions of the modality's synthesizer."""
+        return self.output_projections[modality](hidden, self.llm.signals.span_embeddings(modality))
 
-    # ---- the path, as an answer goes it ------------------------------------------------------------------------
+    # ---- inference ---------------------------------------------------------------------------------------------
 
-    def chat(self, says: Says | Conversation, sampling: Sampling = Sampling()) -> Reply:
-        """Answer a conversation, or what a person says to begin one."""
-        return self.chat_batch([says], sampling)[0]
+    def chat(self, content: MessageContent | Conversation, sampling: Sampling = Sampling()) -> Reply:
+        """Reply to a conversation, or to a first message."""
+        return self.chat_batch([content], sampling)[0]
 
     def chat_batch(
         self,
-        conversations: Sequence[Says | Conversation],
+        conversations: Sequence[MessageContent | Conversation],
         sampling: Sampling | Sequence[Sampling] = Sampling(),
     ) -> list[Reply]:
-        """Answer several conversations side by side, each as if it were alone but for rounding.
+        """Reply to several conversations in one batch; each reply equals its single one except for rounding.
 
         Args:
-            sampling: For all, or one for each.
+            sampling: One for all conversations, or one per conversation.
         """
         samplings = [sampling] * len(conversations) if isinstance(sampling, Sampling) else list(sampling)
         replies: list[Reply | None] = [None] * len(conversations)
-        for row, event in self._answer([_conversation(says) for says in conversations], samplings):
-            if isinstance(event, Finished):
+        for row, event in self._generate_events(list(map(_to_conversation, conversations)), samplings):
+            if isinstance(event, ReplyFinished):
                 replies[row] = event.reply
         return [reply for reply in replies if reply is not None]
 
     def stream(
-        self, says: Says | Conversation, sampling: Sampling = Sampling(), *, has_previews: bool = False
+        self,
+        content: MessageContent | Conversation,
+        sampling: Sampling = Sampling(),
+        *,
+        previews: bool = False,
     ) -> Iterator[Event]:
-        """Answer as :meth:`chat` does, telling words, steps and media as they come. Closing the iterator cancels.
+        """Reply as :meth:`chat` does and yield text, progress and media as they arrive.
 
-        With ``has_previews`` every step brings a rough picture of what is being made.
+        Closing the iterator cancels. With ``previews`` every denoising step carries a rough medium.
         """
-        for _, event in self._answer([_conversation(says)], [sampling], has_previews=has_previews):
+        for _, event in self._generate_events([_to_conversation(content)], [sampling], previews=previews):
             yield event
 
     @torch.inference_mode()
-    def _answer(
+    def _generate_events(
         self,
         conversations: Sequence[Conversation],
         samplings: Sequence[Sampling],
         *,
-        has_previews: bool = False,
+        previews: bool = False,
     ) -> Iterator[tuple[int, Event]]:
-        claim_threads()
-        clock, media_clock, tellers = Clock(), Clock(), [Teller() for _ in conversations]
-        requests = [self.request(*row) for row in zip(conversations, samplings, strict=True)]
-        with clock.measure("encoding"):
-            soft = self.hear([medium for request in requests for medium in request.prompt.media])  # (N, K, D)
-        with clock.measure("llm"):
-            llm = self.parts["llm"].loaded  # it may have made room for the encoder
-        for row, spoken in clock.each(generate(llm, requests, soft), lambda _: "llm"):
-            yield from ((row, event) for event in tellers[row].hear(spoken))
-        with clock.measure("output_projection"):
-            thoughts = [teller.thought for teller in tellers]
-            orders = order(thoughts, conversations, samplings, self.condition)  # conditions: (Q, C) each
-        made = render(
-            orders, self.synthesizer, has_previews=has_previews, threads=self._threads, clock=media_clock
+        use_all_threads()
+        timer, media_timer = StageTimer(), StageTimer()
+        assemblers = [ReplyAssembler() for _ in conversations]
+        requests = [self.make_request(*row) for row in zip(conversations, samplings, strict=True)]
+
+        with timer.time("encoding"):
+            soft = self.encode_media([medium for request in requests for medium in request.prompt.media])
+        with timer.time("llm"):
+            llm = self.components["llm"].get()  # onload it: the encoder may have displaced it
+        for row, llm_event in timer.time_each("llm", generate(llm, requests, soft)):
+            yield from ((row, event) for event in assemblers[row].on_llm_event(llm_event))
+        with timer.time("output_projection"):
+            outputs = [assembler.llm_output for assembler in assemblers]
+            wanted = build_synthesis_requests(outputs, conversations, samplings, self.project_conditions)
+        synthesis = synthesize_batch(
+            wanted, self.synthesizer, previews=previews, threads=self._synthesis_threads, timer=media_timer
         )
-        with closing(made):
-            for (row, position), event in clock.each(made, lambda _: "media"):
-                yield from ((row, told) for told in tellers[row].show(position, event))
-        timings = media_clock.seconds | clock.seconds | {"total": sum(clock.seconds.values())}
-        timings.pop(
-            "media", None
-        )  # what is made at once overlaps, so the seconds of each modality were told apart
-        for row, (teller, sampling) in enumerate(zip(tellers, samplings, strict=True)):
-            self.remember_edits(teller)
-            yield row, Finished(Reply(teller.parts, sampling.seed, teller.thought.dropped, timings))
+        with closing(synthesis):
+            for (row, index), synthesis_event in timer.time_each("media", synthesis):
+                yield from (
+                    (row, event) for event in assemblers[row].on_synthesis_event(index, synthesis_event)
+                )
 
-    # ---- what the path needs on its way ------------------------------------------------------------------------
+        total = sum(timer.seconds.values())
+        timer.seconds.pop("media", None)  # modalities may overlap, so each has its own seconds
+        timings_s = media_timer.seconds | timer.seconds | {"total": total}
+        for row, (assembler, sampling) in enumerate(zip(assemblers, samplings, strict=True)):
+            self.record_edits(assembler.edited_media_digests)
+            reply = Reply(assembler.parts, sampling.seed, assembler.llm_output.dropped, timings_s)
+            yield row, ReplyFinished(reply)
 
-    def request(self, conversation: Conversation, sampling: Sampling) -> Request:
-        """A conversation as the language model is asked to answer it; raises what is wrong with either."""
-        prompt = self.llm.weave(conversation, is_edit=self._is_edit)
-        check(sampling, self.modalities)
-        return Request(
+    # ---- single steps, also used by the serving engines --------------------------------------------------------
+
+    def make_request(self, conversation: Conversation, sampling: Sampling) -> GenerationRequest:
+        """Build and validate the LLM request for a conversation."""
+        prompt = self.llm.build_prompt(conversation, is_edit=self._was_edited)
+        validate_sampling(sampling, self.modalities)
+        return GenerationRequest(
             prompt,
             sampling,
             modalities=sampling.modalities or self.modalities,
-            sources=tuple({medium.modality for medium in conversation.media}),
+            editable=tuple({medium.modality for medium in conversation.media}),
         )
 
-    def hear(
+    def encode_media(
         self, media: Sequence[Medium], features: Sequence[Features] | None = None
     ) -> Float[Tensor, "N K D"]:
-        """Soft tokens of media, in order; ``features`` where the media were encoded elsewhere."""
-        found = self.encode(media) if features is None else _moved(features, self.llm.signals.input)
-        return self.input_projection(found, [medium.modality for medium in media])
+        """Return the soft tokens of ``media``, in order; pass ``features`` if they were encoded elsewhere."""
+        inputs = self.encode(media) if features is None else _to_device_of(self.llm.signals.input, features)
+        return self.input_projection(inputs, [medium.modality for medium in media])
 
-    def remember_edits(self, teller: Teller) -> None:
-        """Note which media of a whole answer are edits, so that a later turn remembers them so."""
-        self.note_edits(edits_of(teller))
+    def encode(self, media: Sequence[Medium]) -> list[Features]:
+        """Return the features of ``media``, in order, on the input projection's device; cached by content."""
+        if not media:
+            return []
+        features = self._features.get_or_encode(media, lambda new: self.encoder.encode(new))
+        return _to_device_of(self.llm.signals.input, features)
 
-    def note_edits(self, digests: Iterable[bytes]) -> None:
-        """Note media, by their digests, that are edits."""
-        self._edits.extend(digests)
+    def record_edits(self, digests: Iterable[bytes]) -> None:
+        """Record media that were made by editing, so that later prompts mark their spans as edits."""
+        self._edited_digests.extend(digests)
 
     @property
     def encoder(self) -> Encoder:
-        """The encoder, loaded when first asked for."""
-        return self.parts["encoder"].loaded
+        """The encoder, loaded on first use."""
+        return self.components["encoder"].get()
 
     def synthesizer(self, modality: str) -> Synthesizer:
-        """The synthesizer of a modality, loaded when first asked for."""
-        return self.parts[modality].loaded
+        """Return the synthesizer of a modality, loaded on first use."""
+        return self.components[modality].get()
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What can be answered."""
+        """Output modalities, ``text`` first."""
         return ("text", *self.config.synthesizers)
 
-    def encode(self, media: Sequence[Medium]) -> list[Features]:
-        """Features of media, in order, where the input projection is; remembered by content."""
-        if not media:
-            return []
-        return _moved(self._features.features(media, self.encoder.encode), self.llm.signals.input)
-
     @property
-    def _threads(self) -> int:
-        """How many threads of torch media made at once may share."""
-        return 1 if any(part.takes_turns for part in self.parts.values()) else torch.get_num_threads()
+    def _synthesis_threads(self) -> int:
+        """Number of torch threads that modalities synthesized in parallel may share."""
+        can_offload = any(component.can_offload for component in self.components.values())
+        return 1 if can_offload else torch.get_num_threads()
 
-    def _is_edit(self, medium: Medium) -> bool:
-        return medium.digest in self._edits
-
-
-def edits_of(teller: Teller) -> list[bytes]:
-    """Digests of the media of a whole answer that are edits."""
-    return [
-        part.digest
-        for part, segment in zip(teller.parts, teller.thought.segments, strict=True)
-        if isinstance(segment, MediumSegment) and segment.is_edit
-    ]
+    def _was_edited(self, medium: Medium) -> bool:
+        return medium.digest in self._edited_digests
 
 
-def _moved(features: Sequence[Features], place: Tensor) -> list[Features]:
-    """Features on the device and in the precision of ``place``."""
-    return [replace(item, vectors=item.vectors.to(place)) for item in features]
+def _to_device_of(reference: Tensor, features: Sequence[Features]) -> list[Features]:
+    """Move features to the device and dtype of ``reference``."""
+    return [replace(item, vectors=item.vectors.to(reference)) for item in features]
 
 
-def _conversation(says: Says | Conversation) -> Conversation:
-    conversation = says if isinstance(says, Conversation) else Conversation().say(says)
+def _to_conversation(content: MessageContent | Conversation) -> Conversation:
+    conversation = content if isinstance(content, Conversation) else Conversation().with_message(content)
     if conversation.messages and conversation.messages[-1].role != "user":
         raise ConversationError(
-            f"The last message is the {conversation.messages[-1].role}'s; expected the user's, to answer it. "
-            "Say something with Conversation.say."
+            f"The last message has the role {conversation.messages[-1].role}; expected user. "
+            "Add a user message with Conversation.with_message."
         )
     return conversation

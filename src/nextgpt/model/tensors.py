@@ -12,7 +12,7 @@ from torch import Tensor
 from nextgpt.errors import WeightsError
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file. Raises :class:`WeightsError` where it is missing or damaged."""
     if not path.is_file():
         raise WeightsError(f"{path} is missing; expected the model's weights there. Fetch the model again.")
@@ -24,15 +24,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def check_tensors(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def check_state_dict(path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Raise :class:`WeightsError` that names every missing and unexpected key, and every shape that differs."""
     faults = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - expected.keys()),
+        "missing": sorted(expected.keys() - tensors.keys()),
+        "unexpected": sorted(tensors.keys() - expected.keys()),
         "of another shape": [
-            f"{name} {tuple(found[name].shape)} instead of {tuple(expected[name].shape)}"
-            for name in sorted(expected.keys() & found.keys())
-            if found[name].shape != expected[name].shape
+            f"{name} {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
+            for name in sorted(expected.keys() & tensors.keys())
+            if tensors[name].shape != expected[name].shape
         ],
     }
     listed = "; ".join(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from nextgpt.errors import ModelError, unknown
+from nextgpt.errors import ModelError, unknown_name_message
 
 __all__ = ["PRESETS", "Download", "Preset", "Published", "home", "installed", "preset"]
 
@@ -77,7 +77,7 @@ class Preset(_Entry):
 def preset(name: str) -> Preset:
     """What is known of a preset. Raises :class:`ModelError` for an unknown name."""
     if name not in PRESETS:
-        raise ModelError(unknown("preset", name, PRESETS))
+        raise ModelError(unknown_name_message("preset", name, PRESETS))
     return Preset.model_validate(json.loads((PRESETS[name] / PRESET_FILE).read_text(encoding="utf-8")))
 
 

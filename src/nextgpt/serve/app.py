@@ -1,85 +1,84 @@
-"""The application: routes behind a guard, around an engine."""
+"""Assembly of the application: middlewares, routes and the chat page around an engine."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 from fastapi import FastAPI
 
-from nextgpt.serve.context import Service
-from nextgpt.serve.decoding import Decoder
+from nextgpt.serve import static_page
+from nextgpt.serve.api import add_routes
 from nextgpt.serve.engine.base import Engine
-from nextgpt.serve.errors import install_handlers
-from nextgpt.serve.fetch import Resolve, Transport
-from nextgpt.serve.files import FileStore
-from nextgpt.serve.guard import Guard
-from nextgpt.serve.jobs import VideoJobs
+from nextgpt.serve.errors import register_error_handlers
+from nextgpt.serve.file_store import FileStore
+from nextgpt.serve.media_decoder import SandboxedDecoder
 from nextgpt.serve.metrics import Metrics
-from nextgpt.serve.routes import ROUTERS
+from nextgpt.serve.middleware import add_middlewares
 from nextgpt.serve.settings import ServerSettings
+from nextgpt.serve.state import AppState
+from nextgpt.serve.url_fetch import Resolve
+from nextgpt.serve.video_jobs import VideoJobs
 
 logger = logging.getLogger("nextgpt.serve")
 
-SHUTDOWN_S = 20.0
-"""How long answers that are being made may go on when the server stops; then they are called off."""
+SHUTDOWN_TIMEOUT_S = 20.0
+"""Time that unfinished requests have when the server stops; then they are cancelled."""
 
 
 def create_app(
     engine: Engine,
     settings: ServerSettings = ServerSettings(),
     *,
-    mount: Sequence[tuple[str, Callable[[FastAPI], None]]] = (),
     resolve: Resolve | None = None,
-    transport: Transport | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> FastAPI:
-    """Build the application; the engine is started and closed with it.
+    """Build the application; it starts and closes the engine.
 
     Args:
-        mount: Other pages, such as a web chat: the path under which they stand, and what puts them into the app.
-            They stand behind the same guard, and bring their own Content-Security-Policy.
-        resolve: Replaces the system's resolver, in tests.
-        transport: Replaces the network, in tests.
+        resolve: Replaces the system's resolver for media URLs, in tests.
+        transport: Replaces the network for media URLs, in tests.
     """
-    metrics = Metrics(lambda: engine.waiting)
-    service = Service(
+    metrics = Metrics(lambda: engine.num_unfinished)
+    state = AppState(
         engine=engine,
         settings=settings,
         files=FileStore(
-            keep_s=settings.file_s, quota_bytes=settings.files_bytes, quota_files=settings.files_count
+            ttl_s=settings.file_ttl_s,
+            max_bytes_per_owner=settings.max_file_bytes_per_owner,
+            max_files_per_owner=settings.max_files_per_owner,
         ),
-        decoder=Decoder(settings.media_limits, memory_bytes=settings.decode_memory_bytes),
+        media_decoder=SandboxedDecoder(settings.media_limits, memory_bytes=settings.decode_memory_bytes),
         metrics=metrics,
-        jobs=VideoJobs(keep_s=settings.file_s),
+        jobs=VideoJobs(ttl_s=settings.file_ttl_s),
         resolve=resolve,
         transport=transport,
     )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine.observe = metrics.stage
+        engine.on_stage_time = metrics.record_stage
         engine.start()
         try:
             yield
         finally:
-            logger.info("stopping: %d answers are being made", engine.waiting)
-            await asyncio.to_thread(engine.close, wait_s=SHUTDOWN_S)  # films that are jobs may still go on
-            service.close()
+            logger.info("stopping; unfinished requests: %d", engine.num_unfinished)
+            await asyncio.to_thread(engine.close, wait_s=SHUTDOWN_TIMEOUT_S)
+            state.close()
 
     app = FastAPI(
         title="NExT-GPT",
-        summary="Any mix of modalities in and out.",
+        summary="Any mix of text, images, audio and video in; any mix out.",
         lifespan=lifespan,
-        docs_url=None,  # routes/docs.py shows them without another server's scripts
+        docs_url=None,  # api/docs.py serves Swagger UI from this server alone
         redoc_url=None,
     )
-    app.state.service = service
-    install_handlers(app)
-    for router in ROUTERS:
-        app.include_router(router)
-    for _, install in mount:
-        install(app)
-    app.add_middleware(Guard, settings=settings, metrics=metrics, pages=[path for path, _ in mount])
+    app.state.nextgpt = state
+    register_error_handlers(app)
+    add_routes(app)
+    app.include_router(static_page.router)
+    add_middlewares(app, settings, metrics)
     return app

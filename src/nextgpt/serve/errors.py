@@ -1,6 +1,6 @@
-"""What can go wrong with a request, in the envelope that OpenAI's clients understand. No traceback leaves the server.
+"""Errors as OpenAI's clients expect them. No traceback and no internal text leaves the server.
 
-ApiError                      ``{"error": {"message", "type", "param", "code"}}`` with a status
+ApiError      ``{"error": {"message", "type", "param", "code"}}`` with an HTTP status
 """
 
 from __future__ import annotations
@@ -12,32 +12,26 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from nextgpt.errors import NextGPTError
-from nextgpt.serve.engine.base import Busy, EngineFailure
+from nextgpt.serve.engine.base import EngineError, QueueFullError
 
 logger = logging.getLogger("nextgpt.serve")
 
-TYPES = {
-    400: "invalid_request_error",
+ERROR_TYPES = {
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
-    405: "invalid_request_error",
-    408: "invalid_request_error",
-    413: "invalid_request_error",
-    415: "invalid_request_error",
-    421: "invalid_request_error",
     429: "rate_limit_error",
-    409: "invalid_request_error",
-    501: "not_implemented_error",
     503: "service_unavailable_error",
 }
+"""OpenAI's error types by status; other 4xx are ``invalid_request_error``, other 5xx ``server_error``."""
 
 
 class ApiError(HTTPException):
-    """A request that cannot be served, with the status that says why."""
+    """A request that cannot be served."""
 
     def __init__(
         self,
@@ -46,79 +40,80 @@ class ApiError(HTTPException):
         *,
         param: str | None = None,
         code: str | None = None,
+        headers: dict[str, str] | None = None,
         retry_after_s: int | None = None,
     ) -> None:
-        headers = None if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-        super().__init__(status, message, headers)
+        retry = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        super().__init__(status, message, {**(headers or {}), **retry} or None)
         self.param = param
         self.code = code
 
 
-def envelope(
-    status: int, message: str, *, param: str | None = None, code: str | None = None
-) -> dict[str, Any]:
-    """An error as OpenAI writes it."""
-    kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+class ErrorDetail(BaseModel):
+    """Description of an error."""
+
+    message: str
+    type: str
+    param: str | None = None
+    """Field of the request that caused it."""
+    code: str | None = None
 
 
-def as_api_error(error: Exception) -> ApiError:
-    """Any error as one that may be told; what is a fault of this program is logged, and told without its text."""
+class ErrorResponse(BaseModel):
+    """OpenAI's error envelope."""
+
+    error: ErrorDetail
+
+
+def error_body(error: HTTPException) -> ErrorResponse:
+    """Wrap an error in OpenAI's envelope."""
+    status = error.status_code
+    kind = ERROR_TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    param, code = getattr(error, "param", None), getattr(error, "code", None)
+    return ErrorResponse(error=ErrorDetail(message=str(error.detail), type=kind, param=param, code=code))
+
+
+def error_response(error: Exception) -> JSONResponse:
+    """Convert any error to a response."""
+    http = error if isinstance(error, HTTPException) else to_api_error(error)
+    return JSONResponse(error_body(http).model_dump(), http.status_code, headers=dict(http.headers or {}))
+
+
+def to_api_error(error: Exception) -> ApiError:
+    """Convert any error to one that clients may see; log internal errors and hide their text."""
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, Busy):
+    if isinstance(error, QueueFullError):
         return ApiError(429, str(error), code="queue_full", retry_after_s=error.retry_after_s)
     if isinstance(error, NextGPTError):
         return ApiError(400, str(error))
-    if isinstance(error, EngineFailure):
+    if isinstance(error, EngineError):
         return ApiError(503, str(error), code="engine_unavailable", retry_after_s=5)
     logger.error("request failed", exc_info=error)
-    return ApiError(
-        500, "The server failed at this request; expected nothing of the kind. Try again, or report it."
-    )
+    return ApiError(500, "The server failed on this request. Try again; if it fails again, report it.")
 
 
-def install_handlers(app: FastAPI) -> None:
+def register_error_handlers(app: FastAPI) -> None:
     """Answer every error of ``app`` in the envelope."""
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    for kind in (NextGPTError, Busy, EngineFailure, Exception):
-        app.add_exception_handler(kind, _other)
+    app.add_exception_handler(RequestValidationError, _handle_invalid_request)
+    for kind in (HTTPException, NextGPTError, QueueFullError, EngineError):
+        app.add_exception_handler(kind, _handle_error)
 
 
-async def _other(request: Request, error: Exception) -> JSONResponse:
-    return response(as_api_error(error))
+async def _handle_error(request: Request, error: Exception) -> JSONResponse:
+    return error_response(error)
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    return response(error)
-
-
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _handle_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    message, param = describe(error.errors())
-    return response(ApiError(400, message, param=param))
+    message, param = summarize_validation_errors(error.errors())
+    return error_response(ApiError(400, message, param=param))
 
 
-def response(error: HTTPException) -> JSONResponse:
-    """An error as an answer."""
-    content = envelope(
-        error.status_code,
-        str(error.detail),
-        param=getattr(error, "param", None),
-        code=getattr(error, "code", None),
-    )
-    return JSONResponse(content, error.status_code, headers=dict(error.headers or {}))
-
-
-def describe(problems: Sequence[Any]) -> tuple[str, str | None]:
-    """What pydantic found, without repeating what came: it may be large, or secret."""
+def summarize_validation_errors(problems: Sequence[Any]) -> tuple[str, str | None]:
+    """Return a message and the field of pydantic's first error; input values are left out, as they may be secret."""
     first = problems[0]
-    where = ".".join(str(step) for step in first["loc"] if step != "body")[:200]
+    field = ".".join(str(step) for step in first["loc"] if step != "body")[:200]
     more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
-    message = str(first["msg"])[:300]
-    return (
-        f"{where or 'The request'}: {message}.{more} Correct the request; /docs lists its fields.",
-        where or None,
-    )
+    message = f"{field or 'The request'}: {str(first['msg'])[:300]}.{more} Correct the request; /docs lists its fields."
+    return message, field or None

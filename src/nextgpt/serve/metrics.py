@@ -1,4 +1,4 @@
-"""Prometheus metrics of one server: requests, stages, and how much waits."""
+"""Prometheus metrics of one server: requests, stage times and queue depth."""
 
 from __future__ import annotations
 
@@ -10,52 +10,46 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 
 
 class Metrics:
-    """Counts in a registry of its own, so that two servers in one process do not mix.
+    """Metrics in a registry per server, so that two servers in one process stay apart.
 
     Args:
-        waiting: Tells how many jobs wait or run.
+        num_unfinished: Returns the number of queued and running requests.
     """
 
-    def __init__(self, waiting: Callable[[], int]) -> None:
-        self._registry = CollectorRegistry()
+    def __init__(self, num_unfinished: Callable[[], int]) -> None:
+        self._registry = registry = CollectorRegistry()
+
+        def histogram(name: str, text: str, labels: tuple[str, ...] = ()) -> Histogram:
+            return Histogram(name, text, labels, buckets=SECONDS, registry=registry)
+
         self._requests = Counter(
-            "nextgpt_requests", "Requests by route and status.", ["route", "status"], registry=self._registry
+            "nextgpt_requests", "Requests by route and status.", ["route", "status"], registry=registry
         )
-        self._seconds = Histogram(
-            "nextgpt_request_seconds",
-            "Time of a request.",
-            ["route"],
-            buckets=SECONDS,
-            registry=self._registry,
-        )
-        self._stages = Histogram(
+        self._request_s = histogram("nextgpt_request_seconds", "Duration of a request.", ("route",))
+        self._stage_s = histogram(
             "nextgpt_stage_seconds",
-            "Time of a stage: encoding, llm_step, image_step, audio_step, video_step, answer.",
-            ["stage"],
-            buckets=SECONDS,
-            registry=self._registry,
+            "Duration of a stage: encoding, llm_step, image_step, audio_step, video_step, answer.",
+            ("stage",),
         )
-        self._first_token = Histogram(
-            "nextgpt_time_to_first_token_seconds",
-            "From a job's arrival to its first words.",
-            buckets=SECONDS,
-            registry=self._registry,
+        self._first_token_s = histogram(
+            "nextgpt_time_to_first_token_seconds", "Time from the arrival of a request to its first token."
         )
-        Gauge("nextgpt_queue_depth", "Jobs that wait or run.", registry=self._registry).set_function(waiting)
-        ProcessCollector(registry=self._registry)  # memory, processor time, open files
+        depth = Gauge("nextgpt_queue_depth", "Queued and running requests.", registry=registry)
+        depth.set_function(num_unfinished)
+        ProcessCollector(registry=registry)  # memory, processor time, open files
 
-    def stage(self, name: str, seconds: float) -> None:
-        """Note the time of one stage; any thread may call this."""
+    def record_stage(self, name: str, seconds: float) -> None:
+        """Record the time of one stage. Thread-safe."""
         if name == "first_token":
-            self._first_token.observe(seconds)
+            self._first_token_s.observe(seconds)
         else:
-            self._stages.labels(name).observe(seconds)
+            self._stage_s.labels(name).observe(seconds)
 
-    def request(self, route: str, status: int, seconds: float) -> None:
-        """Note one request."""
+    def record_request(self, route: str, status: int, seconds: float) -> None:
+        """Record one request."""
         self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._request_s.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        """Everything in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

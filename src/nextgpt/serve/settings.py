@@ -1,68 +1,75 @@
-"""What a server allows: who may ask, how much one request may cost, how long what it made is kept."""
+"""Settings of the HTTP server: access control, limits per request, and retention of files."""
 
 from __future__ import annotations
 
 from nextgpt.config import Config
 from nextgpt.media.limits import MediaLimits
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
 
 
 class ServerSettings(Config):
-    """Settings of the HTTP side; those of the scheduler are :class:`~nextgpt.serve.engine.base.EngineSettings`."""
+    """Settings of the HTTP side; :class:`~nextgpt.serve.engine.base.EngineSettings` holds those of the engine."""
 
     api_keys: tuple[str, ...] = ()
-    """Keys of which a request must bring one; empty: everybody who can connect may ask."""
+    """Accepted API keys. Empty: no key is needed."""
     allowed_hosts: tuple[str, ...] = LOOPBACK
-    """Names that a request's ``Host`` may have, against DNS rebinding; ``*`` allows all."""
+    """Accepted ``Host`` names, against DNS rebinding; ``*.example.org`` includes sub-domains, ``*`` accepts all."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of web pages that may call the API besides this server's own, e.g. ``https://app.example.org``."""
     media_domains: tuple[str, ...] = ()
-    """Domains from which media are fetched, sub-domains included; empty: no URL is fetched."""
-    body_bytes: int = 64 * 2**20
-    """Size of one request."""
-    body_s: float = 60.0
-    """Time in which a request must have arrived whole."""
-    bodies_bytes: int = 512 * 2**20
-    """Size of all requests that are being read."""
-    medium_bytes: int = 32 * 2**20
-    """Size of one medium as a file."""
-    media_count: int = 16
-    """Media of one request, history included."""
-    pixels: int = 25_000_000
-    duration_s: float = 120.0
-    frames: int = 600
-    decode_s: float = 10.0
-    """Time in which a medium must be decoded."""
+    """Domains, sub-domains included, from which media URLs are fetched. Empty: no URL is fetched."""
+    max_body_bytes: int = 64 * 2**20
+    """Size of one request body."""
+    body_timeout_s: float = 60.0
+    """Time within which a request body must be complete."""
+    max_total_body_bytes: int = 512 * 2**20
+    """Size of all request bodies that are being handled."""
+    max_medium_bytes: int = 32 * 2**20
+    """Size of one media file."""
+    max_media: int = 16
+    """Media per request, history included."""
+    max_pixels: int = 25_000_000
+    """Pixels per image or video frame."""
+    max_duration_s: float = 120.0
+    """Length of one audio clip or video."""
+    max_frames: int = 600
+    """Frames per video."""
+    decode_timeout_s: float = 10.0
+    """Time for decoding one medium."""
     decode_memory_bytes: int = 2 * 2**30
-    """Address space of the process that decodes."""
-    messages: int = 512
-    """Messages of one conversation."""
-    choices: int = 8
-    """``n`` of one request."""
-    tokens: int = 2048
-    """Tokens of one answer."""
-    steps: int = 100
-    """Denoising steps of one medium."""
-    guidance: float = 50.0
+    """Address space of the decoding process."""
+    max_messages: int = 512
+    """Messages per conversation."""
+    max_n: int = 8
+    """Choices per request."""
+    max_tokens: int = 2048
+    """Tokens per answer; a request for more gets this many."""
+    max_inference_steps: int = 100
+    """Denoising steps per medium."""
+    max_guidance_scale: float = 50.0
+    """Classifier-free guidance scale."""
     requests_per_minute: int = 0
-    """Requests that one key, or one address where there are no keys, may make in a minute; 0: any number."""
-    requests_at_once: int = 128
-    """Requests of one key, or one address, that may be open; fewer than may wait, so that nobody fills the queue."""
+    """Requests per minute and API key, or per address if there are no keys. 0: unlimited."""
+    max_concurrent_requests: int = 128
+    """Open requests per API key or address. Less than the engine's queue, so that one client cannot fill it."""
     keepalive_s: float = 15.0
-    """Silence after which a stream says that it is alive."""
-    file_s: float = 3600.0
-    """How long files are kept."""
-    files_bytes: int = 2**30
-    """Disk that one key's files may take."""
-    files_count: int = 10_000
+    """Silence after which an event stream sends a comment."""
+    file_ttl_s: float = 3600.0
+    """Time for which files and video jobs are kept."""
+    max_file_bytes_per_owner: int = 2**30
+    """Disk space for the files of one API key; the oldest are removed first."""
+    max_files_per_owner: int = 10_000
+    """Number of files of one API key; the oldest are removed first."""
 
     @property
     def media_limits(self) -> MediaLimits:
-        """What decoding one medium may cost."""
+        """Limits for decoding one medium."""
         return MediaLimits(
-            size_bytes=self.medium_bytes,
-            pixels=self.pixels,
-            duration_s=self.duration_s,
-            samples=int(self.duration_s * 96_000),
-            frames=self.frames,
-            time_s=self.decode_s,
+            size_bytes=self.max_medium_bytes,
+            pixels=self.max_pixels,
+            duration_s=self.max_duration_s,
+            samples=int(self.max_duration_s * 96_000),
+            frames=self.max_frames,
+            time_s=self.decode_timeout_s,
         )

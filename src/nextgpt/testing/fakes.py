@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nextgpt.message import Audio, Image, Medium, Video
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.synthesis.base import Conditions, Latents, Step
+from nextgpt.model.synthesis.base import Conditions, DenoisingStep, Latents
 
 
 @dataclass
@@ -43,31 +43,36 @@ class FakeSynthesizer:
 
     modality: str
     condition_shape: tuple[int, int] = (6, 16)
-    step_macs: float = 1.0
+    macs_per_step: float = 1.0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     calls: list[dict[str, object]] = field(default_factory=list)
-    """How :meth:`steps` was called, call by call."""
+    """How :meth:`denoise` was called, call by call."""
 
-    def steps(
+    def denoise(
         self,
         conditions: Conditions,
         *,
         seeds: Sequence[int],
-        num_steps: int | None = None,
-        guidance: float | None = None,
-        source: Sequence[Medium] | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        edit_source: Sequence[Medium] | None = None,
         strength: float | None = None,
-    ) -> Iterator[Step]:
-        """Two steps, or ``num_steps``."""
+    ) -> Iterator[DenoisingStep]:
+        """Two steps, or ``num_inference_steps``."""
         self.calls.append(
-            {"batch": len(conditions), "seeds": list(seeds), "source": source, "guidance": guidance}
+            {
+                "batch": len(conditions),
+                "seeds": list(seeds),
+                "edit_source": edit_source,
+                "guidance_scale": guidance_scale,
+            }
         )
-        total = num_steps or 2
-        shift = torch.tensor(seeds, dtype=torch.float) + (100.0 if source is not None else 0.0)
+        total = num_inference_steps or 2
+        shift = torch.tensor(seeds, dtype=torch.float) + (100.0 if edit_source is not None else 0.0)
         values = conditions.mean(dim=(1, 2)).cpu() + shift  # (B,)
         latents = values[:, None, None, None, None]
         for index in range(1, total + 1):
-            yield Step(index, total, latents, latents)
+            yield DenoisingStep(index, total, latents, latents)
 
     def decode(self, latents: Latents) -> list[Image | Audio | Video]:
         """One medium for each value."""

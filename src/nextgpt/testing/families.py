@@ -61,5 +61,5 @@ def conditions_of(synthesizer: LatentDiffusion, count: int = 2, seed: int = 0) -
 
 def last_latents(synthesizer: LatentDiffusion, conditions: Conditions, **options: Any) -> Latents:
     """The latents after the last step; ``options`` are those of ``steps``."""
-    *_, last = synthesizer.steps(conditions, **options)
+    *_, last = synthesizer.denoise(conditions, **options)
     return last.latents

@@ -10,21 +10,21 @@ from pathlib import Path
 import torch
 
 from nextgpt.config import (
+    ComponentSource,
     GroupingConfig,
     InputProjectionConfig,
     LanguageModelConfig,
     ModelConfig,
     OutputProjectionConfig,
-    PartSource,
     SynthesizerConfig,
 )
 from nextgpt.modality import MODALITIES
+from nextgpt.model.components import Component
 from nextgpt.model.encoding import AudioTower, EncoderConfig, ImageBind, VisionTower, save_encoder
-from nextgpt.model.folder import build_model, load_model, save_model
-from nextgpt.model.llm.folder import save_language_model
+from nextgpt.model.llm.loading import save_language_model
+from nextgpt.model.loading import build_model, load_model, save_model
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.model.parts import Part
-from nextgpt.model.synthesis.blueprint import read_blueprint
+from nextgpt.model.synthesis.spec import read_spec
 from nextgpt.testing.encoders import write_tiny_siglip_clap
 from nextgpt.testing.fakes import FakeEncoder, FakeSynthesizer
 from nextgpt.testing.language_model import tiny_language_model
@@ -62,9 +62,7 @@ def write_tiny_model_of(
     With ``is_open`` its encoder is SigLIP and CLAP, every patch of them, grouped to soft tokens.
     """
     folder = Path(folder)
-    shapes = {
-        modality: read_blueprint(write[modality](folder / modality)).condition_shape for modality in write
-    }
+    shapes = {modality: read_spec(write[modality](folder / modality)).condition_shape for modality in write}
     config = _config(soft_tokens=2, shapes=shapes)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -72,7 +70,7 @@ def write_tiny_model_of(
             write_tiny_siglip_clap(folder / "encoder", features="patches", seed=seed)
             grouping = GroupingConfig(width=16, heads=2, blocks=(1, 1, 1), groups=(4,))
             projection = InputProjectionConfig(
-                kind="grouping", encoder_width=32, soft_tokens=2, is_shared=False, grouping=grouping
+                kind="grouping", encoder_width=32, soft_tokens=2, shared=False, grouping=grouping
             )
             config = config.model_copy(update={"input_projection": projection})
         else:
@@ -118,11 +116,11 @@ def _config(soft_tokens: int, shapes: Mapping[str, tuple[int, int]] | None = Non
 
     return ModelConfig(
         name="tiny",
-        encoder=PartSource(path="encoder"),
-        llm=LanguageModelConfig(source=PartSource(path="llm"), template="nano"),
+        encoder=ComponentSource(path="encoder"),
+        llm=LanguageModelConfig(source=ComponentSource(path="llm"), template="nano"),
         input_projection=InputProjectionConfig(encoder_width=ENCODER_WIDTH, soft_tokens=soft_tokens),
         synthesizers={
-            name: SynthesizerConfig(source=PartSource(path=name), output_projection=projection(*shape))
+            name: SynthesizerConfig(source=ComponentSource(path=name), output_projection=projection(*shape))
             for name, shape in shapes.items()
         },
     )
@@ -134,8 +132,8 @@ def _tiny_encoder() -> ImageBind:
     return ImageBind(EncoderConfig(width=ENCODER_WIDTH, vision=vision, audio=audio, text=None)).eval()
 
 
-def _unsaved(part: object) -> Part:
+def _unsaved(part: object) -> Component:
     def save(folder: Path) -> None:
         raise NotImplementedError("fakes are not saved; use tiny_model()")
 
-    return Part(lambda: part, save)
+    return Component(lambda: part, save)

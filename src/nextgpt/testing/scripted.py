@@ -12,14 +12,15 @@ from nextgpt.errors import ConversationError
 from nextgpt.message import (
     Audio,
     Conversation,
+    DenoisingProgress,
     Event,
-    Finished,
     Image,
-    Progress,
+    MediumFinished,
     Reply,
+    ReplyFinished,
     Sampling,
     Text,
-    TextPiece,
+    TextDelta,
     Video,
 )
 
@@ -56,18 +57,18 @@ class ScriptedModel:
         self.heard.append(says)
         parts = (Text("Look: here"), picture(), sound(), Text("Nice?"))
         yield from (
-            TextPiece("Look:"),
-            TextPiece(" here"),
-            Progress("image", 1, 2),
-            Progress("image", 2, 2),
-            parts[1],
+            TextDelta("Look:"),
+            TextDelta(" here"),
+            DenoisingProgress("image", 1, 2),
+            DenoisingProgress("image", 2, 2),
+            MediumFinished(parts[1]),
         )
-        yield from (Progress("audio", 1, 1), parts[2], TextPiece("Nice?"))
-        yield Finished(
+        yield from (DenoisingProgress("audio", 1, 1), MediumFinished(parts[2]), TextDelta("Nice?"))
+        yield ReplyFinished(
             Reply(parts, sampling.seed, ("half a film",), {"encoding": 0.25, "llm": 0.5, "total": 0.75})
         )
 
     def chat(self, says: Conversation, sampling: Sampling) -> Reply:
         """The fold of :meth:`stream`."""
         print("a library that prints")
-        return next(event.reply for event in self.stream(says, sampling) if isinstance(event, Finished))
+        return next(event.reply for event in self.stream(says, sampling) if isinstance(event, ReplyFinished))

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from nextgpt.model.synthesis.folder import write_folder
+from nextgpt.model.synthesis.diffusers_io import write_pipeline_dir
 from nextgpt.model.synthesis.mel import MelConfig
 from nextgpt.model.synthesis.settings import SynthesisSettings
 from nextgpt.testing.tokenizer import tiny_tokenizer
@@ -67,7 +67,9 @@ def write_tiny_nano(
             **_tiny_clip(queries, condition_width),
         }
         negative = torch.randn(queries, condition_width)
-    write_folder(folder, parts, settings=SynthesisSettings(steps=3), negative_condition=negative)
+    write_pipeline_dir(
+        folder, parts, settings=SynthesisSettings(num_inference_steps=3), negative_condition=negative
+    )
     return Path(folder)
 
 
@@ -83,12 +85,12 @@ def write_tiny_stable_diffusion(
             **_tiny_clip(77, CONDITION_WIDTH),
         }
         negative = torch.randn(77, CONDITION_WIDTH)
-    write_folder(
+    write_pipeline_dir(
         folder,
         parts,
         pipeline="StableDiffusionPipeline",
         negative_condition=negative,
-        settings=SynthesisSettings(steps=3, guidance=7.5, solver=None),
+        settings=SynthesisSettings(num_inference_steps=3, guidance_scale=7.5, scheduler=None),
     )
     return Path(folder)
 
@@ -151,12 +153,14 @@ def write_tiny_audioldm(folder: str | Path, *, seed: int = 0) -> Path:
         std=1.0,
         time_axis="height",
     )
-    write_folder(
+    write_pipeline_dir(
         folder,
         parts,
         pipeline="AudioLDMPipeline",
         negative_condition=negative,
-        settings=SynthesisSettings(steps=3, guidance=2.5, solver=None, mel=mel, latent_shape=(1, 4, 8, 8)),
+        settings=SynthesisSettings(
+            num_inference_steps=3, guidance_scale=2.5, scheduler=None, mel=mel, latent_shape=(1, 4, 8, 8)
+        ),
     )
     return Path(folder)
 
@@ -184,12 +188,14 @@ def write_tiny_zeroscope(folder: str | Path, *, seed: int = 0) -> Path:
             **_tiny_clip(77, CONDITION_WIDTH),
         }
         negative = torch.randn(77, CONDITION_WIDTH)
-    write_folder(
+    write_pipeline_dir(
         folder,
         parts,
         pipeline="TextToVideoSDPipeline",
         negative_condition=negative,
-        settings=SynthesisSettings(steps=3, guidance=9.0, solver=None, latent_shape=(3, 4, 8, 8)),
+        settings=SynthesisSettings(
+            num_inference_steps=3, guidance_scale=9.0, scheduler=None, latent_shape=(3, 4, 8, 8)
+        ),
     )
     return Path(folder)
 
@@ -216,13 +222,17 @@ def write_tiny_z_image(folder: str | Path, *, seed: int = 0) -> Path:
             **_tiny_qwen(layers=2),
         }
         negative = torch.randn(48, CONDITION_WIDTH)
-    write_folder(
+    write_pipeline_dir(
         folder,
         parts,
         pipeline="ZImagePipeline",
         negative_condition=negative,
         settings=SynthesisSettings(
-            steps=3, guidance=5.0, condition_length=48, latent_shape=(1, 4, 8, 8), solver=None
+            num_inference_steps=3,
+            guidance_scale=5.0,
+            condition_length=48,
+            latent_shape=(1, 4, 8, 8),
+            scheduler=None,
         ),
     )
     return Path(folder)
@@ -271,18 +281,18 @@ def write_tiny_ace_step(folder: str | Path, *, seed: int = 0) -> Path:
             **_tiny_qwen(layers=1),
         }
         negative = torch.randn(320, CONDITION_WIDTH)
-    write_folder(
+    write_pipeline_dir(
         folder,
         parts,
         pipeline="AceStepPipeline",
         negative_condition=negative,
         settings=SynthesisSettings(
-            steps=3,
-            guidance=1.0,
+            num_inference_steps=3,
+            guidance_scale=1.0,
             flow_shift=3.0,
             condition_length=320,
             latent_shape=(1, 4, 1, 16),
-            wave_rate_hz=160,
+            waveform_rate_hz=160,
         ),
     )
     return Path(folder)
@@ -331,13 +341,17 @@ def write_tiny_wan(folder: str | Path, *, seed: int = 0) -> Path:
             "tokenizer": tokenizer,
         }
         negative = torch.randn(24, CONDITION_WIDTH)
-    write_folder(
+    write_pipeline_dir(
         folder,
         parts,
         pipeline="WanPipeline",
         negative_condition=negative,
         settings=SynthesisSettings(
-            steps=3, guidance=5.0, fps=16.0, condition_length=24, latent_shape=(2, 4, 4, 4)
+            num_inference_steps=3,
+            guidance_scale=5.0,
+            fps=16.0,
+            condition_length=24,
+            latent_shape=(2, 4, 4, 4),
         ),
     )
     return Path(folder)

@@ -12,27 +12,27 @@ from nextgpt.config import ModelConfig, read_config, write_config
 from nextgpt.data.record import Direction
 from nextgpt.errors import ConfigError, ConversationError
 from nextgpt.message import Medium, Part
-from nextgpt.model.folder import build_model, locate
-from nextgpt.model.llm.weaving import Prompt
+from nextgpt.model.components import resolve_component_dir
+from nextgpt.model.llm.prompt import Prompt
+from nextgpt.model.loading import build_model, resolve_model_dir
+from nextgpt.model.memory_plan import TRAINED, default_plan
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.model.parts import find_folder
-from nextgpt.model.plan import TRAINED, uniform_plan
 from nextgpt.model.quirks import QUIRKS
 from nextgpt.model.synthesis.base import Latents
-from nextgpt.model.synthesis.text_encoding import TextConditioner
-from nextgpt.model.weights import WEIGHTS_FILE, load_trained, save_trained
+from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
+from nextgpt.model.trained_weights import WEIGHTS_FILE, load_trained, save_trained
 from nextgpt.train.alignment import Example, prepare, weave
 from nextgpt.train.broken import BrokenList
 from nextgpt.train.card import Card
 from nextgpt.train.corpora import Batch, Sampler, Source, read_sources, shares
-from nextgpt.train.engine import Hooks, run
+from nextgpt.train.engine import Callbacks, train
 from nextgpt.train.objective import AlignmentObjective, Conditioner, Frozen, ToLatents, ready
 from nextgpt.train.outline import shares_of
 from nextgpt.train.pretrain.attention import compile_for_training
 from nextgpt.train.processes import Processes
 from nextgpt.train.recipe import CorporaRecipe, Report
 from nextgpt.train.samples import Samples, requests_of
-from nextgpt.train.stage import Stage, stage_of
+from nextgpt.train.stage import Stage, get_stage
 
 DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "encoding-alignment": ("described",),
@@ -49,31 +49,31 @@ def begin(recipe: CorporaRecipe, *, device: str | torch.device = "cpu") -> NextG
             f"signals_begin_at or signals_end_at is set for {recipe.initial} as it was trained; expected them with "
             "is_fresh, as rows that were trained stay where they are. Set is_fresh, or leave them out."
         )
-    home = locate(recipe.initial)
+    home = resolve_model_dir(recipe.initial)
     torch.manual_seed(recipe.fit.seed)
     config = read_config(home)
     if recipe.is_fresh:
         config = config.model_copy(update={"llm": config.llm.model_copy(update={"lora": None})})
     types = {**recipe.types, TRAINED: "float32"}
-    model = build_model(config, home, uniform_plan(config.sources, device=str(device), dtype=types))
+    model = build_model(config, home, default_plan(config.component_sources, device=str(device), dtype=types))
     if recipe.is_fresh:
-        model.llm.begin_signals_at(recipe.signals_begin_at, recipe.signals_end_at)
+        model.llm.init_signals_from_tokens(recipe.signals_begin_at, recipe.signals_end_at)
     elif (home / WEIGHTS_FILE).is_file():
-        load_trained(model, home / WEIGHTS_FILE, is_merged=False)
+        load_trained(model, home / WEIGHTS_FILE, merge_lora=False)
     return model
 
 
 def sources_of(recipe: CorporaRecipe) -> tuple[Source, ...]:
     """The corpora of a recipe, pairs in the directions that its stage needs, with captions as its model knows them."""
-    quirks = QUIRKS.get(read_config(locate(recipe.initial)).quirks or "")
+    quirks = QUIRKS.get(read_config(resolve_model_dir(recipe.initial)).quirks or "")
     return read_sources(recipe.sources, DIRECTIONS[recipe.stage], caption=quirks.caption if quirks else None)
 
 
 def conditioners_of(recipe: CorporaRecipe, model: NextGPT) -> dict[str, Conditioner]:
     """The text encoder of every synthesizer, loaded when it is first asked."""
-    home, device = locate(recipe.initial), model.llm.signals.input.device
+    home, device = resolve_model_dir(recipe.initial), model.llm.signals.input.device
     return {
-        modality: _Lazy(find_folder(row.source, home), device)
+        modality: _Lazy(resolve_component_dir(row.source, home), device)
         for modality, row in model.config.synthesizers.items()
     }
 
@@ -89,11 +89,11 @@ def _to_latents(model: NextGPT, modality: str, media: Sequence[Medium]) -> Laten
 
 def frozen_of(recipe: CorporaRecipe, model: NextGPT) -> Frozen:
     """What computes what the recipe's losses need."""
-    stage = stage_of(recipe.stage, recipe.losses)
+    stage = get_stage(recipe.stage, recipe.losses)
     return Frozen(
         lambda media: model.encoder.encode(media),
         conditioners_of(recipe, model) if stage.distances else {},
-        autoencoders_of(model) if "denoising" in stage.losses else {},
+        autoencoders_of(model) if "denoising" in stage.loss_weights else {},
     )
 
 
@@ -102,10 +102,10 @@ class _Lazy:
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.folder, self.device = folder, device
-        self._conditioner: TextConditioner | None = None
+        self._conditioner: PromptEncoder | None = None
 
     def __call__(self, captions: Sequence[str]) -> torch.Tensor:
-        self._conditioner = self._conditioner or TextConditioner(self.folder, device=self.device)
+        self._conditioner = self._conditioner or PromptEncoder(self.folder, device=self.device)
         return self._conditioner.encode(captions)
 
 
@@ -128,42 +128,42 @@ def align_on_corpora(recipe: CorporaRecipe, report: Report | None = None) -> boo
         Divergence: the loss is no number.
     """
     processes = Processes(recipe.engine.sharding)
-    stage = stage_of(recipe.stage, recipe.losses)
+    stage = get_stage(recipe.stage, recipe.losses)
     model = begin(recipe, device=processes.device)
     prepare(model, stage, recipe.lora)
     objective = AlignmentObjective(model, stage)
     sampler = sampler_of(recipe, model)
     broken = BrokenList(recipe.work / f"broken-{processes.rank}.jsonl")
     for source in sampler.sources:
-        broken.add(source.corpus.broken)
+        broken.add(source.corpus.invalid)
     frozen = frozen_of(recipe, model)
 
     def batches(first: int) -> Iterator[Batch]:
         drawn = shares(
             sampler,
             first=first,
-            steps=recipe.fit.steps,
+            steps=recipe.fit.max_steps,
             rank=processes.rank,
-            world=processes.world,
-            workers=recipe.engine.workers,
+            world=processes.world_size,
+            workers=recipe.engine.num_workers,
         )
         return ready(broken.heard(drawn), frozen)
 
-    home = locate(recipe.initial)
+    home = resolve_model_dir(recipe.initial)
     card = Card(recipe, sampler.sources, shares_of(model, home))
     set_up(model, stage, recipe)
-    is_done = run(
+    is_done = train(
         objective,
         batches,
         recipe.fit,
         recipe.engine,
         recipe.work,
         processes=processes,
-        hooks=Hooks(
+        hooks=Callbacks(
             export=partial(export, model, home, card),
             sample=_sample(recipe, model, sampler.sources, processes),
-            report=report,
-            about=recipe.model_dump(mode="json"),
+            on_metrics=report,
+            settings=recipe.model_dump(mode="json"),
         ),
     )
     if is_done and processes.is_main:
@@ -178,7 +178,7 @@ def set_up(model: NextGPT, stage: Stage, recipe: CorporaRecipe) -> None:
     """Have the LLM compute as the recipe says."""
     transformer = model.llm.transformer
     # What stands before anything trained is heard with a cache, which recomputing would fill twice; see hearing.py.
-    if recipe.engine.checkpoints_activations and stage.trains & {"input_projection", "lora"}:
+    if recipe.engine.gradient_checkpointing and stage.trainable & {"input_projection", "lora"}:
         transformer.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if recipe.fit.compile and model.llm.signals.input.device.type == "cpu":
         compile_for_training(transformer)
@@ -191,9 +191,9 @@ def _sample(
 ) -> Callable[[int], Mapping[str, Sequence[Part]]] | None:
     """What lets the model in training answer, in this process, or None."""
     # Whoever holds a shard of the weights must take part in every answer.
-    if recipe.engine.sample_every is None or not (processes.is_main or recipe.engine.sharding != "none"):
+    if recipe.engine.sample_steps is None or not (processes.is_main or recipe.engine.sharding != "none"):
         return None
-    requests = requests_of(sources, recipe.engine.samples)
+    requests = requests_of(sources, recipe.engine.num_samples)
     return Samples(model, requests, recipe.work / "samples", writes=processes.is_main).answer
 
 
@@ -212,7 +212,7 @@ def sampler_of(recipe: CorporaRecipe, model: NextGPT) -> Sampler:
         partial(lay_out, model, recipe.max_tokens),
         recipe.mixing,
         recall,
-        "denoising" in stage_of(recipe.stage, recipe.losses).losses,
+        "denoising" in get_stage(recipe.stage, recipe.losses).loss_weights,
     )
 
 

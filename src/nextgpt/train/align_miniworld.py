@@ -11,20 +11,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nextgpt.config import LanguageModelConfig, ModelConfig, PartSource, SynthesizerConfig, read_config
+from nextgpt.config import ComponentSource, LanguageModelConfig, ModelConfig, SynthesizerConfig, read_config
 from nextgpt.errors import ConfigError
 from nextgpt.message import Audio, Conversation, Image, Medium, Message, Part, Text, Video
-from nextgpt.miniworld.language import Dialogue, Say, canonical_caption, sample_dialogue
-from nextgpt.miniworld.language.talk import draw_content
-from nextgpt.miniworld.scene import Content
+from nextgpt.miniworld.language import Dialogue, TurnPart, canonical_caption, sample_dialogue
+from nextgpt.miniworld.language.dialogue_state import sample_spec
+from nextgpt.miniworld.specs import MediaSpec
 from nextgpt.miniworld.splits import Split
 from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding import save_encoder
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.folder import build_model
+from nextgpt.model.loading import build_model
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.model.synthesis.text_encoding import TextConditioner
-from nextgpt.model.weights import WEIGHTS_FILE, load_trained
+from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
+from nextgpt.model.trained_weights import WEIGHTS_FILE, load_trained
 from nextgpt.train.alignment import Example, Targets, alignment_loss, prepare
 from nextgpt.train.fit import fit
 from nextgpt.train.naming import SLOTS, NamingTrainer
@@ -88,7 +88,7 @@ def _length(dialogue: Dialogue) -> int:
     return sum(len(say) if isinstance(say, str) else _MEDIUM_CHARACTERS for say in says)
 
 
-def _part(say: Say) -> Part:
+def _part(say: TurnPart) -> Part:
     if isinstance(say, str):
         return Text(say)
     # Stand-ins must be told apart by identity: edits are marked by it.
@@ -116,8 +116,8 @@ class AlignmentTrainer:
         contents = [shown.content for d in dialogues for turn in d.turns for shown in turn.given]
         return Batch(tuple(map(example_of, dialogues)), self._features(contents, rng))
 
-    def _content(self, rng: np.random.Generator, modality: str, split: Split) -> Content:
-        return self.own.content(rng, modality, lambda: draw_content(rng, modality, split))
+    def _content(self, rng: np.random.Generator, modality: str, split: Split) -> MediaSpec:
+        return self.own.content(rng, modality, lambda: sample_spec(rng, modality, split))
 
     def _task(self, rng: np.random.Generator) -> str | None:
         tasks = self.recipe.tasks
@@ -127,7 +127,7 @@ class AlignmentTrainer:
         return list(tasks)[rng.choice(len(tasks), p=weights / weights.sum())]
 
     @torch.no_grad()
-    def _features(self, contents: Sequence[Content], rng: np.random.Generator) -> tuple[Features, ...]:
+    def _features(self, contents: Sequence[MediaSpec], rng: np.random.Generator) -> tuple[Features, ...]:
         media = [self.own.medium(rng, content) for content in contents]
         return tuple(self.model.encoder.encode(media)) if media else ()
 
@@ -145,7 +145,7 @@ class AlignmentTrainer:
             )
 
 
-def remembered_targets(conditioners: dict[str, TextConditioner]) -> Targets:
+def remembered_targets(conditioners: dict[str, PromptEncoder]) -> Targets:
     """Targets by the synthesizers' own text encoders, each caption encoded once."""
     known: dict[tuple[str, str], Tensor] = {}
 
@@ -168,9 +168,9 @@ def join(recipe: AlignmentRecipe) -> NextGPT:
     is_begun = recipe.stage != ENCODING_ALIGNMENT.name and weights.is_file()
     config = ModelConfig(
         name=recipe.model.name,
-        encoder=PartSource(path="encoder"),
+        encoder=ComponentSource(path="encoder"),
         llm=LanguageModelConfig(
-            source=PartSource(path="llm"),
+            source=ComponentSource(path="llm"),
             template="nano",
             # Only instruction tuning gives it some; a stage that is run again finds what it gave before.
             lora=read_config(recipe.model).llm.lora if is_begun else None,
@@ -178,7 +178,7 @@ def join(recipe: AlignmentRecipe) -> NextGPT:
         input_projection=recipe.input_projection,
         synthesizers={
             name: SynthesizerConfig(
-                source=PartSource(path=name), output_projection=recipe.output_projections[name]
+                source=ComponentSource(path=name), output_projection=recipe.output_projections[name]
             )
             for name in MODALITIES
         },
@@ -198,9 +198,9 @@ def join(recipe: AlignmentRecipe) -> NextGPT:
             f"gives vectors of {model.encoder.width}. Set it to that."
         )
     if is_begun:
-        load_trained(model, weights, is_merged=False)
+        load_trained(model, weights, merge_lora=False)
     else:
-        model.llm.begin_signals_at(recipe.signals_begin_at, recipe.signals_end_at)
+        model.llm.init_signals_from_tokens(recipe.signals_begin_at, recipe.signals_end_at)
     return model
 
 
@@ -208,7 +208,7 @@ def align(recipe: AlignmentRecipe, report: Report | None = None) -> None:
     """Run one stage and write the whole model folder."""
     model = join(recipe)
     prepare(model, STAGES[recipe.stage], recipe.lora)
-    conditioners = {name: TextConditioner(recipe.model / name) for name in MODALITIES}
+    conditioners = {name: PromptEncoder(recipe.model / name) for name in MODALITIES}
     own = own_media(recipe.own_media, recipe.model, recipe.work.parent / OWN_MEDIA)
     trainer = AlignmentTrainer(model, recipe, remembered_targets(conditioners), own)
     if recipe.fit.compile:
@@ -227,7 +227,7 @@ def _name(model: NextGPT, recipe: AlignmentRecipe, own: OwnMedia, report: Report
 
     def tell(line: dict[str, float]) -> None:
         if report is not None:
-            report(line | {"steps": config.steps, "batch_size": config.batch_size})
+            report(line | {"steps": config.max_steps, "batch_size": config.batch_size})
 
     trainer = NamingTrainer(model, own, tunes_encoder=recipe.naming_tunes_encoder)
     named = nn.ModuleDict({"input_projection": model.input_projection})

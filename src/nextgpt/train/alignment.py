@@ -14,9 +14,9 @@ from nextgpt.config import LoraConfig
 from nextgpt.errors import ConfigError
 from nextgpt.message import Conversation
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.llm.language_model import NO_TOKEN, Thoughts
+from nextgpt.model.llm.language_model import NO_TOKEN_ID, LLMForwardOutput
 from nextgpt.model.llm.lora import extract
-from nextgpt.model.llm.weaving import Prompt
+from nextgpt.model.llm.prompt import Prompt
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.train.distances import MEASURES
 from nextgpt.train.stage import Distance, Stage
@@ -39,13 +39,13 @@ class Example:
 def prepare(model: NextGPT, stage: Stage, lora: LoraConfig) -> None:
     """Let exactly what the stage names be trained; adapters that are not there yet begin by changing nothing."""
     model.requires_grad_(False)
-    if "lora" in stage.trains:
+    if "lora" in stage.trainable:
         if not extract(model.llm.transformer):
-            model.adapt(lora)  # the model notes the settings, which its config.json must name
+            model.add_lora(lora)  # the model notes the settings, which its config.json must name
         for name, parameter in model.llm.transformer.named_parameters():
             parameter.requires_grad_(".lora_" in name)
     for name, part in _trainable_parts(model).items():
-        if name in stage.trains:
+        if name in stage.trainable:
             part.requires_grad_(True)
     model.train()
 
@@ -64,8 +64,8 @@ def weave(model: NextGPT, example: Example) -> Prompt:
         medium for message in example.conversation if message.role == "assistant" for medium in message.media
     ]
     edited = {id(made[position]) for position in example.edits}
-    return model.llm.weave(
-        example.conversation, is_answering=False, is_edit=lambda medium: id(medium) in edited
+    return model.llm.build_prompt(
+        example.conversation, add_generation_prompt=False, is_edit=lambda medium: id(medium) in edited
     )
 
 
@@ -83,30 +83,32 @@ def alignment_loss(
     ``features`` are those of all media that users give in the examples, in order; ``condition_weight`` is laid on
     distances beside the stage's own weights.
     """
-    assert "denoising" not in stage.losses, "latents of media are known to train.objective alone"
+    assert "denoising" not in stage.loss_weights, "latents of media are known to train.objective alone"
     thoughts = model([weave(model, example) for example in examples], features)
     losses: dict[str, Tensor] = {}
-    if "words" in stage.losses:
-        losses["words"] = words_loss(thoughts, model.llm.signals.ids.first_id, first_signals_of(model))
+    if "words" in stage.loss_weights:
+        losses["words"] = words_loss(thoughts, model.llm.signals.vocabulary.offset, first_signals_of(model))
     if stage.distances:
         said = said_conditions(model, thoughts, [example.captions for example in examples])
         losses |= condition_losses(said, targets, stage.distances)
     total = torch.stack([
-        stage.losses[name.partition(".")[0]] * (1.0 if name == "words" else condition_weight) * value
+        stage.loss_weights[name.partition(".")[0]] * (1.0 if name == "words" else condition_weight) * value
         for name, value in losses.items()
     ]).sum()  # fmt: skip
     return {"loss": total, **losses}
 
 
-def words_loss(thoughts: Thoughts, first_signal_id: int, first_signals: Sequence[int]) -> Float[Tensor, ""]:
+def words_loss(
+    thoughts: LLMForwardOutput, first_signal_id: int, first_signals: Sequence[int]
+) -> Float[Tensor, ""]:
     """Cross-entropy of what the assistant says next, over words and the first signal token of each run.
 
     The rest of a run is forced when answering, so it need not be learned (GILL, arXiv 2305.17216, section 3).
     """
-    ids, is_target = thoughts.woven.ids[:, 1:], thoughts.woven.is_target[:, 1:]
+    ids, is_target = thoughts.prompts.input_ids[:, 1:], thoughts.prompts.loss_mask[:, 1:]
     is_free = (ids < first_signal_id) | torch.isin(ids, torch.tensor(first_signals, device=ids.device))
-    chosen = is_target & is_free & (ids != NO_TOKEN)
-    return F.cross_entropy(thoughts.read(thoughts.hidden[:, :-1][chosen]).float(), ids[chosen])
+    chosen = is_target & is_free & (ids != NO_TOKEN_ID)
+    return F.cross_entropy(thoughts.lm_head(thoughts.hidden_states[:, :-1][chosen]).float(), ids[chosen])
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,12 +121,14 @@ class Said:
     """Of each run the example, and its number among the media that are made there."""
 
 
-def said_conditions(model: NextGPT, thoughts: Thoughts, captions: Sequence[Sequence[str]]) -> dict[str, Said]:
+def said_conditions(
+    model: NextGPT, thoughts: LLMForwardOutput, captions: Sequence[Sequence[str]]
+) -> dict[str, Said]:
     """Conditions at all runs of signal tokens, by modality; ``captions`` are those of each example's made media."""
-    flat, length = thoughts.hidden.flatten(0, 1), thoughts.hidden.shape[1]  # (B * T, D)
+    flat, length = thoughts.hidden_states.flatten(0, 1), thoughts.hidden_states.shape[1]  # (B * T, D)
     runs: dict[str, list[tuple[range, str, tuple[int, int]]]] = {}
-    for row, (ids, of_row) in enumerate(zip(thoughts.woven.ids.tolist(), captions, strict=True)):
-        found = model.llm.signals.ids.spans(ids)
+    for row, (ids, of_row) in enumerate(zip(thoughts.prompts.input_ids.tolist(), captions, strict=True)):
+        found = model.llm.signals.vocabulary.spans(ids)
         for number, (span, caption) in enumerate(zip(found, of_row, strict=True)):
             positions = range(row * length + span.start, row * length + span.stop)
             runs.setdefault(span.modality, []).append((positions, caption, (row, number)))
@@ -134,7 +138,7 @@ def said_conditions(model: NextGPT, thoughts: Thoughts, captions: Sequence[Seque
         hidden = F.embedding(
             torch.tensor([list(run) for run in positions], device=flat.device), flat
         )  # (n, S, D)
-        said[modality] = Said(model.condition(modality, hidden).float(), texts, places)
+        said[modality] = Said(model.project_conditions(modality, hidden).float(), texts, places)
     return said
 
 
@@ -157,5 +161,5 @@ def condition_losses(
 
 def first_signals_of(model: NextGPT) -> list[int]:
     """The ids with which runs begin, those of the edit token and of each modality: what the model is free to choose."""
-    ids = model.llm.signals.ids
-    return [ids.edit, *(ids.run(modality)[0] for modality in model.config.synthesizers)]
+    ids = model.llm.signals.vocabulary
+    return [ids.edit, *(ids.span_ids(modality)[0] for modality in model.config.synthesizers)]

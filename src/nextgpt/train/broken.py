@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from nextgpt.data.record import Broken
+from nextgpt.data.record import InvalidRecord
 from nextgpt.train.corpora import Batch
 
 
@@ -20,14 +20,14 @@ class BrokenList:
         whole = [
             line for line in lines if line.endswith("\n")
         ]  # a run that was killed may have left half a line
-        self._known = {Broken(**json.loads(line)) for line in whole}
+        self._known = {InvalidRecord(**json.loads(line)) for line in whole}
         if len(whole) < len(lines):
             path.write_text("".join(whole), encoding="utf-8")
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def add(self, broken: Iterable[Broken]) -> None:
+    def add(self, broken: Iterable[InvalidRecord]) -> None:
         """List what is not listed yet."""
         fresh = [item for item in dict.fromkeys(broken) if item not in self._known]
         if not fresh:

@@ -29,19 +29,19 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nextgpt.data.corpus import is_absent
+from nextgpt.data.corpus import is_missing
 from nextgpt.data.record import Dialogue, MediaFile
 from nextgpt.errors import ConfigError, MediaError, ModelError
 from nextgpt.message import Medium
+from nextgpt.model.components import resolve_component_dir
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.folder import locate
+from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.model.parts import find_folder
 from nextgpt.train.align_corpora import begin, frozen_of, sources_of
 from nextgpt.train.corpora import Known, Source
 from nextgpt.train.objective import Frozen
 from nextgpt.train.recipe import CorporaRecipe
-from nextgpt.train.stage import Stage, stage_of
+from nextgpt.train.stage import Stage, get_stage
 
 MANIFEST = "manifest.json"
 SHARD = 1024
@@ -71,11 +71,11 @@ class Plan:
         for source in sources:
             for index in range(len(source)):
                 dialogue = source.dialogue(index)
-                media |= {medium.key: medium for medium in dialogue.given}
-                for medium in dialogue.made:
+                media |= {medium.key: medium for medium in dialogue.input_media}
+                for medium in dialogue.output_media:
                     if stage.distances:
                         captions.setdefault(medium.modality, {})[medium.caption] = None
-                    if "denoising" in stage.losses and not is_absent(medium):
+                    if "denoising" in stage.loss_weights and not is_missing(medium):
                         made.setdefault(medium.modality, {})[medium.key] = medium
         return cls(
             tuple(media.values()),
@@ -94,13 +94,13 @@ class Plan:
 
 def manifest_of(recipe: CorporaRecipe, model: NextGPT, sources: Sequence[Source]) -> dict[str, Any]:
     """What a cache of this recipe is made of."""
-    home = locate(recipe.initial)
-    stage = stage_of(recipe.stage, recipe.losses)
+    home = resolve_model_dir(recipe.initial)
+    stage = get_stage(recipe.stage, recipe.losses)
     parts = ["text_encoder", "tokenizer"] if stage.distances else []
-    parts += ["vae"] if "denoising" in stage.losses else []
-    encoders = {"encoder": _hash(find_folder(model.config.encoder, home))}
+    parts += ["vae"] if "denoising" in stage.loss_weights else []
+    encoders = {"encoder": _hash(resolve_component_dir(model.config.encoder, home))}
     for modality, row in model.config.synthesizers.items() if parts else ():
-        encoders[modality] = "".join(_hash(find_folder(row.source, home) / part) for part in parts)
+        encoders[modality] = "".join(_hash(resolve_component_dir(row.source, home) / part) for part in parts)
     quirks = {"quirks": model.config.quirks} if model.config.quirks else {}
     return quirks | {
         "format": 2,
@@ -159,7 +159,7 @@ def build_cache(
         _check(path, manifest)
     recipe.cache.mkdir(parents=True, exist_ok=True)
     _write_whole(path, lambda unfinished: unfinished.write_text(json.dumps(manifest, indent=1)))
-    plan = Plan.of(sources, stage_of(recipe.stage, recipe.losses))
+    plan = Plan.of(sources, get_stage(recipe.stage, recipe.losses))
     frozen = frozen_of(recipe, model)
     for kind, keys in plan.parts():
         shards = range(0, len(keys), SHARD)
@@ -316,17 +316,19 @@ class Cache:
 
     def recall(self, dialogue: Dialogue) -> Known:
         """Features and targets of a dialogue. Raises :class:`MediaError` where one of its media is broken."""
-        features = tuple(Features(self.shards["features"].vectors(medium.key)) for medium in dialogue.given)
-        captioned = dialogue.made if self.plan.captions else ()
+        features = tuple(
+            Features(self.shards["features"].vectors(medium.key)) for medium in dialogue.input_media
+        )
+        captioned = dialogue.output_media if self.plan.captions else ()
         return Known(
             features,
             tuple(self.shards[f"targets-{m.modality}"].vectors(m.caption) for m in captioned),
-            tuple(self._latents(medium) for medium in dialogue.made),
+            tuple(self._latents(medium) for medium in dialogue.output_media),
         )
 
     def _latents(self, medium: MediaFile) -> Tensor | None:
         shards = self.shards.get(f"latents-{medium.modality}")
-        return None if shards is None or is_absent(medium) else shards.vectors(medium.key)
+        return None if shards is None or is_missing(medium) else shards.vectors(medium.key)
 
 
 def open_cache(recipe: CorporaRecipe, model: NextGPT, sources: Sequence[Source]) -> Cache:
@@ -343,7 +345,7 @@ def open_cache(recipe: CorporaRecipe, model: NextGPT, sources: Sequence[Source])
             f"{recipe.cache} holds no cache; expected {MANIFEST}. Run nextgpt data cache with this recipe first."
         )
     _check(path, manifest_of(recipe, model, sources))
-    plan = Plan.of(sources, stage_of(recipe.stage, recipe.losses))
+    plan = Plan.of(sources, get_stage(recipe.stage, recipe.losses))
     cache = Cache(recipe.cache, plan)
     assert cache.shards.keys() == dict(plan.parts()).keys()
     return cache

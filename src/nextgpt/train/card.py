@@ -47,12 +47,12 @@ class Card:
             f"# {recipe.model.name}",
             "",
             f"Trained by `nextgpt train`: {recipe.stage}, beginning with `{recipe.initial}`; after "
-            f"{last.get('step', 0)} of {recipe.fit.steps} steps of {recipe.fit.batch_size} {recipe.sample}s.",
+            f"{last.get('step', 0)} of {recipe.fit.max_steps} steps of {recipe.fit.batch_size} {recipe.sample}s.",
             "",
             "## Data",
             "",
             *_table(("source", "format", "records", "rows that cannot be read", "weight"), [
-                (s.name, s.corpus.format, f"{len(s.corpus.records):,}", f"{len(s.corpus.broken):,}", f"{s.weight:g}")
+                (s.name, s.corpus.format, f"{len(s.corpus.records):,}", f"{len(s.corpus.invalid):,}", f"{s.weight:g}")
                 for s in self.sources
             ]),
             "",

@@ -16,15 +16,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from nextgpt.data.corpus import Corpus, is_absent, read_corpus
-from nextgpt.data.record import Broken, Dialogue, Direction, MediaFile, Pair, dialogue_of
+from nextgpt.data.corpus import Corpus, is_missing, read_corpus
+from nextgpt.data.record import CaptionPair, Dialogue, Direction, InvalidRecord, MediaFile, dialogue_of
 from nextgpt.errors import ConfigError, ConversationError, MediaError
 from nextgpt.message import Audio, Image, Medium, Video
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.llm.weaving import Prompt
+from nextgpt.model.llm.prompt import Prompt
 from nextgpt.train.alignment import Example
 from nextgpt.train.sending import packed, unpacked
-from nextgpt.train.settings import Mixing, SourceConfig
+from nextgpt.train.settings import BatchMixing, SourceConfig
 
 POOL = 8
 """Batches' worth of records that are drawn to choose one batch of neighbours in length."""
@@ -64,7 +64,7 @@ class Source:
         """A dialogue by its number; pairs are numbered once for each direction."""
         number, direction = divmod(index, len(self.directions))
         record = self.corpus.records[number]
-        if self.caption is not None and isinstance(record, Pair):
+        if self.caption is not None and isinstance(record, CaptionPair):
             record = replace(record, medium=replace(record.medium, caption=self.caption(record.caption)))
         return dialogue_of(record, self.directions[direction])
 
@@ -82,7 +82,7 @@ def read_sources(
             name,
             read_corpus(config.path, format=config.format, media=config.media, limit=config.limit),
             config.weight,
-            (config.direction,) if config.direction else directions,
+            (config.task,) if config.task else directions,
             caption,
         )
         for name, config in configs.items()
@@ -122,7 +122,7 @@ class Batch:
     """A process's share of one step."""
 
     items: tuple[Item, ...]
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[InvalidRecord, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ class Batch:
 def example_of(dialogue: Dialogue, given: Sequence[Medium] | None) -> Example:
     """A dialogue as an example. Stand-ins take the place of what is made, whose captions say what to learn, and of what
     is given where ``given`` is None, since its features are known."""
-    places = {id(part): index for index, part in enumerate(dialogue.made)}
+    places = {id(part): index for index, part in enumerate(dialogue.output_media)}
     remaining = iter(given or ())
 
     def opened(part: MediaFile) -> Medium:
@@ -145,8 +145,10 @@ def example_of(dialogue: Dialogue, given: Sequence[Medium] | None) -> Example:
             return replace(_STAND_INS[part.modality])  # edits are told apart by identity
         return next(remaining)
 
-    edits = frozenset(index for index, medium in enumerate(dialogue.made) if medium.is_edit)
-    return Example(dialogue.conversation(opened), tuple(medium.caption for medium in dialogue.made), edits)
+    edits = frozenset(index for index, medium in enumerate(dialogue.output_media) if medium.is_edit)
+    return Example(
+        dialogue.conversation(opened), tuple(medium.caption for medium in dialogue.output_media), edits
+    )
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class Sampler:
     """Examples of one step, all processes together."""
     seed: int
     lay_out: LayOut
-    mixing: Mixing = "examples"
+    mixing: BatchMixing = "examples"
     """``batches``: one source a batch, so its modality alone; ``examples``: sources side by side."""
     recall: Recall | None = None
     opens_made: bool = False
@@ -166,7 +168,7 @@ class Sampler:
 
     def share(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         """The share of one of ``world`` processes in a step: every ``world``-th example, so all are alike in length."""
-        broken: list[Broken] = []
+        broken: list[InvalidRecord] = []
         items = [
             self._item(dialogue, np.random.default_rng([self.seed, step, place]), broken)
             for place, dialogue in enumerate(self.plan(step))
@@ -190,13 +192,13 @@ class Sampler:
         source = source or self._source(rng)
         return source.dialogue(int(rng.integers(len(source))))
 
-    def _item(self, dialogue: Dialogue, rng: np.random.Generator, broken: list[Broken]) -> Item:
+    def _item(self, dialogue: Dialogue, rng: np.random.Generator, broken: list[InvalidRecord]) -> Item:
         seed = int(rng.integers(2**31))
         for _ in range(TRIES):
             try:
                 return self._ready(dialogue, seed)
             except (MediaError, ConversationError) as error:
-                broken.append(Broken(dialogue.key, str(error)))
+                broken.append(InvalidRecord(dialogue.key, str(error)))
                 dialogue = self._draw(rng)
         raise ConfigError(
             f"{TRIES} records in a row are broken (the last, {broken[-1].key}: {broken[-1].reason}); expected some "
@@ -204,26 +206,26 @@ class Sampler:
         )
 
     def _ready(self, dialogue: Dialogue, seed: int) -> Item:
-        for medium in dialogue.made:
+        for medium in dialogue.output_media:
             if not medium.caption:
                 raise MediaError(
                     f"{medium.name} is made by the assistant and has no caption; expected one. Add it."
                 )
-        made = tuple((medium.modality, medium.caption) for medium in dialogue.made)
+        made = tuple((medium.modality, medium.caption) for medium in dialogue.output_media)
         known = self.recall(dialogue) if self.recall else None
-        given = None if known else tuple(medium.open() for medium in dialogue.given)
+        given = None if known else tuple(medium.open() for medium in dialogue.input_media)
         example = example_of(dialogue, given)
-        opened = () if known or not self.opens_made else tuple(map(open_if_there, dialogue.made))
+        opened = () if known or not self.opens_made else tuple(map(open_if_there, dialogue.output_media))
         return Item(dialogue.key, example, self.lay_out(example), made, seed, given or (), opened, known)
 
 
 def open_if_there(medium: MediaFile) -> Medium | None:
     """Decode a medium, if there is a file. Raises :class:`MediaError` for one that is broken."""
-    return None if is_absent(medium) else medium.open()
+    return None if is_missing(medium) else medium.open()
 
 
 def _length(dialogue: Dialogue) -> int:
-    return len(dialogue.text) + _MEDIUM_CHARACTERS * (len(dialogue.given) + len(dialogue.made))
+    return len(dialogue.text) + _MEDIUM_CHARACTERS * (len(dialogue.input_media) + len(dialogue.output_media))
 
 
 class _Steps(Dataset):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nextgpt.model.synthesis.base import Conditions, Latents
 from nextgpt.model.synthesis.latent_diffusion import LatentDiffusion
-from nextgpt.model.synthesis.noising import add_noise
+from nextgpt.model.synthesis.training_noise import add_noise
 
 
 def denoising_loss(
@@ -26,7 +26,7 @@ def denoising_loss(
     generators: Sequence[torch.Generator],
 ) -> Float[Tensor, ""]:
     """Mean squared error of the denoiser's prediction under ``conditions``; ``generators`` are one for each medium."""
-    noised = add_noise(synthesizer.parts.scheduler, latents.float(), generators)
+    noised = add_noise(synthesizer.components.scheduler, latents.float(), generators)
     predicted = synthesizer.predict(noised.latents, noised.timesteps, conditions)
     return (predicted - noised.target).square().mean()
 

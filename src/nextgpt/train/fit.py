@@ -26,24 +26,24 @@ Batch = Any
 Losses = Mapping[str, Tensor]
 
 
-class FitConfig(BaseModel):
+class TrainerConfig(BaseModel):
     """How long, how fast and how precisely a run trains."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int
+    max_steps: int
     batch_size: int
     learning_rate: float = 1e-3
     """AdamW's peak rate."""
     muon_learning_rate: float | None = None
     """Muon's peak rate for the hidden matrices; none leaves all to AdamW."""
-    rate_shares: dict[str, float] = {}
+    lr_multipliers: dict[str, float] = {}
     """What share of both rates holds for the modules of these names, for example ``{input_projection: 0.1}``."""
     weight_decay: float = 0.01
     warmup_steps: int = 100
-    final_rate: float = 0.0
+    min_lr_ratio: float = 0.0
     """What is left of the peak rate at the last step; the way there is linear."""
-    clip_norm: float = 1.0
+    max_grad_norm: float = 1.0
     ema_decay: float | None = None
     """Decay of the moving average of the weights that is kept as the result; none keeps the last weights."""
     bf16: bool | None = None
@@ -54,11 +54,11 @@ class FitConfig(BaseModel):
     compile: bool = False
     """Compile what is trained, which pays after some minutes."""
     seed: int = 0
-    log_every: int = 20
-    save_every: int = 500
+    log_steps: int = 20
+    save_steps: int = 500
 
 
-class Divergence(NextGPTError):
+class DivergenceError(NextGPTError):
     """The loss is no longer a number."""
 
 
@@ -66,7 +66,7 @@ def fit(
     modules: Mapping[str, nn.Module],
     draw_batch: Callable[[np.random.Generator, int], Batch],
     loss: Callable[[Batch, torch.Generator], Losses],
-    config: FitConfig,
+    config: TrainerConfig,
     folder: Path,
     *,
     device: str = "cpu",
@@ -100,32 +100,32 @@ def fit(
         learning_rate=config.learning_rate,
         muon_learning_rate=config.muon_learning_rate,
         weight_decay=config.weight_decay,
-        rate_shares=config.rate_shares,
+        rate_shares=config.lr_multipliers,
     )
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     average = {name: p.detach().clone() for name, p in trained.items()} if config.ema_decay else {}
     checkpoint = folder / "checkpoint.pt"
     first = _resume(checkpoint, trained, average, optimizers) if checkpoint.exists() else 0
-    forget_metrics_after(first, folder / "metrics.jsonl")
+    truncate_metrics(first, folder / "metrics.jsonl")
     noise = torch.Generator(device=device)
     started, last_log = time.monotonic(), first
-    autocast = torch.autocast(device, torch.bfloat16) if uses_bf16(config, device) else nullcontext()
+    autocast = torch.autocast(device, torch.bfloat16) if resolve_bf16(config, device) else nullcontext()
 
     with (folder / "metrics.jsonl").open("a") as metrics:
-        for step in range(first, config.steps):
+        for step in range(first, config.max_steps):
             batch = draw_batch(np.random.default_rng([config.seed, step]), config.batch_size)
             noise.manual_seed(config.seed * 1_000_003 + step)
             with autocast:
                 losses = loss(batch, noise)
             if not torch.isfinite(losses["loss"]):
-                raise Divergence(
+                raise DivergenceError(
                     f"The loss is {losses['loss'].item()} at step {step} (batch seed [{config.seed}, {step}]); "
                     "expected a finite number. Lower the learning rate, or look at that batch. "
                     f"{checkpoint} holds the last state."
                 )
             losses["loss"].backward()
-            norm = nn.utils.clip_grad_norm_(trained.values(), config.clip_norm)
-            scale = rate_at(step, config)
+            norm = nn.utils.clip_grad_norm_(trained.values(), config.max_grad_norm)
+            scale = lr_scale_at(step, config)
             for optimizer, rates in zip(optimizers, peaks, strict=True):
                 for group, peak in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = peak * scale
@@ -134,7 +134,7 @@ def fit(
                 parameter.grad = None
             _update_average(average, trained, config, step)
             done = step + 1
-            if done % config.log_every == 0 or done == config.steps:
+            if done % config.log_steps == 0 or done == config.max_steps:
                 seconds = time.monotonic() - started
                 line = {name: float(value.detach()) for name, value in losses.items()} | {
                     "step": done,
@@ -146,29 +146,29 @@ def fit(
                 metrics.flush()
                 if report:
                     report(line)
-            if done % config.save_every == 0 or done == config.steps:
+            if done % config.save_steps == 0 or done == config.max_steps:
                 _save(checkpoint, done, trained, average, optimizers)
     for name, value in average.items():
         trained[name].data.copy_(value)
 
 
-def uses_bf16(config: FitConfig, device_type: str) -> bool:
+def resolve_bf16(config: TrainerConfig, device_type: str) -> bool:
     """Whether matrix products are in bfloat16: as the config says, or where it leaves it open, where that is faster."""
     if config.bf16 is not None:
         return config.bf16
     return device_type != "cpu" or torch.cpu._is_amx_tile_supported()
 
 
-def rate_at(step: int, config: FitConfig) -> float:
+def lr_scale_at(step: int, config: TrainerConfig) -> float:
     """The share of the peak rate at ``step``: linear warm-up, then linear to ``final_rate`` at the last step."""
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
-    left = (config.steps - step) / max(config.steps - config.warmup_steps, 1)
-    return config.final_rate + (1 - config.final_rate) * left
+    left = (config.max_steps - step) / max(config.max_steps - config.warmup_steps, 1)
+    return config.min_lr_ratio + (1 - config.min_lr_ratio) * left
 
 
 def _update_average(
-    average: dict[str, Tensor], trained: Mapping[str, nn.Parameter], config: FitConfig, step: int
+    average: dict[str, Tensor], trained: Mapping[str, nn.Parameter], config: TrainerConfig, step: int
 ) -> None:
     if not average:
         return
@@ -208,7 +208,7 @@ def _resume(path: Path, trained: Mapping, average: dict, optimizers: list) -> in
     return state["step"]
 
 
-def forget_metrics_after(step: int, path: Path) -> None:
+def truncate_metrics(step: int, path: Path) -> None:
     """Cut off what was logged after the checkpoint that a run goes on from, since it is logged again."""
     if not path.is_file():
         return

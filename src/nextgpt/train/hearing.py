@@ -19,14 +19,14 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.llm.language_model import Thoughts, Woven
-from nextgpt.model.llm.weaving import Prompt
+from nextgpt.model.llm.language_model import LLMForwardOutput, PromptBatch
+from nextgpt.model.llm.prompt import Prompt
 from nextgpt.model.nextgpt import NextGPT
 
 
 def hear(
     model: NextGPT, prompts: Sequence[Prompt], features: Sequence[Features], *, is_sharded: bool = False
-) -> Thoughts:
+) -> LLMForwardOutput:
     """The same as ``model(prompts, features)``, at less cost where the beginning depends on nothing trained.
 
     Where the LLM's layers are sharded, every process goes through them as often as the others, forth and back, whatever
@@ -34,28 +34,30 @@ def hear(
     """
     modalities = [medium.modality for prompt in prompts for medium in prompt.media]
     soft = model.input_projection(features, modalities)  # (N, K, D)
-    woven = model.llm.embed(prompts, soft)
+    batch = model.llm.embed_prompts(prompts, soft)
     trained = [*model.input_projection.parameters(), *model.llm.transformer.parameters()]
     if any(parameter.requires_grad for parameter in trained):
-        return model.llm(woven)
-    return _hear_in_two(model, woven, _first_signals(model, woven), least=int(is_sharded))
+        return model.llm(batch)
+    return _hear_in_two(model, batch, _first_signals(model, batch), least=int(is_sharded))
 
 
-def _hear_in_two(model: NextGPT, woven: Woven, cuts: Int[Tensor, " B"], *, least: int) -> Thoughts:
-    """Hear ``woven``, with gradients from each row's cut on, over ``least`` positions or more."""
-    lengths = woven.mask.sum(dim=1)
+def _hear_in_two(
+    model: NextGPT, batch: PromptBatch, cuts: Int[Tensor, " B"], *, least: int
+) -> LLMForwardOutput:
+    """Hear ``batch``, with gradients from each row's cut on, over ``least`` positions or more."""
+    lengths = batch.attention_mask.sum(dim=1)
     before, rest = int(cuts.max()), max(int((lengths - cuts).max()), least)
     steps = torch.arange(before + rest, device=cuts.device)
     is_rest = steps >= before
     positions = torch.where(
         is_rest, steps - before + cuts[:, None], steps
-    )  # (B, before + rest), in the woven row
+    )  # (B, before + rest), in the batch row
     mask = torch.where(is_rest, positions < lengths[:, None], steps < cuts[:, None])
-    positions = positions.clamp(max=woven.mask.shape[1] - 1)
-    embeddings = _taken(woven.embeddings, positions)
+    positions = positions.clamp(max=batch.attention_mask.shape[1] - 1)
+    embeddings = _taken(batch.inputs_embeds, positions)
     cache = DynamicCache()
     with torch.no_grad():
-        hidden = model.llm.think(
+        hidden = model.llm.hidden_states(
             embeddings[:, :before].detach(), mask[:, :before], positions[:, :before], cache
         )
     if rest:
@@ -64,12 +66,12 @@ def _hear_in_two(model: NextGPT, woven: Woven, cuts: Int[Tensor, " B"], *, least
             begun = (
                 begun.detach().requires_grad_()
             )  # words alone: nothing is learned, yet the way back is gone
-        after = model.llm.think(begun, mask, positions[:, before:], cache)
+        after = model.llm.hidden_states(begun, mask, positions[:, before:], cache)
         hidden = torch.cat([hidden, after], dim=1)
-    woven_steps = torch.arange(woven.mask.shape[1], device=cuts.device)
+    woven_steps = torch.arange(batch.attention_mask.shape[1], device=cuts.device)
     # Padding is read anywhere: nothing asks for it.
     places = torch.where(woven_steps < cuts[:, None], woven_steps, woven_steps - cuts[:, None] + before)
-    return Thoughts(woven, _taken(hidden, places.clamp(max=before + rest - 1)), model.llm.logits)
+    return LLMForwardOutput(batch, _taken(hidden, places.clamp(max=before + rest - 1)), model.llm.logits)
 
 
 def _taken(rows: Shaped[Tensor, "B t D"], places: Int[Tensor, "B T"]) -> Shaped[Tensor, "B T D"]:
@@ -77,7 +79,7 @@ def _taken(rows: Shaped[Tensor, "B t D"], places: Int[Tensor, "B T"]) -> Shaped[
     return rows.gather(1, places[..., None].expand(-1, -1, rows.shape[-1]))
 
 
-def _first_signals(model: NextGPT, woven: Woven) -> Int[Tensor, " B"]:
+def _first_signals(model: NextGPT, batch: PromptBatch) -> Int[Tensor, " B"]:
     """Where each row's first signal token stands; its length where there is none."""
-    is_signal = woven.ids >= model.llm.signals.ids.first_id  # (B, T)
-    return torch.where(is_signal.any(dim=1), is_signal.long().argmax(dim=1), woven.mask.sum(dim=1))
+    is_signal = batch.input_ids >= model.llm.signals.vocabulary.offset  # (B, T)
+    return torch.where(is_signal.any(dim=1), is_signal.long().argmax(dim=1), batch.attention_mask.sum(dim=1))

@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from nextgpt.miniworld.language.canonical import MOTION_WORDS
-from nextgpt.miniworld.scene import Clip, Content, Scene
+from nextgpt.miniworld.language.canonical_captions import MOTION_WORDS
+from nextgpt.miniworld.specs import ClipSpec, MediaSpec, SceneSpec
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.language_model import LanguageModel
@@ -63,7 +63,7 @@ class Names:
                 self._of[modality, number] = self._points(modality, attributes)
 
     def loss(
-        self, modality: str, soft: Float[Tensor, "B K D"], contents: Sequence[Content]
+        self, modality: str, soft: Float[Tensor, "B K D"], contents: Sequence[MediaSpec]
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """How far soft tokens are from saying what ``contents`` of one modality have, averaged over slots; and the
         share of contents of which each slot says the right thing.
@@ -102,20 +102,20 @@ class Names:
 
     def _point(self, modality: str, attribute: str, value: str) -> Float[Tensor, " D"]:
         if value in SILENT:
-            return torch.zeros(self._llm.width, device=self._llm.signals.input.device)
+            return torch.zeros(self._llm.hidden_size, device=self._llm.signals.input.device)
         words = MOTION_WORDS[value] if attribute == "motion" else value
-        return self._llm.embed_ids(self._llm.codec.encode(f" {words}")).float().mean(dim=0)
+        return self._llm.embed_ids(self._llm.tokenizer.encode(f" {words}")).float().mean(dim=0)
 
 
 @lru_cache(maxsize=1 << 16)
 def _held_out_with(
-    content: Content, attributes: tuple[str, ...], values: tuple[tuple[str, ...], ...]
+    content: MediaSpec, attributes: tuple[str, ...], values: tuple[tuple[str, ...], ...]
 ) -> tuple[bool, ...]:
     """With which other values ``content`` would be held out; of pictures, none.
 
     Those are no wrong choices to learn from: a flute that is never heard rising at a high pitch would be heard falling.
     """
-    if isinstance(content, Scene):
+    if isinstance(content, SceneSpec):
         return (False,) * len(values)
     known = tuple(getattr(content, name) for name in attributes)
     return tuple(
@@ -128,7 +128,7 @@ def _held_out_with(
 class Named:
     """Contents of one modality beside their media, as the encoder's tower takes them."""
 
-    contents: tuple[Content, ...]
+    contents: tuple[MediaSpec, ...]
     clips: Shaped[Tensor, "B ..."]
 
 
@@ -148,7 +148,7 @@ class NamingTrainer:
             draw_one = partial(crowded_scene, rng) if modality == "image" else partial(draw, rng, "train")
             drawn = [self.own.content(rng, modality, draw_one) for _ in range(round(size * share))]
             # What a film sounds like is none of its attributes.
-            contents = tuple(replace(c, sound=None) if isinstance(c, Clip) else c for c in drawn)
+            contents = tuple(replace(c, sound=None) if isinstance(c, ClipSpec) else c for c in drawn)
             media = [self.own.medium(rng, content) for content in contents]
             clips = torch.stack([clip_of(self.model.encoder, medium) for medium in media])
             if modality == "audio" and self.tunes_encoder:

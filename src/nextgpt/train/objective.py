@@ -24,7 +24,7 @@ from nextgpt.train.alignment import (
 )
 from nextgpt.train.corpora import Batch, Item, Known
 from nextgpt.train.denoising import denoising_loss, seeded
-from nextgpt.train.engine import NOTHING, Objective
+from nextgpt.train.engine import ZERO_LOSS, Objective
 from nextgpt.train.hearing import hear
 from nextgpt.train.stage import Stage
 
@@ -42,22 +42,24 @@ class AlignmentObjective(Objective):
         super().__init__()
         self.model = model
         self.stage = stage
-        self.weights = {
+        self.loss_weights = {
             name: weight
-            for loss, weight in stage.losses.items()
+            for loss, weight in stage.loss_weights.items()
             for name in _names(loss, model.config.synthesizers)
         }
         self.layers = _layers(model)
 
     def terms(self, share: Batch) -> dict[str, int]:
         """Words, and media by loss and modality, that are learned from."""
-        found = {"words": sum(self._words(item) for item in share.items)} if "words" in self.weights else {}
+        found = (
+            {"words": sum(self._words(item) for item in share.items)} if "words" in self.loss_weights else {}
+        )
         made = Counter(modality for item in share.items for modality, _ in item.made)
         found |= {f"{loss}.{modality}": n for loss in self.stage.distances for modality, n in made.items()}
-        if "denoising" in self.stage.losses:
+        if "denoising" in self.stage.loss_weights:
             there = Counter(modality for item in share.items for modality, _ in _with_latents(item))
             found |= {f"denoising.{modality}": count for modality, count in there.items()}
-        return {name: count for name, count in found.items() if name in self.weights}
+        return {name: count for name, count in found.items() if name in self.loss_weights}
 
     def forward(self, share: Batch) -> dict[str, Tensor]:
         """The losses of a share whose features and targets are known."""
@@ -67,16 +69,16 @@ class AlignmentObjective(Objective):
         features = [replace(f, vectors=f.vectors.to(place)) for item in items for f in item.known.features]
         is_sharded = any(isinstance(layer, FSDPModule) for layer in self.layers)
         thoughts = hear(self.model, [item.prompt for item in items], features, is_sharded=is_sharded)
-        losses = {NOTHING: 0.0 * thoughts.hidden.sum()} if is_sharded else {}
-        if "words" in self.stage.losses:
+        losses = {ZERO_LOSS: 0.0 * thoughts.hidden_states.sum()} if is_sharded else {}
+        if "words" in self.stage.loss_weights:
             first_signals = first_signals_of(self.model)
-            losses["words"] = words_loss(thoughts, self.model.llm.signals.ids.first_id, first_signals)
-        if self.stage.losses.keys() == {"words"}:
+            losses["words"] = words_loss(thoughts, self.model.llm.signals.vocabulary.offset, first_signals)
+        if self.stage.loss_weights.keys() == {"words"}:
             return losses
         said = said_conditions(self.model, thoughts, [item.example.captions for item in items])
         if self.stage.distances:
             losses |= condition_losses(said, _targets_of(items, place.device), self.stage.distances)
-        if "denoising" in self.stage.losses:
+        if "denoising" in self.stage.loss_weights:
             losses |= self._denoising_losses(said, items)
         return losses
 
@@ -100,9 +102,9 @@ class AlignmentObjective(Objective):
 
     def _words(self, item: Item) -> int:
         """Positions of an example at which the choice of the next token is learned, as words_loss counts them."""
-        first_id, first_signals = self.model.llm.signals.ids.first_id, set(first_signals_of(self.model))
-        ids = [token for piece in item.prompt.stretches if piece.is_target for token in piece.ids]
-        return sum(token < first_id or token in first_signals for token in ids)
+        offset, first_signals = self.model.llm.signals.vocabulary.offset, set(first_signals_of(self.model))
+        ids = [token for piece in item.prompt.token_spans if piece.in_loss for token in piece.ids]
+        return sum(token < offset or token in first_signals for token in ids)
 
 
 def _names(loss: str, modalities: Iterable[str]) -> list[str]:

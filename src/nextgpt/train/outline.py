@@ -102,10 +102,10 @@ def _alignment(recipe: AlignmentRecipe) -> Iterator[Share]:
 
 
 def _corpora(recipe: CorporaRecipe) -> Iterator[Share]:
-    from nextgpt.model.folder import locate
+    from nextgpt.model.loading import resolve_model_dir
     from nextgpt.train.align_corpora import begin
 
-    yield from _aligned(begin(recipe), locate(recipe.initial), recipe)
+    yield from _aligned(begin(recipe), resolve_model_dir(recipe.initial), recipe)
 
 
 def _aligned(model: NextGPT, folder: Path, recipe: AlignmentRecipe | CorporaRecipe) -> Iterator[Share]:
@@ -123,10 +123,12 @@ def shares_of(model: NextGPT, folder: Path) -> list[Share]:
 
 
 def _frozen(model: NextGPT, folder: Path) -> list[Share]:
-    from nextgpt.model.description import describe
+    from nextgpt.model.summary import summarize_model
 
     return [
-        Share(row.name, 0, row.parameters) for row in describe(model.config, folder) if row.trainable == 0
+        Share(row.name, 0, row.parameters)
+        for row in summarize_model(model.config, folder)
+        if row.trainable == 0
     ]
 
 

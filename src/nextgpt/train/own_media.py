@@ -21,16 +21,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nextgpt.evaluate.judging import contents_of
 from nextgpt.message import Audio, Image, Medium, Video
+from nextgpt.miniworld.judge.media_judge import recognize_media
 from nextgpt.miniworld.language import canonical_caption
-from nextgpt.miniworld.language.talk import draw_content
+from nextgpt.miniworld.language.dialogue_state import sample_spec
 from nextgpt.miniworld.motions import FPS
-from nextgpt.miniworld.notes import SAMPLE_RATE_HZ
+from nextgpt.miniworld.note_samples import SAMPLE_RATE_HZ
 from nextgpt.miniworld.render import render
-from nextgpt.miniworld.scene import Content, Sound
+from nextgpt.miniworld.specs import MediaSpec, SoundSpec
 from nextgpt.model.synthesis import load_synthesizer
-from nextgpt.model.synthesis.text_encoding import TextConditioner
+from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 from nextgpt.train.recipe import OwnMediaConfig
 
 OWN_MEDIA = "own-media"
@@ -45,10 +45,10 @@ class OwnMedia:
 
     share: float = 0.0
     """How often a content is one that the model made; it is then shown as made, or as it truly is, by chance."""
-    media: Mapping[str, Mapping[Content, Medium]] = field(default_factory=dict)
+    media: Mapping[str, Mapping[MediaSpec, Medium]] = field(default_factory=dict)
     """Of each modality, what was made of each content."""
 
-    def content(self, rng: np.random.Generator, modality: str, draw: Callable[[], Content]) -> Content:
+    def content(self, rng: np.random.Generator, modality: str, draw: Callable[[], MediaSpec]) -> MediaSpec:
         """A content of ``modality``: one of those that were made, or what ``draw`` gives."""
         made = self.media.get(modality)
         if not made or rng.random() >= self.share:
@@ -56,20 +56,20 @@ class OwnMedia:
         contents = self._contents[modality]
         return contents[int(rng.integers(len(contents)))]
 
-    def medium(self, rng: np.random.Generator, content: Content) -> Medium:
+    def medium(self, rng: np.random.Generator, content: MediaSpec) -> Medium:
         """``content`` as the model made it where it did, in half of all cases; else its true rendering."""
         made = next((of[content] for of in self.media.values() if content in of), None)
         if made is not None and rng.random() < 0.5:
             return made
-        return _true_sound(content) if isinstance(content, Sound) else render(content)
+        return _true_sound(content) if isinstance(content, SoundSpec) else render(content)
 
     @cached_property
-    def _contents(self) -> dict[str, tuple[Content, ...]]:
+    def _contents(self) -> dict[str, tuple[MediaSpec, ...]]:
         return {modality: tuple(of) for modality, of in self.media.items()}
 
 
 @lru_cache(maxsize=4096)
-def _true_sound(sound: Sound) -> Medium:
+def _true_sound(sound: SoundSpec) -> Medium:
     """There are few different ones: each is one object, so that what is computed of it can be kept by it."""
     return render(sound)
 
@@ -113,24 +113,26 @@ def _is_made(file: Path, stamp: str) -> bool:
         return made.metadata()["stamp"] == stamp
 
 
-def _drawn(modality: str, number: int) -> Content:
+def _drawn(modality: str, number: int) -> MediaSpec:
     """The content of a number: so it need not be written down."""
-    return draw_content(np.random.default_rng([number]), modality, "train")
+    return sample_spec(np.random.default_rng([number]), modality, "train")
 
 
 @torch.inference_mode()
 def _make(folder: Path, modality: str, count: int) -> tuple[Tensor, Tensor]:
     """Make ``count`` media; the numbers of those that show what they should, and what they are."""
-    synthesizer, conditioner = load_synthesizer(folder, modality), TextConditioner(folder)
+    synthesizer, conditioner = load_synthesizer(folder, modality), PromptEncoder(folder)
     kept: list[int] = []
     arrays: list[Tensor] = []
     for first in range(0, count, BATCH):
         numbers = range(first, min(first + BATCH, count))
         contents = [_drawn(modality, number) for number in numbers]
         conditions = conditioner.encode([canonical_caption(content) for content in contents])
-        *_, last = synthesizer.steps(conditions, seeds=numbers)
+        *_, last = synthesizer.denoise(conditions, seeds=numbers)
         media = synthesizer.decode(last.latents)
-        for number, content, seen, medium in zip(numbers, contents, contents_of(media), media, strict=True):
+        for number, content, seen, medium in zip(
+            numbers, contents, recognize_media(media), media, strict=True
+        ):
             if seen == content:
                 kept.append(number)
                 arrays.append(_as_array(medium))
@@ -147,7 +149,7 @@ def _as_array(medium: Medium) -> Tensor:
     )
 
 
-def _read(file: Path, modality: str) -> dict[Content, Medium]:
+def _read(file: Path, modality: str) -> dict[MediaSpec, Medium]:
     with safe_open(file, "pt") as made:
         kept, arrays = made.get_tensor("kept"), made.get_tensor("media")
     return {

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nextgpt.config import parse
-from nextgpt.errors import ConfigError, ModelError, unknown
+from nextgpt.config import parse_config
+from nextgpt.errors import ConfigError, ModelError, unknown_name_message
 from nextgpt.train.recipe import (
     AlignmentRecipe,
     AutoencoderRecipe,
@@ -61,7 +61,7 @@ def _train_diffusion(recipe: DiffusionRecipe, report: Report | None) -> None:
 
     check_settings(CogVideoXTransformer3DModel, recipe.denoiser, where="denoiser")
     check_settings(CLIPTextConfig, recipe.text_encoder, where="text_encoder")
-    parse(SynthesisSettings, recipe.settings, where="settings")
+    parse_config(SynthesisSettings, recipe.settings, where="settings")
     folder = recipe.model / recipe.modality
     autoencoder = PatchAutoencoder.from_pretrained(made_before(folder / "vae"))
     initial = made_before(recipe.model / recipe.initial) if recipe.initial else None
@@ -160,7 +160,7 @@ def check_settings(kind: type, settings: Mapping[str, Any], *, where: str) -> No
     )
     for name in settings:
         if name not in known:
-            raise ConfigError(f"{where}: {unknown('setting', name, known)}")
+            raise ConfigError(f"{where}: {unknown_name_message('setting', name, known)}")
 
 
 def made_before(folder: Path) -> Path:

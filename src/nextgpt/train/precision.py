@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nextgpt.train.fit import FitConfig, uses_bf16
+from nextgpt.train.fit import TrainerConfig, resolve_bf16
 
 GROWS_AFTER = 2000
 """Finite steps after which the scale is doubled, as torch's scaler does."""
@@ -25,10 +25,10 @@ class Precision:
     torch's own ``GradScaler`` asks optimizers for their parameters' gradients, which Muon here holds as matrices.
     """
 
-    def __init__(self, config: FitConfig, device: torch.device) -> None:
+    def __init__(self, config: TrainerConfig, device: torch.device) -> None:
         self.device = device
         self.dtype = (
-            torch.float16 if config.fp16 else torch.bfloat16 if uses_bf16(config, device.type) else None
+            torch.float16 if config.fp16 else torch.bfloat16 if resolve_bf16(config, device.type) else None
         )
         self.is_scaled = config.fp16
         self.scale = FIRST_SCALE if config.fp16 else 1.0

@@ -30,7 +30,7 @@ class Processes:
     def __init__(self, sharding: Sharding = "none") -> None:
         self.accelerator = Accelerator(cpu=not torch.cuda.is_available())
         self.sharding = sharding
-        self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
+        self.rank, self.world_size = self.accelerator.process_index, self.accelerator.num_processes
         self.device = self.accelerator.device
         self._check_world()
 
@@ -41,16 +41,16 @@ class Processes:
 
     def _check_world(self) -> None:
         promised = int(os.environ.get("WORLD_SIZE", "1"))
-        counted = round(self.sum([1.0])[0])
-        if not promised == counted == self.world:
+        counted = round(self.all_reduce_sum([1.0])[0])
+        if not promised == counted == self.world_size:
             raise ConfigError(
-                f"The launcher promised {promised} processes, accelerate sees {self.world} and {counted} answer; "
+                f"The launcher promised {promised} processes, accelerate sees {self.world_size} and {counted} answer; "
                 "expected the same number. Start with torchrun or accelerate launch, and set no other distributed type."
             )
 
-    def sum(self, values: Sequence[float]) -> list[float]:
+    def all_reduce_sum(self, values: Sequence[float]) -> list[float]:
         """Each value summed over all processes."""
-        if self.world == 1:
+        if self.world_size == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(tensor)
@@ -58,16 +58,16 @@ class Processes:
 
     def gather(self, values: Sequence[str]) -> list[str]:
         """The values of all processes, in order of their ranks."""
-        if self.world == 1:
+        if self.world_size == 1:
             return list(values)
-        found: list[list[str]] = [[] for _ in range(self.world)]
+        found: list[list[str]] = [[] for _ in range(self.world_size)]
         dist.all_gather_object(found, list(values))
         return [value for of_one in found for value in of_one]
 
     def wrap(self, module: nn.Module, layers: Sequence[nn.Module]) -> nn.Module:
         """Place a module here and spread it; ``layers`` are those whose frozen weights may be sharded."""
         module.to(self.device)
-        if self.world == 1:
+        if self.world_size == 1:
             return module
         if self.sharding == "fsdp2":
             _shard(layers)
@@ -80,11 +80,11 @@ class Processes:
 
     def average_gradients(self, module: nn.Module, trained: Mapping[str, nn.Parameter]) -> None:
         """Average gradients over the processes where DDP did not."""
-        if self.world == 1 or isinstance(module, DistributedDataParallel):
+        if self.world_size == 1 or isinstance(module, DistributedDataParallel):
             return
         for parameter in trained.values():
             dist.all_reduce(parameter.grad)
-            parameter.grad /= self.world
+            parameter.grad /= self.world_size
 
     def wait(self) -> None:
         """Wait until all processes are here."""

@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from nextgpt.config import InputProjectionConfig, LoraConfig, OutputProjectionConfig, parse
-from nextgpt.errors import ConfigError, unknown
+from nextgpt.config import InputProjectionConfig, LoraConfig, OutputProjectionConfig, parse_config
+from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.model.encoding.config import EncoderConfig
-from nextgpt.train.fit import FitConfig
-from nextgpt.train.settings import EngineConfig, Mixing, SourceConfig
+from nextgpt.train.fit import TrainerConfig
+from nextgpt.train.settings import BatchMixing, EngineConfig, SourceConfig
 from nextgpt.train.stage import Loss
 
 Report = Callable[[dict[str, float]], None]
@@ -34,7 +34,7 @@ class BaseRecipe(BaseModel):
     """The model folder that takes the result; parts that were made before are read from it."""
     work: Path
     """Checkpoints and metrics."""
-    fit: FitConfig
+    fit: TrainerConfig
 
 
 class AutoencoderRecipe(BaseRecipe):
@@ -122,7 +122,7 @@ class AlignmentRecipe(BaseRecipe):
     input_projection: InputProjectionConfig
     own_media: OwnMediaConfig | None = None
     """What people hand over is sometimes what the model made; None: true renderings alone."""
-    naming: FitConfig | None = None
+    naming: TrainerConfig | None = None
     """How the input projection of a fresh encoding-alignment learns the LLM's names of attributes first; see
     :mod:`~nextgpt.train.naming`."""
     naming_tunes_encoder: bool = False
@@ -150,7 +150,7 @@ class CorporaRecipe(BaseRecipe):
     LLM; ``{llm: int4}``, with LoRA beside it, is QLoRA (arXiv 2305.14314)."""
     sources: dict[str, SourceConfig]
     """Corpora by a name for each."""
-    mixing: Mixing = "examples"
+    mixing: BatchMixing = "examples"
     """``batches``: one source a batch, as published; ``examples``: sources side by side."""
     max_tokens: int | None = None
     """Longer examples are left out, counted and listed; None: as long as the model hears."""
@@ -195,8 +195,8 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         _override(values, override)
     kind = values.get("kind")
     if kind not in RECIPES:
-        raise ConfigError(f"{path}: {unknown('kind', str(kind), RECIPES)}")
-    return parse(RECIPES[kind], values, where=str(path))
+        raise ConfigError(f"{path}: {unknown_name_message('kind', str(kind), RECIPES)}")
+    return parse_config(RECIPES[kind], values, where=str(path))
 
 
 def _read_values(path: Path, followed: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -242,7 +242,9 @@ def _override(values: dict[str, Any], override: str) -> None:
     *path, last = name.split(".")
     for key in path:
         if not isinstance(values.get(key), dict):
-            raise ConfigError(unknown("setting", key, [k for k, v in values.items() if isinstance(v, dict)]))
+            raise ConfigError(
+                unknown_name_message("setting", key, [k for k, v in values.items() if isinstance(v, dict)])
+            )
         values = values[key]
     try:
         values[last] = yaml.safe_load(text)

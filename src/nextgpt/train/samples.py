@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nextgpt.errors import MediaError
-from nextgpt.message import Conversation, Part, Text, file_name
+from nextgpt.message import Conversation, Part, Text, media_filename
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.train.corpora import Source
 
@@ -44,7 +44,7 @@ class Samples:
         told = [_told(number, part) for number, part in enumerate(parts)]
         for number, part in enumerate(parts):
             if not isinstance(part, Text):
-                part.save(folder / file_name(number, part))
+                part.save(folder / media_filename(number, part))
         asked = [_told(number, part) for message in request for number, part in enumerate(message.parts)]
         content = json.dumps({"asked": asked, "answered": told}, indent=1, ensure_ascii=False)
         (folder / "answer.json").write_text(content + "\n", encoding="utf-8")
@@ -53,7 +53,7 @@ class Samples:
 def _told(number: int, part: Part) -> dict[str, str]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
-    return {"type": part.modality, "path": file_name(number, part)}
+    return {"type": part.modality, "path": media_filename(number, part)}
 
 
 def requests_of(sources: Sequence[Source], count: int) -> dict[str, Conversation]:

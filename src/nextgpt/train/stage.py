@@ -8,7 +8,7 @@ from typing import Literal
 
 from nextgpt.errors import ConfigError
 
-Trained = Literal["input_projection", "output_projections", "signal_tokens", "lora"]
+TrainableModule = Literal["input_projection", "output_projections", "signal_tokens", "lora"]
 Distance = Literal["squared", "l2", "cosine"]
 Loss = Literal["words", "squared", "l2", "cosine", "denoising"]
 DISTANCES: tuple[Distance, ...] = ("squared", "l2", "cosine")
@@ -20,15 +20,15 @@ class Stage:
     """One training. Everything that it does not name stays frozen, bit for bit."""
 
     name: str
-    trains: frozenset[Trained]
-    losses: Mapping[Loss, float]
+    trainable: frozenset[TrainableModule]
+    loss_weights: Mapping[Loss, float]
     """Each with its weight. ``words``: cross-entropy of what the assistant says. A distance: of conditions to their
     captions' embeddings. ``denoising``: what the frozen diffusion model makes of a noisy medium under a condition."""
 
     @property
     def distances(self) -> tuple[Distance, ...]:
         """The distances among its losses."""
-        return tuple(name for name in DISTANCES if name in self.losses)
+        return tuple(name for name in DISTANCES if name in self.loss_weights)
 
 
 ENCODING_ALIGNMENT = Stage("encoding-alignment", frozenset({"input_projection"}), {"words": 1.0})
@@ -44,7 +44,7 @@ INSTRUCTION_TUNING = Stage(
 STAGES = {stage.name: stage for stage in (ENCODING_ALIGNMENT, DECODING_ALIGNMENT, INSTRUCTION_TUNING)}
 
 
-def stage_of(name: str, losses: Mapping[Loss, float] | None = None) -> Stage:
+def get_stage(name: str, losses: Mapping[Loss, float] | None = None) -> Stage:
     """A stage by its name, with other losses where some are given.
 
     Raises:
@@ -53,10 +53,10 @@ def stage_of(name: str, losses: Mapping[Loss, float] | None = None) -> Stage:
     stage = STAGES[name]
     if losses is None:
         return stage
-    vain = [] if "output_projections" in stage.trains else [loss for loss in losses if loss != "words"]
+    vain = [] if "output_projections" in stage.trainable else [loss for loss in losses if loss != "words"]
     if vain or not losses:
         raise ConfigError(
             f"losses names {', '.join(vain) or 'none'}; expected {'words alone' if vain else 'at least one'}, as "
-            f"{name} trains {', '.join(sorted(stage.trains))}. Correct it, or leave it out."
+            f"{name} trains {', '.join(sorted(stage.trainable))}. Correct it, or leave it out."
         )
     return replace(stage, losses=dict(losses))

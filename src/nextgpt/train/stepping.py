@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nextgpt.errors import ModelError
 from nextgpt.train.checkpoints import Saved
-from nextgpt.train.fit import FitConfig
+from nextgpt.train.fit import TrainerConfig
 from nextgpt.train.optimizers import create_optimizers
 from nextgpt.train.precision import Precision
 from nextgpt.train.processes import Processes
@@ -52,7 +52,7 @@ class Whole:
     """
 
     def __init__(
-        self, objective: nn.Module, layers: Sequence[nn.Module], config: FitConfig, processes: Processes
+        self, objective: nn.Module, layers: Sequence[nn.Module], config: TrainerConfig, processes: Processes
     ) -> None:
         self.processes, self.config = processes, config
         self.spread = processes.wrap(objective, layers)
@@ -62,7 +62,7 @@ class Whole:
             learning_rate=config.learning_rate,
             muon_learning_rate=config.muon_learning_rate,
             weight_decay=config.weight_decay,
-            rate_shares=config.rate_shares,
+            rate_shares=config.lr_multipliers,
         )
         self.peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
         self.precision = Precision(config, processes.device)
@@ -83,7 +83,7 @@ class Whole:
         self.processes.average_gradients(self.spread, self.trained)
         is_usable = self.precision.unscale(self.trained.values())
         norm = (
-            float(nn.utils.clip_grad_norm_(self.trained.values(), self.config.clip_norm))
+            float(nn.utils.clip_grad_norm_(self.trained.values(), self.config.max_grad_norm))
             if is_usable
             else 0.0
         )

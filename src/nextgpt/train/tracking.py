@@ -16,7 +16,7 @@ import numpy as np
 
 from nextgpt.errors import ConfigError
 from nextgpt.message import Audio, Image, Part, Text, Video
-from nextgpt.train.fit import FitConfig, forget_metrics_after
+from nextgpt.train.fit import TrainerConfig, truncate_metrics
 from nextgpt.train.settings import Tracker
 
 if TYPE_CHECKING:
@@ -103,14 +103,14 @@ class Log:
         self,
         path: Path | None,
         first: int,
-        config: FitConfig,
+        config: TrainerConfig,
         trackers: Trackers,
         report: Callable[[dict[str, float]], None] | None,
     ) -> None:
         self.path, self.config, self.trackers, self.report = path, config, trackers, report
         self.started, self.last, self.waiting_s = time.monotonic(), first, 0.0
         if path is not None:
-            forget_metrics_after(first, path)
+            truncate_metrics(first, path)
 
     def waited(self, take: Callable[[], Any]) -> Any:
         """What ``take`` gives; the time that it takes is remembered."""
@@ -121,7 +121,7 @@ class Log:
 
     def tell(self, done: int, values: Mapping[str, float], *, is_last: bool) -> None:
         """Write a line every ``log_every`` steps and at the end."""
-        is_due = done % self.config.log_every == 0 or done == self.config.steps or is_last
+        is_due = done % self.config.log_steps == 0 or done == self.config.max_steps or is_last
         if self.path is None or not is_due:
             return
         now = time.monotonic()

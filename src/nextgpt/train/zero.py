@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.train.checkpoints import Saved
-from nextgpt.train.fit import FitConfig
+from nextgpt.train.fit import TrainerConfig
 from nextgpt.train.optimizers import create_optimizers
 from nextgpt.train.precision import Precision
 from nextgpt.train.processes import Processes
 from nextgpt.train.stepping import Losses, set_rates
 
 
-def zero_config(config: FitConfig, world: int) -> dict[str, Any]:
+def zero_config(config: TrainerConfig, world: int) -> dict[str, Any]:
     """What DeepSpeed is told; gradients of several parts are added up by :meth:`Zero.add_gradient`, so it knows of one.
 
     Raises:
@@ -39,7 +39,7 @@ def zero_config(config: FitConfig, world: int) -> dict[str, Any]:
         "train_batch_size": config.batch_size,
         "train_micro_batch_size_per_gpu": config.batch_size // world,
         "gradient_accumulation_steps": 1,
-        "gradient_clipping": config.clip_norm,
+        "gradient_clipping": config.max_grad_norm,
         "zero_optimization": {"stage": 2},
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
@@ -49,8 +49,8 @@ def zero_config(config: FitConfig, world: int) -> dict[str, Any]:
 class Zero:
     """Every process has all weights, and a slice of gradients and optimizer; see :class:`.stepping.Stepper`."""
 
-    def __init__(self, objective: nn.Module, config: FitConfig, processes: Processes) -> None:
-        settings = zero_config(config, processes.world)
+    def __init__(self, objective: nn.Module, config: TrainerConfig, processes: Processes) -> None:
+        settings = zero_config(config, processes.world_size)
         if importlib.util.find_spec("deepspeed") is None:
             raise ConfigError(
                 "engine.sharding is zero2, and DeepSpeed is not installed; expected it. Install it "
@@ -65,7 +65,7 @@ class Zero:
             learning_rate=config.learning_rate,
             muon_learning_rate=None,
             weight_decay=config.weight_decay,
-            rate_shares=config.rate_shares,
+            rate_shares=config.lr_multipliers,
         )
         # DeepSpeed takes no empty group, as one of vectors is where matrices alone are trained.
         optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
@@ -97,15 +97,15 @@ class Zero:
 
     def saved(self) -> Saved | None:
         """The slices of all processes, in the main one."""
-        slices: list[Any] | None = [None] * self.processes.world if self.processes.is_main else None
+        slices: list[Any] | None = [None] * self.processes.world_size if self.processes.is_main else None
         dist.gather_object(self.optimizer.optimizer.state_dict(), slices)
         return None if slices is None else Saved(slices, {})
 
     def resume(self, saved: Saved) -> None:
         """Take up this process's slice, after the weights were read."""
-        if len(saved.optimizers) != self.processes.world:
+        if len(saved.optimizers) != self.processes.world_size:
             raise ModelError(
-                f"The checkpoint holds an optimizer in {len(saved.optimizers)} slices, for {self.processes.world} "
+                f"The checkpoint holds an optimizer in {len(saved.optimizers)} slices, for {self.processes.world_size} "
                 "processes; expected as many. Start as many processes as wrote it."
             )
         self.optimizer.optimizer.load_state_dict(saved.optimizers[self.processes.rank])

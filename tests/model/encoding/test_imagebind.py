@@ -151,14 +151,14 @@ def test_tokens_are_the_pooled_vector_and_then_the_patches(tiny_config, picture,
     assert len(encoders["tokens"].encode([film])[0].vectors) == 2 * 3 * per_clip
 
 
-@pytest.mark.parametrize("has_lengths", [True, False])
+@pytest.mark.parametrize("keep_feature_norms", [True, False])
 def test_a_picture_has_length_1_and_a_short_sound_20_if_lengths_are_kept_otherwise_all_entries_are_of_size_1(
-    has_lengths, encoder, picture, sound
+    keep_feature_norms, encoder, picture, sound
 ):
-    encoder.has_lengths = has_lengths
+    encoder.keep_feature_norms = keep_feature_norms
     short = type(sound)(sound.samples[:, :3000], sound.sample_rate_hz)
     lengths = [item.vectors.norm().item() for item in encoder.encode([picture, short])]
-    assert lengths == pytest.approx([1.0, 20.0] if has_lengths else [encoder.width**0.5] * 2, rel=1e-5)
+    assert lengths == pytest.approx([1.0, 20.0] if keep_feature_norms else [encoder.width**0.5] * 2, rel=1e-5)
 
 
 def test_clips_are_averaged_after_they_got_their_length(encoder):

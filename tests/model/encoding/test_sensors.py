@@ -35,7 +35,7 @@ def test_each_is_one_vector_in_order(encoder):
 
 
 def test_the_published_lengths_are_5_10_and_5(encoder):
-    encoder.has_lengths = True
+    encoder.keep_feature_norms = True
     assert [item.vectors.norm().item() for item in encoder.encode(MEDIA)] == pytest.approx(
         [5, 10, 5], rel=1e-4
     )

@@ -15,8 +15,8 @@ from torch.nn.functional import normalize
 
 from nextgpt.errors import ConfigError, ModelError, WeightsError
 from nextgpt.message import Audio, Depth, Image, Video
-from nextgpt.model.description import count
 from nextgpt.model.encoding import Encoder, SiglipClap, build_encoder, load_encoder
+from nextgpt.model.summary import count_parameters
 from nextgpt.testing import write_tiny_siglip_clap
 
 RNG = np.random.default_rng(0)
@@ -95,9 +95,9 @@ def test_without_weights_it_has_the_same_sizes(encoder: SiglipClap, own: Path):
         path.unlink()
     with torch.device("meta"):
         empty = build_encoder(own)
-    assert {name: count(tower) for name, tower in empty.towers.items()} == {
-        "vision": count(encoder.vision),
-        "audio": count(encoder.audio),
+    assert {name: count_parameters(tower) for name, tower in empty.towers.items()} == {
+        "vision": count_parameters(encoder.vision),
+        "audio": count_parameters(encoder.audio),
     }
 
 

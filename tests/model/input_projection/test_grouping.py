@@ -12,7 +12,7 @@ from nextgpt.config import GroupingConfig, InputProjectionConfig
 from nextgpt.errors import ConfigError
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.input_projection import GroupingProjection, create_input_projection
-from nextgpt.model.input_projection.grouping import Block, Gather, GroupingNetwork
+from nextgpt.model.input_projection.grouping import GroupAssignment, GroupingNetwork, TransformerBlock
 
 SMALL = GroupingConfig(width=16, heads=2, blocks=(1, 1, 1), groups=(6,))
 
@@ -38,7 +38,7 @@ def test_the_published_design_gives_8_soft_tokens():
     assert sum(parameter.numel() for parameter in projection.parameters()) == 53_141_840
 
 
-def copy_block(theirs: nn.Module, ours: Block) -> None:
+def copy_block(theirs: nn.Module, ours: TransformerBlock) -> None:
     attention = theirs.self_attn
     ours.qkv.weight.copy_(
         torch.cat([p.weight for p in (attention.q_proj, attention.k_proj, attention.v_proj)])
@@ -54,7 +54,7 @@ def copy_block(theirs: nn.Module, ours: Block) -> None:
         target.load_state_dict(source.state_dict())
 
 
-def copy_gather(theirs: nn.Module, ours: Gather) -> None:
+def copy_gather(theirs: nn.Module, ours: GroupAssignment) -> None:
     attention = theirs.pre_assign_attn.attn
     for source, target in (
         (attention.q_proj, ours.look.query), (attention.k_proj, ours.look.key), (attention.v_proj, ours.look.value)
@@ -127,7 +127,7 @@ def test_the_order_of_patches_does_not_matter_as_they_have_no_positions():
 def test_every_patch_joins_exactly_one_group():
     torch.manual_seed(0)
     for mode in (True, False):
-        chosen = Gather(8, 2, 3).train(mode).choose(torch.randn(2, 3, 8), torch.randn(2, 7, 8))
+        chosen = GroupAssignment(8, 2, 3).train(mode).assign(torch.randn(2, 3, 8), torch.randn(2, 7, 8))
         torch.testing.assert_close(chosen.sum(dim=1), torch.ones(2, 7))
         torch.testing.assert_close(chosen.max(dim=1).values, torch.ones(2, 7))
 
@@ -149,7 +149,7 @@ def test_every_parameter_learns():
 def test_networks_are_shared_or_one_a_modality():
     item = [Features(torch.randn(5, 6))]
     assert torch.equal(small()(item, ["image"]), small()(item, ["audio"]))
-    separate = small(is_shared=False)
+    separate = small(shared=False)
     assert not torch.equal(separate(item, ["image"]), separate(item, ["audio"]))
 
 
@@ -158,10 +158,10 @@ def test_no_items_give_no_soft_tokens():
 
 
 def test_sizes_that_do_not_belong_together_are_told():
-    from nextgpt.config import parse
+    from nextgpt.config import parse_config
 
     values = {"kind": "grouping", "encoder_width": 6, "soft_tokens": 3, "grouping": {"blocks": [1, 1]}}
     with pytest.raises(ConfigError, match="2 stages.*1 number of groups"):
-        parse(InputProjectionConfig, values, where="config.json")
+        parse_config(InputProjectionConfig, values, where="config.json")
     with pytest.raises(ConfigError, match="grouping.*linear"):
-        parse(InputProjectionConfig, {"encoder_width": 6, "grouping": {}}, where="config.json")
+        parse_config(InputProjectionConfig, {"encoder_width": 6, "grouping": {}}, where="config.json")

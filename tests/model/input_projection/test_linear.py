@@ -34,7 +34,7 @@ def test_patches_of_one_item_are_pooled():
 def test_a_shared_layer_does_not_ask_for_the_modality_and_separate_ones_do():
     item = [Features(torch.randn(1, 6))]
     shared = create_input_projection(InputProjectionConfig(encoder_width=6), llm_width=4)
-    separate = create_input_projection(InputProjectionConfig(encoder_width=6, is_shared=False), llm_width=4)
+    separate = create_input_projection(InputProjectionConfig(encoder_width=6, shared=False), llm_width=4)
     assert torch.equal(shared(item, ["image"]), shared(item, ["audio"]))
     assert not torch.equal(separate(item, ["image"]), separate(item, ["audio"]))
 

@@ -34,7 +34,7 @@ def test_an_item_does_not_depend_on_its_neighbours():
 
 @torch.no_grad()
 def test_layers_are_shared_or_one_a_modality():
-    item, separate = [Features(torch.randn(2, 6))], small(is_shared=False)
+    item, separate = [Features(torch.randn(2, 6))], small(shared=False)
     assert torch.equal(small()(item, ["image"]), small()(item, ["audio"]))
     assert not torch.equal(separate(item, ["image"]), separate(item, ["audio"]))
 

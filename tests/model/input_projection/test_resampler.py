@@ -9,7 +9,7 @@ from nextgpt.config import InputProjectionConfig, ResamplerConfig
 from nextgpt.errors import ConfigError
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.input_projection import ResamplerProjection, create_input_projection
-from nextgpt.model.input_projection.linear import START_SPREAD
+from nextgpt.model.input_projection.linear import INIT_STD
 
 SMALL = ResamplerConfig(width=16, heads=2, layers=2)
 
@@ -36,7 +36,7 @@ def test_every_item_becomes_so_many_soft_tokens_however_many_vectors_it_has():
 @torch.no_grad()
 def test_an_item_does_not_depend_on_its_neighbours_and_keeps_its_place():
     projection, features, modalities = (
-        small(is_shared=False),
+        small(shared=False),
         items(5, 2, 5, 2),
         ["image", "audio", "image", "video"],
     )
@@ -64,7 +64,7 @@ def test_soft_tokens_of_an_item_differ_from_each_other():
 
 @torch.no_grad()
 def test_networks_are_shared_or_one_a_modality():
-    (item,), separate = items(5), small(is_shared=False)
+    (item,), separate = items(5), small(shared=False)
     assert torch.equal(small()([item], ["image"]), small()([item], ["audio"]))
     assert not torch.equal(separate([item], ["image"]), separate([item], ["audio"]))
 
@@ -74,7 +74,7 @@ def test_soft_tokens_start_as_quiet_as_words():
     config = InputProjectionConfig(kind="resampler", encoder_width=64, soft_tokens=8)
     torch.manual_seed(0)
     soft = create_input_projection(config, llm_width=256)([Features(torch.randn(50, 64))], ["image"])
-    assert 0.5 * START_SPREAD < soft.std() < 2 * START_SPREAD
+    assert 0.5 * INIT_STD < soft.std() < 2 * INIT_STD
 
 
 def test_gradients_reach_every_parameter():

@@ -8,10 +8,10 @@ import transformers
 
 from nextgpt.message import Audio, Conversation, Sampling
 from nextgpt.modality import MODALITIES
-from nextgpt.model.llm.folder import load_language_model, save_language_model
-from nextgpt.model.llm.generation import Request, generate
+from nextgpt.model.llm.generation import GenerationRequest, generate
 from nextgpt.model.llm.language_model import LanguageModel
-from nextgpt.model.llm.thought import MediumSegment
+from nextgpt.model.llm.loading import load_language_model, save_language_model
+from nextgpt.model.llm.output import MediumSegment
 from nextgpt.testing import tiny_tokenizer
 
 FAMILIES = ("Llama", "Qwen3", "Mistral", "Gemma", "Phi", "Phi3", "Gemma3Text")
@@ -54,8 +54,8 @@ def llm(folder) -> LanguageModel:
 
 @torch.no_grad()
 def test_words_heard_as_embeddings_are_words_heard_as_ids(llm):
-    prompt = llm.weave(Conversation().say("What is this?"))
-    thoughts = llm(llm.embed([prompt], torch.zeros(0, 2, llm.width)))
+    prompt = llm.build_prompt(Conversation().with_message("What is this?"))
+    thoughts = llm(llm.embed_prompts([prompt], torch.zeros(0, 2, llm.hidden_size)))
     reference = llm.transformer(input_ids=torch.tensor([prompt.token_ids])).logits
     torch.testing.assert_close(thoughts.logits[..., : llm.vocabulary_size], reference, atol=1e-4, rtol=1e-4)
 
@@ -64,23 +64,26 @@ def test_words_heard_as_embeddings_are_words_heard_as_ids(llm):
 def test_soft_tokens_are_heard(llm):
     import numpy as np
 
-    prompt = llm.weave(Conversation().say([Audio(np.zeros((1, 9), np.float32), 16000), "hm"]))
-    one, other = (llm(llm.embed([prompt], torch.randn(1, 2, llm.width))).hidden[0, -1] for _ in range(2))
+    prompt = llm.build_prompt(Conversation().with_message([Audio(np.zeros((1, 9), np.float32), 16000), "hm"]))
+    one, other = (
+        llm(llm.embed_prompts([prompt], torch.randn(1, 2, llm.hidden_size))).hidden_states[0, -1]
+        for _ in range(2)
+    )
     assert not torch.allclose(one, other)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_a_signal_token_is_spoken_as_a_whole_run(llm, modality):
-    run = llm.signals.ids.run(modality)
-    prompt = llm.weave(Conversation().say("Draw"))
-    heard = llm(llm.embed([prompt], torch.zeros(0, 2, llm.width))).hidden[0, -1]
+    run = llm.signals.vocabulary.span_ids(modality)
+    prompt = llm.build_prompt(Conversation().with_message("Draw"))
+    heard = llm(llm.embed_prompts([prompt], torch.zeros(0, 2, llm.hidden_size))).hidden_states[0, -1]
     llm.signals.output[run[0] - llm.vocabulary_size] = 100 * torch.sign(heard)
-    request = Request(prompt, Sampling(max_tokens=len(run)), modalities=("text", modality))
-    spoken = [event for _, event in generate(llm, [request], torch.zeros(0, 2, llm.width))]
+    request = GenerationRequest(prompt, Sampling(max_tokens=len(run)), modalities=("text", modality))
+    spoken = [event for _, event in generate(llm, [request], torch.zeros(0, 2, llm.hidden_size))]
     media = [event for event in spoken if isinstance(event, MediumSegment)]
     assert media and media[0].modality == modality
-    assert media[0].hidden.shape == (MODALITIES[modality].signal_count, llm.width)
+    assert media[0].hidden_states.shape == (MODALITIES[modality].signal_count, llm.hidden_size)
 
 
 def test_it_comes_back_bit_by_bit(llm, tmp_path):
@@ -88,4 +91,7 @@ def test_it_comes_back_bit_by_bit(llm, tmp_path):
     again = load_language_model(tmp_path, template="chat_template", soft_tokens=2)
     ours, theirs = llm.transformer.state_dict(), again.transformer.state_dict()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
-    assert again.weave(Conversation().say("Hi")).token_ids == llm.weave(Conversation().say("Hi")).token_ids
+    assert (
+        again.build_prompt(Conversation().with_message("Hi")).token_ids
+        == llm.build_prompt(Conversation().with_message("Hi")).token_ids
+    )

@@ -1,4 +1,4 @@
-"""Generation: whole runs, speaking order, batches that equal singles, and nothing fed twice."""
+"""BatchGenerator: whole runs, speaking order, batches that equal singles, and nothing fed twice."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nextgpt.message import Conversation, Sampling, TextPiece
-from nextgpt.model.llm.generation import Request, generate
+from nextgpt.message import Conversation, Sampling, TextDelta
+from nextgpt.model.llm.generation import GenerationRequest, generate
 from nextgpt.model.llm.language_model import LanguageModel
-from nextgpt.model.llm.thought import MediumSegment, TextSegment, Thought
+from nextgpt.model.llm.output import LLMOutput, MediumSegment, TextSegment
 from nextgpt.testing import picture, tiny_language_model
 
 ALL = ("text", "image", "audio", "video")
@@ -23,7 +23,7 @@ class Script:
     def __init__(self, llm: LanguageModel, ids: list[int]) -> None:
         self.remaining = iter(ids)
         self.heard: list[torch.Tensor] = []
-        self.width = llm.vocabulary_size + len(llm.signals.ids)
+        self.width = llm.vocabulary_size + len(llm.signals.vocabulary)
 
     @property
     def steps(self) -> int:
@@ -43,16 +43,16 @@ def llm() -> LanguageModel:
 
 def scripted(llm: LanguageModel, monkeypatch, *said: str | int) -> Script:
     """``said``: words, names of modalities (their first signal token), or ids."""
-    signals = llm.signals.ids
+    signals = llm.signals.vocabulary
     ids = [
         token_id
         for item in said
         for token_id in (
             [item]
             if isinstance(item, int)
-            else [signals.run(item)[0]]
+            else [signals.span_ids(item)[0]]
             if item in ALL
-            else llm.codec.encode(item)
+            else llm.tokenizer.encode(item)
         )
     ]
     script = Script(llm, ids)
@@ -63,10 +63,12 @@ def scripted(llm: LanguageModel, monkeypatch, *said: str | int) -> Script:
 @torch.no_grad()
 def answer(llm: LanguageModel, said: str | Conversation = "hi", **settings) -> list:
     """Everything that one conversation's answer yields."""
-    sources = settings.pop("sources", ())
+    editable = settings.pop("editable", ())
     sampling = Sampling(**settings)
-    conversation = said if isinstance(said, Conversation) else Conversation().say(said)
-    request = Request(llm.weave(conversation), sampling, sampling.modalities or ALL, sources)
+    conversation = said if isinstance(said, Conversation) else Conversation().with_message(said)
+    request = GenerationRequest(
+        llm.build_prompt(conversation), sampling, sampling.modalities or ALL, editable
+    )
     return [spoken for _, spoken in generate(llm, [request], NO_MEDIA)]
 
 
@@ -77,43 +79,43 @@ def end(llm: LanguageModel) -> int:
 def test_text_then_media_then_text_come_in_speaking_order(llm, monkeypatch):
     scripted(llm, monkeypatch, "Look: ", "image", " and ", "audio", "!", end(llm))
     spoken = answer(llm)
-    words = [item.text for item in spoken if isinstance(item, TextPiece)]
+    words = [item.text for item in spoken if isinstance(item, TextDelta)]
     assert "".join(words) == "Look:  and !"
     thought = spoken[-1]
     kinds = [part.text if isinstance(part, TextSegment) else part.modality for part in thought.segments]
     assert kinds == ["Look: ", "image", " and ", "audio", "!"]
-    image = llm.signals.ids.run("image")
-    assert tuple(llm.codec.encode("Look: ")) + image == thought.token_ids[: 6 + 4]
+    image = llm.signals.vocabulary.span_ids("image")
+    assert tuple(llm.tokenizer.encode("Look: ")) + image == thought.token_ids[: 6 + 4]
     assert end(llm) not in thought.token_ids
 
 
 def test_a_run_of_24_video_tokens_costs_one_step(llm, monkeypatch):
     script = scripted(llm, monkeypatch, "video", end(llm))
     (segment,) = answer(llm)[-1].segments
-    assert segment.hidden.shape == (24, 32)
+    assert segment.hidden_states.shape == (24, 32)
     assert script.steps == 2
 
 
 def test_hidden_states_are_those_of_the_signal_tokens_as_they_are_heard(llm, monkeypatch):
     scripted(llm, monkeypatch, "ab", "image", end(llm))
     thought = answer(llm)[-1]
-    prompt = llm.weave(Conversation().say("hi"))
+    prompt = llm.build_prompt(Conversation().with_message("hi"))
     ids = [*prompt.token_ids, *thought.token_ids]
     with torch.no_grad():
-        whole = llm.think(
+        whole = llm.hidden_states(
             llm.embed_ids(ids)[None], torch.ones(1, len(ids), dtype=torch.bool), torch.arange(len(ids))[None]
         )
-    torch.testing.assert_close(thought.segments[1].hidden, whole[0, -4:], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(thought.segments[1].hidden_states, whole[0, -4:], rtol=1e-4, atol=1e-4)
 
 
 def test_an_edit_is_said_before_its_run(llm, monkeypatch):
-    edit = llm.signals.ids.edit
+    edit = llm.signals.vocabulary.edit
     scripted(llm, monkeypatch, edit, "image", "image", end(llm))
-    thought = answer(llm, sources=("image",))[-1]
+    thought = answer(llm, editable=("image",))[-1]
     assert [segment.is_edit for segment in thought.segments] == [True, False]
-    run = llm.signals.ids.run("image")
+    run = llm.signals.vocabulary.span_ids("image")
     assert thought.token_ids == (edit, *run, *run)
-    assert thought.segments[0].hidden.shape == (4, 32)
+    assert thought.segments[0].hidden_states.shape == (4, 32)
 
 
 def test_a_run_that_does_not_fit_is_dropped_and_said_so(llm, monkeypatch):
@@ -153,8 +155,10 @@ def test_equal_seeds_answer_equally_and_others_differently(llm):
 
 def test_a_batch_says_what_each_would_say_alone(llm):
     requests = [
-        Request(
-            llm.weave(Conversation().say(said)), Sampling(seed=seed, temperature=1.5, max_tokens=length), ALL
+        GenerationRequest(
+            llm.build_prompt(Conversation().with_message(said)),
+            Sampling(seed=seed, temperature=1.5, max_tokens=length),
+            ALL,
         )
         for seed, (said, length) in enumerate(
             [("hi", 40), ("a much longer question", 10), ("", 60), ("so", 25)]
@@ -163,30 +167,30 @@ def test_a_batch_says_what_each_would_say_alone(llm):
     with torch.no_grad():
         together = [None] * len(requests)
         for row, spoken in generate(llm, requests, NO_MEDIA):
-            if isinstance(spoken, Thought):
+            if isinstance(spoken, LLMOutput):
                 together[row] = spoken
-        llm.prefixes.clear()
+        llm.prefix_cache.clear()
         for request, thought in zip(requests, together, strict=True):
             alone = [spoken for _, spoken in generate(llm, [request], NO_MEDIA)][-1]
             assert alone.token_ids == thought.token_ids
             for one, other in zip(alone.segments, thought.segments, strict=True):
                 if isinstance(one, MediumSegment):
-                    torch.testing.assert_close(one.hidden, other.hidden, rtol=1e-3, atol=1e-3)
-            llm.prefixes.clear()
+                    torch.testing.assert_close(one.hidden_states, other.hidden_states, rtol=1e-3, atol=1e-3)
+            llm.prefix_cache.clear()
 
 
 def test_a_second_turn_feeds_only_what_is_new_and_says_the_same(llm, monkeypatch):
-    first = Conversation().say("hello there")
+    first = Conversation().with_message("hello there")
     answer(llm, first, max_tokens=12, modalities=("text",))
-    second = first.say("well", role="assistant").say("and now?")
+    second = first.with_message("well", role="assistant").with_message("and now?")
     fed: list[int] = []
-    think = llm.think
-    monkeypatch.setattr(llm, "think", lambda x, *rest: fed.append(x.shape[1]) or think(x, *rest))
+    think = llm.hidden_states
+    monkeypatch.setattr(llm, "hidden_states", lambda x, *rest: fed.append(x.shape[1]) or think(x, *rest))
     cached = answer(llm, second, max_tokens=20)[-1]
-    whole = llm.weave(second).length(1)
-    shared = llm.weave(first).length(1)
+    whole = llm.build_prompt(second).length(1)
+    shared = llm.build_prompt(first).length(1)
     assert fed[0] <= whole - shared
-    llm.prefixes.clear()
+    llm.prefix_cache.clear()
     fed.clear()
     assert answer(llm, second, max_tokens=20)[-1].token_ids == cached.token_ids
     assert fed[0] == whole
@@ -194,40 +198,40 @@ def test_a_second_turn_feeds_only_what_is_new_and_says_the_same(llm, monkeypatch
 
 def test_what_was_said_is_found_in_the_cache_of_the_next_turn(llm, monkeypatch):
     scripted(llm, monkeypatch, "Look ", "image", end(llm))
-    first = Conversation().say("draw")
+    first = Conversation().with_message("draw")
     thought = answer(llm, first)[-1]
-    keys = [*llm.weave(first).keys(1), *thought.token_ids, end(llm)]
-    found = llm.prefixes.find(keys)
+    keys = [*llm.build_prompt(first).cache_keys(1), *thought.token_ids, end(llm)]
+    found = llm.prefix_cache.match_prefix(keys)
     assert found is not None and found.length == len(keys) - 1
 
 
 def test_changed_weights_forget_what_was_remembered(llm):
     answer(llm, max_tokens=3)
-    assert len(llm.prefixes) == 1
+    assert len(llm.prefix_cache) == 1
     llm.train()
-    assert len(llm.prefixes) == 0
+    assert len(llm.prefix_cache) == 0
 
 
 def test_soft_tokens_are_heard_where_they_stand(monkeypatch):
     """What is chosen and what a run says come from the words and soft tokens laid out by hand, in their order."""
     llm = tiny_language_model(soft_tokens=2)
-    prompt = llm.weave(Conversation().say(["a", picture(), "b", picture((1, 2, 3)), "c"]))
+    prompt = llm.build_prompt(Conversation().with_message(["a", picture(), "b", picture((1, 2, 3)), "c"]))
     soft = torch.randn(2, 2, 32, generator=torch.Generator().manual_seed(0)) * 3
-    request = Request(prompt, Sampling(), ALL)
+    request = GenerationRequest(prompt, Sampling(), ALL)
 
     def heard(soft: torch.Tensor) -> torch.Tensor:
         """Hidden states from which the first choice is made, then those of the run that it begins: (1 + 4, D)."""
-        llm.prefixes.clear()
+        llm.prefix_cache.clear()
         script = scripted(llm, monkeypatch, "image", end(llm))
         thought = [spoken for _, spoken in generate(llm, [request], soft)][-1]
-        return torch.cat([script.heard[0], thought.segments[0].hidden])
+        return torch.cat([script.heard[0], thought.segments[0].hidden_states])
 
     with torch.no_grad():
-        before, between, after = (llm.embed_ids(stretch.ids) for stretch in prompt.stretches)
-        run = llm.embed_ids(llm.signals.ids.run("image"))
+        before, between, after = (llm.embed_ids(stretch.ids) for stretch in prompt.token_spans)
+        run = llm.embed_ids(llm.signals.vocabulary.span_ids("image"))
         laid_out = torch.cat([before, soft[0], between, soft[1], after, run])[None]
         positions = torch.arange(laid_out.shape[1])[None]
-        whole = llm.think(laid_out, torch.ones_like(positions, dtype=torch.bool), positions)
+        whole = llm.hidden_states(laid_out, torch.ones_like(positions, dtype=torch.bool), positions)
         torch.testing.assert_close(heard(soft), whole[0, -5:], rtol=1e-4, atol=1e-4)
         assert not torch.allclose(heard(soft), heard(soft.flip(0)), atol=1e-2)
 
@@ -238,9 +242,11 @@ def test_an_answer_does_not_depend_on_words_that_spell_the_end(llm, monkeypatch)
 
 
 def test_requests_keep_their_own_sampling(llm):
-    prompt = llm.weave(Conversation().say("hi"))
-    loud = Request(prompt, Sampling(max_tokens=30, temperature=3.0), ("text",))
+    prompt = llm.build_prompt(Conversation().with_message("hi"))
+    loud = GenerationRequest(prompt, Sampling(max_tokens=30, temperature=3.0), ("text",))
     quiet = replace(loud, sampling=Sampling(max_tokens=3, temperature=3.0))
     with torch.no_grad():
-        ends = [row for row, spoken in generate(llm, [loud, quiet], NO_MEDIA) if isinstance(spoken, Thought)]
+        ends = [
+            row for row, spoken in generate(llm, [loud, quiet], NO_MEDIA) if isinstance(spoken, LLMOutput)
+        ]
     assert ends[0] == 1

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import torch
 
-from nextgpt.model.llm.grammar import MAX_MEDIA, Grammar
-from nextgpt.model.llm.signal_tokens import SignalIds
+from nextgpt.model.llm.grammar import MAX_MEDIA, TokenGrammar
+from nextgpt.model.llm.signal_tokens import SignalVocabulary
 
-IDS = SignalIds(first_id=10)
+IDS = SignalVocabulary(offset=10)
 END, SILENT = 0, 1
-IMAGE, AUDIO, VIDEO = (IDS.run(name)[0] for name in ("image", "audio", "video"))
+IMAGE, AUDIO, VIDEO = (IDS.span_ids(name)[0] for name in ("image", "audio", "video"))
 WORDS = {*range(10)} - {SILENT, END}
 
 
-def grammar(modalities=("text", "image", "audio", "video"), sources=()) -> Grammar:
-    return Grammar(IDS, end_ids=[END], silent_ids=[SILENT, END], modalities=modalities, sources=sources)
+def grammar(modalities=("text", "image", "audio", "video"), editable=()) -> TokenGrammar:
+    return TokenGrammar(
+        IDS, end_ids=[END], suppressed_ids=[SILENT, END], modalities=modalities, editable=editable
+    )
 
 
-def allowed(rules: Grammar) -> set[int]:
-    barred = rules.barred(torch.zeros(10 + len(IDS)))
+def allowed(rules: TokenGrammar) -> set[int]:
+    barred = rules.mask(torch.zeros(10 + len(IDS)))
     return set(torch.isfinite(barred).nonzero().flatten().tolist())
 
 
@@ -39,12 +41,12 @@ def test_without_text_a_medium_comes_before_the_end():
 
 
 def test_an_edit_needs_a_source_of_an_allowed_modality():
-    assert IDS.edit in allowed(grammar(sources=("image",)))
-    assert IDS.edit not in allowed(grammar(sources=("image",), modalities=("text", "audio")))
+    assert IDS.edit in allowed(grammar(editable=("image",)))
+    assert IDS.edit not in allowed(grammar(editable=("image",), modalities=("text", "audio")))
 
 
 def test_after_the_edit_token_only_what_has_a_source_may_follow():
-    rules = grammar(sources=("audio",))
+    rules = grammar(editable=("audio",))
     rules.accept(IDS.edit)
     assert allowed(rules) == {AUDIO}
     rules.accept(AUDIO)
@@ -67,6 +69,6 @@ def test_a_looping_model_ends_after_so_many_media():
 
 def test_logits_of_what_is_allowed_stay_as_they_are():
     logits = torch.randn(10 + len(IDS))
-    constrained = logits + grammar().barred(logits)
+    constrained = logits + grammar().mask(logits)
     kept = torch.isfinite(constrained)
     assert torch.equal(constrained[kept], logits[kept])

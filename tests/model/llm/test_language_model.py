@@ -1,4 +1,4 @@
-"""The language model as training uses it: woven batches in, hidden states and logits at all positions out."""
+"""The language model as training uses it: batch batches in, hidden states and logits at all positions out."""
 
 from __future__ import annotations
 
@@ -9,45 +9,48 @@ import torch
 
 from nextgpt.errors import ConfigError
 from nextgpt.message import Conversation, Image
-from nextgpt.model.llm.language_model import NO_TOKEN
+from nextgpt.model.llm.language_model import NO_TOKEN_ID
 from nextgpt.testing import tiny_language_model
 
 LLM = tiny_language_model(soft_tokens=2)
 PICTURE = Image(PIL.Image.fromarray(np.zeros((2, 2, 3), np.uint8)))
-LONG = LLM.weave(
-    Conversation().say(["ab", PICTURE]).say(["c", PICTURE], role="assistant"), is_answering=False
+LONG = LLM.build_prompt(
+    Conversation().with_message(["ab", PICTURE]).with_message(["c", PICTURE], role="assistant"),
+    add_generation_prompt=False,
 )
-SHORT = LLM.weave(Conversation().say("x").say("y", role="assistant"), is_answering=False)
+SHORT = LLM.build_prompt(
+    Conversation().with_message("x").with_message("y", role="assistant"), add_generation_prompt=False
+)
 SOFT = torch.randn(1, 2, 32)
 MARKER = "<|system|>"
 
 
 def test_soft_tokens_stand_in_their_slots_and_nothing_stands_in_the_padding():
-    woven = LLM.embed([SHORT, LONG], SOFT)
-    assert woven.mask.sum(dim=1).tolist() == [6, LONG.length(2)]
+    batch = LLM.embed_prompts([SHORT, LONG], SOFT)
+    assert batch.attention_mask.sum(dim=1).tolist() == [6, LONG.length(2)]
     slot = LONG.pieces[0].ids
-    assert woven.ids[1, : len(slot) + 3].tolist()[-3:-1] == [NO_TOKEN, NO_TOKEN]
-    torch.testing.assert_close(woven.embeddings[1, len(slot) : len(slot) + 2], SOFT[0])
-    assert not woven.embeddings[0, 6:].any()
+    assert batch.input_ids[1, : len(slot) + 3].tolist()[-3:-1] == [NO_TOKEN_ID, NO_TOKEN_ID]
+    torch.testing.assert_close(batch.inputs_embeds[1, len(slot) : len(slot) + 2], SOFT[0])
+    assert not batch.inputs_embeds[0, 6:].any()
 
 
 def test_targets_are_what_the_assistant_says():
-    woven = LLM.embed([LONG], SOFT)
-    said = woven.ids[0][woven.is_target[0]].tolist()
-    assert said == [*LLM.codec.encode("c"), *LLM.signals.ids.run("image"), *LLM.end_ids]
+    batch = LLM.embed_prompts([LONG], SOFT)
+    said = batch.input_ids[0][batch.loss_mask[0]].tolist()
+    assert said == [*LLM.tokenizer.encode("c"), *LLM.signals.vocabulary.span_ids("image"), *LLM.end_ids]
 
 
 def test_neighbours_and_padding_change_nothing():
-    together = LLM(LLM.embed([SHORT, LONG], SOFT))
-    alone = LLM(LLM.embed([SHORT], torch.zeros(0, 2, 32)))
-    torch.testing.assert_close(together.hidden[0, :6], alone.hidden[0])
+    together = LLM(LLM.embed_prompts([SHORT, LONG], SOFT))
+    alone = LLM(LLM.embed_prompts([SHORT], torch.zeros(0, 2, 32)))
+    torch.testing.assert_close(together.hidden_states[0, :6], alone.hidden_states[0])
     torch.testing.assert_close(together.logits[0, :6], alone.logits[0])
 
 
 def test_logits_cover_the_vocabulary_and_then_the_signal_tokens():
-    thoughts = LLM(LLM.embed([SHORT], torch.zeros(0, 2, 32)))
+    thoughts = LLM(LLM.embed_prompts([SHORT], torch.zeros(0, 2, 32)))
     assert thoughts.logits.shape[-1] == LLM.vocabulary_size + 37
-    expected = LLM.transformer(inputs_embeds=thoughts.woven.embeddings).logits
+    expected = LLM.transformer(inputs_embeds=thoughts.prompts.inputs_embeds).logits
     torch.testing.assert_close(thoughts.logits[..., : LLM.vocabulary_size], expected)
 
 
@@ -55,9 +58,9 @@ def test_gradients_reach_the_signal_rows_and_the_soft_tokens_but_not_the_frozen_
     llm = tiny_language_model(soft_tokens=2)
     llm.transformer.requires_grad_(False)
     soft = SOFT.clone().requires_grad_()
-    thoughts = llm(llm.embed([LONG], soft))
+    thoughts = llm(llm.embed_prompts([LONG], soft))
     thoughts.logits.logsumexp(dim=-1).sum().backward()
-    run = [token_id - llm.vocabulary_size for token_id in llm.signals.ids.run("image")]
+    run = [token_id - llm.vocabulary_size for token_id in llm.signals.vocabulary.span_ids("image")]
     assert llm.signals.input.grad[run].abs().sum() > 0
     assert llm.signals.output.grad.abs().sum() > 0
     assert soft.grad.abs().sum() > 0
@@ -67,20 +70,20 @@ def test_gradients_reach_the_signal_rows_and_the_soft_tokens_but_not_the_frozen_
 
 
 def test_prompts_are_woven_side_by_side_as_each_alone():
-    together = LLM.embed([SHORT, LONG], SOFT)
+    together = LLM.embed_prompts([SHORT, LONG], SOFT)
     rest = iter(SOFT)
     for row, prompt in enumerate((SHORT, LONG)):
         alone = LLM.embed_prompt(prompt, rest)
-        assert torch.equal(together.embeddings[row, : len(alone)], alone)
-        assert not together.embeddings[row, len(alone) :].any()
+        assert torch.equal(together.inputs_embeds[row, : len(alone)], alone)
+        assert not together.inputs_embeds[row, len(alone) :].any()
 
 
 def test_runs_of_signal_tokens_begin_and_end_at_special_tokens_alone():
     llm = tiny_language_model()
-    row = llm.codec.split_markers(MARKER)[0]
-    llm.begin_signals_at({"image": MARKER}, end=MARKER)
+    row = llm.tokenizer.split_special_tokens(MARKER)[0]
+    llm.init_signals_from_tokens({"image": MARKER}, end=MARKER)
     words = llm.transformer.get_input_embeddings().weight
-    assert torch.equal(llm.signals.rows("image")[0], words[row])
-    assert torch.equal(llm.signals.rows("video")[-1], words[row])
+    assert torch.equal(llm.signals.span_embeddings("image")[0], words[row])
+    assert torch.equal(llm.signals.span_embeddings("video")[-1], words[row])
     with pytest.raises(ConfigError, match="signals_end_at is 'a cat'; expected one special token"):
-        llm.begin_signals_at({}, end="a cat")
+        llm.init_signals_from_tokens({}, end="a cat")

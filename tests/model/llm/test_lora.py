@@ -14,7 +14,7 @@ SETTINGS = {"rank": 2, "alpha": 6.0, "dropout": 0.0, "targets": ("q_proj", "v_pr
 
 def hear(llm, ids=(1, 2, 3)) -> torch.Tensor:
     with torch.no_grad():
-        return llm.think(
+        return llm.hidden_states(
             llm.embed_ids(list(ids))[None],
             torch.ones(1, len(ids), dtype=torch.bool),
             torch.arange(len(ids))[None],
@@ -25,7 +25,7 @@ def hear(llm, ids=(1, 2, 3)) -> torch.Tensor:
 def trained():
     """An LLM whose adapters learned something."""
     llm = tiny_language_model()
-    llm.adapt(**SETTINGS)
+    llm.add_lora(**SETTINGS)
     for name, parameter in llm.transformer.named_parameters():
         if "lora_" in name:
             torch.nn.init.normal_(parameter, std=0.3)
@@ -35,7 +35,7 @@ def trained():
 def test_fresh_adapters_change_nothing_and_are_all_that_is_trained():
     llm = tiny_language_model()
     before = hear(llm)
-    llm.adapt(**SETTINGS)
+    llm.add_lora(**SETTINGS)
     torch.testing.assert_close(hear(llm), before)
     trainable = {name for name, parameter in llm.transformer.named_parameters() if parameter.requires_grad}
     assert len(trainable) == 2 * 2 * 2 and all(".lora_" in name for name in trainable)
@@ -44,21 +44,21 @@ def test_fresh_adapters_change_nothing_and_are_all_that_is_trained():
 def test_merged_adapters_answer_as_trained_ones_do(trained):
     merged = tiny_language_model()
     before = hear(merged)
-    merged.merge(lora.extract(trained.transformer), alpha=6.0, rank=2)
+    merged.merge_lora(lora.adapter_state_dict(trained.transformer), alpha=6.0, rank=2)
     assert not torch.allclose(hear(merged), before)
     torch.testing.assert_close(hear(merged), hear(trained), rtol=1e-4, atol=1e-4)
 
 
 def test_adapters_can_be_trained_on(trained):
     again = tiny_language_model()
-    again.adapt(**SETTINGS, adapters=lora.extract(trained.transformer))
+    again.add_lora(**SETTINGS, adapters=lora.adapter_state_dict(trained.transformer))
     torch.testing.assert_close(hear(again), hear(trained))
 
 
 def test_adapters_of_another_llm_are_refused_by_name(trained):
-    adapters = lora.extract(trained.transformer)
+    adapters = lora.adapter_state_dict(trained.transformer)
     adapters["model.layers.9.self_attn.q_proj.A"] = adapters.pop("model.layers.0.self_attn.q_proj.A")
     with pytest.raises(WeightsError, match=r"layers\.0\.self_attn\.q_proj.*|layers\.9\.self_attn\.q_proj"):
-        tiny_language_model().merge(adapters, alpha=6.0, rank=2)
+        tiny_language_model().merge_lora(adapters, alpha=6.0, rank=2)
     with pytest.raises(WeightsError, match=r"Missing: .*layers\.0.*Unexpected: .*layers\.9"):
-        tiny_language_model().adapt(**SETTINGS, adapters=adapters)
+        tiny_language_model().add_lora(**SETTINGS, adapters=adapters)

@@ -15,16 +15,20 @@ CHATML = (
 
 
 def test_nano_opens_and_closes_every_turn():
-    around = TEMPLATES["nano"].surroundings(["user", "assistant", "user"], is_answering=True)
+    around = TEMPLATES["nano"].turn_delimiters(["user", "assistant", "user"], add_generation_prompt=True)
     assert around == ["<|user|>", "<|end|><|assistant|>", "<|end|><|user|>", "<|end|><|assistant|>"]
 
 
 def test_a_conversation_that_is_over_ends_with_the_end_of_the_turn():
-    assert TEMPLATES["nano"].surroundings(["user", "assistant"], is_answering=False)[-1] == "<|end|>"
+    assert (
+        TEMPLATES["nano"].turn_delimiters(["user", "assistant"], add_generation_prompt=False)[-1] == "<|end|>"
+    )
 
 
 def test_vicuna_says_its_system_text_first():
-    around = TEMPLATES["vicuna_v1.1"].surroundings(["user", "assistant", "user"], is_answering=True)
+    around = TEMPLATES["vicuna_v1.1"].turn_delimiters(
+        ["user", "assistant", "user"], add_generation_prompt=True
+    )
     assert around[0].startswith("<s>A chat between a curious user and") and around[0].endswith(
         "questions. USER: "
     )
@@ -45,19 +49,21 @@ FASTCHAT = {
 @pytest.mark.parametrize("name", FASTCHAT)
 def test_vicunas_templates_are_laid_out_as_documented(name):
     roles = ["user", "assistant", "user", "assistant"]
-    around = TEMPLATES[name].surroundings(roles, is_answering=False)
+    around = TEMPLATES[name].turn_delimiters(roles, add_generation_prompt=False)
     said = ["Hello!", " Hello!", "How are you?", " I am good.", ""]
     woven = "".join(part for pair in zip(around, said, strict=True) for part in pair)
     assert woven.removesuffix("\n###") == FASTCHAT[name]
 
 
 def test_a_system_message_takes_the_place_of_the_templates_own():
-    around = TEMPLATES["vicuna_v1.1"].surroundings(["system", "user"], is_answering=True)
+    around = TEMPLATES["vicuna_v1.1"].turn_delimiters(["system", "user"], add_generation_prompt=True)
     assert around == ["<s>", " USER: ", " ASSISTANT:"]
 
 
 def test_the_published_checkpoints_template_is_laid_out_as_it_was_trained():
-    around = TEMPLATES["nextgpt_7b_tiva_v0"].surroundings(["user", "assistant", "user"], is_answering=True)
+    around = TEMPLATES["nextgpt_7b_tiva_v0"].turn_delimiters(
+        ["user", "assistant", "user"], add_generation_prompt=True
+    )
     said = ["one", " two", "three", ""]
     woven = "".join(part for pair in zip(around, said, strict=True) for part in pair)
     assert woven == "<s>### Human: one\n### Assistant: two\n### Human: three\n### Assistant:"
@@ -66,8 +72,8 @@ def test_the_published_checkpoints_template_is_laid_out_as_it_was_trained():
 def test_a_tokenizers_own_template_serves_too():
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = CHATML
-    around = create_template("chat_template", tokenizer).surroundings(
-        ["user", "assistant"], is_answering=True
+    around = create_template("chat_template", tokenizer).turn_delimiters(
+        ["user", "assistant"], add_generation_prompt=True
     )
     assert around == [
         "<|im_start|>user\n",
@@ -80,7 +86,9 @@ def test_a_template_that_leaves_a_turn_out_is_refused():
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = "{{ messages[-1].content }}"
     with pytest.raises(ModelError, match="leaves out a turn of the user"):
-        create_template("chat_template", tokenizer).surroundings(["user", "assistant"], is_answering=True)
+        create_template("chat_template", tokenizer).turn_delimiters(
+            ["user", "assistant"], add_generation_prompt=True
+        )
 
 
 def test_a_tokenizer_without_a_template_is_refused_with_the_known_names():
@@ -94,5 +102,5 @@ def test_an_unknown_template_names_the_nearest():
 
 
 def test_a_template_can_be_given_by_its_fields():
-    own = PromptTemplate(user_open="Q: ", assistant_open="A:", end_of_turn="\n")
+    own = PromptTemplate(user_prefix="Q: ", assistant_prefix="A:", end_of_turn="\n")
     assert create_template(own, tiny_tokenizer()) is own

@@ -28,7 +28,14 @@ def test_the_weaker_the_edit_the_nearer_the_source(families: Families, family: s
     conditions = conditions_of(synthesizer, 1)
     distances = [
         (
-            last_latents(synthesizer, conditions, seeds=[1], num_steps=10, source=source, strength=strength)
+            last_latents(
+                synthesizer,
+                conditions,
+                seeds=[1],
+                num_inference_steps=10,
+                edit_source=source,
+                strength=strength,
+            )
             - latents
         ).norm()
         for strength in (0.001, 0.3, 0.9)
@@ -40,8 +47,12 @@ def test_the_weaker_the_edit_the_nearer_the_source(families: Families, family: s
 def test_an_edit_takes_its_share_of_the_steps(families: Families):
     synthesizer = families.open("nano image")
     steps = list(
-        synthesizer.steps(
-            conditions_of(synthesizer, 1), seeds=[1], num_steps=10, source=[a_medium("image")], strength=0.6
+        synthesizer.denoise(
+            conditions_of(synthesizer, 1),
+            seeds=[1],
+            num_inference_steps=10,
+            edit_source=[a_medium("image")],
+            strength=0.6,
         )
     )
     assert len(steps) == 6
@@ -52,9 +63,9 @@ def test_edits_in_a_batch_equal_single_ones(families: Families, family: str):
     first = a_medium(synthesizer.modality)
     second = synthesizer.decode(torch.zeros(1, *synthesizer.latent_shape))[0]
     conditions = conditions_of(synthesizer, 2)
-    together = last_latents(synthesizer, conditions, seeds=[1, 2], source=[first, second], strength=0.7)
+    together = last_latents(synthesizer, conditions, seeds=[1, 2], edit_source=[first, second], strength=0.7)
     alone = [
-        last_latents(synthesizer, conditions[i : i + 1], seeds=[1 + i], source=[medium], strength=0.7)
+        last_latents(synthesizer, conditions[i : i + 1], seeds=[1 + i], edit_source=[medium], strength=0.7)
         for i, medium in enumerate((first, second))
     ]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)
@@ -72,13 +83,13 @@ def test_sources_of_any_size_fit(families: Families):
 def test_a_source_of_another_modality_is_refused(families: Families):
     synthesizer = families.open("nano image")
     with pytest.raises(ConfigError, match="starts from audio; expected image"):
-        synthesizer.steps(conditions_of(synthesizer, 1), seeds=[1], source=[a_medium("audio")])
+        synthesizer.denoise(conditions_of(synthesizer, 1), seeds=[1], edit_source=[a_medium("audio")])
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.5])
 def test_a_strength_out_of_range_is_refused(families: Families, strength: float):
     synthesizer = families.open("nano image")
     with pytest.raises(ConfigError, match="expected above 0, up to 1"):
-        synthesizer.steps(
-            conditions_of(synthesizer, 1), seeds=[1], source=[a_medium("image")], strength=strength
+        synthesizer.denoise(
+            conditions_of(synthesizer, 1), seeds=[1], edit_source=[a_medium("image")], strength=strength
         )

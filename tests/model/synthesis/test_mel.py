@@ -11,9 +11,9 @@ import torch
 from nextgpt.model.synthesis.denoisers import AUDIOLDM_MEL
 from nextgpt.model.synthesis.mel import (
     MelConfig,
-    _analyse,
+    _frame_istft,
+    _frame_stft,
     _stft,
-    _synthesise,
     griffin_lim,
     log_mel,
     mel_filters,
@@ -103,9 +103,9 @@ def test_frames_are_taken_and_joined_as_torch_does(config: MelConfig):
     length = config.frames * config.hop_length
     samples = torch.randn(2, length, generator=torch.Generator().manual_seed(0))
     spectrum = _stft(samples, config)
-    torch.testing.assert_close(_analyse(samples, config).mT, spectrum)
+    torch.testing.assert_close(_frame_stft(samples, config).mT, spectrum)
     spectrum[:, 3:9] = 0.0  # of no sound any more
     whole = torch.cat([spectrum, torch.zeros_like(spectrum[:, :, :1])], dim=2)
     window = torch.hann_window(config.n_fft)
     expected = torch.istft(whole, config.n_fft, config.hop_length, window=window, length=length)
-    torch.testing.assert_close(_synthesise(spectrum.mT.contiguous(), config), expected)
+    torch.testing.assert_close(_frame_istft(spectrum.mT.contiguous(), config), expected)

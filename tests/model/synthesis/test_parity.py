@@ -12,7 +12,7 @@ import torch
 from nextgpt.message import Image
 from nextgpt.model.synthesis import LatentDiffusion, SynthesisSettings
 from nextgpt.model.synthesis.denoise import seeded_noise
-from nextgpt.model.synthesis.text_encoding import TextConditioner
+from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 from nextgpt.testing.families import Families, conditions_of, last_latents
 from nextgpt.testing.synthesizers import write_tiny_stable_diffusion
 
@@ -27,14 +27,14 @@ def noise_of(synthesizer: LatentDiffusion, seeds: list[int] = SEEDS) -> torch.Te
 def stock(pipeline: Any, synthesizer: LatentDiffusion, conditions: torch.Tensor, **options: Any) -> Any:
     """Run a stock pipeline quietly for three steps."""
     pipeline.set_progress_bar_config(disable=True)
-    negative = synthesizer.parts.negative_condition.expand_as(conditions)
+    negative = synthesizer.components.negative_condition.expand_as(conditions)
     return pipeline(
         prompt_embeds=conditions, negative_prompt_embeds=negative, num_inference_steps=3, **options
     )
 
 
 def stable_diffusion_parts(synthesizer: LatentDiffusion) -> dict[str, Any]:
-    parts = synthesizer.parts
+    parts = synthesizer.components
     return {
         "unet": parts.denoiser,
         "vae": parts.autoencoder.autoencoder,
@@ -55,7 +55,7 @@ def test_stable_diffusion(families: Families, guidance: float):
     conditions = conditions_of(synthesizer)
     pipeline = StableDiffusionPipeline(**stable_diffusion_parts(synthesizer), **UNGUARDED)
     options = {"latents": noise_of(synthesizer)[:, 0], "guidance_scale": guidance}
-    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3, guidance=guidance)
+    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_inference_steps=3, guidance_scale=guidance)
     theirs = stock(pipeline, synthesizer, conditions, output_type="latent", **options).images
     torch.testing.assert_close(ours[:, 0], theirs, atol=1e-4, rtol=1e-4)
 
@@ -73,7 +73,7 @@ def test_stable_diffusion_with_velocity_prediction(tmp_path, families: Families)
     theirs = stock(
         pipeline, synthesizer, conditions, latents=noise_of(synthesizer)[:, 0], output_type="latent"
     ).images
-    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3)
+    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_inference_steps=3)
     torch.testing.assert_close(ours[:, 0], theirs, atol=1e-4, rtol=1e-4)
 
 
@@ -87,7 +87,7 @@ def test_stable_diffusion_from_an_image(families: Families):
     pipeline.set_progress_bar_config(disable=True)
     theirs = pipeline(
         prompt_embeds=conditions,
-        negative_prompt_embeds=synthesizer.parts.negative_condition[None],
+        negative_prompt_embeds=synthesizer.components.negative_condition[None],
         image=synthesizer.encode([source])[:, 0].clone(),
         num_inference_steps=4,
         strength=0.5,
@@ -96,7 +96,13 @@ def test_stable_diffusion_from_an_image(families: Families):
         output_type="latent",
     ).images
     ours = last_latents(
-        synthesizer, conditions, seeds=[5], num_steps=4, guidance=7.5, source=[source], strength=0.5
+        synthesizer,
+        conditions,
+        seeds=[5],
+        num_inference_steps=4,
+        guidance_scale=7.5,
+        edit_source=[source],
+        strength=0.5,
     )
     torch.testing.assert_close(ours[:, 0], theirs, atol=1e-4, rtol=1e-4)
 
@@ -107,24 +113,26 @@ def test_audioldm(families: Families):
     synthesizer = families.open("audioldm")
     conditions = conditions_of(synthesizer)
     # The stock pipeline asks its text encoder for the dtype, even where it has nothing to encode.
-    text = TextConditioner(synthesizer.parts.folder)
+    text = PromptEncoder(synthesizer.components.folder)
     pipeline = AudioLDMPipeline(
-        unet=synthesizer.parts.denoiser,
-        vae=synthesizer.parts.autoencoder.autoencoder,
-        scheduler=synthesizer.parts.scheduler,
-        vocoder=synthesizer.parts.vocoder,
+        unet=synthesizer.components.denoiser,
+        vae=synthesizer.components.autoencoder.autoencoder,
+        scheduler=synthesizer.components.scheduler,
+        vocoder=synthesizer.components.vocoder,
         text_encoder=text.text_encoder,
         tokenizer=text.tokenizer,
     )
     pipeline.set_progress_bar_config(disable=True)
     sounds = pipeline(
         prompt_embeds=conditions[:, 0],
-        negative_prompt_embeds=synthesizer.parts.negative_condition.expand_as(conditions)[:, 0],
+        negative_prompt_embeds=synthesizer.components.negative_condition.expand_as(conditions)[:, 0],
         num_inference_steps=3,
         guidance_scale=2.5,
         latents=noise_of(synthesizer)[:, 0],
     ).audios
-    ours = synthesizer.decode(last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3, guidance=2.5))
+    ours = synthesizer.decode(
+        last_latents(synthesizer, conditions, seeds=SEEDS, num_inference_steps=3, guidance_scale=2.5)
+    )
     assert sounds.shape == (2, 640)
     np.testing.assert_allclose(np.concatenate([sound.samples for sound in ours]), sounds, atol=1e-4)
 
@@ -136,7 +144,7 @@ def test_zeroscope(families: Families):
     conditions = conditions_of(synthesizer)
     pipeline = TextToVideoSDPipeline(**stable_diffusion_parts(synthesizer))
     options = {"latents": noise_of(synthesizer).transpose(1, 2), "guidance_scale": 9.0, "num_frames": 3}
-    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3, guidance=9.0)
+    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_inference_steps=3, guidance_scale=9.0)
     theirs = stock(pipeline, synthesizer, conditions, output_type="latent", **options).frames
     torch.testing.assert_close(ours.transpose(1, 2), theirs, atol=1e-4, rtol=1e-4)
 
@@ -149,15 +157,15 @@ def test_zeroscope(families: Families):
 def test_nano_is_cogvideox_with_flow_matching(families: Families, solver: str):
     from diffusers import CogVideoXPipeline
 
-    settings = SynthesisSettings(solver=solver)
+    settings = SynthesisSettings(scheduler=solver)
     synthesizer = families.load(families.folder("nano video"), "nano video", settings=settings)
     conditions = conditions_of(synthesizer)
     pipeline = CogVideoXPipeline(
         tokenizer=None,
         text_encoder=None,
         vae=None,
-        transformer=synthesizer.parts.denoiser,
-        scheduler=synthesizer.parts.scheduler,
+        transformer=synthesizer.components.denoiser,
+        scheduler=synthesizer.components.scheduler,
     )
     theirs = stock(
         pipeline,
@@ -168,7 +176,7 @@ def test_nano_is_cogvideox_with_flow_matching(families: Families, solver: str):
         output_type="latent",
         max_sequence_length=6,
     ).frames
-    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3, guidance=1.5)
+    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_inference_steps=3, guidance_scale=1.5)
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
@@ -180,7 +188,7 @@ def shortened(conditions: torch.Tensor, lengths: list[int]) -> torch.Tensor:
 
 
 def parts_of(synthesizer: LatentDiffusion) -> dict[str, Any]:
-    parts = synthesizer.parts
+    parts = synthesizer.components
     return {
         "transformer": parts.denoiser,
         "vae": parts.autoencoder.autoencoder,
@@ -203,7 +211,7 @@ def test_z_image_with_captions_of_unequal_lengths(families: Families, guidance: 
     def theirs(output_type: str) -> Any:
         return pipeline(
             prompt_embeds=[c[:n] for c, n in zip(conditions, lengths, strict=True)],
-            negative_prompt_embeds=[synthesizer.parts.negative_condition] * 2,
+            negative_prompt_embeds=[synthesizer.components.negative_condition] * 2,
             num_inference_steps=3,
             guidance_scale=guidance
             - 1,  # it adds this share of the difference to what is said, we to what is not
@@ -213,7 +221,7 @@ def test_z_image_with_captions_of_unequal_lengths(families: Families, guidance: 
             output_type=output_type,
         ).images
 
-    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3, guidance=guidance)
+    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_inference_steps=3, guidance_scale=guidance)
     torch.testing.assert_close(ours[:, 0], theirs("latent"), atol=1e-4, rtol=1e-4)
     for medium, picture in zip(synthesizer.decode(ours), theirs("np"), strict=True):
         assert np.abs(np.asarray(medium.image).astype(int) - picture * 255).max() <= 1
@@ -229,7 +237,7 @@ def test_z_image_from_an_image(families: Families):
     pipeline.set_progress_bar_config(disable=True)
     theirs = pipeline(
         prompt_embeds=[conditions[0]],
-        negative_prompt_embeds=[synthesizer.parts.negative_condition],
+        negative_prompt_embeds=[synthesizer.components.negative_condition],
         image=synthesizer.encode([source])[:, 0].clone(),
         generator=torch.Generator().manual_seed(5),
         num_inference_steps=4,
@@ -240,7 +248,13 @@ def test_z_image_from_an_image(families: Families):
         output_type="latent",
     ).images
     ours = last_latents(
-        synthesizer, conditions, seeds=[5], num_steps=4, guidance=5.0, source=[source], strength=0.5
+        synthesizer,
+        conditions,
+        seeds=[5],
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        edit_source=[source],
+        strength=0.5,
     )
     torch.testing.assert_close(ours[:, 0], theirs, atol=1e-4, rtol=1e-4)
 
@@ -248,8 +262,8 @@ def test_z_image_from_an_image(families: Families):
 def ace_step_pipeline(synthesizer: LatentDiffusion) -> Any:
     from diffusers import AceStepPipeline, FlowMatchEulerDiscreteScheduler
 
-    folder = synthesizer.parts.folder
-    text = TextConditioner(folder)
+    folder = synthesizer.components.folder
+    text = PromptEncoder(folder)
     parts = parts_of(synthesizer) | {
         "text_encoder": text.text_encoder,
         "tokenizer": text.tokenizer,
@@ -266,8 +280,8 @@ def test_ace_step_from_captions_of_unequal_lengths_to_sounds(families: Families)
     synthesizer = families.open("ace-step")
     pipeline = ace_step_pipeline(synthesizer)
     captions = ["rain", "a slow waltz for two violins"]
-    conditions = TextConditioner(synthesizer.parts.folder).encode(captions)
-    ours = synthesizer.decode(last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3))
+    conditions = PromptEncoder(synthesizer.components.folder).encode(captions)
+    ours = synthesizer.decode(last_latents(synthesizer, conditions, seeds=SEEDS, num_inference_steps=3))
     for caption, noise, sound in zip(captions, noise_of(synthesizer), ours, strict=True):
         theirs = pipeline(
             prompt=caption,
@@ -294,7 +308,7 @@ def test_wan(families: Families, guidance: float):
         "height": 32,
         "width": 32,
     }
-    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_steps=3, guidance=guidance)
+    ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_inference_steps=3, guidance_scale=guidance)
     theirs = stock(pipeline, synthesizer, conditions, output_type="latent", **options).frames
     torch.testing.assert_close(ours.transpose(1, 2), theirs, atol=1e-4, rtol=1e-4)
 

@@ -33,11 +33,11 @@ class Calls:
 def test_every_family_makes_its_medium(families: Families, family: str):
     synthesizer = families.open(family)
     assert isinstance(synthesizer, Synthesizer)
-    steps = list(synthesizer.steps(conditions_of(synthesizer), seeds=[1, 2]))
+    steps = list(synthesizer.denoise(conditions_of(synthesizer), seeds=[1, 2]))
     assert [(step.index, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
     media = synthesizer.decode(steps[-1].latents)
     assert [medium.modality for medium in media] == [FAMILIES[family][0]] * 2
-    previews = synthesizer.preview(steps[0].denoised)
+    previews = synthesizer.preview(steps[0].predicted_original)
     assert [medium.modality for medium in previews] == [FAMILIES[family][0]] * 2
 
 
@@ -99,7 +99,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(families: Families):
     synthesizer = families.open("nano image")
     conditions = conditions_of(synthesizer, 1)
     expected = [last_latents(synthesizer, conditions, seeds=[seed]) for seed in (1, 2)]
-    runs = [synthesizer.steps(conditions, seeds=[seed]) for seed in (1, 2)]
+    runs = [synthesizer.denoise(conditions, seeds=[seed]) for seed in (1, 2)]
     *_, last = zip(*runs, strict=True)
     assert torch.equal(last[0].latents, expected[0]) and torch.equal(last[1].latents, expected[1])
 
@@ -107,22 +107,22 @@ def test_two_runs_at_once_do_not_disturb_each_other(families: Families):
 def test_guidance_takes_one_call_of_twice_the_batch_and_no_guidance_half_of_it(families: Families):
     synthesizer = families.open("nano image")
     conditions = conditions_of(synthesizer)
-    with Calls(synthesizer) as guided:
-        last_latents(synthesizer, conditions, seeds=[1, 2], guidance=2.0)
+    with Calls(synthesizer) as with_guidance:
+        last_latents(synthesizer, conditions, seeds=[1, 2], guidance_scale=2.0)
     with Calls(synthesizer) as unguided:
-        last_latents(synthesizer, conditions, seeds=[1, 2], guidance=1.0)
-    assert guided.batches == [4, 4, 4]
+        last_latents(synthesizer, conditions, seeds=[1, 2], guidance_scale=1.0)
+    assert with_guidance.batches == [4, 4, 4]
     assert unguided.batches == [2, 2, 2]
 
 
 def test_guidance_leads_away_from_the_negative_condition(families: Families):
     synthesizer = families.open("nano image")
-    negative = synthesizer.parts.negative_condition[None]
-    plain = last_latents(synthesizer, negative, seeds=[1], guidance=1.0)
-    torch.testing.assert_close(last_latents(synthesizer, negative, seeds=[1], guidance=5.0), plain)
+    negative = synthesizer.components.negative_condition[None]
+    plain = last_latents(synthesizer, negative, seeds=[1], guidance_scale=1.0)
+    torch.testing.assert_close(last_latents(synthesizer, negative, seeds=[1], guidance_scale=5.0), plain)
     other = conditions_of(synthesizer, 1)
     distances = [
-        (last_latents(synthesizer, other, seeds=[1], guidance=scale) - plain).norm()
+        (last_latents(synthesizer, other, seeds=[1], guidance_scale=scale) - plain).norm()
         for scale in (1.0, 3.0, 9.0)
     ]
     assert distances[0] < distances[1] < distances[2]
@@ -131,7 +131,7 @@ def test_guidance_leads_away_from_the_negative_condition(families: Families):
 def test_closing_the_steps_stops_the_work(families: Families):
     synthesizer = families.open("nano image")
     with Calls(synthesizer) as calls:
-        steps = synthesizer.steps(conditions_of(synthesizer, 1), seeds=[1], num_steps=8)
+        steps = synthesizer.denoise(conditions_of(synthesizer, 1), seeds=[1], num_inference_steps=8)
         next(steps)
         next(steps)
         steps.close()
@@ -142,15 +142,17 @@ def test_closing_the_steps_stops_the_work(families: Families):
 
 def test_between_steps_gradients_work_as_ever(families: Families):
     synthesizer = families.open("nano image")
-    for _ in synthesizer.steps(conditions_of(synthesizer, 1), seeds=[1]):
+    for _ in synthesizer.denoise(conditions_of(synthesizer, 1), seeds=[1]):
         assert not torch.is_inference_mode_enabled()
         assert torch.ones(1, requires_grad=True).sum().requires_grad
 
 
 def test_the_last_guess_is_near_the_result(families: Families, family: str):
     synthesizer = families.open(family)
-    *_, last = synthesizer.steps(conditions_of(synthesizer, 1), seeds=[1], num_steps=30, guidance=1.0)
-    assert (last.denoised - last.latents).abs().mean() < 0.1 * last.latents.abs().mean() + 0.05
+    *_, last = synthesizer.denoise(
+        conditions_of(synthesizer, 1), seeds=[1], num_inference_steps=30, guidance_scale=1.0
+    )
+    assert (last.predicted_original - last.latents).abs().mean() < 0.1 * last.latents.abs().mean() + 0.05
 
 
 def test_half_precision_of_the_denoiser_stays_near_full(families: Families):
@@ -166,19 +168,19 @@ def test_half_precision_of_the_denoiser_stays_near_full(families: Families):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_steps": 0}, "0 denoising steps"),
-        ({"num_steps": 1001}, "expected 1 to 1000"),
-        ({"guidance": 0.5}, "expected 1"),
+        ({"num_inference_steps": 0}, "0 denoising steps"),
+        ({"num_inference_steps": 1001}, "expected 1 to 1000"),
+        ({"guidance_scale": 0.5}, "expected 1"),
     ],
 )
 def test_settings_out_of_range_are_refused_before_any_work(families: Families, options: dict, message: str):
     synthesizer = families.open("nano image")
     with Calls(synthesizer) as calls, pytest.raises(ConfigError, match=message):
-        synthesizer.steps(conditions_of(synthesizer, 1), seeds=[1], **options)
+        synthesizer.denoise(conditions_of(synthesizer, 1), seeds=[1], **options)
     assert calls.batches == []
 
 
 def test_conditions_of_another_model_are_refused(families: Families):
     synthesizer = families.open("nano image")
     with pytest.raises(ModelError, match=r"\(6, 15\).*takes \(6, 16\)"):
-        synthesizer.steps(torch.zeros(1, 6, 15), seeds=[1])
+        synthesizer.denoise(torch.zeros(1, 6, 15), seeds=[1])

@@ -8,7 +8,7 @@ from diffusers import CogVideoXTransformer3DModel
 from torch import Tensor
 
 from nextgpt.model.synthesis.denoisers import DENOISERS
-from nextgpt.model.synthesis.tracing import Tracer
+from nextgpt.model.synthesis.tracing import TracedDenoiser
 
 KIND = DENOISERS["CogVideoXTransformer3DModel"]
 
@@ -39,7 +39,7 @@ def rounding(dtype: torch.dtype) -> float:
 @torch.no_grad()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_batch_gets_what_the_denoiser_itself_says(dtype: torch.dtype) -> None:
-    ours, tracer = denoiser(0).to(dtype), Tracer(KIND.predict)
+    ours, tracer = denoiser(0).to(dtype), TracedDenoiser(KIND.predict)
     for batch in (2, 1, 5, 2):
         latents, time, conditions = given(batch, dtype)
         for step in (time, time / 3):
@@ -50,7 +50,7 @@ def test_every_batch_gets_what_the_denoiser_itself_says(dtype: torch.dtype) -> N
 
 @torch.no_grad()
 def test_in_bfloat16_the_faster_gelu_is_as_near_to_the_truth_and_the_denoiser_is_left_as_it_was() -> None:
-    plain, tracer = denoiser(0), Tracer(KIND.predict)
+    plain, tracer = denoiser(0), TracedDenoiser(KIND.predict)
     coarse = denoiser(0).to(torch.bfloat16)
     latents, time, conditions = given(8)
     truth = KIND.predict(plain, latents, time, conditions)
@@ -62,7 +62,7 @@ def test_in_bfloat16_the_faster_gelu_is_as_near_to_the_truth_and_the_denoiser_is
 
 @torch.no_grad()
 def test_another_denoiser_and_another_type_are_traced_anew() -> None:
-    tracer = Tracer(KIND.predict)
+    tracer = TracedDenoiser(KIND.predict)
     for ours in (denoiser(0), denoiser(1), denoiser(1).to(torch.bfloat16)):
         dtype = next(ours.parameters()).dtype
         some = given(2, dtype)

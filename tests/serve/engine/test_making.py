@@ -11,30 +11,30 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from nextgpt.message import Conversation, Medium, Progress, Sampling
-from nextgpt.model.rendering import Order, Place
+from nextgpt.message import Conversation, DenoisingProgress, Medium, Sampling
+from nextgpt.model.synthesis.batching import SegmentKey, SynthesisRequest
 from nextgpt.serve.engine import making
-from nextgpt.serve.engine.base import Job, Ticket
-from nextgpt.serve.engine.making import Making
-from nextgpt.serve.engine.work import Work
+from nextgpt.serve.engine.base import EngineRequest, RequestHandle
+from nextgpt.serve.engine.diffusion_scheduler import DiffusionScheduler
+from nextgpt.serve.engine.request_state import RequestState
 from nextgpt.testing.fakes import FakeSynthesizer
 
 
-class Wish(Work):
+class Wish(RequestState):
     """A work with one picture to be made, and nobody who is told of it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number, asyncio.run(_ticket()))
-        self.orders = [Order((number, 0), "image", torch.zeros(6, 16), seed=number)]
+        self.orders = [SynthesisRequest((number, 0), "image", torch.zeros(6, 16), seed=number)]
         self.is_made = threading.Event()
 
-    def show(self, place: Place, event: Progress | Medium) -> bool:
+    def show(self, place: SegmentKey, event: DenoisingProgress | Medium) -> bool:
         """The picture is all."""
-        return not isinstance(event, Progress)
+        return not isinstance(event, DenoisingProgress)
 
 
-async def _ticket() -> Ticket:
-    return Ticket(Job(Conversation(), Sampling()))
+async def _ticket() -> RequestHandle:
+    return RequestHandle(EngineRequest(Conversation(), Sampling()))
 
 
 def batches(
@@ -46,12 +46,12 @@ def batches(
     """
     monkeypatch.setattr(making, "PATIENCE_S", patience_s)
     synthesizer = FakeSynthesizer("image")
-    made = Making(
+    made = DiffusionScheduler(
         lambda _: synthesizer,
         max_media=4,
-        finish=lambda work: work.is_made.set(),
-        observe=lambda *_: None,
-        crowd=crowd,
+        on_finished=lambda work: work.is_made.set(),
+        on_stage_time=lambda *_: None,
+        num_active_requests=crowd,
     )
     thread = threading.Thread(target=made.run, daemon=True)
     thread.start()
@@ -61,7 +61,7 @@ def batches(
             assert wishes[wish.number - 1].is_made.wait(30)
         else:
             time.sleep(pause_s)
-        made.put(wish, wish.orders)
+        made.submit(wish, wish.orders)
     assert all(wish.is_made.wait(30) for wish in wishes)
     made.stop()
     thread.join(30)

@@ -15,9 +15,9 @@ pytest.importorskip("ray", reason="needs Ray; install the extra dev or ray")
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from nextgpt.errors import ConfigError, ConversationError
-from nextgpt.serve.engine.base import EngineFailure
-from nextgpt.serve.engine.ray.calls import Calls
-from nextgpt.serve.engine.ray.settings import RaySettings, StepSettings, read_settings
+from nextgpt.serve.engine.base import EngineError
+from nextgpt.serve.engine.ray.config import RayConfig, StageConfig, read_ray_config
+from nextgpt.serve.engine.ray.retry import RetryingStage
 
 
 class Stream:
@@ -56,8 +56,8 @@ class Streaming:
 
 def heard(method: Streaming, **settings: Any) -> list[tuple[bool, Any]]:
     async def listen() -> list[tuple[bool, Any]]:
-        calls = Calls("llm", **{"tries": 3, "patience_s": 5.0} | settings)
-        return [event async for event in calls.events(method)]
+        calls = RetryingStage("llm", **{"tries": 3, "patience_s": 5.0} | settings)
+        return [event async for event in calls.stream(method)]
 
     return asyncio.run(listen())
 
@@ -68,7 +68,7 @@ def test_a_call_whose_replica_dies_is_made_again_and_says_so():
 
 
 def test_after_so_many_tries_the_answer_fails_in_words():
-    with pytest.raises(EngineFailure, match="llm step was lost at each of several tries"):
+    with pytest.raises(EngineError, match="llm step was lost at each of several tries"):
         heard(Streaming([ActorDiedError()], [ActorDiedError()]), tries=2)
 
 
@@ -82,7 +82,7 @@ def test_a_mistake_of_the_asker_comes_back_as_it_was_and_is_not_tried_again():
 
 def test_silence_ends_and_the_replica_is_told():
     method = Streaming(["a", "silence"])
-    with pytest.raises(EngineFailure, match="told nothing for 0.05 s"):
+    with pytest.raises(EngineError, match="told nothing for 0.05 s"):
         heard(method, patience_s=0.05)
     assert method.streams[0].is_cancelled
 
@@ -91,7 +91,7 @@ def test_who_stops_listening_stops_the_replica():
     method = Streaming(["a", "b", "c"])
 
     async def leave() -> None:
-        async with aclosing(Calls("llm", tries=1, patience_s=5.0).events(method)) as events:
+        async with aclosing(RetryingStage("llm", max_attempts=1, timeout_s=5.0).stream(method)) as events:
             async for _ in events:
                 break
 
@@ -113,13 +113,13 @@ def test_a_single_result_is_asked_for_again_too():
             return answer()
 
     async def ask() -> str:
-        return await Calls("encoder", tries=2, patience_s=5.0).result(Once(), "x")
+        return await RetryingStage("encoder", max_attempts=2, timeout_s=5.0).call(Once(), "x")
 
     assert asyncio.run(ask()) == "x"
 
 
 def test_a_step_grows_only_where_it_is_allowed_to():
-    fixed, growing = StepSettings(min_replicas=2, max_replicas=2), StepSettings(max_replicas=4, gpus=0.5)
+    fixed, growing = StageConfig(min_replicas=2, max_replicas=2), StageConfig(max_replicas=4, num_gpus=0.5)
     assert fixed.deployment_options()["num_replicas"] == 2 and fixed.device == "cpu"
     options = growing.deployment_options()
     assert options["autoscaling_config"]["max_replicas"] == 4 and "num_replicas" not in options
@@ -139,12 +139,12 @@ def test_a_wrong_file_is_told_in_words(tmp_path: Path, text: str, says: str):
     file = tmp_path / "steps.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=says):
-        read_settings(file)
+        read_ray_config(file)
     with pytest.raises(ConfigError, match="cannot be read"):
-        read_settings(tmp_path / "missing.yaml")
+        read_ray_config(tmp_path / "missing.yaml")
 
 
 def test_no_setting_is_every_default(tmp_path: Path):
     file = tmp_path / "steps.yaml"
     file.write_text("# nothing\n")
-    assert read_settings(file) == RaySettings()
+    assert read_ray_config(file) == RayConfig()

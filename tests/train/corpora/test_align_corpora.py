@@ -17,9 +17,9 @@ from nextgpt import NextGPT
 from nextgpt.config import read_config
 from nextgpt.errors import ConfigError
 from nextgpt.message import Conversation
-from nextgpt.model.llm.weaving import Prompt
-from nextgpt.model.tensors import read_tensors
-from nextgpt.model.weights import WEIGHTS_FILE
+from nextgpt.model.llm.prompt import Prompt
+from nextgpt.model.tensors import read_safetensors
+from nextgpt.model.trained_weights import WEIGHTS_FILE
 from nextgpt.testing import picture
 from nextgpt.train.align_corpora import (
     align_on_corpora,
@@ -31,7 +31,7 @@ from nextgpt.train.align_corpora import (
 )
 from nextgpt.train.alignment import alignment_loss, prepare
 from nextgpt.train.corpora import Batch, Sampler
-from nextgpt.train.fit import Divergence
+from nextgpt.train.fit import DivergenceError
 from nextgpt.train.hearing import hear
 from nextgpt.train.objective import AlignmentObjective, Frozen, ready
 from nextgpt.train.outline import outline
@@ -65,7 +65,7 @@ def test_a_stage_trains_what_it_names_and_the_model_that_is_written_answers(
 ) -> None:
     settings = recipe(stage)
     assert align_on_corpora(settings)
-    before, after = (read_tensors(folder / WEIGHTS_FILE) for folder in (initial, settings.model))
+    before, after = (read_safetensors(folder / WEIGHTS_FILE) for folder in (initial, settings.model))
     changed = {
         name for name, value in after.items() if name not in before or not torch.equal(value, before[name])
     }
@@ -87,7 +87,7 @@ def test_a_frozen_llm_may_be_narrow_and_what_is_trained_stays_wide(
     weight = model.llm.transformer.get_submodule("model.layers.0.self_attn.q_proj").weight
     assert weight.dtype == {"bfloat16": torch.bfloat16, "int4": torch.uint8}[kind]
     assert align_on_corpora(settings)
-    before, after = (read_tensors(folder / WEIGHTS_FILE) for folder in (initial, settings.model))
+    before, after = (read_safetensors(folder / WEIGHTS_FILE) for folder in (initial, settings.model))
     assert {value.dtype for value in after.values()} == {torch.float32}
     for part in TRAINED["instruction-tuning"]:
         names = [name for name in after if name.startswith(part)]
@@ -110,7 +110,7 @@ def test_stages_build_on_one_another(recipe: Make) -> None:
     align_on_corpora(first)
     second = recipe("decoding-alignment", name="second", initial=str(first.model))
     align_on_corpora(second)
-    before, after = (read_tensors(r.model / WEIGHTS_FILE) for r in (first, second))
+    before, after = (read_safetensors(r.model / WEIGHTS_FILE) for r in (first, second))
     assert read_config(second.model).llm.lora == first.lora
     assert all(torch.equal(after[name], value) for name, value in before.items() if name.startswith("lora."))
 
@@ -133,7 +133,7 @@ def test_a_model_with_the_quirks_of_2023_learns_cleaned_captions(
     }
     cleaned = "a red car old 1 it s fast, no?"
     assert made["quirky", "encoding-alignment"].turns[-1].parts == (cleaned,)
-    assert made["quirky", "decoding-alignment"].made[0].caption == cleaned
+    assert made["quirky", "decoding-alignment"].output_media[0].caption == cleaned
     assert made["plain", "encoding-alignment"].turns[-1].parts == (caption,)
 
 
@@ -164,13 +164,15 @@ def test_sources_are_drawn_by_weight(recipe: Make, corpora: Path) -> None:
         "video": {"path": corpora / "video.json", "weight": 0},
     }
     drawn = sampler(recipe("decoding-alignment", sources=sources), batch_size=64)
-    kinds = Counter(medium.modality for step in range(4) for d in drawn.plan(step) for medium in d.made)
+    kinds = Counter(
+        medium.modality for step in range(4) for d in drawn.plan(step) for medium in d.output_media
+    )
     assert kinds["image"] > 2 * kinds["audio"] > 0 and not kinds["video"]
 
 
 def test_batches_of_one_source_hold_one_modality(recipe: Make) -> None:
     drawn = sampler(recipe("decoding-alignment"), mixing="batches", batch_size=8)
-    kinds = [{medium.modality for d in drawn.plan(step) for medium in d.made} for step in range(12)]
+    kinds = [{medium.modality for d in drawn.plan(step) for medium in d.output_media} for step in range(12)]
     assert all(len(found) <= 1 for found in kinds) and len(set().union(*kinds)) == 3
 
 
@@ -261,11 +263,13 @@ def test_nothing_is_kept_of_what_stands_before_the_first_signal_token(recipe: Ma
     model = begin(settings)
     prepare(model, STAGES["decoding-alignment"], settings.lora)
     talks = [
-        Conversation().say(w).say([w, picture()], role="assistant") for w in ("red", "a very long caption")
+        Conversation().with_message(w).with_message([w, picture()], role="assistant")
+        for w in ("red", "a very long caption")
     ]
-    prompts = [model.llm.weave(talk, is_answering=False) for talk in talks]
+    prompts = [model.llm.build_prompt(talk, add_generation_prompt=False) for talk in talks]
     firsts = [
-        next(i for i, t in enumerate(p.token_ids) if t >= model.llm.signals.ids.first_id) for p in prompts
+        next(i for i, t in enumerate(p.token_ids) if t >= model.llm.signals.vocabulary.offset)
+        for p in prompts
     ]
     rests = [len(p.token_ids) - first for p, first in zip(prompts, firsts, strict=True)]
     assert firsts[0] < firsts[1]
@@ -284,10 +288,18 @@ def test_what_is_heard_in_two_parts_is_what_is_heard_at_once(recipe: Make) -> No
     prepare(model, STAGES["decoding-alignment"], settings.lora)
     drawn = sampler(settings, batch_size=6, lay_out=partial(lay_out, model, None)).share(1)
     prompts = [item.prompt for item in drawn.items]
-    prompts += [model.llm.weave(Conversation().say("Hello").say("Hi.", role="assistant"), is_answering=False)]
+    prompts += [
+        model.llm.build_prompt(
+            Conversation().with_message("Hello").with_message("Hi.", role="assistant"),
+            add_generation_prompt=False,
+        )
+    ]
     parts, whole = hear(model, prompts, []), model(prompts, [])
     torch.testing.assert_close(
-        parts.hidden[parts.woven.mask], whole.hidden[whole.woven.mask], rtol=1e-4, atol=1e-5
+        parts.hidden_states[parts.prompts.attention_mask],
+        whole.hidden_states[whole.prompts.attention_mask],
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 
@@ -296,9 +308,12 @@ def test_dialogues_in_words_alone_leave_the_decoding_side_nothing_but_the_choice
 ) -> None:
     model = begin(recipe("decoding-alignment"))
     prepare(model, STAGES["decoding-alignment"], recipe("decoding-alignment").lora)
-    prompt = model.llm.weave(Conversation().say("Hello").say("Hi.", role="assistant"), is_answering=False)
+    prompt = model.llm.build_prompt(
+        Conversation().with_message("Hello").with_message("Hi.", role="assistant"),
+        add_generation_prompt=False,
+    )
     thoughts = hear(model, [prompt], [])
-    assert not thoughts.hidden.requires_grad and thoughts.logits.requires_grad
+    assert not thoughts.hidden_states.requires_grad and thoughts.logits.requires_grad
 
 
 def test_layers_that_are_sharded_are_gone_through_as_often_whatever_is_said(recipe: Make) -> None:
@@ -307,15 +322,19 @@ def test_layers_that_are_sharded_are_gone_through_as_often_whatever_is_said(reci
     passes: list[bool] = []
     layer = model.llm.transformer.model.layers[0]
     layer.register_forward_hook(lambda module, given, out: passes.append(given[0].requires_grad))
-    words = model.llm.weave(Conversation().say("Hello").say("Hi.", role="assistant"), is_answering=False)
-    made = model.llm.weave(
-        Conversation().say("red").say(["Here", picture()], role="assistant"), is_answering=False
+    words = model.llm.build_prompt(
+        Conversation().with_message("Hello").with_message("Hi.", role="assistant"),
+        add_generation_prompt=False,
+    )
+    made = model.llm.build_prompt(
+        Conversation().with_message("red").with_message(["Here", picture()], role="assistant"),
+        add_generation_prompt=False,
     )
     for prompt in (words, made):
         thoughts = hear(model, [prompt], [], is_sharded=True)
-        mask = thoughts.woven.mask
+        mask = thoughts.prompts.attention_mask
         torch.testing.assert_close(
-            thoughts.hidden[mask], model([prompt], []).hidden[mask], rtol=1e-4, atol=1e-5
+            thoughts.hidden_states[mask], model([prompt], []).hidden_states[mask], rtol=1e-4, atol=1e-5
         )
     assert passes == [False, True, False, False, True, True]
 
@@ -373,7 +392,7 @@ def test_a_loss_that_is_no_number_stops_with_the_whole_batch_named(
     monkeypatch.setattr(
         AlignmentObjective, "forward", lambda self, share: {"words": plain(self, share)["words"] * nan}
     )
-    with pytest.raises(Divergence, match="Step 0 has loss nan") as caught:
+    with pytest.raises(DivergenceError, match="Step 0 has loss nan") as caught:
         align_on_corpora(settings)
     assert all(key in str(caught.value) for key in sampler(settings).share(0).keys)
     assert not (settings.work / "checkpoints").exists() and not settings.model.exists()
@@ -394,7 +413,7 @@ def test_a_gradient_that_is_no_number_changes_no_weight(
     drawn = Sampler.share
     monkeypatch.setattr(Sampler, "share", lambda self, *where: (calls.append(1), drawn(self, *where))[1])
     monkeypatch.setattr(AlignmentObjective, "forward", steep)
-    with pytest.raises(Divergence, match=r"Step 2 has .*step-00000002 holds the last state"):
+    with pytest.raises(DivergenceError, match=r"Step 2 has .*step-00000002 holds the last state"):
         align_on_corpora(settings)
 
 

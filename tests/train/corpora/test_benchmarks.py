@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from nextgpt.data.corpus import read_corpus
-from nextgpt.data.record import Dialogue, Pair
-from nextgpt.model import rendering
+from nextgpt.data.record import CaptionPair, Dialogue
 from nextgpt.model.nextgpt import NextGPT
+from nextgpt.model.synthesis import batching
 from nextgpt.train.align_corpora import begin, sampler_of
 from nextgpt.train.alignment import prepare
 from nextgpt.train.cache import build_cache
@@ -52,12 +52,14 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_corpus_is_read_as_any_other(small_world: Path) -> None:
     for modality in ("image", "audio", "video"):
         corpus = read_corpus(small_world / f"{modality}.jsonl")
-        assert (corpus.format, len(corpus.records), corpus.broken) == ("messages_jsonl", 4, ())
-        assert all(isinstance(pair, Pair) and pair.caption and pair.medium.open() for pair in corpus.records)
+        assert (corpus.format, len(corpus.records), corpus.invalid) == ("messages_jsonl", 4, ())
+        assert all(
+            isinstance(pair, CaptionPair) and pair.caption and pair.medium.open() for pair in corpus.records
+        )
     dialogues = read_corpus(small_world / "dialogues.jsonl").records
     assert len(dialogues) == 6 and all(isinstance(talk, Dialogue) for talk in dialogues)
-    assert all(medium.open() for talk in dialogues for medium in talk.given)
-    assert all(medium.caption for talk in dialogues for medium in talk.made)
+    assert all(medium.open() for talk in dialogues for medium in talk.input_media)
+    assert all(medium.caption for talk in dialogues for medium in talk.output_media)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -165,11 +167,11 @@ def tiny(
 
 def test_making_media_at_once_is_measured(initial: Path, script) -> None:
     at_once = script("at_once")
-    limit = rendering.LIGHT_STEP_MACS
+    limit = batching.PARALLEL_MAX_MACS
     rows = list(at_once.measure(NextGPT.from_pretrained(initial), threads=2, runs=1, counts=(1, 2)))
     assert [row.count for row in rows] == [1, 2]
     assert all(min(row.in_turn_s, row.at_once_s, row.step_gmacs) > 0 for row in rows)
-    assert limit == rendering.LIGHT_STEP_MACS
+    assert limit == batching.PARALLEL_MAX_MACS
     assert "| media of each |" in at_once.as_table(rows)
 
 

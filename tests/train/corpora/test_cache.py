@@ -12,7 +12,7 @@ import pytest
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.model.encoding import ImageBind
 from nextgpt.model.synthesis.latent_diffusion import LatentDiffusion
-from nextgpt.model.synthesis.text_encoding import TextConditioner
+from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 from nextgpt.train import cache as caching
 from nextgpt.train.align_corpora import align_on_corpora
 from nextgpt.train.cache import build_cache, build_cache_by
@@ -36,7 +36,7 @@ def test_cached_losses_are_the_uncached_and_no_frozen_part_is_asked(
     cached = recipe(stage, name="cached", cache=tmp_path / "cache")
     build_cache(cached)
     monkeypatch.setattr(ImageBind, "encode", refuse)
-    monkeypatch.setattr(TextConditioner, "encode", refuse)
+    monkeypatch.setattr(PromptEncoder, "encode", refuse)
     align_on_corpora(cached)
     assert losses(cached) == pytest.approx(losses(plain), rel=1e-4)
 
@@ -50,7 +50,7 @@ def test_latents_are_cached_where_the_denoising_loss_needs_them(
     cached = recipe("decoding-alignment", name="cached", losses=told, cache=tmp_path / "cache")
     build_cache(cached)
     monkeypatch.setattr(LatentDiffusion, "encode", refuse)
-    monkeypatch.setattr(TextConditioner, "encode", refuse)
+    monkeypatch.setattr(PromptEncoder, "encode", refuse)
     align_on_corpora(cached)
     assert losses(cached) == pytest.approx(losses(plain), rel=1e-4)
 

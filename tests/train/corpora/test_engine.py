@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 
 from nextgpt import NextGPT
 from nextgpt.errors import ConfigError, ModelError
-from nextgpt.model.weights import WEIGHTS_FILE
+from nextgpt.model.trained_weights import WEIGHTS_FILE
 from nextgpt.train import engine
 from nextgpt.train.align_corpora import align_on_corpora, begin, frozen_of, sampler_of, set_up
 from nextgpt.train.alignment import prepare
@@ -38,7 +38,7 @@ from nextgpt.train.corpora import Batch
 from nextgpt.train.objective import AlignmentObjective, ready
 from nextgpt.train.processes import Processes
 from nextgpt.train.recipe import CorporaRecipe, run_recipe
-from nextgpt.train.stage import stage_of
+from nextgpt.train.stage import get_stage
 from nextgpt.train.zero import zero_config
 
 Make = Callable[..., CorporaRecipe]
@@ -300,7 +300,7 @@ def test_activations_that_are_computed_again_are_not_kept(recipe: Make) -> None:
             "encoding-alignment", engine={"workers": 0, "checkpoints_activations": is_computed_again}
         )
         model = begin(settings)
-        stage = stage_of("encoding-alignment")
+        stage = get_stage("encoding-alignment")
         prepare(model, stage, settings.lora)
         set_up(model, stage, settings)
         (batch,) = ready(shares_of_a_run(settings, model), frozen_of(settings, model))

@@ -45,7 +45,7 @@ def test_hyper_parameters_are_the_published_ones(path: Path) -> None:
     assert isinstance(recipe, CorporaRecipe)
     fit = recipe.fit
     assert (fit.learning_rate, fit.weight_decay) == (RATES[recipe.stage], 1e-3)
-    assert fit.warmup_steps == pytest.approx(0.1 * fit.steps)
+    assert fit.warmup_steps == pytest.approx(0.1 * fit.max_steps)
     assert fit.batch_size % PER_PROCESS[recipe.stage] == 0
     assert (recipe.max_tokens, recipe.mixing, fit.muon_learning_rate) == (512, "batches", None)
 

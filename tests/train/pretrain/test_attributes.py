@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from nextgpt.miniworld.sampling import sample_clip, sample_scene, sample_sound
-from nextgpt.miniworld.scene import Placed, Scene
+from nextgpt.miniworld.sample_specs import sample_clip, sample_scene, sample_sound
+from nextgpt.miniworld.specs import ObjectSpec, SceneSpec
 from nextgpt.train.pretrain.attributes import (
     CHOICES,
     NOTHING,
@@ -22,7 +22,9 @@ DRAWS = {"image": sample_scene, "audio": sample_sound, "video": sample_clip}
 
 
 def test_objects_are_numbered_as_one_reads():
-    scene = Scene((Placed("dog", "red", "right", "small"), Placed("cat", "blue", "top", "small")), "grass")
+    scene = SceneSpec(
+        (ObjectSpec("dog", "red", "right", "small"), ObjectSpec("cat", "blue", "top", "small")), "grass"
+    )
     found = attributes_of(scene)
     assert (found["object 0"], found["object 1"], found["object 2"]) == ("cat", "dog", NOTHING)
     assert found["place 0"] == "top" and found["tint 1"] == "red" and "tint 2" not in found

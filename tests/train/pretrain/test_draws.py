@@ -11,19 +11,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from nextgpt.miniworld import sampling
+from nextgpt.miniworld import sample_specs as sampling
 from nextgpt.miniworld.language import parse_caption, sample_dialogue
-from nextgpt.miniworld.scene import Content
+from nextgpt.miniworld.specs import MediaSpec
 from nextgpt.miniworld.splits import is_held_out
-from nextgpt.train.fit import FitConfig
+from nextgpt.train.fit import TrainerConfig
 from nextgpt.train.pretrain import autoencoder, encoder, language_model
 from nextgpt.train.pretrain.diffusion import DiffusionTrainer
 from nextgpt.train.pretrain.pixels import PIXELS
 
-FIT = FitConfig(steps=1, batch_size=8)
+FIT = TrainerConfig(max_steps=1, batch_size=8)
 
 
-def held_out(contents: list[Content]) -> list[Content]:
+def held_out(contents: list[MediaSpec]) -> list[MediaSpec]:
     return [content for content in contents if is_held_out(content)]
 
 
@@ -31,15 +31,15 @@ def held_out(contents: list[Content]) -> list[Content]:
 def test_autoencoders_never_see_what_is_held_out(
     modality: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Content] = []
+    seen: list[MediaSpec] = []
     draw, _ = PIXELS[modality]
 
-    def pixels(contents: list[Content]) -> Tensor:
+    def pixels(contents: list[MediaSpec]) -> Tensor:
         seen.extend(contents)
         return torch.zeros(len(contents), 1, 3, 16, 16)
 
     def fit(
-        modules: dict, draw_batch: Callable, loss: Callable, config: FitConfig, *_: object, **__: object
+        modules: dict, draw_batch: Callable, loss: Callable, config: TrainerConfig, *_: object, **__: object
     ) -> None:
         for step in range(40):
             draw_batch(np.random.default_rng([config.seed, step]), config.batch_size)
@@ -58,7 +58,7 @@ def test_autoencoders_never_see_what_is_held_out(
 
 @pytest.mark.parametrize("modality", PIXELS)
 def test_diffusion_models_never_see_what_is_held_out_and_read_its_own_caption(modality: str) -> None:
-    seen: list[Content] = []
+    seen: list[MediaSpec] = []
     trainer = DiffusionTrainer.__new__(DiffusionTrainer)  # nothing but what draws
     trainer.draw, _ = PIXELS[modality]
     trainer.pixels = lambda contents: (seen.extend(contents), torch.zeros(len(contents), 1, 1, 1, 1))[1]
@@ -70,7 +70,7 @@ def test_diffusion_models_never_see_what_is_held_out_and_read_its_own_caption(mo
 
 
 def test_the_encoder_never_sees_what_is_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Content] = []
+    seen: list[MediaSpec] = []
     monkeypatch.setattr(
         encoder, "clip_of", lambda _, content: (seen.append(content), torch.zeros(1, 16, 16))[1]
     )
@@ -99,7 +99,7 @@ def test_the_language_model_reads_dialogues_of_the_training_split_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     splits: list[str] = []
-    shown: list[Content] = []
+    shown: list[MediaSpec] = []
 
     tasks: list[str | None] = []
 

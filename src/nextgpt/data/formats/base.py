@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from nextgpt.data.document import Document, Row
-from nextgpt.data.record import Broken, Record
+from nextgpt.data.corpus_file import CorpusFile, Row
+from nextgpt.data.record import InvalidRecord, Record
 
-Rows = Callable[[Document], Iterable[Row | Broken]]
-Read = Callable[[Row, Document], Iterable[Record]]
+Rows = Callable[[CorpusFile], Iterable[Row | InvalidRecord]]
+Read = Callable[[Row, CorpusFile], Iterable[Record]]
 
 
 @dataclass(frozen=True)
@@ -24,26 +24,26 @@ class Format:
     """Keys that the first row has, all of them."""
     read: Read
     """A row as records. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for a row that is not of this form."""
-    rows: Rows = Document.rows
+    rows: Rows = CorpusFile.rows
     any_of: frozenset[str] = frozenset()
     """Keys of which the first row has at least one, where there are any."""
 
-    def fits(self, document: Document) -> bool:
+    def fits(self, document: CorpusFile) -> bool:
         """Whether the document looks like one of this format."""
-        found = document.head.keys()
+        found = document.first_row.keys()
         has_any = not self.any_of or bool(self.any_of & found)
         return document.container in self.containers and self.keys <= found and has_any
 
-    def records(self, document: Document) -> Iterator[Record | Broken]:
+    def records(self, document: CorpusFile) -> Iterator[Record | InvalidRecord]:
         """All records; a row that is not of this form is told as broken."""
         for index, row in enumerate(self.rows(document)):
-            if isinstance(row, Broken):
+            if isinstance(row, InvalidRecord):
                 yield row
                 continue
             try:
                 records = list(self.read(row, document))
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                yield Broken(row_key(row, str(index)), f"{type(error).__name__}: {error}")
+                yield InvalidRecord(row_key(row, str(index)), f"{type(error).__name__}: {error}")
                 continue
             yield from records
 

@@ -10,10 +10,10 @@ from functools import cache
 
 import numpy as np
 
-from nextgpt.miniworld.arrangement import DURATION_SAMPLES, render_sound
-from nextgpt.miniworld.judge.verdict import Verdict
-from nextgpt.miniworld.notes import SAMPLE_RATE_HZ
-from nextgpt.miniworld.scene import PITCHES, SOURCES, SPEEDS, TIMED_PATTERNS, Sound, patterns_of
+from nextgpt.miniworld.judge.result import JudgeResult
+from nextgpt.miniworld.note_samples import SAMPLE_RATE_HZ
+from nextgpt.miniworld.note_sequence import DURATION_SAMPLES, render_sound
+from nextgpt.miniworld.specs import PITCHES, SOURCES, SPEEDS, TIMED_PATTERNS, SoundSpec, patterns_of
 
 _WINDOW, _HOP, _MEL_BINS = 1024, 256, 80
 _RANGE_DB = 25.0
@@ -25,35 +25,35 @@ _SHIFTS = (-4, -2, 0, 2, 4)
 """Frames by which a sound may begin early or late."""
 
 
-def judge_sounds(samples: np.ndarray) -> list[Verdict[Sound]]:
+def judge_sounds(samples: np.ndarray) -> list[JudgeResult[SoundSpec]]:
     """Say what is heard in samples, float32 (B, 32000) in [-1, 1] at 16 kHz. Other lengths are cut or filled."""
     sounds, pictures = _all_sounds()
     energies = np.square(pictures).sum(1)
     verdicts = []
     for one in samples:
-        heard = _picture(one)
+        heard = _log_mel(one)
         shifted = np.stack([np.roll(heard, shift, axis=0) for shift in _SHIFTS]).reshape(len(_SHIFTS), -1)
         distances = energies - 2 * shifted @ pictures.T + np.square(shifted).sum(1, keepdims=True)
         nearest = int(distances.min(0).argmin())
         unexplained = float(distances[:, nearest].min()) / max(float(np.square(heard).sum()), 1e-6)
-        verdicts.append(Verdict(sounds[nearest], min(max(unexplained, 0.0), 1.0)))
+        verdicts.append(JudgeResult(sounds[nearest], min(max(unexplained, 0.0), 1.0)))
     return verdicts
 
 
 @cache
-def _all_sounds() -> tuple[tuple[Sound, ...], np.ndarray]:
+def _all_sounds() -> tuple[tuple[SoundSpec, ...], np.ndarray]:
     """Every sound of the world, and their pictures, float32 (sounds, frames * mel bins)."""
     sounds = tuple(
-        Sound(source, pitch, pattern, speed)
+        SoundSpec(source, pitch, pattern, speed)
         for source in SOURCES
         for pitch in PITCHES
         for pattern in patterns_of(source)
         for speed in (SPEEDS if pattern in TIMED_PATTERNS else SPEEDS[:1])
     )
-    return sounds, np.stack([_picture(render_sound(sound)).ravel() for sound in sounds])
+    return sounds, np.stack([_log_mel(render_sound(sound)).ravel() for sound in sounds])
 
 
-def _picture(samples: np.ndarray) -> np.ndarray:
+def _log_mel(samples: np.ndarray) -> np.ndarray:
     """The blurred log-mel picture, float32 (frames, mel bins): 0 is silence, 1 the loudest."""
     fitted = np.zeros(DURATION_SAMPLES + _WINDOW, np.float32)
     kept = np.asarray(samples, np.float32).ravel()[:DURATION_SAMPLES]

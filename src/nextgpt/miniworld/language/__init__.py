@@ -3,11 +3,18 @@
 Everything is drawn from a generator of numpy and a split; trainings and tests turn dialogues into what they need.
 """
 
-from nextgpt.miniworld.language.canonical import canonical_caption, parse_caption
+from nextgpt.miniworld.language.canonical_captions import canonical_caption, parse_caption
 from nextgpt.miniworld.language.captions import caption
-from nextgpt.miniworld.language.descriptions import as_read, describe, read_descriptions
-from nextgpt.miniworld.language.dialogue import Dialogue, Say, Shown, Turn, attributes, difference
-from nextgpt.miniworld.language.dialogues import TASKS, sample_dialogue
+from nextgpt.miniworld.language.descriptions import describe, in_reading_order, parse_descriptions
+from nextgpt.miniworld.language.dialogue_sampler import TASKS, sample_dialogue
+from nextgpt.miniworld.language.types import (
+    Dialogue,
+    DialogueTurn,
+    MediaPart,
+    TurnPart,
+    attributes,
+    difference,
+)
 
 __all__ = [
     "TASKS",

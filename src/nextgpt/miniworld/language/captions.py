@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nextgpt.miniworld.language.phrasing import Phrasings, choose_variant
-from nextgpt.miniworld.language.wording import (
+from nextgpt.miniworld.language.lexicon import (
     MOTION_FORMS,
     NUMBERS,
     PATTERN_FORMS,
@@ -25,17 +24,18 @@ from nextgpt.miniworld.language.wording import (
     source_phrase,
     synonyms,
 )
-from nextgpt.miniworld.scene import TIMED_PATTERNS, Content, Placed, Scene, Sound
+from nextgpt.miniworld.language.templates import TemplateSet, expand_template
+from nextgpt.miniworld.specs import TIMED_PATTERNS, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import Split
 
-LEFT_OUT_SHARE = 0.15
+OMISSION_SHARE = 0.15
 """How often an attribute of a caption is left out; what is shown or heard never is."""
 SYNONYM_SHARE = 0.3
 """How often an object has one of its other names."""
 COUNTED_SHARE = 0.7
 """How often objects of one kind and tint are counted instead of listed."""
 
-SCENES = Phrasings(
+SCENES = TemplateSet(
     (
         "{things} {background}",
         "[a picture|an image] of {things}",
@@ -46,7 +46,7 @@ SCENES = Phrasings(
     ),
     held_out=("an image of {things} {background}", "a picture, {things} {background}"),
 )
-SOUNDS = Phrasings(
+SOUNDS = TemplateSet(
     (
         "{source}, {pitch}{pattern}",
         "[the|a] sound of {source}, {pitch}{pattern}",
@@ -56,7 +56,7 @@ SOUNDS = Phrasings(
     ),
     held_out=("the sound of {source} at a {level} pitch{pattern}", "a sound, {source}, {pitch}{pattern}"),
 )
-CLIPS = Phrasings(
+CLIPS = TemplateSet(
     (
         "{thing} {motion} {background}",
         "a video of {thing} {motion}",
@@ -68,63 +68,66 @@ CLIPS = Phrasings(
 )
 
 
-def choose(rng: np.random.Generator, choices: Sequence[str]) -> str:
+def choice(rng: np.random.Generator, choices: Sequence[str]) -> str:
     """One of ``choices``."""
     return choices[int(rng.integers(len(choices)))]
 
 
-def caption(content: Content, rng: np.random.Generator, split: Split = "train") -> str:
+def caption(content: MediaSpec, rng: np.random.Generator, split: Split = "train") -> str:
     """Say what ``content`` is in one of many ways, in lower case; attributes may be left out."""
-    if isinstance(content, Sound):
-        return _sound(content, rng, split)
-    frame = SCENES if isinstance(content, Scene) else CLIPS
-    values = {"background": "" if _is_left_out(rng) else choose(rng, background_forms(content.background))}
-    if isinstance(content, Scene):
-        values["things"] = say_things(content.objects, rng)
+    if isinstance(content, SoundSpec):
+        return _sound_caption(content, rng, split)
+    frame = SCENES if isinstance(content, SceneSpec) else CLIPS
+    values = {"background": "" if _omit(rng) else choice(rng, background_forms(content.background))}
+    if isinstance(content, SceneSpec):
+        values["things"] = objects_phrase(content.objects, rng)
     else:
-        values["thing"] = indefinite(say_kind(content.object, content.tint, rng))
-        values["motion"] = choose(rng, MOTION_FORMS[content.motion])
-    return _tidy(choose_variant(rng, choose(rng, frame.of(split))).format(**values))
+        values["thing"] = indefinite(object_phrase(content.object, content.tint, rng))
+        values["motion"] = choice(rng, MOTION_FORMS[content.motion])
+    return _collapse_gaps(expand_template(rng, choice(rng, frame.of(split))).format(**values))
 
 
-def say_kind(name: str, tint: str, rng: np.random.Generator, *, size: str = "", may_omit: bool = True) -> str:
+def object_phrase(
+    name: str, tint: str, rng: np.random.Generator, *, size: str = "", may_omit: bool = True
+) -> str:
     """An object without its article: ``"tiny violet kitten"``. Left-out attributes are those of a default."""
     others = synonyms(name)
-    named = choose(rng, others) if others and rng.random() < SYNONYM_SHARE else noun(name)
-    size = choose(rng, SIZE_FORMS[size]) if size and not (may_omit and _is_left_out(rng)) else ""
-    has_tint = tint != "natural" and not (may_omit and _is_left_out(rng))
-    return " ".join(filter(None, [size, choose(rng, TINT_FORMS[tint]) if has_tint else "", named]))
+    named = choice(rng, others) if others and rng.random() < SYNONYM_SHARE else noun(name)
+    size = choice(rng, SIZE_FORMS[size]) if size and not (may_omit and _omit(rng)) else ""
+    has_tint = tint != "natural" and not (may_omit and _omit(rng))
+    return " ".join(filter(None, [size, choice(rng, TINT_FORMS[tint]) if has_tint else "", named]))
 
 
-def say_things(objects: tuple[Placed, ...], rng: np.random.Generator) -> str:
+def objects_phrase(objects: tuple[ObjectSpec, ...], rng: np.random.Generator) -> str:
     """The objects of a picture: ``"on the left a dog and on the right a cat"``, ``"two dogs"``."""
     first = objects[0]
-    if len(objects) > 1 and are_alike(objects) and rng.random() < COUNTED_SHARE:
-        tint = "" if first.tint == "natural" else f"{choose(rng, TINT_FORMS[first.tint])} "
-        places = [choose(rng, PLACE_FORMS[o.place]) for o in objects]
-        where = "" if _is_left_out(rng) else f" {listed(places)}"
+    if len(objects) > 1 and are_identical(objects) and rng.random() < COUNTED_SHARE:
+        tint = "" if first.tint == "natural" else f"{choice(rng, TINT_FORMS[first.tint])} "
+        places = [choice(rng, PLACE_FORMS[o.place]) for o in objects]
+        where = "" if _omit(rng) else f" {listed(places)}"
         return f"{NUMBERS[len(objects)]} {tint}{plural(first.object)}{where}"
     things = [
-        indefinite(say_kind(o.object, o.tint, rng, size=o.size if len(objects) == 1 else "")) for o in objects
+        indefinite(object_phrase(o.object, o.tint, rng, size=o.size if len(objects) == 1 else ""))
+        for o in objects
     ]
-    if _is_left_out(rng):
+    if _omit(rng):
         return listed(things)
-    places = [choose(rng, PLACE_FORMS[placed.place]) for placed in objects]
+    places = [choice(rng, PLACE_FORMS[placed.place]) for placed in objects]
     # All places stand on the same side of their objects, or it would be unclear which belongs to which.
     pairs = zip(places, things, strict=True) if rng.random() < 0.25 else zip(things, places, strict=True)
     return listed([" ".join(pair) for pair in pairs])
 
 
-def are_alike(objects: Sequence[Placed]) -> bool:
+def are_identical(objects: Sequence[ObjectSpec]) -> bool:
     """Whether all objects are of one kind and tint, so that they can be counted."""
     return len({(placed.object, placed.tint) for placed in objects}) == 1
 
 
-def _sound(sound: Sound, rng: np.random.Generator, split: Split) -> str:
-    pattern = "" if _is_left_out(rng) else choose(rng, PATTERN_FORMS[sound.pattern])
-    if pattern and sound.pattern in TIMED_PATTERNS and not _is_left_out(rng):
-        pattern += f" {choose(rng, SPEED_FORMS[sound.speed])}"
-    pitch = choose(rng, PITCH_FORMS[sound.pitch])
+def _sound_caption(sound: SoundSpec, rng: np.random.Generator, split: Split) -> str:
+    pattern = "" if _omit(rng) else choice(rng, PATTERN_FORMS[sound.pattern])
+    if pattern and sound.pattern in TIMED_PATTERNS and not _omit(rng):
+        pattern += f" {choice(rng, SPEED_FORMS[sound.speed])}"
+    pitch = choice(rng, PITCH_FORMS[sound.pitch])
     name = sound.source if is_instrument(sound.source) else f"sound of {source_phrase(sound.source)}"
     values = {
         "source": source_phrase(sound.source),
@@ -134,13 +137,13 @@ def _sound(sound: Sound, rng: np.random.Generator, split: Split) -> str:
         "pitch_of": indefinite(pitch),
         "pattern": pattern and f", {pattern}",
     }
-    return _tidy(choose_variant(rng, choose(rng, SOUNDS.of(split))).format(**values))
+    return _collapse_gaps(expand_template(rng, choice(rng, SOUNDS.of(split))).format(**values))
 
 
-def _is_left_out(rng: np.random.Generator) -> bool:
-    return rng.random() < LEFT_OUT_SHARE
+def _omit(rng: np.random.Generator) -> bool:
+    return rng.random() < OMISSION_SHARE
 
 
-def _tidy(words: str) -> str:
+def _collapse_gaps(words: str) -> str:
     """Close the gaps that left-out attributes leave."""
     return " ".join(words.split()).strip(", ").replace(" ,", ",")

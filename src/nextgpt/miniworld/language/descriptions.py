@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 
-from nextgpt.miniworld.language.captions import are_alike
-from nextgpt.miniworld.language.wording import (
+from nextgpt.miniworld.language.captions import are_identical
+from nextgpt.miniworld.language.lexicon import (
     MOTION_FORMS,
     NUMBERS,
     PATTERN_FORMS,
@@ -33,7 +33,7 @@ from nextgpt.miniworld.language.wording import (
     source_phrase,
 )
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.scene import (
+from nextgpt.miniworld.specs import (
     BACKGROUNDS,
     PATTERNS,
     PITCHES,
@@ -43,39 +43,39 @@ from nextgpt.miniworld.scene import (
     SPEEDS,
     TIMED_PATTERNS,
     TINTS,
-    Clip,
-    Content,
-    Placed,
-    Scene,
-    Sound,
+    ClipSpec,
+    MediaSpec,
+    ObjectSpec,
+    SceneSpec,
+    SoundSpec,
 )
 
 
-def describe(content: Content) -> str:
+def describe(content: MediaSpec) -> str:
     """The phrase that answers use for ``content``."""
-    if isinstance(content, Sound):
+    if isinstance(content, SoundSpec):
         return f"{source_phrase(content.source)} at a {content.pitch} pitch, {pattern_phrase(content)}"
     background = background_forms(content.background)[0]
-    if isinstance(content, Clip):
-        thing = indefinite(kind_phrase(content.object, content.tint))
+    if isinstance(content, ClipSpec):
+        thing = indefinite(object_phrase(content.object, content.tint))
         return f"{thing} {MOTION_FORMS[content.motion][0]} {background}"
-    return f"{things_phrase(content.objects)} {background}"
+    return f"{objects_phrase(content.objects)} {background}"
 
 
-def kind_phrase(name: str, tint: str = "natural") -> str:
+def object_phrase(name: str, tint: str = "natural") -> str:
     """An object with its tint, without an article: ``"red cat"``."""
     return noun(name) if tint == "natural" else f"{tint} {noun(name)}"
 
 
-def things_phrase(objects: tuple[Placed, ...]) -> str:
+def objects_phrase(objects: tuple[ObjectSpec, ...]) -> str:
     """The objects of a picture with their places: ``"two cats on the left and on the right"``."""
     places = [PLACE_FORMS[placed.place][0] for placed in objects]
     first = objects[0]
     if len(objects) == 1:
-        return f"{indefinite(f'{first.size} {kind_phrase(first.object, first.tint)}')} {places[0]}"
-    if are_alike(objects):
+        return f"{indefinite(f'{first.size} {object_phrase(first.object, first.tint)}')} {places[0]}"
+    if are_identical(objects):
         return f"{counted(len(objects), first.object, first.tint)} {listed(places)}"
-    things = [indefinite(kind_phrase(placed.object, placed.tint)) for placed in objects]
+    things = [indefinite(object_phrase(placed.object, placed.tint)) for placed in objects]
     return listed([f"{thing} {place}" for thing, place in zip(things, places, strict=True)])
 
 
@@ -85,24 +85,24 @@ def counted(number: int, name: str, tint: str = "natural") -> str:
     return f"{NUMBERS[number]} {words}" if tint == "natural" else f"{NUMBERS[number]} {tint} {words}"
 
 
-def pattern_phrase(sound: Sound) -> str:
+def pattern_phrase(sound: SoundSpec) -> str:
     """The pattern of a sound with its speed where it has one: ``"rising fast"``, ``"once"``."""
     words = PATTERN_FORMS[sound.pattern][0]
     return f"{words} {SPEED_FORMS[sound.speed][0]}" if sound.pattern in TIMED_PATTERNS else words
 
 
-def as_read(content: Content) -> Content:
+def in_reading_order(content: MediaSpec) -> MediaSpec:
     """``content`` with its objects in the order in which a picture is read, the only one that can be told from it."""
-    if not isinstance(content, Scene):
+    if not isinstance(content, SceneSpec):
         return content
     return replace(
         content, objects=tuple(sorted(content.objects, key=lambda placed: PLACES.index(placed.place)))
     )
 
 
-def read_descriptions(text: str) -> tuple[Content, ...]:
+def parse_descriptions(text: str) -> tuple[MediaSpec, ...]:
     """All contents that ``text`` describes as :func:`describe` does, in order."""
-    return tuple(_content(match.groupdict()) for match in _grammar().finditer(text))
+    return tuple(_parse_match(match.groupdict()) for match in _grammar().finditer(text))
 
 
 _SOURCES = {source_phrase(source): source for source in SOURCES}
@@ -110,7 +110,7 @@ _PATTERNS = {
     pattern_phrase(sound): (sound.pattern, sound.speed)
     for pattern in PATTERNS
     for speed in (SPEEDS if pattern in TIMED_PATTERNS else SPEEDS[:1])
-    for sound in [Sound(SOURCES[0], pattern=pattern, speed=speed)]
+    for sound in [SoundSpec(SOURCES[0], pattern=pattern, speed=speed)]
 }
 _NOUNS = {noun(name): name for name in OBJECTS}
 _PLURALS = {plural(name): name for name in OBJECTS}
@@ -139,33 +139,35 @@ def _grammar() -> re.Pattern[str]:
     return re.compile(rf"(?P<things>{things}) (?P<background>{background})|{clip}|{sound}")
 
 
-def _content(said: Mapping[str, str | None]) -> Content:
+def _parse_match(said: Mapping[str, str | None]) -> MediaSpec:
     if source := said["source"]:
         pattern, speed = _PATTERNS[said["pattern"] or ""]
-        return Sound(_SOURCES[source], said["pitch"] or "", pattern, speed)
+        return SoundSpec(_SOURCES[source], said["pitch"] or "", pattern, speed)
     if moved := said["moved"]:
-        kind = _kind(moved)
-        return Clip(
+        kind = _parse_object(moved)
+        return ClipSpec(
             kind.object, kind.tint, _BACKGROUNDS[said["behind"] or ""], _MOTIONS[said["motion"] or ""]
         )
     things = said["things"] or ""
-    return Scene(tuple(_placed(things)), _BACKGROUNDS[said["background"] or ""])
+    return SceneSpec(tuple(_parse_objects(things)), _BACKGROUNDS[said["background"] or ""])
 
 
-def _placed(things: str) -> Iterable[Placed]:
+def _parse_objects(things: str) -> Iterable[ObjectSpec]:
     named, places = re.findall(f"{_ONE}|{_SEVERAL}", things), re.findall(_PLACE, things)
     kinds = (
-        [_kind(words) for words in named] if len(named) == len(places) else [_kind(named[0])] * len(places)
+        [_parse_object(words) for words in named]
+        if len(named) == len(places)
+        else [_parse_object(named[0])] * len(places)
     )
     for kind, place in zip(kinds, places, strict=True):
         yield replace(kind, place=_PLACES[place], size=kind.size if len(places) == 1 else "small")
 
 
-def _kind(words: str) -> Placed:
+def _parse_object(words: str) -> ObjectSpec:
     """The object that ``"a large red cat"`` or ``"two red cats"`` names; its place is unknown yet."""
     number, _, words = words.partition(" ")
     head, _, rest = words.partition(" ")
     size, words = (head, rest) if head in SIZES else ("small", words)
     tint, _, rest = words.partition(" ")
     tint, words = (tint, rest) if tint in TINTS else ("natural", words)
-    return Placed((_PLURALS if number in NUMBERS else _NOUNS)[words], tint, size=size)
+    return ObjectSpec((_PLURALS if number in NUMBERS else _NOUNS)[words], tint, size=size)

@@ -6,19 +6,19 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 
-from nextgpt.miniworld.language.dialogue import Turn
-from nextgpt.miniworld.language.phrasing import Phrasings
-from nextgpt.miniworld.language.talk import Talk
-from nextgpt.miniworld.language.wording import (
-    ASKED_CATEGORIES,
+from nextgpt.miniworld.language.dialogue_state import DialogueState
+from nextgpt.miniworld.language.lexicon import (
     CATEGORY_PHRASES,
+    CERTAIN_CATEGORIES,
     PLURAL_NAMES,
-    generic,
-    one,
+    all_of_kind,
+    any_of_kind,
 )
+from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.miniworld.objects import OBJECTS
 
-TELL = Phrasings(
+TELL_ME = TemplateSet(
     (
         "tell me something about {things}.",
         "what do you know about {things}?",
@@ -34,7 +34,7 @@ TELL = Phrasings(
         "I want to know about {things}.",
     ),
 )
-MORE = Phrasings(
+MORE = TemplateSet(
     (
         "tell me more[ about {things}|].",
         "what else do you know[ about {things}|]?",
@@ -43,11 +43,11 @@ MORE = Phrasings(
     ),
     held_out=("do you know more[ about {things}|]?", "tell me something else[ about {things}|]."),
 )
-WHAT_IS = Phrasings(
+WHAT_IS = TemplateSet(
     ("what [is|are] {thing}?", "what kind of thing [is|are] {thing}?", "do you know what {thing} [is|are]?"),
     held_out=("tell me what {thing} [is|are].", "[can|could] you tell me what {thing} [is|are]?"),
 )
-IS_IT = Phrasings(
+IS_IT = TemplateSet(
     (
         "[is|are] {thing} {category}?",
         "do you think that {thing} [is|are] {category}?",
@@ -58,7 +58,7 @@ IS_IT = Phrasings(
         "I think that {thing} [is|are] {category}, right?",
     ),
 )
-RIDDLE = Phrasings(
+RIDDLE = TemplateSet(
     (
         "what {does}?",
         "which {category} {does}?",
@@ -74,61 +74,67 @@ RIDDLE = Phrasings(
 )
 
 
-def fact(talk: Talk, category: str | None = None) -> Turn:
+def fact_request(talk: DialogueState, category: str | None = None) -> DialogueTurn:
     """A request to tell something about a kind of object, of ``category`` where it is not None."""
     last = talk.turns[-1] if talk.turns else None
-    if last is not None and last.topic and last.task == "facts" and category is None and talk.chance(0.5):
+    if last is not None and last.topic and last.task == "facts" and category is None and talk.bernoulli(0.5):
         return _more(talk, last.topic, last.assistant)
-    name = talk.choose([kind.name for kind in OBJECTS.values() if category in (None, kind.category)])
-    told = talk.choose(OBJECTS[name].facts)
-    return Turn(
-        "facts", (talk.say(TELL, things=generic(name)),), (told,), (_said(*OBJECTS[name].facts),), topic=name
+    name = talk.choice([kind.name for kind in OBJECTS.values() if category in (None, kind.category)])
+    told = talk.choice(OBJECTS[name].facts)
+    return DialogueTurn(
+        "facts",
+        (talk.phrase(TELL_ME, things=all_of_kind(name)),),
+        (told,),
+        (_key_words(*OBJECTS[name].facts),),
+        topic=name,
     )
 
 
-def _more(talk: Talk, name: str, told: tuple[object, ...]) -> Turn:
+def _more(talk: DialogueState, name: str, told: tuple[object, ...]) -> DialogueTurn:
     """The other fact about what was talked about."""
     others = [sentence for sentence in OBJECTS[name].facts if sentence not in told]
-    words = talk.say(MORE, things=generic(name))
-    return Turn("facts", (words,), (others[0],), (_said(*OBJECTS[name].facts),), topic=name)
+    words = talk.phrase(MORE, things=all_of_kind(name))
+    return DialogueTurn("facts", (words,), (others[0],), (_key_words(*OBJECTS[name].facts),), topic=name)
 
 
-def _said(*sentences: str) -> tuple[str, ...]:
+def _key_words(*sentences: str) -> tuple[str, ...]:
     return tuple(sentence.removesuffix(".") for sentence in sentences)
 
 
-def kind_question(talk: Talk) -> Turn:
+def kind_question(talk: DialogueState) -> DialogueTurn:
     """What kind of thing something is."""
-    name = talk.choose([kind.name for kind in OBJECTS.values() if kind.category in ASKED_CATEGORIES])
+    name = talk.choice([kind.name for kind in OBJECTS.values() if kind.category in CERTAIN_CATEGORIES])
     category = OBJECTS[name].category
     is_or_are = "are" if name in PLURAL_NAMES else "is"
-    sentence = f"{one(name)} {is_or_are} {CATEGORY_PHRASES[category]}."
-    if talk.chance(0.5):
-        words = talk.say(_agreeing(WHAT_IS, is_or_are), thing=one(name))
-        return Turn("facts", (words,), (_capital(sentence),), ((category,),), topic=name)
-    asked = category if talk.chance(0.5) else talk.choose(ASKED_CATEGORIES)
-    words = talk.say(_agreeing(IS_IT, is_or_are), thing=one(name), category=CATEGORY_PHRASES[asked])
+    sentence = f"{any_of_kind(name)} {is_or_are} {CATEGORY_PHRASES[category]}."
+    if talk.bernoulli(0.5):
+        words = talk.phrase(_agreeing(WHAT_IS, is_or_are), thing=any_of_kind(name))
+        return DialogueTurn("facts", (words,), (_capital(sentence),), ((category,),), topic=name)
+    asked = category if talk.bernoulli(0.5) else talk.choice(CERTAIN_CATEGORIES)
+    words = talk.phrase(
+        _agreeing(IS_IT, is_or_are), thing=any_of_kind(name), category=CATEGORY_PHRASES[asked]
+    )
     yes = "Yes" if asked == category else "No"
-    return Turn("facts", (words,), (f"{yes}, {sentence}",), ((yes,), (category,)), topic=name)
+    return DialogueTurn("facts", (words,), (f"{yes}, {sentence}",), ((yes,), (category,)), topic=name)
 
 
-def riddle(talk: Talk) -> Turn:
+def riddle(talk: DialogueState) -> DialogueTurn:
     """A fact whose object is to be guessed."""
-    does = talk.choose(tuple(riddles()))
-    name = riddles()[does]
-    sentence = f"{_capital(one(name))} {does}."
-    words = talk.say(RIDDLE, does=does, category=OBJECTS[name].category)
-    return Turn("facts", (words,), (sentence,), ((name,),), topic=name)
+    does = talk.choice(tuple(riddle_answers()))
+    name = riddle_answers()[does]
+    sentence = f"{_capital(any_of_kind(name))} {does}."
+    words = talk.phrase(RIDDLE, does=does, category=OBJECTS[name].category)
+    return DialogueTurn("facts", (words,), (sentence,), ((name,),), topic=name)
 
 
 @cache
-def riddles() -> dict[str, str]:
+def riddle_answers() -> dict[str, str]:
     """What only one kind of object is or does, to that kind: ``{"has whiskers": "cat"}``."""
     told = [
         (told.removeprefix(start).removesuffix("."), kind.name, kind.category)
         for kind in OBJECTS.values()
         for told in kind.facts
-        for start in [f"{_capital(one(kind.name))} "]
+        for start in [f"{_capital(any_of_kind(kind.name))} "]
         if told.startswith(start) and kind.name not in PLURAL_NAMES
     ]
     counts = Counter(does for does, _, _ in told)
@@ -139,21 +145,26 @@ def riddles() -> dict[str, str]:
     }
 
 
-def _agreeing(phrasings: Phrasings, is_or_are: str) -> Phrasings:
+def _agreeing(phrasings: TemplateSet, is_or_are: str) -> TemplateSet:
     trained, held_out = (
         tuple(pattern.replace("[is|are]", is_or_are) for pattern in patterns)
-        for patterns in (phrasings.trained, phrasings.held_out)
+        for patterns in (phrasings.train, phrasings.held_out)
     )
-    return Phrasings(trained, held_out)
+    return TemplateSet(trained, held_out)
 
 
 def _capital(words: str) -> str:
     return words[0].upper() + words[1:]
 
 
-FACTS: tuple[Callable[[Talk], Turn], ...] = (fact, fact, kind_question, riddle)
+FACT_QUESTIONS: tuple[Callable[[DialogueState], DialogueTurn], ...] = (
+    fact_request,
+    fact_request,
+    kind_question,
+    riddle,
+)
 
 
-def facts(talk: Talk) -> Turn:
+def fact_question(talk: DialogueState) -> DialogueTurn:
     """Any question about what is known of the kinds of objects."""
-    return talk.choose(FACTS)(talk)
+    return talk.choice(FACT_QUESTIONS)(talk)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from nextgpt.miniworld.language.dialogue import Turn
-from nextgpt.miniworld.language.phrasing import Phrasings
-from nextgpt.miniworld.language.talk import Talk, present
-from nextgpt.miniworld.language.wishes import wish_for
-from nextgpt.miniworld.language.wording import (
+from nextgpt.miniworld.language.dialogue_state import DialogueState, media_answer
+from nextgpt.miniworld.language.lexicon import (
     indefinite,
     noun,
 )
+from nextgpt.miniworld.language.request_specs import sample_request_spec
+from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.scene import (
+from nextgpt.miniworld.specs import (
     WORD_SOURCES,
-    Placed,
-    Scene,
-    Sound,
+    ObjectSpec,
+    SceneSpec,
+    SoundSpec,
 )
 
-IMAGE = Phrasings(
+IMAGE = TemplateSet(
     (
         "[please |]draw {what}[ for me|].",
         "paint {what}[, please|].",
@@ -39,7 +39,7 @@ IMAGE = Phrasings(
         "I would like you to draw {what}.",
     ),
 )
-AUDIO = Phrasings(
+AUDIO = TemplateSet(
     (
         "[please |]play {what}[ for me|].",
         "let me hear {what}[, please|].",
@@ -56,7 +56,7 @@ AUDIO = Phrasings(
         "I would like you to play {what}.",
     ),
 )
-VIDEO = Phrasings(
+VIDEO = TemplateSet(
     (
         "[please |]make a [video|clip] of {what}[ for me|].",
         "show me a [video|clip] of {what}.",
@@ -75,11 +75,11 @@ VIDEO = Phrasings(
         "I would like a [video|clip] of {what}, please.",
     ),
 )
-SPEECH = Phrasings(
+SPEECH = TemplateSet(
     ("[please |]say {word}.", "[can|could] you say {word}?", "let me hear you say {word}."),
     held_out=("I want you to say {word}.", "[can|could] I hear you say {word}?"),
 )
-SEVERAL = Phrasings(
+SEVERAL = TemplateSet(
     (
         "{first} and {second}[, please|].",
         "[please |]{first}, then {second}.",
@@ -93,9 +93,13 @@ SEVERAL = Phrasings(
         "first {first}, then {second}.",
     ),
 )
-_ORDERS = {"image": "[draw|paint] {what}", "audio": "play {what}", "video": "make a [video|clip] of {what}"}
+_REQUEST_CLAUSES = {
+    "image": "[draw|paint] {what}",
+    "audio": "play {what}",
+    "video": "make a [video|clip] of {what}",
+}
 """Each modality's part of a request for several."""
-BOTH = Phrasings(
+BOTH = TemplateSet(
     (
         "show me {thing} and how it sounds.",
         "[a picture|an image] and a sound of {thing}[, please|].",
@@ -112,46 +116,56 @@ BOTH = Phrasings(
 )
 
 
-def request(talk: Talk, modality: str) -> Turn | None:
+def request(talk: DialogueState, modality: str) -> DialogueTurn | None:
     """A request for one medium."""
-    wish = wish_for(talk, modality)
+    wish = sample_request_spec(talk, modality)
     if wish is None:
         return None
     phrasings = {"image": IMAGE, "audio": AUDIO, "video": VIDEO}[modality]
-    words = talk.say(phrasings, what=wish.words)
-    content = wish.content
-    if isinstance(content, Sound) and content == Sound(content.source) and content.source in WORD_SOURCES:
-        words = talk.say(SPEECH, word=content.source.removeprefix("the word "))
-    return Turn(f"text_to_{modality}", (words,), present(talk, content))
+    words = talk.phrase(phrasings, what=wish.phrase)
+    content = wish.spec
+    if (
+        isinstance(content, SoundSpec)
+        and content == SoundSpec(content.source)
+        and content.source in WORD_SOURCES
+    ):
+        words = talk.phrase(SPEECH, word=content.source.removeprefix("the word "))
+    return DialogueTurn(f"text_to_{modality}", (words,), media_answer(talk, content))
 
 
-def request_several(talk: Talk) -> Turn | None:
+def request_several(talk: DialogueState) -> DialogueTurn | None:
     """A request for two media."""
-    if talk.chance(0.35):
+    if talk.bernoulli(0.35):
         return _request_both(talk)
     modalities = talk.rng.permutation(["image", "audio", "video"]).tolist()[:2]
-    wishes = [wish for modality in modalities if (wish := wish_for(talk, modality))]
+    wishes = [wish for modality in modalities if (wish := sample_request_spec(talk, modality))]
     if len(wishes) < len(modalities):
         return None
-    orders = [_ORDERS[m].replace("{what}", wish.words) for m, wish in zip(modalities, wishes, strict=True)]
-    words = talk.say(_filled(SEVERAL, *orders))
-    return Turn("text_to_several", (words,), present(talk, *[wish.content for wish in wishes]))
+    orders = [
+        _REQUEST_CLAUSES[m].replace("{what}", wish.phrase) for m, wish in zip(modalities, wishes, strict=True)
+    ]
+    words = talk.phrase(_fill_clauses(SEVERAL, *orders))
+    return DialogueTurn("text_to_several", (words,), media_answer(talk, *[wish.spec for wish in wishes]))
 
 
-def _filled(phrasings: Phrasings, first: str, second: str) -> Phrasings:
+def _fill_clauses(phrasings: TemplateSet, first: str, second: str) -> TemplateSet:
     """Put orders into patterns before their alternatives are chosen, as orders have alternatives too."""
     trained, held_out = (
         tuple(pattern.replace("{first}", first).replace("{second}", second) for pattern in patterns)
-        for patterns in (phrasings.trained, phrasings.held_out)
+        for patterns in (phrasings.train, phrasings.held_out)
     )
-    return Phrasings(trained, held_out)
+    return TemplateSet(trained, held_out)
 
 
-def _request_both(talk: Talk) -> Turn:
+def _request_both(talk: DialogueState) -> DialogueTurn:
     """A picture and a sound of one thing."""
-    pairs = [(Scene((Placed(kind.name),)), Sound(kind.sound)) for kind in OBJECTS.values() if kind.sound]
+    pairs = [
+        (SceneSpec((ObjectSpec(kind.name),)), SoundSpec(kind.sound))
+        for kind in OBJECTS.values()
+        if kind.sound
+    ]
     # Of the test split one of both is enough: hardly any thing has both held out.
     suit = any if talk.split == "test" else all
-    picture, sound = talk.choose([pair for pair in pairs if suit(map(talk.suits, pair))])
-    words = talk.say(BOTH, thing=indefinite(noun(picture.objects[0].object)))
-    return Turn("text_to_several", (words,), present(talk, picture, sound))
+    picture, sound = talk.choice([pair for pair in pairs if suit(map(talk.in_split, pair))])
+    words = talk.phrase(BOTH, thing=indefinite(noun(picture.objects[0].object)))
+    return DialogueTurn("text_to_several", (words,), media_answer(talk, picture, sound))

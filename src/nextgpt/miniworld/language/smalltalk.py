@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nextgpt.miniworld.language.dialogue import Turn
-from nextgpt.miniworld.language.phrasing import Phrasings
-from nextgpt.miniworld.language.talk import Talk
-from nextgpt.miniworld.language.wording import listed
+from nextgpt.miniworld.language.dialogue_state import DialogueState
+from nextgpt.miniworld.language.lexicon import listed
+from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.scene import BACKGROUNDS, MOTIONS, SOURCES, TINTS
+from nextgpt.miniworld.specs import BACKGROUNDS, MOTIONS, SOURCES, TINTS
 
 
 @dataclass(frozen=True)
 class Topic:
     """A row: how it is said, the answer, and the phrase that it must contain."""
 
-    phrasings: Phrasings
+    templates: TemplateSet
     answer: str
     key_phrase: str
 
 
 GREETING = Topic(
-    Phrasings(
+    TemplateSet(
         (
             "hello[!|.|]",
             "hi[!|.| there|]",
@@ -43,7 +43,7 @@ GREETING = Topic(
     "hello",
 )
 FAREWELL = Topic(
-    Phrasings(
+    TemplateSet(
         (
             "[bye|goodbye][!|.|]",
             "see you[ later|].",
@@ -66,7 +66,7 @@ FAREWELL = Topic(
     "goodbye",
 )
 THANKS = Topic(
-    Phrasings(
+    TemplateSet(
         (
             "thank you[!|.| very much.]",
             "thanks[!|.| a lot.]",
@@ -89,7 +89,7 @@ THANKS = Topic(
     "welcome",
 )
 PRAISE = Topic(
-    Phrasings(
+    TemplateSet(
         (
             "[very |]nice[!|.|]",
             "that is [beautiful|great|very good].",
@@ -118,7 +118,7 @@ TOPICS = (
     THANKS,
     PRAISE,
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "that is [wrong|not right].",
                 "no, that is wrong.",
@@ -139,7 +139,7 @@ TOPICS = (
         "sorry",
     ),
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "how are you[ today|]?",
                 "are you [well|fine|good]?",
@@ -157,7 +157,7 @@ TOPICS = (
         "fine",
     ),
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "who are you?",
                 "what are you?",
@@ -177,7 +177,7 @@ TOPICS = (
         "nano",
     ),
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "what can you do[ for me|]?",
                 "help[!|.|]",
@@ -199,7 +199,7 @@ TOPICS = (
         "draw pictures",
     ),
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "who made you?",
                 "who trained you?",
@@ -218,7 +218,7 @@ TOPICS = (
         "trained",
     ),
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "are you [human|a human|a person]?",
                 "are you [real|alive]?",
@@ -236,7 +236,7 @@ TOPICS = (
         "model",
     ),
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "do you speak [German|French|Spanish]?",
                 "which languages do you speak?",
@@ -253,7 +253,7 @@ TOPICS = (
         "English",
     ),
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "what [things|objects] [do you know|can you draw]?",
                 "how many [things|objects] [do you know|can you draw]?",
@@ -271,7 +271,7 @@ TOPICS = (
         str(len(OBJECTS)),
     ),
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "what [sounds|instruments] [do you know|can you play]?",
                 "how many sounds [do you know|can you play]?",
@@ -289,7 +289,7 @@ TOPICS = (
         str(len(SOURCES)),
     ),
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "what motions [do you know|are there]?",
                 "how many motions do you know?",
@@ -307,7 +307,7 @@ TOPICS = (
         str(len(MOTIONS)),
     ),
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "what colo[|u]rs [do you know|are there]?",
                 "which colo[|u]rs can you [paint|draw]?",
@@ -323,7 +323,7 @@ TOPICS = (
         listed(TINTS[1:]),
     ),
     Topic(
-        Phrasings(
+        TemplateSet(
             (
                 "what backgrounds [do you know|are there]?",
                 "which backgrounds can you [paint|draw]?",
@@ -341,7 +341,9 @@ TOPICS = (
 )
 
 
-def small_talk(talk: Talk, topic: Topic | None = None) -> Turn:
+def small_talk(talk: DialogueState, topic: Topic | None = None) -> DialogueTurn:
     """Any small talk, or about ``topic``."""
-    topic = topic or talk.choose(TOPICS)
-    return Turn("small_talk", (talk.say(topic.phrasings),), (topic.answer,), ((topic.key_phrase,),))
+    topic = topic or talk.choice(TOPICS)
+    return DialogueTurn(
+        "small_talk", (talk.phrase(topic.templates),), (topic.answer,), ((topic.key_phrase,),)
+    )

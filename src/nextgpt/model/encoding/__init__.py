@@ -14,8 +14,8 @@ from nextgpt.model.encoding.config import (
     VisionTower,
     imagebind_huge,
 )
-from nextgpt.model.encoding.folder import build_encoder, load_encoder, save_encoder
 from nextgpt.model.encoding.imagebind import ImageBind
+from nextgpt.model.encoding.loading import build_encoder, load_encoder, save_encoder
 from nextgpt.model.encoding.siglip_clap import SiglipClap, SiglipClapConfig
 
 __all__ = [

@@ -35,7 +35,7 @@ class Tower(BaseModel):
     """``scale`` is where training starts, at most 100; this is the temperature of the contrastive loss."""
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> Tower:
+    def _validate_heads(self) -> Tower:
         if self.width % self.heads:
             raise ValueError(
                 f"{self.heads} heads do not divide a width of {self.width}; choose a divisor of it"
@@ -65,7 +65,7 @@ class VisionTower(Tower):
     std: tuple[float, float, float] = CLIP_STD
 
     @model_validator(mode="after")
-    def _patches_fill_clip(self) -> VisionTower:
+    def _validate_patches(self) -> VisionTower:
         if self.size_px % self.patch_px or self.frames % self.patch_frames:
             raise ValueError(
                 f"patches of {self.patch_frames} frames x {self.patch_px} px do not fill clips of {self.frames} frames "

@@ -26,24 +26,24 @@ from nextgpt.model.encoding.stems import create_stem
 from nextgpt.model.encoding.transformer import Trunk
 
 # Clips that go through a tower at once: bounds the memory of long conversations.
-_CLIPS_AT_ONCE = 32
+CLIP_BATCH_SIZE = 32
 
 
 class ImageBind(nn.Module):
     """An :class:`~nextgpt.model.encoding.base.Encoder` for whichever towers its config names."""
 
     def __init__(
-        self, config: EncoderConfig, tokenizer: Tokenizer | None = None, *, has_lengths: bool = False
+        self, config: EncoderConfig, tokenizer: Tokenizer | None = None, *, keep_feature_norms: bool = False
     ) -> None:
         """``tokenizer`` is needed for texts alone.
 
-        With ``has_lengths`` pooled features of media keep the lengths that the towers give them (sounds are 20 times as
+        With ``keep_feature_norms`` pooled features of media keep the lengths that the towers give them (sounds are 20 times as
         long as pictures); else each clip's vector has the length sqrt(E), so that no modality is louder to the LLM,
         and its entries are of about size 1, which is what a linear layer learns from: of length 1, fine differences
         between media would need weights that are hundreds of steps away.
         """
         super().__init__()
-        self.has_lengths = has_lengths
+        self.keep_feature_norms = keep_feature_norms
         self.config = config
         self.tokenizer = tokenizer
         towers = config.towers
@@ -103,7 +103,7 @@ class ImageBind(nn.Module):
             vectors = self.forward_clips(tower, torch.cat([clips for _, clips in members]))  # (clips, P, E)
             sizes = [len(clips) for _, clips in members]
             for (index, _), of_item in zip(members, vectors.split(sizes), strict=True):
-                features[index] = Features(self._over_clips(of_item))
+                features[index] = Features(self._pool_clips(of_item))
         return [features[index] for index in range(len(media))]
 
     @torch.no_grad()
@@ -130,7 +130,7 @@ class ImageBind(nn.Module):
         return tokenize(self.tokenizer, texts, self.config.text)
 
     def forward_modality(
-        self, name: str, batch: Shaped[Tensor, "B ..."], *, has_length: bool = True
+        self, name: str, batch: Shaped[Tensor, "B ..."], *, scaled: bool = True
     ) -> Float[Tensor, "B E"]:
         """Pooled vectors of one tower, with gradients, scaled as published or of length 1.
 
@@ -142,13 +142,11 @@ class ImageBind(nn.Module):
         self._check_tower(name)
         has_clips = batch.ndim > _ITEM_DIMENSIONS[name] + 1
         clips = batch.flatten(0, 1) if has_clips else batch
-        states, pooled_at = self._states(name, clips)
-        pooled = states[torch.arange(len(states), device=states.device), pooled_at]  # (B * clips, D)
+        states, pool_index = self._hidden_states(name, clips)
+        pooled = states[torch.arange(len(states), device=states.device), pool_index]  # (B * clips, D)
         vectors = self.modality_heads[name](pooled)
         vectors = (
-            self.modality_postprocessors[name](vectors)
-            if has_length
-            else functional.normalize(vectors, dim=-1)
+            self.modality_postprocessors[name](vectors) if scaled else functional.normalize(vectors, dim=-1)
         )
         return vectors.unflatten(0, batch.shape[:2]).mean(dim=1) if has_clips else vectors
 
@@ -159,31 +157,31 @@ class ImageBind(nn.Module):
     def forward_tokens(self, name: str, batch: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B T E"]:
         """Vectors of length 1 for the class token and each patch of a tower of media, one clip each, with gradients."""
         self._check_tower(name)
-        states, _ = self._states(name, batch)
+        states, _ = self._hidden_states(name, batch)
         return functional.normalize(self.modality_heads[name](states), dim=-1)
 
     def forward_clips(self, tower: str, clips: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B P E"]:
         """What :meth:`encode` gives of each clip of one tower, with gradients."""
-        gain = 1.0 if self.has_lengths else math.sqrt(self.width)
+        gain = 1.0 if self.keep_feature_norms else math.sqrt(self.width)
         if self.config.features == "patches":
-            parts = [self.forward_patches(tower, part) for part in clips.split(_CLIPS_AT_ONCE)]
+            parts = [self.forward_patches(tower, part) for part in clips.split(CLIP_BATCH_SIZE)]
         elif self.config.features == "tokens":
-            parts = [gain * self.forward_tokens(tower, part) for part in clips.split(_CLIPS_AT_ONCE)]
+            parts = [gain * self.forward_tokens(tower, part) for part in clips.split(CLIP_BATCH_SIZE)]
         else:
             parts = [
-                gain * self.forward_modality(tower, part, has_length=self.has_lengths)[:, None]
-                for part in clips.split(_CLIPS_AT_ONCE)
+                gain * self.forward_modality(tower, part, scaled=self.keep_feature_norms)[:, None]
+                for part in clips.split(CLIP_BATCH_SIZE)
             ]
         return torch.cat(parts)
 
-    def _states(self, name: str, batch: Tensor) -> tuple[Tensor, Tensor]:
+    def _hidden_states(self, name: str, batch: Tensor) -> tuple[Tensor, Tensor]:
         stem = self.modality_preprocessors[name]
         parameter = next(self.modality_trunks[name].parameters())
         batch = batch.to(parameter.device, parameter.dtype if batch.is_floating_point() else None)
         tokens = stem(batch)
-        return self.modality_trunks[name](tokens.states, tokens.mask), tokens.pooled_at
+        return self.modality_trunks[name](tokens.states, tokens.mask), tokens.pool_index
 
-    def _over_clips(self, vectors: Tensor) -> Tensor:
+    def _pool_clips(self, vectors: Tensor) -> Tensor:
         """(clips, P, E) to (P, E): pooled vectors are averaged, patches stand one after another."""
         return vectors.mean(dim=0) if self.config.features == "pooled" else vectors.flatten(0, 1)
 

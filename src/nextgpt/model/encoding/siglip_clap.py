@@ -1,7 +1,7 @@
 """An encoder of freely licensed parts: SigLIP sees pictures and films, CLAP hears sounds, both by transformers.
 
 The two have spaces of their own and unequal widths. Shorter vectors are filled up with zeros, so that all have one
-length; give each modality its own input projection (``is_shared: false``), which learns to read its own space.
+length; give each modality its own input projection (``shared: false``), which learns to read its own space.
 
 A folder holds ``config.json`` (:class:`SiglipClapConfig`) and two unchanged repositories: ``vision/`` and ``audio/``.
 """
@@ -27,7 +27,7 @@ from nextgpt.message import Audio, Medium
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.encoding.preprocessing.clips import clip_starts_s
 
-AT_ONCE = 32
+IMAGE_BATCH_SIZE = 32
 """Pictures that go through SigLIP together: bounds the memory of long films."""
 TEXT_TOKENS = 64
 """SigLIP learned texts padded to this length."""
@@ -53,9 +53,9 @@ class SiglipClap(nn.Module):
     Args:
         vision: A ``SiglipVisionModel``.
         audio: A ``ClapAudioModelWithProjection``.
-        see: Pictures to what ``vision`` takes.
-        listen: Sounds of one channel to what ``audio`` takes, a ``ClapFeatureExtractor``.
-        read: Texts to vectors of the pictures' space.
+        image_processor: Pictures to what ``vision`` takes.
+        audio_processor: Sounds of one channel to what ``audio`` takes, a ``ClapFeatureExtractor``.
+        text_embedder: Texts to vectors of the pictures' space.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class SiglipClap(nn.Module):
         vision: nn.Module,
         audio: nn.Module,
         *,
-        see: Any,
-        listen: Any,
-        read: Callable[[Sequence[str]], Tensor],
+        image_processor: Any,
+        audio_processor: Any,
+        text_embedder: Callable[[Sequence[str]], Tensor],
         config: SiglipClapConfig = SiglipClapConfig(),
     ) -> None:
         super().__init__()
         self.vision = vision
         self.audio = audio
         self.config = config
-        self._see = see
-        self._listen = listen
-        self._read = read
+        self._image_processor = image_processor
+        self._audio_processor = audio_processor
+        self._text_embedder = text_embedder
         heard = audio.config.hidden_size if config.features == "patches" else audio.config.projection_dim
         if heard > self.width:
             raise ModelError(
@@ -100,14 +100,14 @@ class SiglipClap(nn.Module):
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
         """One vector a text, in the space of pictures and films; sounds have another."""
-        return self._read(texts)
+        return self._text_embedder(texts)
 
     @property
     def _encoders(self) -> dict[str, Callable[[Any], Tensor]]:
         return {
-            "image": lambda medium: self._pictures([medium.image]),
-            "video": lambda medium: self._pictures(_frames(medium.frames, self.config.frames)),
-            "audio": self._sound,
+            "image": lambda medium: self._encode_images([medium.image]),
+            "video": lambda medium: self._encode_images(_frames(medium.frames, self.config.frames)),
+            "audio": self._encode_audio,
         }
 
     def _kind(self, medium: Medium) -> str:
@@ -118,13 +118,13 @@ class SiglipClap(nn.Module):
             )
         return medium.modality
 
-    def _pictures(self, pictures: Sequence[PIL.Image.Image]) -> Float[Tensor, "P E"]:
-        pixels = self._see([picture.convert("RGB") for picture in pictures], return_tensors="pt")[
+    def _encode_images(self, pictures: Sequence[PIL.Image.Image]) -> Float[Tensor, "P E"]:
+        pixels = self._image_processor([picture.convert("RGB") for picture in pictures], return_tensors="pt")[
             "pixel_values"
         ]
         place = next(self.vision.parameters())
         vectors = []
-        for part in pixels.to(place).split(AT_ONCE):
+        for part in pixels.to(place).split(IMAGE_BATCH_SIZE):
             seen = self.vision(pixel_values=part)
             if self.config.features == "patches":
                 vectors.append(seen.last_hidden_state.flatten(0, 1))
@@ -132,12 +132,12 @@ class SiglipClap(nn.Module):
                 vectors.append(functional.normalize(seen.pooler_output, dim=-1))
         return torch.cat(vectors)
 
-    def _sound(self, sound: Audio) -> Float[Tensor, "P E"]:
-        rate, length = self._listen.sampling_rate, self._listen.nb_max_samples
+    def _encode_audio(self, sound: Audio) -> Float[Tensor, "P E"]:
+        rate, length = self._audio_processor.sampling_rate, self._audio_processor.nb_max_samples
         samples = resample(to_mono(sound), rate).samples[0]
         starts = clip_starts_s(len(samples) / rate, length / rate, self.config.clips)
         clips = [samples[(first := round(start * rate)) : first + length] for start in starts]
-        given = self._listen(clips, sampling_rate=rate, return_tensors="pt")
+        given = self._audio_processor(clips, sampling_rate=rate, return_tensors="pt")
         place = next(self.audio.parameters())
         heard = self.audio(input_features=given["input_features"].to(place))
         if self.config.features == "patches":
@@ -162,10 +162,10 @@ def load_siglip_clap(folder: Path, config: SiglipClapConfig, *, dtype: torch.dty
     from transformers import ClapAudioModelWithProjection, SiglipVisionModel
 
     vision, audio = (
-        _weights(kind, folder / name, dtype)
+        _load_component(kind, folder / name, dtype)
         for kind, name in ((SiglipVisionModel, "vision"), (ClapAudioModelWithProjection, "audio"))
     )
-    return _joined(folder, config, vision, audio, dtype)
+    return _assemble(folder, config, vision, audio, dtype)
 
 
 def build_siglip_clap(folder: Path, config: SiglipClapConfig) -> SiglipClap:
@@ -177,12 +177,12 @@ def build_siglip_clap(folder: Path, config: SiglipClapConfig) -> SiglipClap:
         SiglipVisionModel,
     )
 
-    vision = SiglipVisionModel(_readable(SiglipVisionConfig, folder / "vision"))
-    audio = ClapAudioModelWithProjection(_readable(ClapAudioConfig, folder / "audio"))
-    return _joined(folder, config, vision, audio, torch.float32)
+    vision = SiglipVisionModel(_load_auto(SiglipVisionConfig, folder / "vision"))
+    audio = ClapAudioModelWithProjection(_load_auto(ClapAudioConfig, folder / "audio"))
+    return _assemble(folder, config, vision, audio, torch.float32)
 
 
-def _joined(
+def _assemble(
     folder: Path, config: SiglipClapConfig, vision: nn.Module, audio: nn.Module, dtype: torch.dtype
 ) -> SiglipClap:
     from transformers import ClapFeatureExtractor
@@ -191,14 +191,14 @@ def _joined(
     return SiglipClap(
         vision,
         audio,
-        see=_readable(SiglipImageProcessorPil, folder / "vision"),
-        listen=_readable(ClapFeatureExtractor, folder / "audio"),
-        read=_Reader(folder / "vision", dtype),
+        image_processor=_load_auto(SiglipImageProcessorPil, folder / "vision"),
+        audio_processor=_load_auto(ClapFeatureExtractor, folder / "audio"),
+        text_embedder=_TextEmbedder(folder / "vision", dtype),
         config=config,
     ).eval()
 
 
-class _Reader:
+class _TextEmbedder:
     """SigLIP's text half, which no answer needs; read when first asked."""
 
     def __init__(self, folder: Path, dtype: torch.dtype) -> None:
@@ -210,8 +210,8 @@ class _Reader:
         from transformers import AutoTokenizer, SiglipTextModel
 
         if self._parts is None:
-            tokenizer = _readable(AutoTokenizer, self.folder)
-            self._parts = tokenizer, _weights(SiglipTextModel, self.folder, self.dtype)
+            tokenizer = _load_auto(AutoTokenizer, self.folder)
+            self._parts = tokenizer, _load_component(SiglipTextModel, self.folder, self.dtype)
         tokenizer, model = self._parts
         ids = tokenizer(
             [text.lower() for text in texts],
@@ -223,7 +223,7 @@ class _Reader:
         return functional.normalize(model(input_ids=ids).pooler_output.float(), dim=-1)
 
 
-def _readable(kind: Any, folder: Path) -> Any:
+def _load_auto(kind: Any, folder: Path) -> Any:
     """A config, preprocessor or tokenizer of transformers. Raises :class:`ModelError`."""
     try:
         return kind.from_pretrained(folder, local_files_only=True)
@@ -235,9 +235,9 @@ def _readable(kind: Any, folder: Path) -> Any:
         ) from error
 
 
-def _weights(kind: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
+def _load_component(kind: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
     """A part with its weights, whole or not at all; what belongs to the other half of a repository stays unread."""
-    _readable(kind.config_class, folder)
+    _load_auto(kind.config_class, folder)
     try:
         part, report = kind.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True

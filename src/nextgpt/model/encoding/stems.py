@@ -23,11 +23,11 @@ from nextgpt.model.encoding.config import (
 )
 
 
-class Tokens(NamedTuple):
+class StemOutput(NamedTuple):
     """What a stem hands to the trunk."""
 
     states: Float[Tensor, "B T D"]
-    pooled_at: Int[Tensor, " B"]
+    pool_index: Int[Tensor, " B"]
     """Position of the token that will stand for the whole item."""
     mask: Float[Tensor, "T T"] | None = None
     """Added to the attention scores."""
@@ -40,21 +40,21 @@ class PatchStem(nn.Module):
     moment.
     """
 
-    def __init__(self, name: str, patches: nn.Module, positions: PositionTable, width: int) -> None:
+    def __init__(self, name: str, patches: nn.Module, positions: PositionEmbedding, width: int) -> None:
         super().__init__()
         self._name = name
         self.add_module(name, patches)
         self.cls_token = nn.Parameter(torch.randn(1, 1, width) * width**-0.5)
         self.pos_embedding_helper = positions
 
-    def forward(self, batch: Float[Tensor, "B ..."]) -> Tokens:
+    def forward(self, batch: Float[Tensor, "B ..."]) -> StemOutput:
         patches = self.get_submodule(self._name)(batch)  # (B, P, D)
         states = torch.cat((self.cls_token.expand(len(patches), -1, -1), patches), dim=1)
         states = states + self.pos_embedding_helper.pos_embed[:, : states.shape[1]]
-        return Tokens(states, states.new_zeros(len(states), dtype=torch.long))
+        return StemOutput(states, states.new_zeros(len(states), dtype=torch.long))
 
 
-class PositionTable(nn.Module):
+class PositionEmbedding(nn.Module):
     """Learned positions, in a module of their own for the sake of their published name."""
 
     def __init__(self, count: int, width: int) -> None:
@@ -62,7 +62,7 @@ class PositionTable(nn.Module):
         self.pos_embed = nn.Parameter(torch.randn(1, count, width) * width**-0.5)
 
 
-class Patches(nn.Module):
+class PatchEmbedding(nn.Module):
     """A convolution that cuts its input into patches, and a norm where the tower has one there."""
 
     def __init__(self, proj: nn.Module, norm_layer: nn.Module | None) -> None:
@@ -75,7 +75,7 @@ class Patches(nn.Module):
         return tokens if self.norm_layer is None else self.norm_layer(tokens)
 
 
-class RepeatStill(nn.Module):
+class RepeatFrame(nn.Module):
     """Repeat a single frame until it fills one patch in time."""
 
     def __init__(self, frames: int) -> None:
@@ -92,15 +92,15 @@ class ImuStem(nn.Module):
     def __init__(self, channels: int, samples: int, window: int, width: int) -> None:
         super().__init__()
         self.window = window
-        self.imu_stem = Patches(nn.Linear(channels * window, width, bias=False), nn.LayerNorm(width))
+        self.imu_stem = PatchEmbedding(nn.Linear(channels * window, width, bias=False), nn.LayerNorm(width))
         self.cls_token = nn.Parameter(torch.randn(1, 1, width) * width**-0.5)
         self.pos_embed = nn.Parameter(torch.randn(1, samples // window + 1, width) * 0.01)
 
-    def forward(self, batch: Float[Tensor, "B C S"]) -> Tokens:
+    def forward(self, batch: Float[Tensor, "B C S"]) -> StemOutput:
         windows = batch.unfold(-1, self.window, self.window).transpose(1, 2).flatten(2)  # (B, P, C * window)
         tokens = self.imu_stem.norm_layer(self.imu_stem.proj(windows))
         states = torch.cat((self.cls_token.expand(len(tokens), -1, -1), tokens), dim=1) + self.pos_embed
-        return Tokens(states, states.new_zeros(len(states), dtype=torch.long))
+        return StemOutput(states, states.new_zeros(len(states), dtype=torch.long))
 
 
 class TextStem(nn.Module):
@@ -114,11 +114,11 @@ class TextStem(nn.Module):
         self.register_buffer("mask", torch.full((positions, positions), float("-inf")).triu(1))
         nn.init.normal_(self.token_embedding.weight, std=0.02)
 
-    def forward(self, batch: Int[Tensor, "B T"]) -> Tokens:
+    def forward(self, batch: Int[Tensor, "B T"]) -> StemOutput:
         length = batch.shape[1]
         states = self.token_embedding(batch) + self.pos_embed[:, :length]
         first_end = (batch == self.end_token_id).int().argmax(dim=1)
-        return Tokens(states, first_end, self.mask[:length, :length])
+        return StemOutput(states, first_end, self.mask[:length, :length])
 
 
 def create_stem(name: str, tower: Tower) -> nn.Module:
@@ -130,29 +130,35 @@ def _vision(tower: VisionTower) -> nn.Module:
     kernel = (tower.patch_frames, tower.patch_px, tower.patch_px)
     conv = nn.Conv3d(3, tower.width, kernel, stride=kernel, bias=False)
     # The published stem repeats a still in place 0 of a sequence and convolves in place 1.
-    patches = Patches(nn.Sequential(RepeatStill(tower.patch_frames), conv), norm_layer=None)
+    patches = PatchEmbedding(nn.Sequential(RepeatFrame(tower.patch_frames), conv), norm_layer=None)
     count = tower.frames // tower.patch_frames * (tower.size_px // tower.patch_px) ** 2
-    return PatchStem("rgbt_stem", patches, PositionTable(count + 1, tower.width), tower.width)
+    return PatchStem("rgbt_stem", patches, PositionEmbedding(count + 1, tower.width), tower.width)
 
 
-def _one_channel(name: str, size: tuple[int, int], patch: int, stride: int, width: int) -> nn.Module:
+def _single_channel_stem(name: str, size: tuple[int, int], patch: int, stride: int, width: int) -> nn.Module:
     conv = nn.Conv2d(1, width, patch, stride=stride, bias=False)
     rows, columns = ((side - patch) // stride + 1 for side in size)
     return PatchStem(
-        name, Patches(conv, nn.LayerNorm(width)), PositionTable(rows * columns + 1, width), width
+        name, PatchEmbedding(conv, nn.LayerNorm(width)), PositionEmbedding(rows * columns + 1, width), width
     )
 
 
 def _audio(tower: AudioTower) -> nn.Module:
-    return _one_channel("rgbt_stem", (tower.mel_bins, tower.frames), tower.patch, tower.stride, tower.width)
+    return _single_channel_stem(
+        "rgbt_stem", (tower.mel_bins, tower.frames), tower.patch, tower.stride, tower.width
+    )
 
 
 def _depth(tower: DepthTower) -> nn.Module:
-    return _one_channel("depth_stem", (tower.size_px,) * 2, tower.patch_px, tower.patch_px, tower.width)
+    return _single_channel_stem(
+        "depth_stem", (tower.size_px,) * 2, tower.patch_px, tower.patch_px, tower.width
+    )
 
 
 def _thermal(tower: ThermalTower) -> nn.Module:
-    return _one_channel("rgbt_stem", (tower.size_px,) * 2, tower.patch_px, tower.patch_px, tower.width)
+    return _single_channel_stem(
+        "rgbt_stem", (tower.size_px,) * 2, tower.patch_px, tower.patch_px, tower.width
+    )
 
 
 def _text(tower: TextTower) -> nn.Module:

@@ -23,7 +23,7 @@ def create_input_projection(
     config: InputProjectionConfig, llm_width: int
 ) -> LinearProjection | MlpProjection | GroupingProjection | ResamplerProjection:
     """The input projection that a config names."""
-    sizes = {"soft_tokens": config.soft_tokens, "is_shared": config.is_shared}
+    sizes = {"soft_tokens": config.soft_tokens, "shared": config.shared}
     if config.kind == "linear":
         return LinearProjection(config.encoder_width, llm_width, **sizes)
     if config.kind == "mlp":

@@ -38,7 +38,7 @@ class GroupingProjection(nn.Module):
         llm_width: int,
         *,
         soft_tokens: int,
-        is_shared: bool,
+        shared: bool,
         width: int,
         heads: int,
         blocks: Sequence[int],
@@ -50,14 +50,14 @@ class GroupingProjection(nn.Module):
         )
         self.soft_tokens = soft_tokens
         self.llm_width = llm_width
-        self.is_shared = is_shared
+        self.shared = shared
         counts = [*groups, soft_tokens]
         self.networks = nn.ModuleDict(
             {
                 name: GroupingNetwork(
                     encoder_width, llm_width, width=width, heads=heads, blocks=blocks, counts=counts
                 )
-                for name in ([SHARED] if is_shared else MODALITIES)
+                for name in ([SHARED] if shared else MODALITIES)
             }
         )
 
@@ -65,7 +65,7 @@ class GroupingProjection(nn.Module):
         """Group each item's patches alone, as items have different numbers of them."""
         if not features:
             return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
-        names = [SHARED if self.is_shared else modality for modality in modalities]
+        names = [SHARED if self.shared else modality for modality in modalities]
         return torch.cat(
             [self.networks[name](item.vectors[None]) for name, item in zip(names, features, strict=True)]
         )
@@ -88,7 +88,7 @@ class GroupingNetwork(nn.Module):
         self.enter = nn.Linear(encoder_width, width)
         before = [None, *counts]
         self.stages = nn.ModuleList(
-            Stage(width, heads, depth, groups=count, groups_before=earlier)
+            GroupingStage(width, heads, depth, groups=count, groups_before=earlier)
             for depth, count, earlier in zip(blocks, counts, before, strict=False)
         )
         self.blocks = _blocks(width, heads, blocks[-1])
@@ -102,7 +102,7 @@ class GroupingNetwork(nn.Module):
         return self.leave(self.norm(self.blocks(states)))
 
 
-class Stage(nn.Module):
+class GroupingStage(nn.Module):
     """Transformer blocks over patches and group tokens, then every patch joins one group.
 
     Group tokens are learned; those of a later stage are told what became of the earlier stage's.
@@ -114,12 +114,12 @@ class Stage(nn.Module):
         super().__init__()
         self.tokens = nn.Parameter(torch.randn(1, groups, width) * width**-0.5)
         self.told = (
-            nn.Sequential(nn.LayerNorm(width), AcrossTokens(groups_before, width // 2, groups))
+            nn.Sequential(nn.LayerNorm(width), TokenMixer(groups_before, width // 2, groups))
             if groups_before is not None
             else None
         )
         self.blocks = _blocks(width, heads, blocks)
-        self.gather = Gather(width, heads, groups)
+        self.gather = GroupAssignment(width, heads, groups)
 
     def forward(
         self, patches: Float[Tensor, "B P W"], before: Float[Tensor, "B G0 W"] | None
@@ -133,7 +133,7 @@ class Stage(nn.Module):
         return self.gather(tokens, patches), tokens
 
 
-class Gather(nn.Module):
+class GroupAssignment(nn.Module):
     """Group tokens look at the patches, then each adds the patches that choose it.
 
     The choice is hard and passes gradients as if it were soft; in training it is drawn (Gumbel), else the likeliest.
@@ -142,8 +142,8 @@ class Gather(nn.Module):
     def __init__(self, width: int, heads: int, groups: int) -> None:
         super().__init__()
         self.norm_groups, self.norm_patches = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.mix, self.norm_mixed = AcrossTokens(groups, width // 2, groups), nn.LayerNorm(width)
-        self.look = Look(width, heads)
+        self.mix, self.norm_mixed = TokenMixer(groups, width // 2, groups), nn.LayerNorm(width)
+        self.look = CrossAttention(width, heads)
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
         self.norm_mlp = nn.LayerNorm(width)
         self.mlp = FeedForward(width)
@@ -153,12 +153,12 @@ class Gather(nn.Module):
     ) -> Float[Tensor, "B G W"]:
         heard = self.norm_patches(patches)
         groups = self.look(self.norm_mixed(self.mix(self.norm_groups(groups))), heard)
-        chosen = self.choose(groups, heard)  # (B, G, P)
+        chosen = self.assign(groups, heard)  # (B, G, P)
         mean = chosen @ self.value(heard) / (chosen.sum(dim=-1, keepdim=True) + 1)
         groups = groups + self.out(mean)
         return groups + self.mlp(self.norm_mlp(groups))
 
-    def choose(self, groups: Float[Tensor, "B G W"], heard: Float[Tensor, "B P W"]) -> Float[Tensor, "B G P"]:
+    def assign(self, groups: Float[Tensor, "B G W"], heard: Float[Tensor, "B P W"]) -> Float[Tensor, "B G P"]:
         """1 where a patch joins a group, 0 elsewhere: every column has a single 1."""
         scores = self.query(groups) @ self.key(heard).transpose(1, 2) * groups.shape[-1] ** -0.5
         if self.training:
@@ -168,7 +168,7 @@ class Gather(nn.Module):
         return hard + soft - soft.detach()
 
 
-class Look(nn.Module):
+class CrossAttention(nn.Module):
     """Groups attend to patches, once."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -187,7 +187,7 @@ class Look(nn.Module):
         return self.norm_out(groups + self.mlp(self.norm_mlp(groups)))
 
 
-class AcrossTokens(nn.Module):
+class TokenMixer(nn.Module):
     """Two layers along the tokens, the same for every channel: ``given`` tokens become ``made``."""
 
     def __init__(self, given: int, between: int, made: int) -> None:
@@ -198,7 +198,7 @@ class AcrossTokens(nn.Module):
         return self.fc2(functional.gelu(self.fc1(x.transpose(1, 2)))).transpose(1, 2)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention and feed-forward, each behind a norm and beside a residual."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -215,7 +215,7 @@ class Block(nn.Module):
 
 
 def _blocks(width: int, heads: int, depth: int) -> nn.Sequential:
-    return nn.Sequential(*(Block(width, heads) for _ in range(depth)))
+    return nn.Sequential(*(TransformerBlock(width, heads) for _ in range(depth)))
 
 
 def _attend(

@@ -13,7 +13,7 @@ from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding.base import Features
 
 SHARED = "shared"
-START_SPREAD = 0.03
+INIT_STD = 0.03
 """Of the entries of soft tokens before training; rows of words have about this in most LLMs."""
 
 
@@ -21,19 +21,19 @@ class LinearProjection(nn.Module):
     """E to K x D, by one layer for all modalities or by one a modality."""
 
     def __init__(
-        self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, is_shared: bool = True
+        self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, shared: bool = True
     ) -> None:
         super().__init__()
         self.soft_tokens = soft_tokens
         self.llm_width = llm_width
-        self.is_shared = is_shared
-        names = [SHARED] if is_shared else list(MODALITIES)
+        self.shared = shared
+        names = [SHARED] if shared else list(MODALITIES)
         self.layers = nn.ModuleDict(
             {name: nn.Linear(encoder_width, soft_tokens * llm_width) for name in names}
         )
         for layer in self.layers.values():
             # Entries of features are of about size 1, those of words far smaller: soft tokens start as quiet as words.
-            nn.init.normal_(layer.weight, std=START_SPREAD / math.sqrt(encoder_width))
+            nn.init.normal_(layer.weight, std=INIT_STD / math.sqrt(encoder_width))
             nn.init.zeros_(layer.bias)
 
     def forward(self, features: Sequence[Features], modalities: Sequence[str]) -> Float[Tensor, "N K D"]:
@@ -41,7 +41,7 @@ class LinearProjection(nn.Module):
         if not features:
             return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
         pooled = [item.vectors.mean(dim=0) for item in features]  # each (E,)
-        if self.is_shared:
+        if self.shared:
             rows = self.layers[SHARED](torch.stack(pooled))  # (N, K * D)
         else:
             rows = torch.stack([self.layers[name](row) for name, row in zip(modalities, pooled, strict=True)])

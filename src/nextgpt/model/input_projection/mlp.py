@@ -17,12 +17,12 @@ class MlpProjection(nn.Module):
     """E to K x D by two layers, D wide between them; the mean over an item's vectors is taken of what comes out."""
 
     def __init__(
-        self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, is_shared: bool = True
+        self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, shared: bool = True
     ) -> None:
         super().__init__()
         self.soft_tokens = soft_tokens
         self.llm_width = llm_width
-        self.is_shared = is_shared
+        self.shared = shared
         self.networks = nn.ModuleDict(
             {
                 name: nn.Sequential(
@@ -30,7 +30,7 @@ class MlpProjection(nn.Module):
                     nn.GELU(),
                     nn.Linear(llm_width, soft_tokens * llm_width),
                 )
-                for name in ([SHARED] if is_shared else MODALITIES)
+                for name in ([SHARED] if shared else MODALITIES)
             }
         )
 
@@ -38,7 +38,7 @@ class MlpProjection(nn.Module):
         """Turn each item's vectors into K soft tokens each, and average over the vectors."""
         if not features:
             return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
-        names = [SHARED if self.is_shared else modality for modality in modalities]
+        names = [SHARED if self.shared else modality for modality in modalities]
         rows = [
             self.networks[name](item.vectors).mean(dim=0) for name, item in zip(names, features, strict=True)
         ]

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.input_projection.linear import SHARED, START_SPREAD
+from nextgpt.model.input_projection.linear import INIT_STD, SHARED
 
 MLP_RATIO = 2
 
@@ -35,7 +35,7 @@ class ResamplerProjection(nn.Module):
         llm_width: int,
         *,
         soft_tokens: int,
-        is_shared: bool,
+        shared: bool,
         width: int,
         heads: int,
         layers: int,
@@ -43,13 +43,13 @@ class ResamplerProjection(nn.Module):
         super().__init__()
         self.soft_tokens = soft_tokens
         self.llm_width = llm_width
-        self.is_shared = is_shared
+        self.shared = shared
         self.networks = nn.ModuleDict(
             {
                 name: Resampler(
                     encoder_width, llm_width, queries=soft_tokens, width=width, heads=heads, layers=layers
                 )
-                for name in ([SHARED] if is_shared else MODALITIES)
+                for name in ([SHARED] if shared else MODALITIES)
             }
         )
 
@@ -59,7 +59,7 @@ class ResamplerProjection(nn.Module):
             return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
         groups: dict[tuple[str, int], list[int]] = defaultdict(list)
         for index, (item, modality) in enumerate(zip(features, modalities, strict=True)):
-            groups[SHARED if self.is_shared else modality, len(item.vectors)].append(index)
+            groups[SHARED if self.shared else modality, len(item.vectors)].append(index)
         soft: dict[int, Tensor] = {}
         for (name, _), members in groups.items():
             rows = self.networks[name](torch.stack([features[index].vectors for index in members]))
@@ -81,7 +81,7 @@ class Resampler(nn.Module):
         self.norm_out = nn.LayerNorm(width)
         self.leave = nn.Linear(width, llm_width)
         # What leaves has entries of about this size: soft tokens start as quiet as words.
-        nn.init.normal_(self.leave.weight, std=START_SPREAD * width**-0.5)
+        nn.init.normal_(self.leave.weight, std=INIT_STD * width**-0.5)
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, vectors: Float[Tensor, "B P E"]) -> Float[Tensor, "B K D"]:

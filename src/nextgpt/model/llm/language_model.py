@@ -19,42 +19,42 @@ from nextgpt.errors import ConfigError, ConversationError
 from nextgpt.message import Conversation, Medium
 from nextgpt.model.llm import lora
 from nextgpt.model.llm.prefix_cache import PrefixCache
-from nextgpt.model.llm.signal_tokens import SignalIds, SignalTokens
+from nextgpt.model.llm.prompt import MediaPlaceholder, Prompt, PromptBuilder, TokenSpan
+from nextgpt.model.llm.signal_tokens import SignalEmbeddings, SignalVocabulary
 from nextgpt.model.llm.template import Template
-from nextgpt.model.llm.text_codec import TextCodec
-from nextgpt.model.llm.weaving import MediaSlot, Prompt, Tokens, Weaver
+from nextgpt.model.llm.tokenizer import SafeTokenizer
 
-NO_TOKEN = -1
-"""Stands in ``Woven.ids`` where there is a soft token or padding."""
+NO_TOKEN_ID = -1
+"""Stands in ``PromptBatch.input_ids`` where there is a soft token or padding."""
 
 
 @dataclass(frozen=True)
-class Woven:
-    """Woven prompts side by side as tensors, padded at the right."""
+class PromptBatch:
+    """PromptBatch prompts side by side as tensors, padded at the right."""
 
-    embeddings: Float[Tensor, "B T D"]
-    mask: Bool[Tensor, "B T"]
+    inputs_embeds: Float[Tensor, "B T D"]
+    attention_mask: Bool[Tensor, "B T"]
     """Where there is something."""
-    ids: Int[Tensor, "B T"]
-    """Token ids, ``NO_TOKEN`` at soft tokens and padding."""
-    is_target: Bool[Tensor, "B T"]
+    input_ids: Int[Tensor, "B T"]
+    """Token ids, ``NO_TOKEN_ID`` at soft tokens and padding."""
+    loss_mask: Bool[Tensor, "B T"]
     """Where the assistant speaks."""
 
 
 @dataclass(frozen=True)
-class Thoughts:
+class LLMForwardOutput:
     """What the LLM makes of woven prompts, at every position."""
 
-    woven: Woven
-    hidden: Float[Tensor, "B T D"]
+    prompts: PromptBatch
+    hidden_states: Float[Tensor, "B T D"]
     """Last-layer hidden states (after the final norm); what follows is read from the position before it."""
-    read: Callable[[Float[Tensor, "*B D"]], Float[Tensor, "*B Vn"]]
+    lm_head: Callable[[Float[Tensor, "*B D"]], Float[Tensor, "*B Vn"]]
     """Hidden states to logits over the vocabulary, then the signal tokens; training asks at few positions."""
 
     @property
     def logits(self) -> Float[Tensor, "B T Vn"]:
         """At every position."""
-        return self.read(self.hidden)
+        return self.lm_head(self.hidden_states)
 
 
 class LanguageModel(nn.Module):
@@ -66,7 +66,7 @@ class LanguageModel(nn.Module):
         template: How conversations are laid out.
         soft_tokens: K, the positions that one given medium takes.
         context_length: Positions that a conversation may take, answer included.
-        load: Reads the transformer again, after :meth:`rest`.
+        load: Reads the transformer again, after :meth:`unload_weights`.
     """
 
     def __init__(
@@ -84,21 +84,23 @@ class LanguageModel(nn.Module):
         self.transformer = transformer
         words, head = transformer.get_input_embeddings(), transformer.get_output_embeddings()
         self.vocabulary_size = words.weight.shape[0]
-        self.width = words.weight.shape[1]
-        self.signals = SignalTokens(SignalIds(self.vocabulary_size), self.width)
-        self.signals.start_from(words.weight, head.weight)
-        self.codec = TextCodec(tokenizer)
+        self.hidden_size = words.weight.shape[1]
+        self.signals = SignalEmbeddings(SignalVocabulary(self.vocabulary_size), self.hidden_size)
+        self.signals.init_from_mean(words.weight, head.weight)
+        self.tokenizer = SafeTokenizer(tokenizer)
         self.template = template
-        self.weaver = Weaver(self.codec, template, self.signals.ids)
+        self.prompt_builder = PromptBuilder(self.tokenizer, template, self.signals.vocabulary)
         self.soft_tokens = soft_tokens
         self.context_length = context_length
-        self.prefixes = PrefixCache()
+        self.prefix_cache = PrefixCache()
         self.adapters: dict[str, Tensor] = {}
         """LoRA that was merged into the weights; kept, as it is saved apart from them."""
         self._adapter_scale = 1.0
-        self.end_ids = _end_ids(transformer, tokenizer, self.codec.split_markers(template.end_of_turn))
+        self.end_ids = _end_ids(
+            transformer, tokenizer, self.tokenizer.split_special_tokens(template.end_of_turn)
+        )
 
-    def begin_signals_at(self, markers: Mapping[str, str], end: str | None = None) -> None:
+    def init_signals_from_tokens(self, markers: Mapping[str, str], end: str | None = None) -> None:
         """Start runs of signal tokens, by modality or ``edit``, at special tokens that this LLM knows in their place.
 
         Behind ``end`` it goes on as after a medium: the last token of each run starts there.
@@ -109,12 +111,14 @@ class LanguageModel(nn.Module):
         words, head = self.transformer.get_input_embeddings(), self.transformer.get_output_embeddings()
         for name, marker in markers.items():
             row = self._special_token(marker, f"signals_begin_at.{name}")
-            self.signals.begin_at(name, words.weight[row], head.weight[row], words.weight.mean(dim=0))
+            self.signals.init_span_from_token(
+                name, words.weight[row], head.weight[row], words.weight.mean(dim=0)
+            )
         if end is not None:
-            self.signals.end_at(words.weight[self._special_token(end, "signals_end_at")])
+            self.signals.init_span_end_from_token(words.weight[self._special_token(end, "signals_end_at")])
 
     def _special_token(self, marker: str, setting: str) -> int:
-        pieces = self.codec.split_markers(marker)
+        pieces = self.tokenizer.split_special_tokens(marker)
         if len(pieces) == 1 and isinstance(pieces[0], int):
             return pieces[0]
         raise ConfigError(
@@ -122,14 +126,14 @@ class LanguageModel(nn.Module):
             "Correct the recipe, or leave the setting out."
         )
 
-    def weave(
+    def build_prompt(
         self,
         conversation: Conversation,
         *,
-        is_answering: bool = True,
+        add_generation_prompt: bool = True,
         is_edit: Callable[[Medium], bool] = lambda medium: False,
     ) -> Prompt:
-        """Lay a conversation out; see :meth:`.weaving.Weaver.weave`.
+        """Lay a conversation out; see :meth:`.weaving.PromptBuilder.weave`.
 
         Raises:
             ConversationError: It is empty, or leaves no room for an answer; what is far too long is not tokenized.
@@ -139,10 +143,12 @@ class LanguageModel(nn.Module):
                 "The conversation is empty; expected at least one message. Say something first."
             )
         characters = sum(len(message.text) for message in conversation)
-        least = characters // self.codec.longest_token_chars
+        least = characters // self.tokenizer.longest_token_chars
         if least >= self.context_length:
             raise self._too_long(f"at least {least}")
-        prompt = self.weaver.weave(conversation, is_answering=is_answering, is_edit=is_edit)
+        prompt = self.prompt_builder.build(
+            conversation, add_generation_prompt=add_generation_prompt, is_edit=is_edit
+        )
         if prompt.length(self.soft_tokens) >= self.context_length:
             raise self._too_long(str(prompt.length(self.soft_tokens)))
         return prompt
@@ -165,8 +171,8 @@ class LanguageModel(nn.Module):
             rows = torch.where(is_signal[:, None], signals, rows)
         return rows
 
-    def embed(self, prompts: Sequence[Prompt], soft: Float[Tensor, "N K D"]) -> Woven:
-        """Woven prompts as tensors; ``soft`` holds the soft tokens of all their media, in order.
+    def embed_prompts(self, prompts: Sequence[Prompt], soft: Float[Tensor, "N K D"]) -> PromptBatch:
+        """PromptBatch prompts as tensors; ``soft`` holds the soft tokens of all their media, in order.
 
         ::
 
@@ -179,14 +185,14 @@ class LanguageModel(nn.Module):
         ids = [torch.tensor(_ids(prompt, self.soft_tokens)) for prompt in prompts]
         targets = [torch.tensor(_targets(prompt, self.soft_tokens)) for prompt in prompts]
         mask = _pad([torch.ones(len(row), dtype=torch.bool) for row in ids], False)
-        woven_ids = _pad(ids, NO_TOKEN)
+        woven_ids = _pad(ids, NO_TOKEN_ID)
         # One lookup for all: rows written one by one each cost a pass over the whole batch on the way back.
         places = torch.full_like(woven_ids, len(rows) - 1)
-        is_word = woven_ids != NO_TOKEN
+        is_word = woven_ids != NO_TOKEN_ID
         places[is_word] = torch.arange(len(words))
         places[mask & ~is_word] = torch.arange(len(words), len(rows) - 1)
         device = words.device
-        return Woven(
+        return PromptBatch(
             F.embedding(places.to(device), rows),
             mask.to(device),
             woven_ids.to(device),
@@ -197,12 +203,12 @@ class LanguageModel(nn.Module):
         """One woven prompt; takes the soft tokens of its media from ``soft``, in order."""
         rows = self.embed_ids(prompt.token_ids)
         remaining = (tokens.to(rows.dtype) for tokens in soft)
-        words = iter(rows.split([len(piece.ids) for piece in prompt.stretches]))
+        words = iter(rows.split([len(piece.ids) for piece in prompt.token_spans]))
         return torch.cat(
-            [next(remaining if isinstance(piece, MediaSlot) else words) for piece in prompt.pieces]
+            [next(remaining if isinstance(piece, MediaPlaceholder) else words) for piece in prompt.pieces]
         )
 
-    def think(
+    def hidden_states(
         self,
         embeddings: Float[Tensor, "B T D"],
         mask: Bool[Tensor, "B past_and_T"],
@@ -224,30 +230,32 @@ class LanguageModel(nn.Module):
         words = self.transformer.get_output_embeddings()(hidden).to(hidden.device)
         return torch.cat([words, self.signals.logits(hidden)], dim=-1)
 
-    def forward(self, woven: Woven) -> Thoughts:
+    def forward(self, prompts: PromptBatch) -> LLMForwardOutput:
         """Hear whole conversations at once, as training does."""
-        positions = (woven.mask.long().cumsum(dim=1) - 1).clamp(min=0)
-        return Thoughts(woven, self.think(woven.embeddings, woven.mask, positions), self.logits)
+        positions = (prompts.attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        return LLMForwardOutput(
+            prompts, self.hidden_states(prompts.inputs_embeds, prompts.attention_mask, positions), self.logits
+        )
 
-    def merge(self, adapters: Mapping[str, Tensor], *, alpha: float, rank: int) -> None:
+    def merge_lora(self, adapters: Mapping[str, Tensor], *, alpha: float, rank: int) -> None:
         """Merge LoRA into the weights, to answer without peft."""
         self._adapter_scale = alpha / rank
         lora.merge(self.transformer, adapters, self._adapter_scale)
         self.adapters = dict(adapters)
-        self.prefixes.clear()
+        self.prefix_cache.clear()
 
-    def rest(self) -> None:
+    def unload_weights(self) -> None:
         """Let the transformer's weights go; what was trained beside them, and what was heard, stays."""
         assert self._load is not None, "only an LLM that was read from a folder can rest"
         self.transformer = None
 
-    def wake(self) -> None:
+    def reload_weights(self) -> None:
         """Read the weights again, with what was merged into them."""
         assert self._load is not None, "only an LLM that was read from a folder can rest"
         self.transformer = self._load()
         lora.merge(self.transformer, self.adapters, self._adapter_scale)
 
-    def adapt(
+    def add_lora(
         self,
         *,
         rank: int,
@@ -260,11 +268,11 @@ class LanguageModel(nn.Module):
         assert not self.adapters, "merged LoRA cannot be trained on; load it unmerged"
         lora.inject(self.transformer, rank=rank, alpha=alpha, dropout=dropout, targets=targets)
         if adapters is not None:
-            lora.restore(self.transformer, adapters)
+            lora.load_adapter(self.transformer, adapters)
 
     def train(self, mode: bool = True) -> LanguageModel:
         """Switch between training and answering; what was remembered is forgotten, as weights may have changed."""
-        self.prefixes.clear()
+        self.prefix_cache.clear()
         return super().train(mode)
 
 
@@ -283,16 +291,16 @@ def _ids(prompt: Prompt, soft_tokens: int) -> list[int]:
     return [
         token_id
         for piece in prompt.pieces
-        for token_id in (piece.ids if isinstance(piece, Tokens) else (NO_TOKEN,) * soft_tokens)
+        for token_id in (piece.ids if isinstance(piece, TokenSpan) else (NO_TOKEN_ID,) * soft_tokens)
     ]
 
 
 def _targets(prompt: Prompt, soft_tokens: int) -> list[bool]:
     return [
-        is_target
+        in_loss
         for piece in prompt.pieces
-        for is_target in (
-            [piece.is_target] * len(piece.ids) if isinstance(piece, Tokens) else [False] * soft_tokens
+        for in_loss in (
+            [piece.in_loss] * len(piece.ids) if isinstance(piece, TokenSpan) else [False] * soft_tokens
         )
     ]
 

@@ -34,7 +34,7 @@ def inject(
             )  # beside weights in bfloat16, small steps would be rounded away
 
 
-def extract(transformer: nn.Module) -> dict[str, Tensor]:
+def adapter_state_dict(transformer: nn.Module) -> dict[str, Tensor]:
     """The adapters of a transformer into which they were injected; empty where there are none."""
     return {
         name.removesuffix(suffix) + short: tensor.detach()
@@ -45,9 +45,9 @@ def extract(transformer: nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def restore(transformer: nn.Module, adapters: Mapping[str, Tensor]) -> None:
+def load_adapter(transformer: nn.Module, adapters: Mapping[str, Tensor]) -> None:
     """Fill injected adapters with saved ones. Raises :class:`WeightsError` where the two do not match."""
-    own = extract(transformer)
+    own = adapter_state_dict(transformer)
     if own.keys() != adapters.keys():
         raise WeightsError(_mismatch(own.keys() - adapters.keys(), adapters.keys() - own.keys()))
     for name, tensor in own.items():
@@ -69,7 +69,7 @@ def merge(transformer: nn.Module, adapters: Mapping[str, Tensor], scale: float) 
     for layer in sorted(layers):
         weight = weights[f"{layer}.weight"]
         if weight.is_meta or not weight.is_floating_point():
-            _put_beside(
+            _add_output_hook(
                 transformer.get_submodule(layer), adapters[f"{layer}.A"], adapters[f"{layer}.B"], scale
             )
             continue
@@ -81,7 +81,7 @@ def merge(transformer: nn.Module, adapters: Mapping[str, Tensor], scale: float) 
             weight.data = weight.data.T.contiguous().T
 
 
-def _put_beside(layer: nn.Module, a: Tensor, b: Tensor, scale: float) -> None:
+def _add_output_hook(layer: nn.Module, a: Tensor, b: Tensor, scale: float) -> None:
     """Let a layer say ``W x + scale * B A x`` with its weight as it is."""
 
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from nextgpt.model.llm.key_values import RowKeyValues
+from nextgpt.model.llm.kv_cache import SequenceKV
 
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
     keys: tuple[Hashable, ...]
     """One a position: a token id, or (digest, k) of a soft token."""
-    key_values: RowKeyValues
+    key_values: SequenceKV
 
 
 class PrefixCache:
@@ -29,21 +29,21 @@ class PrefixCache:
         self._entries: list[_Entry] = []
         """The latest last."""
 
-    def find(self, keys: Sequence[Hashable]) -> RowKeyValues | None:
+    def match_prefix(self, keys: Sequence[Hashable]) -> SequenceKV | None:
         """What is known of the longest common beginning; always leaves one position to feed, for its logits."""
         best, length = None, 0
         wanted = tuple(keys)
         for entry in self._entries:
-            common = min(_common(entry.keys, wanted), len(wanted) - 1)
+            common = min(_common_prefix_length(entry.keys, wanted), len(wanted) - 1)
             if common > length:
                 best, length = entry, common
-        return best.key_values.head(length) if best else None
+        return best.key_values.prefix(length) if best else None
 
-    def remember(self, keys: Sequence[Hashable], key_values: RowKeyValues) -> None:
+    def insert(self, keys: Sequence[Hashable], key_values: SequenceKV) -> None:
         """Keep what a conversation left, in place of its earlier turns; forget the oldest where memory ends."""
         assert len(keys) == key_values.length, "one key a position"
         entry = _Entry(tuple(keys), key_values)
-        kept = [old for old in self._entries if _common(old.keys, entry.keys) < len(old.keys)]
+        kept = [old for old in self._entries if _common_prefix_length(old.keys, entry.keys) < len(old.keys)]
         self._entries = [*kept, entry][-self._max_entries :]
         while sum(old.key_values.size_bytes for old in self._entries) > self._max_bytes:
             self._entries.pop(0)
@@ -56,7 +56,7 @@ class PrefixCache:
         return len(self._entries)
 
 
-def _common(first: tuple[Hashable, ...], second: tuple[Hashable, ...]) -> int:
+def _common_prefix_length(first: tuple[Hashable, ...], second: tuple[Hashable, ...]) -> int:
     """Length of the common beginning, by bisection: comparing stretches takes no time, comparing keys in turn does."""
     low, high = 0, min(len(first), len(second))
     while low < high:

@@ -33,19 +33,19 @@ class SignalSpan:
 
 
 @dataclass(frozen=True)
-class SignalIds:
+class SignalVocabulary:
     """The ids of the signal tokens, in the order of the table of modalities, then that of the edit token.
 
     With a vocabulary of 2048: image 2048-2051, audio 2052-2059, video 2060-2083, edit 2084.
     """
 
-    first_id: int
+    offset: int
     """The LLM's vocabulary size."""
 
     @property
     def edit(self) -> int:
         """The id of the edit token."""
-        return self.first_id + sum(modality.signal_count for modality in MODALITIES.values())
+        return self.offset + sum(modality.signal_count for modality in MODALITIES.values())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,50 +53,50 @@ class SignalIds:
         return (*(token for modality in MODALITIES.values() for token in modality.signal_tokens), EDIT_TOKEN)
 
     def __len__(self) -> int:
-        return self.edit + 1 - self.first_id
+        return self.edit + 1 - self.offset
 
-    def run(self, modality: str) -> tuple[int, ...]:
+    def span_ids(self, modality: str) -> tuple[int, ...]:
         """All signal tokens of a modality, in order."""
-        start = self.first_id
+        start = self.offset
         for row in MODALITIES.values():
             if row.name == modality:
                 return tuple(range(start, start + row.signal_count))
             start += row.signal_count
         raise KeyError(modality)
 
-    def begun_by(self, token_id: int) -> str | None:
+    def modality_started_by(self, token_id: int) -> str | None:
         """The modality whose first signal token this is."""
-        return next((name for name in MODALITIES if self.run(name)[0] == token_id), None)
+        return next((name for name in MODALITIES if self.span_ids(name)[0] == token_id), None)
 
     def spans(self, ids: Sequence[int]) -> list[SignalSpan]:
         """The runs in a sequence of ids; runs are always whole."""
         found = []
         for position, token_id in enumerate(ids):
-            modality = self.begun_by(token_id) if token_id >= self.first_id else None
+            modality = self.modality_started_by(token_id) if token_id >= self.offset else None
             if modality is not None:
                 is_edit = position > 0 and ids[position - 1] == self.edit
-                found.append(SignalSpan(modality, position, position + len(self.run(modality)), is_edit))
+                found.append(SignalSpan(modality, position, position + len(self.span_ids(modality)), is_edit))
         return found
 
 
-class SignalTokens(nn.Module):
+class SignalEmbeddings(nn.Module):
     """Trainable rows of the signal tokens: ``input`` as the LLM hears them, ``output`` to choose them."""
 
-    def __init__(self, ids: SignalIds, width: int) -> None:
+    def __init__(self, vocabulary: SignalVocabulary, width: int) -> None:
         super().__init__()
-        self.ids = ids
-        self.input = nn.Parameter(torch.randn(len(ids), width) * 0.02)
-        self.output = nn.Parameter(torch.zeros(len(ids), width))
+        self.vocabulary = vocabulary
+        self.input = nn.Parameter(torch.randn(len(vocabulary), width) * 0.02)
+        self.output = nn.Parameter(torch.zeros(len(vocabulary), width))
 
     @torch.no_grad()
-    def start_from(self, input_rows: Float[Tensor, "V D"], output_rows: Float[Tensor, "V D"]) -> None:
+    def init_from_mean(self, input_rows: Float[Tensor, "V D"], output_rows: Float[Tensor, "V D"]) -> None:
         """Start at the mean of the LLM's own rows (the official repository's way), inputs spread a little apart."""
         spread = input_rows.std(dim=0) * torch.randn_like(self.input)
         self.input.copy_(input_rows.mean(dim=0) + 0.5 * spread)
         self.output.copy_(output_rows.mean(dim=0).expand_as(self.output))
 
     @torch.no_grad()
-    def begin_at(
+    def init_span_from_token(
         self,
         name: str,
         input_row: Float[Tensor, " D"],
@@ -107,29 +107,29 @@ class SignalTokens(nn.Module):
 
         The run is then chosen where that token would be; its later tokens keep their own spread around the row.
         """
-        run = (self.ids.edit,) if name == EDIT else self.ids.run(name)
-        first, last = run[0] - self.ids.first_id, run[-1] - self.ids.first_id
+        run = (self.vocabulary.edit,) if name == EDIT else self.vocabulary.span_ids(name)
+        first, last = run[0] - self.vocabulary.offset, run[-1] - self.vocabulary.offset
         self.input[first : last + 1] += input_row - input_mean
         self.input[first] = input_row
         self.output[first] = output_row
 
     @torch.no_grad()
-    def end_at(self, input_row: Float[Tensor, " D"]) -> None:
+    def init_span_end_from_token(self, input_row: Float[Tensor, " D"]) -> None:
         """Start the last token of each run at one of the LLM's own, behind which it goes on as it shall behind a run.
 
         What follows a medium is then known from the first step, and need not be learned through that row alone.
         """
         for modality in MODALITIES:
-            self.input[self.ids.run(modality)[-1] - self.ids.first_id] = input_row
+            self.input[self.vocabulary.span_ids(modality)[-1] - self.vocabulary.offset] = input_row
 
-    def rows(self, modality: str) -> Float[Tensor, "S D"]:
+    def span_embeddings(self, modality: str) -> Float[Tensor, "S D"]:
         """The input rows of a modality's run."""
-        run = self.ids.run(modality)
-        return self.input[run[0] - self.ids.first_id : run[-1] + 1 - self.ids.first_id]
+        run = self.vocabulary.span_ids(modality)
+        return self.input[run[0] - self.vocabulary.offset : run[-1] + 1 - self.vocabulary.offset]
 
     def embed(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n D"]:
         """Input rows of signal ids."""
-        return F.embedding(ids - self.ids.first_id, self.input)
+        return F.embedding(ids - self.vocabulary.offset, self.input)
 
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B n"]:
         """How likely each signal token is next."""

@@ -11,10 +11,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
-from nextgpt.errors import ModelError, unknown
+from nextgpt.errors import ModelError, unknown_name_message
 
 MODALITY = "{modality}"
-"""Stands for the name of a medium's modality in ``media_open`` and ``media_close``."""
+"""Stands for the name of a medium's modality in ``media_prefix`` and ``media_suffix``."""
 
 
 @runtime_checkable
@@ -33,15 +33,15 @@ class ChatTokenizer(Protocol):
 class Template(Protocol):
     """What the rest of the package needs to know of a template."""
 
-    media_open: str
-    media_close: str
+    media_prefix: str
+    media_suffix: str
     end_of_turn: str
-    stop: tuple[str, ...]
+    stop_strings: tuple[str, ...]
 
-    def surroundings(self, roles: Sequence[str], *, is_answering: bool) -> list[str]:
+    def turn_delimiters(self, roles: Sequence[str], *, add_generation_prompt: bool) -> list[str]:
         """The strings around the turns: one before the first, one between each two, one after the last.
 
-        With ``is_answering`` the last string ends where the assistant begins to speak.
+        With ``add_generation_prompt`` the last string ends where the assistant begins to speak.
         """
         ...
 
@@ -49,38 +49,40 @@ class Template(Protocol):
 class PromptTemplate(BaseModel):
     """A template made of plain strings. Special tokens of the tokenizer may stand in any of them.
 
-    ``surroundings(["user", "assistant", "user"], is_answering=True)`` of ``nano``::
+    ``turn_delimiters(["user", "assistant", "user"], add_generation_prompt=True)`` of ``nano``::
 
         ["<|user|>", "<|end|><|assistant|>", "<|end|><|user|>", "<|end|><|assistant|>"]
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    start: str = ""
+    bos: str = ""
     """Stands once, before everything."""
     system: str = ""
     """Said at the start of a conversation that has no system message of its own."""
-    system_open: str = ""
-    system_close: str = ""
-    user_open: str
-    user_close: str = ""
-    assistant_open: str
+    system_prefix: str = ""
+    system_suffix: str = ""
+    user_prefix: str
+    user_suffix: str = ""
+    assistant_prefix: str
     end_of_turn: str
     """Closes what the assistant says; the model itself ends its answers with it."""
-    media_open: str = ""
+    media_prefix: str = ""
     """Before the soft tokens of a medium that was given; ``{modality}`` stands for its name."""
-    media_close: str = ""
-    stop: tuple[str, ...] = ()
+    media_suffix: str = ""
+    stop_strings: tuple[str, ...] = ()
     """Text at which an answer ends."""
 
-    def surroundings(self, roles: Sequence[str], *, is_answering: bool) -> list[str]:
-        """See :meth:`Template.surroundings`."""
-        opened = {"system": self.system_open, "user": self.user_open, "assistant": self.assistant_open}
-        closed = {"system": self.system_close, "user": self.user_close, "assistant": self.end_of_turn}
+    def turn_delimiters(self, roles: Sequence[str], *, add_generation_prompt: bool) -> list[str]:
+        """See :meth:`Template.turn_delimiters`."""
+        opened = {"system": self.system_prefix, "user": self.user_prefix, "assistant": self.assistant_prefix}
+        closed = {"system": self.system_suffix, "user": self.user_suffix, "assistant": self.end_of_turn}
         has_system = bool(roles) and roles[0] == "system"
-        preamble = "" if has_system or not self.system else self.system_open + self.system + self.system_close
-        before = [self.start + preamble] + [closed[role] for role in roles]
-        after = [opened[role] for role in roles] + [self.assistant_open if is_answering else ""]
+        preamble = (
+            "" if has_system or not self.system else self.system_prefix + self.system + self.system_suffix
+        )
+        before = [self.bos + preamble] + [closed[role] for role in roles]
+        after = [opened[role] for role in roles] + [self.assistant_prefix if add_generation_prompt else ""]
         return [close + open_ for close, open_ in zip(before, after, strict=True)]
 
 
@@ -90,15 +92,17 @@ class ChatTemplate:
 
     tokenizer: ChatTokenizer
     end_of_turn: str
-    media_open: str = ""
-    media_close: str = ""
-    stop: tuple[str, ...] = ()
+    media_prefix: str = ""
+    media_suffix: str = ""
+    stop_strings: tuple[str, ...] = ()
 
-    def surroundings(self, roles: Sequence[str], *, is_answering: bool) -> list[str]:
-        """See :meth:`Template.surroundings`: render with a placeholder for each turn, then cut at the placeholders."""
+    def turn_delimiters(self, roles: Sequence[str], *, add_generation_prompt: bool) -> list[str]:
+        """See :meth:`Template.turn_delimiters`: render with a placeholder for each turn, then cut at the placeholders."""
         turns = [{"role": role, "content": f"\ue000{index}\ue001"} for index, role in enumerate(roles)]
         rest = str(
-            self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=is_answering)
+            self.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=add_generation_prompt
+            )
         )
         strings = []
         for turn in turns:
@@ -114,51 +118,51 @@ class ChatTemplate:
 
 TEMPLATES: dict[str, PromptTemplate] = {
     "nano": PromptTemplate(
-        system_open="<|system|>",
-        system_close="<|end|>",
-        user_open="<|user|>",
-        user_close="<|end|>",
-        assistant_open="<|assistant|>",
+        system_prefix="<|system|>",
+        system_suffix="<|end|>",
+        user_prefix="<|user|>",
+        user_suffix="<|end|>",
+        assistant_prefix="<|assistant|>",
         end_of_turn="<|end|>",
-        media_open="<|{modality}|>",
-        media_close="<|close|>",
+        media_prefix="<|{modality}|>",
+        media_suffix="<|close|>",
     ),
     "vicuna_v1.1": PromptTemplate(
-        start="<s>",
+        bos="<s>",
         system="A chat between a curious user and an artificial intelligence assistant. "
         "The assistant gives helpful, detailed, and polite answers to the user's questions.",
-        system_close=" ",
-        user_open="USER: ",
-        user_close=" ",
-        assistant_open="ASSISTANT:",
+        system_suffix=" ",
+        user_prefix="USER: ",
+        user_suffix=" ",
+        assistant_prefix="ASSISTANT:",
         end_of_turn="</s>",
-        media_open="<Img>",
-        media_close="</Img>",
+        media_prefix="<Img>",
+        media_suffix="</Img>",
     ),
     "vicuna_v0": PromptTemplate(
-        start="<s>",
+        bos="<s>",
         system="A chat between a curious human and an artificial intelligence assistant. "
         "The assistant gives helpful, detailed, and polite answers to the human's questions.",
-        system_close="\n\n###",
-        user_open=" Human: ",
-        user_close="\n###",
-        assistant_open=" Assistant:",
+        system_suffix="\n\n###",
+        user_prefix=" Human: ",
+        user_suffix="\n###",
+        assistant_prefix=" Assistant:",
         end_of_turn="\n###",
-        media_open="<Img>",
-        media_close="</Img>",
-        stop=("\n###", "###"),
+        media_prefix="<Img>",
+        media_suffix="</Img>",
+        stop_strings=("\n###", "###"),
     ),
     "nextgpt_7b_tiva_v0": PromptTemplate(
-        start="<s>###",
-        system_open=" ",
-        system_close="\n###",
-        user_open=" Human: ",
-        user_close="\n###",
-        assistant_open=" Assistant:",
+        bos="<s>###",
+        system_prefix=" ",
+        system_suffix="\n###",
+        user_prefix=" Human: ",
+        user_suffix="\n###",
+        assistant_prefix=" Assistant:",
         end_of_turn="\n###",
-        media_open="<Img>",
-        media_close="</Img><s>",
-        stop=("\n###", "###"),
+        media_prefix="<Img>",
+        media_suffix="</Img><s>",
+        stop_strings=("\n###", "###"),
     ),
 }
 """Templates by name; ``nextgpt_7b_tiva_v0`` is that of the published checkpoint, the others are their models' own.
@@ -173,7 +177,7 @@ def create_template(template: str | PromptTemplate, tokenizer: ChatTokenizer) ->
         return template
     if template != "chat_template":
         if template not in TEMPLATES:
-            raise ModelError(unknown("prompt template", template, [*TEMPLATES, "chat_template"]))
+            raise ModelError(unknown_name_message("prompt template", template, [*TEMPLATES, "chat_template"]))
         return TEMPLATES[template]
     if not tokenizer.chat_template:
         raise ModelError(

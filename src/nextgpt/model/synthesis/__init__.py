@@ -6,30 +6,30 @@ from pathlib import Path
 
 import torch
 
-from nextgpt.errors import ModelError, unknown
+from nextgpt.errors import ModelError, unknown_name_message
 from nextgpt.modality import MODALITIES
-from nextgpt.model.synthesis.base import Condition, Conditions, Latents, Step, Synthesizer
-from nextgpt.model.synthesis.blueprint import read_blueprint
-from nextgpt.model.synthesis.folder import write_folder, write_negative_condition
+from nextgpt.model.synthesis.base import Condition, Conditions, DenoisingStep, Latents, Synthesizer
+from nextgpt.model.synthesis.components import SynthesizerComponents
+from nextgpt.model.synthesis.diffusers_io import write_negative_condition, write_pipeline_dir
 from nextgpt.model.synthesis.latent_diffusion import LatentDiffusion
 from nextgpt.model.synthesis.mel import MelConfig, griffin_lim, log_mel
-from nextgpt.model.synthesis.parts import Parts
 from nextgpt.model.synthesis.settings import SynthesisSettings
+from nextgpt.model.synthesis.spec import read_spec
 
 __all__ = [
     "Condition",
     "Conditions",
+    "DenoisingStep",
     "LatentDiffusion",
     "Latents",
     "MelConfig",
-    "Step",
     "SynthesisSettings",
     "Synthesizer",
     "griffin_lim",
     "load_synthesizer",
     "log_mel",
-    "write_folder",
     "write_negative_condition",
+    "write_pipeline_dir",
 ]
 
 
@@ -51,14 +51,14 @@ def load_synthesizer(
         ModelError: The folder is missing, incomplete, or of a kind that has no adapter.
     """
     if modality not in MODALITIES:
-        raise ModelError(unknown("modality", modality, MODALITIES))
-    blueprint = read_blueprint(folder, settings)
-    parts = Parts(
-        blueprint.folder,
-        blueprint.index,
-        solver=blueprint.settings.solver,
-        flow_shift=blueprint.settings.flow_shift,
+        raise ModelError(unknown_name_message("modality", modality, MODALITIES))
+    spec = read_spec(folder, settings)
+    parts = SynthesizerComponents(
+        spec.folder,
+        spec.index,
+        scheduler_name=spec.settings.scheduler,
+        flow_shift=spec.settings.flow_shift,
         dtype=dtype,
         device=device,
     )
-    return LatentDiffusion(modality, blueprint, parts)
+    return LatentDiffusion(modality, spec, parts)

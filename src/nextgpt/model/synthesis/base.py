@@ -32,7 +32,7 @@ Pixels = Float[Tensor, "B F N H W"]
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class DenoisingStep:
     """Where denoising stands after one step."""
 
     index: int
@@ -40,7 +40,7 @@ class Step:
     total: int
     latents: Latents
     """As noisy as the step leaves them; after the last step they are the result."""
-    denoised: Latents
+    predicted_original: Latents
     """The step's guess of the result: what to preview."""
 
 
@@ -58,26 +58,26 @@ class Synthesizer(Protocol):
         ...
 
     @property
-    def step_macs(self) -> float:
+    def macs_per_step(self) -> float:
         """About how many multiplications one step takes for one medium: the denoiser's weights times latent cells."""
         ...
 
-    def steps(
+    def denoise(
         self,
         conditions: Conditions,
         *,
         seeds: Sequence[int],
-        num_steps: int | None = None,
-        guidance: float | None = None,
-        source: Sequence[Medium] | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        edit_source: Sequence[Medium] | None = None,
         strength: float | None = None,
-    ) -> Iterator[Step]:
+    ) -> Iterator[DenoisingStep]:
         """Denoise one medium for each condition; ``None`` means the synthesizer's own default.
 
         Args:
             seeds: One for each condition. A medium depends on its own seed alone, not on its neighbours in the batch,
                 but for rounding, which batches and threads change.
-            num_steps: More steps, more detail; each costs one call of the denoiser.
+            num_inference_steps: More steps, more detail; each costs one call of the denoiser.
             guidance: Classifier-free guidance scale; 1 follows the condition alone, and costs half.
             source: Media to start from instead of pure noise, one for each condition: editing.
             strength: How far editing goes back into noise, above 0 (keeps the source) to 1 (keeps nothing).
@@ -89,7 +89,7 @@ class Synthesizer(Protocol):
         ...
 
     def preview(self, latents: Latents) -> list[Medium]:
-        """Turn latents into media cheaply and roughly; give it :attr:`Step.denoised`."""
+        """Turn latents into media cheaply and roughly; give it :attr:`DenoisingStep.predicted_original`."""
         ...
 
     def encode(self, media: Sequence[Medium]) -> Latents:

@@ -1,7 +1,7 @@
 """The denoising loop: one generator for every model and every solver.
 
 The loop knows nothing about modalities, conditions or networks; it is given a function that predicts, and a
-:class:`~nextgpt.model.synthesis.schedule.Schedule`. Whoever pulls the steps owns the rest: closing the generator, or
+:class:`~nextgpt.model.synthesis.schedule.DenoisingSchedule`. Whoever pulls the steps owns the rest: closing the generator, or
 just pulling no more, ends the work after the step at hand.
 """
 
@@ -12,19 +12,22 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from nextgpt.model.synthesis.base import Conditions, Latents, Step
-from nextgpt.model.synthesis.schedule import Schedule
+from nextgpt.model.synthesis.base import Conditions, DenoisingStep, Latents
+from nextgpt.model.synthesis.schedule import DenoisingSchedule
 
-Predict = Callable[[Tensor, Tensor], Tensor]
+PredictFn = Callable[[Tensor, Tensor], Tensor]
 """Noisy latents (B, F, Z, h, w) and a timestep, to the model's output: noise, velocity or flow, by its training."""
-PredictConditioned = Callable[[Tensor, Tensor, Tensor], Tensor]
+ConditionalPredictFn = Callable[[Tensor, Tensor, Tensor], Tensor]
 """The same with conditions (B, Q, C) as third argument."""
 
 
 @torch.inference_mode()
-def denoise(
-    predict: Predict, latents: Latents, schedule: Schedule, generators: Sequence[torch.Generator] = ()
-) -> Iterator[Step]:
+def denoising_loop(
+    predict: PredictFn,
+    latents: Latents,
+    schedule: DenoisingSchedule,
+    generators: Sequence[torch.Generator] = (),
+) -> Iterator[DenoisingStep]:
     """Denoise ``latents`` and yield after every step.
 
     Args:
@@ -34,14 +37,14 @@ def denoise(
     for index, timestep in enumerate(schedule.timesteps, start=1):
         model_input = schedule.model_input(latents, timestep)
         prediction = predict(model_input, timestep)
-        denoised = schedule.denoised(model_input, prediction, timestep)
+        predicted_original = schedule.predicted_original(model_input, prediction, timestep)
         latents = schedule.step(prediction, timestep, latents, generators)
-        yield Step(index, total, latents, denoised)
+        yield DenoisingStep(index, total, latents, predicted_original)
 
 
-def guided(
-    predict: PredictConditioned, conditions: Conditions, negative: Tensor | None, guidance: float
-) -> Predict:
+def with_guidance(
+    predict: ConditionalPredictFn, conditions: Conditions, negative: Tensor | None, guidance_scale: float
+) -> PredictFn:
     """Fix the conditions of ``predict``, with classifier-free guidance (Ho, Salimans 2022) where the scale is not 1.
 
     Both halves go through the model in one call.
@@ -50,13 +53,13 @@ def guided(
         negative: What the guidance leads away from, (Q, C); not needed at scale 1.
     """
     if negative is None:
-        assert guidance == 1, "guidance needs a negative condition"
+        assert guidance_scale == 1, "guidance needs a negative condition"
         return lambda latents, timestep: predict(latents, timestep, conditions)
     both = torch.cat([negative.expand_as(conditions), conditions])  # (2B, Q, C)
 
     def predict_guided(latents: Tensor, timestep: Tensor) -> Tensor:
         away, towards = predict(torch.cat([latents, latents]), timestep, both).chunk(2)
-        return away + guidance * (towards - away)
+        return away + guidance_scale * (towards - away)
 
     return predict_guided
 

@@ -16,7 +16,7 @@ from jaxtyping import Complex, Float
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-ITERATIONS = 12
+GRIFFIN_LIM_ITERATIONS = 12
 """Rounds of Griffin-Lim; judges hear the same in what thirty-two rounds give."""
 
 
@@ -57,7 +57,7 @@ def griffin_lim(
     mel: Float[Tensor, "B M W"],
     config: MelConfig = MelConfig(),
     *,
-    iterations: int = ITERATIONS,
+    iterations: int = GRIFFIN_LIM_ITERATIONS,
     momentum: float = 0.99,
 ) -> Float[Tensor, "B L"]:
     """Find sound in [-1, 1] whose log-mel picture is near ``mel``; the same picture always gives the same sound.
@@ -65,18 +65,20 @@ def griffin_lim(
     Fast Griffin-Lim (Perraudin, Balazs, Sondergaard 2013): each round makes the spectrogram consistent, keeps the new
     phases, and goes ``momentum`` of the last change beyond them.
     """
-    magnitudes = magnitudes_of(mel, config).mT.contiguous()  # (B, W, R): a frame's bins lie side by side
-    spectrum = magnitudes * _first_phases(magnitudes.shape[1:]).to(magnitudes.device)
+    magnitudes = magnitudes_from_mel(
+        mel, config
+    ).mT.contiguous()  # (B, W, R): a frame's bins lie side by side
+    spectrum = magnitudes * _initial_phases(magnitudes.shape[1:]).to(magnitudes.device)
     previous = torch.zeros_like(spectrum)
     for _ in range(iterations):
-        consistent = _analyse(_synthesise(spectrum, config), config)
-        spectrum = _ahead(previous, consistent, momentum).sgn_().mul_(magnitudes)
+        consistent = _frame_stft(_frame_istft(spectrum, config), config)
+        spectrum = _extrapolate(previous, consistent, momentum).sgn_().mul_(magnitudes)
         previous = consistent
-    samples = _synthesise(spectrum, config)[:, : config.samples]
+    samples = _frame_istft(spectrum, config)[:, : config.samples]
     return samples / samples.abs().amax(dim=-1, keepdim=True).clamp(min=1.0)
 
 
-def magnitudes_of(
+def magnitudes_from_mel(
     mel: Float[Tensor, "B M W"], config: MelConfig, *, iterations: int = 20
 ) -> Float[Tensor, "B R W"]:
     """Estimate the magnitudes of the Fourier transform from a normalised log-mel picture.
@@ -126,7 +128,7 @@ def _stft(samples: Float[Tensor, "B L"], config: MelConfig) -> Complex[Tensor, "
     return spectrum[:, :, : config.frames]
 
 
-def _ahead(
+def _extrapolate(
     previous: Complex[Tensor, "B W R"], now: Complex[Tensor, "B W R"], momentum: float
 ) -> Complex[Tensor, "B W R"]:
     """``now``, and ``momentum`` of the last change beyond it."""
@@ -137,7 +139,7 @@ def _ahead(
     return torch.view_as_complex(torch.lerp(before, here, 1 + momentum))
 
 
-def _analyse(samples: Float[Tensor, "B L"], config: MelConfig) -> Complex[Tensor, "B W R"]:
+def _frame_stft(samples: Float[Tensor, "B L"], config: MelConfig) -> Complex[Tensor, "B W R"]:
     """The same as :func:`_stft`, frame by frame, of whole frames."""
     edge = config.n_fft // 2
     padded = torch.nn.functional.pad(samples, (edge, edge), mode="reflect")
@@ -145,16 +147,18 @@ def _analyse(samples: Float[Tensor, "B L"], config: MelConfig) -> Complex[Tensor
     return torch.fft.rfft(frames * _window(config).to(samples.device))
 
 
-def _synthesise(spectrum: Complex[Tensor, "B W R"], config: MelConfig) -> Float[Tensor, "B frames_times_hop"]:
+def _frame_istft(
+    spectrum: Complex[Tensor, "B W R"], config: MelConfig
+) -> Float[Tensor, "B frames_times_hop"]:
     """The sound whose frames are nearest to ``spectrum``, with silence in the frame behind the last.
 
     Frames overlap by whole hops, so they are added up hop by hop; torch's ``istft`` takes several times as long.
     """
     frames = torch.fft.irfft(spectrum, n=config.n_fft).mul_(_window(config).to(spectrum.device))
-    return _overlapped(frames, config).div_(_weights(config).to(spectrum.device))
+    return _overlap_add(frames, config).div_(_window_sums(config).to(spectrum.device))
 
 
-def _overlapped(frames: Float[Tensor, "B F N"], config: MelConfig) -> Float[Tensor, "B frames_times_hop"]:
+def _overlap_add(frames: Float[Tensor, "B F N"], config: MelConfig) -> Float[Tensor, "B frames_times_hop"]:
     """The sum of frames where they lie, centred as in :func:`_stft`."""
     hops = -(-config.n_fft // config.hop_length)
     frames = torch.nn.functional.pad(frames, (0, hops * config.hop_length - config.n_fft))
@@ -173,14 +177,14 @@ def _window(config: MelConfig) -> Float[Tensor, " N"]:
 
 
 @lru_cache(maxsize=8)
-def _weights(config: MelConfig) -> Float[Tensor, " frames_times_hop"]:
+def _window_sums(config: MelConfig) -> Float[Tensor, " frames_times_hop"]:
     """What the squares of all windows sum to at each sample."""
     squares = _window(config).square().expand(1, config.frames + 1, -1)
-    return _overlapped(squares, config)[0].clamp(min=1e-11)
+    return _overlap_add(squares, config)[0].clamp(min=1e-11)
 
 
 @lru_cache(maxsize=8)
-def _first_phases(shape: tuple[int, int]) -> Complex[Tensor, "W R"]:
+def _initial_phases(shape: tuple[int, int]) -> Complex[Tensor, "W R"]:
     """Random phases from a fixed seed: all-zero phases would pile every frame up into clicks."""
     generator = torch.Generator().manual_seed(0)
     angles = torch.rand(shape[::-1], generator=generator) * 2 * torch.pi

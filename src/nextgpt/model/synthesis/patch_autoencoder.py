@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 PATCH = 4
 """Pixels a side that become channels before the first convolution."""
-SHRINK = 2
-"""Further reduction between the two resolutions; latents are PATCH * SHRINK = 8 times smaller than pixels."""
+DOWNSAMPLE = 2
+"""Further reduction between the two resolutions; latents are PATCH * DOWNSAMPLE = 8 times smaller than pixels."""
 
 
 class ResidualBlock(nn.Module):
@@ -65,8 +65,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
             nn.PixelUnshuffle(PATCH),
             nn.Conv2d(in_channels * PATCH**2, fine, 3, padding=1),
             *(ResidualBlock(fine) for _ in range(encoder_layers[0])),
-            nn.PixelUnshuffle(SHRINK),
-            nn.Conv2d(fine * SHRINK**2, coarse, 1),
+            nn.PixelUnshuffle(DOWNSAMPLE),
+            nn.Conv2d(fine * DOWNSAMPLE**2, coarse, 1),
             *(ResidualBlock(coarse) for _ in range(encoder_layers[1])),
             nn.GroupNorm(1, coarse),
             nn.Conv2d(coarse, latent_channels, 1),
@@ -74,8 +74,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         self.decoder = nn.Sequential(
             nn.Conv2d(latent_channels, coarse, 3, padding=1),
             *(ResidualBlock(coarse) for _ in range(decoder_layers[1])),
-            nn.Conv2d(coarse, fine * SHRINK**2, 1),
-            nn.PixelShuffle(SHRINK),
+            nn.Conv2d(coarse, fine * DOWNSAMPLE**2, 1),
+            nn.PixelShuffle(DOWNSAMPLE),
             *(ResidualBlock(fine) for _ in range(decoder_layers[0])),
             nn.GroupNorm(1, fine),
             nn.Conv2d(fine, in_channels * PATCH**2, 3, padding=1),

@@ -1,6 +1,6 @@
 """The border to diffusers' schedulers: how much noise at each step, and how a prediction takes some away.
 
-Schedulers differ in what they can do and remember the history of the run they are in. :class:`Schedule` is one run:
+Schedulers differ in what they can do and remember the history of the run they are in. :class:`DenoisingSchedule` is one run:
 it owns its scheduler, and gives all of them the same few methods.
 """
 
@@ -17,12 +17,12 @@ from torch import Tensor
 from nextgpt.errors import ConfigError
 from nextgpt.model.synthesis.base import Latents
 
-MOST_STEPS = 1000
+MAX_INFERENCE_STEPS = 1000
 """More denoising steps than this are a slip."""
 
 
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class DenoisingSchedule:
     """One run of a scheduler."""
 
     scheduler: Any
@@ -31,9 +31,14 @@ class Schedule:
     """(steps,), falling."""
 
     @classmethod
-    def start(
-        cls, scheduler: Any, num_steps: int, *, strength: float = 1.0, device: str | torch.device = "cpu"
-    ) -> Schedule:
+    def create(
+        cls,
+        scheduler: Any,
+        num_inference_steps: int,
+        *,
+        strength: float = 1.0,
+        device: str | torch.device = "cpu",
+    ) -> DenoisingSchedule:
         """Plan a run on a copy of ``scheduler``.
 
         Below strength 1 the run begins where about that share of the noise is left, and takes that share of the
@@ -43,16 +48,16 @@ class Schedule:
             ConfigError: A number of steps, or a strength, out of range.
         """
         # Flow matching knows no number of training steps; some schedulers say 1, as their timesteps end at 1.
-        most = MOST_STEPS if _is_flow_euler(scheduler) else scheduler.config.num_train_timesteps
-        if not 1 <= num_steps <= most:
+        most = MAX_INFERENCE_STEPS if _is_flow_euler(scheduler) else scheduler.config.num_train_timesteps
+        if not 1 <= num_inference_steps <= most:
             raise ConfigError(
-                f"{num_steps} denoising steps were asked for; expected 1 to {most}. Set steps=12, say."
+                f"{num_inference_steps} denoising steps were asked for; expected 1 to {most}. Set num_inference_steps=12, say."
             )
         if not 0 < strength <= 1:
             raise ConfigError(
                 f"The strength of an edit is {strength}; expected above 0, up to 1. Set 0.6, say."
             )
-        kept = max(1, round(num_steps * strength))
+        kept = max(1, round(num_inference_steps * strength))
         planned = min(max(kept, round(kept / strength)), most)
         run = type(scheduler).from_config(scheduler.config)
         if _is_flow_euler(run):
@@ -67,15 +72,15 @@ class Schedule:
             set_begin_index(begin)
         return cls(run, run.timesteps[begin:])
 
-    def first_latents(self, noise: Latents, source: Latents | None = None) -> Latents:
+    def initial_latents(self, noise: Latents, edit_latents: Latents | None = None) -> Latents:
         """Make what denoising begins with: noise alone, or the source with noise for the first timestep."""
-        if source is None:
+        if edit_latents is None:
             return noise * getattr(self.scheduler, "init_noise_sigma", 1.0)
         first = self.timesteps[:1].expand(len(noise))
         # Flow-matching schedulers call the same thing scale_noise, with the arguments in another order.
         if self.is_flow_euler:
-            return self.scheduler.scale_noise(source, first, noise)
-        return self.scheduler.add_noise(source, noise, first)
+            return self.scheduler.scale_noise(edit_latents, first, noise)
+        return self.scheduler.add_noise(edit_latents, noise, first)
 
     def model_input(self, latents: Latents, timestep: Tensor) -> Latents:
         """Scale latents to the size that the model was trained on."""
@@ -89,7 +94,7 @@ class Schedule:
         noise = {"generator": list(generators)} if takes_generator and generators else {}
         return self.scheduler.step(prediction, timestep, latents, **noise).prev_sample
 
-    def denoised(self, model_input: Latents, prediction: Latents, timestep: Tensor) -> Latents:
+    def predicted_original(self, model_input: Latents, prediction: Latents, timestep: Tensor) -> Latents:
         """Guess the result from one prediction."""
         config = self.scheduler.config
         kind = config.get("prediction_type", "flow_prediction")

@@ -12,13 +12,13 @@ class SynthesisSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(default=12, ge=1)
+    num_inference_steps: int = Field(default=12, ge=1)
     """Denoising steps where the caller says nothing."""
-    guidance: float = Field(default=1.5, ge=1)
+    guidance_scale: float = Field(default=1.5, ge=1)
     """Classifier-free guidance scale where the caller says nothing."""
     edit_strength: float = Field(default=0.6, gt=0, le=1)
     """How far editing goes back into noise where the caller says nothing."""
-    solver: str | None = None
+    scheduler: str | None = None
     """A diffusers scheduler class to use on the folder's noise schedule; ``None`` takes the folder's own."""
     latent_shape: tuple[int, int, int, int] | None = None
     """(F, Z, h, w) of one medium's latents; ``None`` takes the denoiser's sample size."""
@@ -31,11 +31,11 @@ class SynthesisSettings(BaseModel):
     """Frames a second of films."""
     mel: MelConfig = MelConfig()
     """The picture of a sound."""
-    wave_rate_hz: int | None = None
+    waveform_rate_hz: int | None = None
     """Sample rate of sounds that the autoencoder takes as they are; ``None``: it takes their pictures."""
-    preview_factors: tuple[tuple[float, float, float], ...] | None = None
+    latent_rgb_factors: tuple[tuple[float, float, float], ...] | None = None
     """Red, green and blue of each latent channel, for previews without the autoencoder; ``None`` decodes them."""
 
-    def over(self, usual: SynthesisSettings) -> SynthesisSettings:
+    def with_defaults(self, usual: SynthesisSettings) -> SynthesisSettings:
         """These settings where they are set, the usual ones elsewhere."""
         return usual.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})

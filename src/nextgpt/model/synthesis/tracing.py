@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nextgpt.model.parts import LOADING
+from nextgpt.model.components import LOAD_LOCK
 
 
-class _Call(nn.Module):
+class _DenoiserModule(nn.Module):
     """``predict`` of one denoiser as a module, which is what can be traced."""
 
     def __init__(self, denoiser: nn.Module, predict: Callable[..., Tensor]) -> None:
@@ -30,7 +30,7 @@ class _Call(nn.Module):
         return self.predict(self.denoiser, *given)
 
 
-class Tracer:
+class TracedDenoiser:
     """Traces a denoiser when it is first called, and again where another one or another shape comes."""
 
     def __init__(self, predict: Callable[..., Tensor]) -> None:
@@ -45,13 +45,13 @@ class Tracer:
         return self._known[2](*given)
 
     def _trace(self, denoiser: nn.Module, given: tuple[Tensor, ...]) -> Callable[..., Tensor]:
-        with LOADING, warnings.catch_warnings(), _exact_gelus(denoiser):  # torch traces one thing at a time
+        with LOAD_LOCK, warnings.catch_warnings(), _erf_gelu(denoiser):  # torch traces one thing at a time
             warnings.simplefilter("ignore")  # shapes but for the batch are constants, as they are meant to be
-            return torch.jit.trace(_Call(denoiser, self._predict), given, check_trace=False)
+            return torch.jit.trace(_DenoiserModule(denoiser, self._predict), given, check_trace=False)
 
 
 @contextmanager
-def _exact_gelus(denoiser: nn.Module) -> Iterator[None]:
+def _erf_gelu(denoiser: nn.Module) -> Iterator[None]:
     """GELUs in bfloat16 by the error function meanwhile.
 
     Their approximation by tanh is at most 5e-4 away, which bfloat16 hardly tells apart, and on CPUs four times as slow.

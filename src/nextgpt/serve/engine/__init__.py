@@ -6,28 +6,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nextgpt.serve.engine.base import Answered as Answered
-    from nextgpt.serve.engine.base import Busy as Busy
     from nextgpt.serve.engine.base import Engine as Engine
-    from nextgpt.serve.engine.base import EngineFailure as EngineFailure
+    from nextgpt.serve.engine.base import EngineError as EngineError
+    from nextgpt.serve.engine.base import EngineRequest as EngineRequest
     from nextgpt.serve.engine.base import EngineSettings as EngineSettings
-    from nextgpt.serve.engine.base import Job as Job
-    from nextgpt.serve.engine.base import Ticket as Ticket
-    from nextgpt.serve.engine.batching import BatchingEngine as BatchingEngine
-    from nextgpt.serve.engine.serial import SerialEngine as SerialEngine
+    from nextgpt.serve.engine.base import QueueFullError as QueueFullError
+    from nextgpt.serve.engine.base import RequestHandle as RequestHandle
+    from nextgpt.serve.engine.base import RequestOutput as RequestOutput
+    from nextgpt.serve.engine.local import LocalEngine as LocalEngine
+    from nextgpt.testing.serial_engine import SerialEngine as SerialEngine
 
 _HOMES = {
     "nextgpt.serve.engine.base": (
-        "Answered",
+        "RequestOutput",
         "Busy",
         "Engine",
-        "EngineFailure",
+        "EngineError",
         "EngineSettings",
         "Job",
-        "Ticket",
+        "RequestHandle",
     ),
-    "nextgpt.serve.engine.batching": ("BatchingEngine",),
-    "nextgpt.serve.engine.serial": ("SerialEngine",),
+    "nextgpt.serve.engine.local": ("LocalEngine",),
+    "nextgpt.testing.serial_engine": ("SerialEngine",),
 }
 
 __all__ = [name for names in _HOMES.values() for name in names]

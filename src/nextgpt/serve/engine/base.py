@@ -28,7 +28,7 @@ class EngineSettings(Config):
 
 
 @dataclass(frozen=True)
-class Job:
+class EngineRequest:
     """One answer to be made."""
 
     conversation: Conversation
@@ -37,7 +37,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Answered:
+class RequestOutput:
     """Event: the answer is complete, with what it took."""
 
     reply: Reply
@@ -48,38 +48,38 @@ class Answered:
     """Digests of the media that were made by editing."""
 
 
-EngineEvent = Event | Answered
-Observe = Callable[[str, float], None]
+EngineEvent = Event | RequestOutput
+StageTimeCallback = Callable[[str, float], None]
 """Told the name of a stage and the seconds that it took, for metrics."""
 
 
-def observe_nothing(stage: str, seconds: float) -> None:
+def ignore_stage_time(stage: str, seconds: float) -> None:
     """Keep no metrics."""
 
 
-class Busy(Exception):
+class QueueFullError(Exception):
     """Too much is waiting already."""
 
-    def __init__(self, waiting: int, retry_after_s: int) -> None:
+    def __init__(self, num_unfinished: int, retry_after_s: int) -> None:
         super().__init__(
-            f"{waiting} answers are waiting; expected fewer, as more would wait too long. "
+            f"{num_unfinished} answers are waiting; expected fewer, as more would wait too long. "
             f"Try again in {retry_after_s} s."
         )
         self.retry_after_s = retry_after_s
 
 
-class EngineFailure(Exception):
+class EngineError(Exception):
     """The engine is stopping or broke; nothing of the request is to blame."""
 
 
-class Ticket:
+class RequestHandle:
     """The caller's end of a job: its events as they come, and the way to call it off.
 
     Events are put in by the engine's threads, and taken out on the event loop that the ticket was made on.
     """
 
-    def __init__(self, job: Job, on_closed: Callable[[], None] = lambda: None) -> None:
-        self.job = job
+    def __init__(self, job: EngineRequest, on_closed: Callable[[], None] = lambda: None) -> None:
+        self.request = job
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[EngineEvent | Exception] = asyncio.Queue()
         self._cancelled = threading.Event()
@@ -96,9 +96,9 @@ class Ticket:
         self._cancelled.set()
         self._close()
 
-    def tell(self, event: EngineEvent | Exception) -> None:
-        """Pass an event on, from any thread; an exception or :class:`Answered` is the last."""
-        if isinstance(event, (Answered, Exception)):
+    def push(self, event: EngineEvent | Exception) -> None:
+        """Pass an event on, from any thread; an exception or :class:`RequestOutput` is the last."""
+        if isinstance(event, (RequestOutput, Exception)):
             self._close()
         try:
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
@@ -106,24 +106,24 @@ class Ticket:
             self._cancelled.set()
 
     async def events(self) -> AsyncIterator[EngineEvent]:
-        """What happens, up to :class:`Answered`; leaving early cancels. Raises what went wrong."""
+        """What happens, up to :class:`RequestOutput`; leaving early cancels. Raises what went wrong."""
         try:
             while True:
                 event = await self._events.get()
                 if isinstance(event, Exception):
                     raise event
                 yield event
-                if isinstance(event, Answered):
+                if isinstance(event, RequestOutput):
                     return
         finally:
             self.cancel()
 
-    async def answer(self) -> Answered:
+    async def result(self) -> RequestOutput:
         """Wait for the whole answer."""
         async for event in self.events():
-            if isinstance(event, Answered):
+            if isinstance(event, RequestOutput):
                 return event
-        raise EngineFailure("The answer broke off; expected its end. Try again.")
+        raise EngineError("The answer broke off; expected its end. Try again.")
 
     def _close(self) -> None:
         with self._closing:
@@ -137,7 +137,7 @@ class Engine(Protocol):
 
     name: str
     """What clients call the model."""
-    observe: Observe
+    on_stage_time: StageTimeCallback
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ class Engine(Protocol):
         ...
 
     @property
-    def waiting(self) -> int:
+    def num_unfinished(self) -> int:
         """Jobs that wait or run."""
         ...
 
@@ -158,8 +158,8 @@ class Engine(Protocol):
         """Begin to work."""
         ...
 
-    def submit(self, jobs: Sequence[Job]) -> list[Ticket]:
-        """Take all jobs or none. Call it on the event loop. Raises :class:`Busy` or :class:`EngineFailure`."""
+    def submit(self, requests: Sequence[EngineRequest]) -> list[RequestHandle]:
+        """Take all jobs or none. Call it on the event loop. Raises :class:`Busy` or :class:`EngineError`."""
         ...
 
     async def embed(self, items: Sequence[str | Medium]) -> list[list[float]]:

@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from nextgpt.media.file_types import mime_of
 from nextgpt.message import Medium
+from nextgpt.modality import MODALITIES
 from nextgpt.testing.scripted import film, picture, sound
 
-TYPES = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4"}
 THINGS = ("cat", "dog", "car", "tree", "house", "fish", "apple", "boat")
 COLOURS = ("red", "blue", "green", "yellow", "white", "black", "purple", "orange")
 
@@ -81,4 +82,4 @@ def _data_uri(modality: str, number: int) -> str:
     }
     with tempfile.TemporaryDirectory() as folder:
         content = made[modality].save(Path(folder) / "medium").read_bytes()
-    return f"data:{TYPES[modality]};base64,{base64.b64encode(content).decode()}"
+    return f"data:{mime_of(MODALITIES[modality].suffix)};base64,{base64.b64encode(content).decode()}"

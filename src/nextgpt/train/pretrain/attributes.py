@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.scene import (
+from nextgpt.miniworld.specs import (
     BACKGROUNDS,
     MOTIONS,
     PATTERNS,
@@ -26,11 +26,11 @@ from nextgpt.miniworld.scene import (
     SOURCES,
     SPEEDS,
     TINTS,
-    Clip,
-    Content,
-    Scene,
+    ClipSpec,
+    MediaSpec,
+    SceneSpec,
 )
-from nextgpt.model.input_projection.linear import START_SPREAD
+from nextgpt.model.input_projection.linear import INIT_STD
 from nextgpt.model.input_projection.resampler import ResamplerProjection
 
 MOST_OBJECTS = 3
@@ -55,11 +55,11 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
 """The attributes of each modality and their values; the objects of a picture are numbered as one reads."""
 
 
-def attributes_of(content: Content) -> dict[str, str]:
+def attributes_of(content: MediaSpec) -> dict[str, str]:
     """The values that ``content`` has, by attribute; an object that is not there has no tint, place or size."""
-    if isinstance(content, Clip):
+    if isinstance(content, ClipSpec):
         return {name: getattr(content, name) for name in CHOICES["video"]}
-    if not isinstance(content, Scene):
+    if not isinstance(content, SceneSpec):
         return {name: getattr(content, name) for name in CHOICES["audio"]}
     found = {"background": content.background}
     as_read = sorted(content.objects, key=lambda placed: PLACES.index(placed.place))
@@ -68,7 +68,7 @@ def attributes_of(content: Content) -> dict[str, str]:
     return found | {f"object {position}": NOTHING for position in range(len(as_read), MOST_OBJECTS)}
 
 
-def labels_of(modality: str, contents: Sequence[Content]) -> Int[Tensor, "B attributes"]:
+def labels_of(modality: str, contents: Sequence[MediaSpec]) -> Int[Tensor, "B attributes"]:
     """The values of contents of one modality as indices among the choices, ``UNKNOWN`` where there is none."""
     rows = []
     for content in contents:
@@ -116,7 +116,7 @@ class TokenReadout(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.resampler = ResamplerProjection(
-            width, width, soft_tokens=RESAMPLED, is_shared=False, width=width, heads=RESAMPLER_HEADS, layers=1
+            width, width, soft_tokens=RESAMPLED, shared=False, width=width, heads=RESAMPLER_HEADS, layers=1
         )
         self.readout = AttributeReadout(RESAMPLED * width)
 
@@ -125,4 +125,4 @@ class TokenReadout(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """As :class:`AttributeReadout`; ``tokens`` have length 1."""
         found = self.resampler.networks[modality](tokens * math.sqrt(tokens.shape[-1]))  # (B, RESAMPLED, E)
-        return self.readout(modality, found.flatten(1) / START_SPREAD, labels)
+        return self.readout(modality, found.flatten(1) / INIT_STD, labels)

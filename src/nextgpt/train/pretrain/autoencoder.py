@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
-from nextgpt.train.fit import FitConfig, fit
+from nextgpt.train.fit import TrainerConfig, fit
 from nextgpt.train.pretrain.pixels import PIXELS
 
 LATENT_NOISE = 0.1
@@ -33,7 +33,7 @@ def pretrain_autoencoder(
     modality: str,
     *,
     architecture: Mapping[str, Any],
-    config: FitConfig,
+    config: TrainerConfig,
     folder: Path,
     work_folder: Path,
     report: Callable[[dict[str, float]], None] | None = None,

@@ -21,10 +21,10 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from nextgpt.miniworld.language import canonical_caption
-from nextgpt.model.synthesis.folder import write_folder
+from nextgpt.model.synthesis.diffusers_io import write_pipeline_dir
 from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
 from nextgpt.model.synthesis.settings import SynthesisSettings
-from nextgpt.train.fit import FitConfig, fit
+from nextgpt.train.fit import TrainerConfig, fit
 from nextgpt.train.pretrain.attention import float32_attention
 from nextgpt.train.pretrain.pixels import PIXELS
 
@@ -141,7 +141,7 @@ class DiffusionTrainer:
 
 def pretrain_diffusion(
     trainer: DiffusionTrainer,
-    config: FitConfig,
+    config: TrainerConfig,
     *,
     folder: Path,
     work_folder: Path,
@@ -170,7 +170,7 @@ def pretrain_diffusion(
     with torch.inference_mode():
         negative = trainer.conditions(("",))[0]
     shape = trainer.latents(trainer.draw_batch(np.random.default_rng(0), 1).pixels).shape[1:]
-    write_folder(
+    write_pipeline_dir(
         folder,
         {
             "vae": trainer.autoencoder.to(torch.bfloat16),

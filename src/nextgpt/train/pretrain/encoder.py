@@ -21,13 +21,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nextgpt.message import Audio, Medium
-from nextgpt.miniworld import sampling
+from nextgpt.miniworld import sample_specs as sampling
 from nextgpt.miniworld.language import canonical_caption
 from nextgpt.miniworld.language.captions import caption
-from nextgpt.miniworld.scene import Clip, Content, Scene
+from nextgpt.miniworld.specs import ClipSpec, MediaSpec, SceneSpec
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.encoding import EncoderConfig, ImageBind, load_encoder, save_encoder
-from nextgpt.train.fit import FitConfig, fit
+from nextgpt.train.fit import TrainerConfig, fit
 from nextgpt.train.own_media import OwnMedia
 from nextgpt.train.pretrain.attention import float32_attention
 from nextgpt.train.pretrain.attributes import AttributeReadout, TokenReadout, labels_of
@@ -43,7 +43,7 @@ CROWDED_SHARES = (0.25, 0.4, 0.35)
 MOST_DELAY = 12
 """Columns of 10 ms."""
 MOST_SILENT_BANDS = 12
-KINDS: dict[str, tuple[Callable[..., Content], str, float]] = {
+KINDS: dict[str, tuple[Callable[..., MediaSpec], str, float]] = {
     "image": (sampling.sample_scene, "vision", 0.6),
     "audio": (sampling.sample_sound, "audio", 0.2),
     "video": (sampling.sample_clip, "vision", 0.2),
@@ -61,7 +61,7 @@ class Pairs:
     labels: Tensor
 
 
-def relatives(content: Content, draw: Callable[[], Content], rng: np.random.Generator) -> list[Content]:
+def relatives(content: MediaSpec, draw: Callable[[], MediaSpec], rng: np.random.Generator) -> list[MediaSpec]:
     """``FAMILY`` contents: the given one and others that each took one attribute from a stranger."""
     family = [content]
     while len(family) < FAMILY:
@@ -71,8 +71,8 @@ def relatives(content: Content, draw: Callable[[], Content], rng: np.random.Gene
     return family
 
 
-def _with_one_attribute_of(content: Content, stranger: Content, rng: np.random.Generator) -> Content:
-    if isinstance(content, Scene):
+def _with_one_attribute_of(content: MediaSpec, stranger: MediaSpec, rng: np.random.Generator) -> MediaSpec:
+    if isinstance(content, SceneSpec):
         if len(content.objects) > 1 or len(stranger.objects) > 1:
             return stranger
         names = ["object", "tint", "place", "size", "background"]
@@ -86,7 +86,7 @@ def _with_one_attribute_of(content: Content, stranger: Content, rng: np.random.G
     return replace(content, **{name: getattr(stranger, name)})
 
 
-def crowded_scene(rng: np.random.Generator) -> Scene:
+def crowded_scene(rng: np.random.Generator) -> SceneSpec:
     """A picture that holds several objects more often than not: those are read last."""
     return sampling.sample_scene(rng, "train", count=int(rng.choice(3, p=CROWDED_SHARES)) + 1)
 
@@ -179,13 +179,13 @@ class ContrastiveTrainer:
             draw_one = partial(draw, rng, "train")
             if modality == "image" and not self.has_contrast:
                 draw_one = partial(crowded_scene, rng)
-            contents: list[Content] = []
+            contents: list[MediaSpec] = []
             while len(contents) < size * share:
                 if self.has_contrast:
                     contents += relatives(draw_one(), draw_one, rng)
                 else:
                     contents.append(self.own.content(rng, modality, draw_one))
-            contents = [replace(c, sound=None) if isinstance(c, Clip) else c for c in contents]
+            contents = [replace(c, sound=None) if isinstance(c, ClipSpec) else c for c in contents]
             captions = self._captions(contents, rng) if self.has_contrast else None
             items = torch.stack(
                 [clip_of(self.encoder, self.own.medium(rng, content)) for content in contents]
@@ -196,7 +196,7 @@ class ContrastiveTrainer:
             batch.append(Pairs(modality, items, captions, labels))
         return batch
 
-    def _captions(self, contents: list[Content], rng: np.random.Generator) -> Tensor:
+    def _captions(self, contents: list[MediaSpec], rng: np.random.Generator) -> Tensor:
         texts = [
             canonical_caption(c) if rng.random() < CANONICAL_SHARE else caption(c, rng, "train")
             for c in contents
@@ -248,7 +248,7 @@ def _captions_of_each_kind(rng: np.random.Generator) -> list[str]:
 
 def pretrain_encoder(
     config: EncoderConfig,
-    fit_config: FitConfig,
+    fit_config: TrainerConfig,
     *,
     folder: Path,
     work_folder: Path,

@@ -25,10 +25,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from nextgpt.miniworld.language import Dialogue, Shown, canonical_caption, sample_dialogue
+from nextgpt.miniworld.language import Dialogue, MediaPart, canonical_caption, sample_dialogue
 from nextgpt.modality import MODALITIES
 from nextgpt.model.llm.template import TEMPLATES
-from nextgpt.train.fit import FitConfig, fit
+from nextgpt.train.fit import TrainerConfig, fit
 from nextgpt.train.pretrain.attention import compile_for_training, float32_attention
 from nextgpt.train.pretrain.tokenizer import train_tokenizer
 
@@ -57,12 +57,12 @@ def in_words(dialogue: Dialogue) -> Iterator[Speech]:
         heard = "".join(say_in_words(say) for say in turn.user)
         said = "".join(say_in_words(say) for say in turn.assistant)
         yield Speech(
-            template.user_open + heard + template.user_close + template.assistant_open, is_answer=False
+            template.user_prefix + heard + template.user_suffix + template.assistant_prefix, is_answer=False
         )
         yield Speech(said + template.end_of_turn, is_answer=True)
 
 
-def say_in_words(say: str | Shown) -> str:
+def say_in_words(say: str | MediaPart) -> str:
     """Words as they are, a medium as its caption between markers."""
     if isinstance(say, str):
         return say
@@ -127,7 +127,7 @@ def pretrain_language_model(
     vocabulary: int,
     dialogues: int,
     architecture: Mapping[str, Any],
-    config: FitConfig,
+    config: TrainerConfig,
     folder: Path,
     work_folder: Path,
     tasks: Mapping[str, float] | None = None,

@@ -12,7 +12,7 @@ from nextgpt.media import resample, to_mono
 from nextgpt.message import Audio
 from nextgpt.model.encoding.config import AudioTower
 from nextgpt.model.encoding.preprocessing.clips import clip_starts_s
-from nextgpt.model.encoding.preprocessing.filterbank import FRAME_S, log_mel
+from nextgpt.model.encoding.preprocessing.kaldi_fbank import FRAME_S, kaldi_fbank
 
 
 def preprocess_audio(audio: Audio, tower: AudioTower) -> Float[Tensor, "clips 1 M F"]:
@@ -28,7 +28,7 @@ def _mel_picture(clip: np.ndarray, tower: AudioTower) -> Float[Tensor, "1 M F"]:
     # Shorter than one frame of 25 ms there is nothing to transform: silence is appended.
     shortest = int(FRAME_S * tower.sample_rate_hz)
     waveform = torch.from_numpy(np.pad(clip, (0, max(0, shortest - len(clip)))))
-    picture = log_mel(waveform - waveform.mean(), tower.sample_rate_hz, tower.mel_bins)[:, : tower.frames]
+    picture = kaldi_fbank(waveform - waveform.mean(), tower.sample_rate_hz, tower.mel_bins)[:, : tower.frames]
     # Zeros are appended before the normalisation, as published.
     picture = functional.pad(picture, (0, tower.frames - picture.shape[1]))
     return ((picture - tower.mean) / tower.std)[None]

@@ -12,12 +12,12 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from nextgpt.config import Config, parse
+from nextgpt.config import Config, parse_config
 from nextgpt.errors import ConfigError
 from nextgpt.serve.engine.base import EngineSettings
-from nextgpt.serve.engine.ray.cluster import deployments, steps_of
+from nextgpt.serve.engine.ray.cluster import deployments, stage_handles
+from nextgpt.serve.engine.ray.config import RayConfig
 from nextgpt.serve.engine.ray.engine import RayEngine
-from nextgpt.serve.engine.ray.settings import RaySettings
 from nextgpt.serve.settings import ServerSettings
 
 
@@ -27,8 +27,8 @@ class Arguments(Config):
     model: str = "nano"
     server: ServerSettings = ServerSettings(allowed_hosts=("*",))
     """Keys are not to stand in a file: those of NEXTGPT_API_KEY, separated by blanks, are added."""
-    room: EngineSettings = EngineSettings()
-    ray: RaySettings = RaySettings()
+    engine: EngineSettings = EngineSettings()
+    ray: RayConfig = RayConfig()
     insecure: bool = False
     """Serve without a key."""
 
@@ -49,21 +49,20 @@ class HttpReplica:
 
     def __serve_build_asgi_app__(self) -> Any:
         from nextgpt.serve.app import create_app
-        from nextgpt.serve.web import MOUNT
 
         at, steps = self._arguments, self._steps
-        engine = RayEngine(at.model, at.model, at.room, at.ray, connect=lambda: steps_of(steps))
-        return create_app(engine, self._settings, mount=[MOUNT])
+        engine = RayEngine(at.model, at.model, at.engine, at.ray, connect=lambda: stage_handles(steps))
+        return create_app(engine, self._settings)
 
 
 def build(values: dict[str, Any]) -> serve.Application:
     """The application, from the ``args`` of a file."""
-    arguments = parse(Arguments, values, where="args")
+    arguments = parse_config(Arguments, values, where="args")
     http = serve.deployment(
         HttpReplica,
         name="http",
         num_replicas=1,
-        max_ongoing_requests=arguments.room.max_waiting,
+        max_ongoing_requests=arguments.engine.max_waiting,
         ray_actor_options={"num_cpus": 0.5},
     )
-    return http.bind(arguments, deployments(arguments.model, arguments.room, arguments.ray))
+    return http.bind(arguments, deployments(arguments.model, arguments.engine, arguments.ray))

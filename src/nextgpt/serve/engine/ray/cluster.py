@@ -11,11 +11,11 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from nextgpt.config import read_config
-from nextgpt.model.folder import locate
+from nextgpt.model.loading import resolve_model_dir
 from nextgpt.serve.engine.base import EngineSettings
-from nextgpt.serve.engine.ray.engine import Steps
-from nextgpt.serve.engine.ray.replicas import EncoderReplica, Place, SpeakerReplica, SynthesizerReplica
-from nextgpt.serve.engine.ray.settings import RaySettings
+from nextgpt.serve.engine.ray.config import RayConfig
+from nextgpt.serve.engine.ray.engine import StageHandles
+from nextgpt.serve.engine.ray.replicas import EncoderReplica, LLMReplica, ReplicaConfig, SynthesizerReplica
 
 logger = logging.getLogger("nextgpt.serve")
 
@@ -27,44 +27,44 @@ HEALTH = {"health_check_period_s": 2.0, "health_check_timeout_s": 30.0}
 """How soon a replica that died is replaced."""
 
 
-def deployments(model: str, settings: EngineSettings, ray_settings: RaySettings) -> dict[str, Any]:
+def deployments(model: str, settings: EngineSettings, ray_settings: RayConfig) -> dict[str, Any]:
     """Each step as an application of Ray Serve, by its name."""
 
     def bound(kind: type, step: str, *arguments: object) -> Any:
-        own = ray_settings.step(step)
+        own = ray_settings.stage(step)
         deployment = serve.deployment(kind, name=step, **own.deployment_options(), **HEALTH)
-        return deployment.bind(Place(model, own.device, own.threads), *arguments)
+        return deployment.bind(ReplicaConfig(model, own.device, own.num_threads), *arguments)
 
     return {
         "encoder": bound(EncoderReplica, "encoder"),
-        "llm": bound(SpeakerReplica, "llm", settings),
+        "llm": bound(LLMReplica, "llm", settings),
         **{
             modality: bound(SynthesizerReplica, modality, settings, modality)
-            for modality in read_config(locate(model)).synthesizers
+            for modality in read_config(resolve_model_dir(model)).synthesizers
         },
     }
 
 
-def steps_of(handles: Mapping[str, DeploymentHandle]) -> Steps:
+def stage_handles(handles: Mapping[str, DeploymentHandle]) -> StageHandles:
     """The methods of deployments that are running."""
     streams = {name: handle.options(stream=True) for name, handle in handles.items()}
-    return Steps(
+    return StageHandles(
         encode=handles["encoder"].encode,
         embed=handles["encoder"].embed,
-        speak=streams["llm"].speak,
-        make={name: streams[name].make for name in handles if name not in ("encoder", "llm")},
+        run_llm=streams["llm"].speak,
+        synthesize={name: streams[name].make for name in handles if name not in ("encoder", "llm")},
     )
 
 
 class Cluster:
     """Brings the steps up on Ray, and takes them down again. Call :func:`.environment.prepare` before the import."""
 
-    def __init__(self, model: str, settings: EngineSettings, ray_settings: RaySettings) -> None:
+    def __init__(self, model: str, settings: EngineSettings, ray_settings: RayConfig) -> None:
         self._model = model
         self._settings = settings
         self._ray = ray_settings
 
-    def connect(self) -> Steps:
+    def connect(self) -> StageHandles:
         """Start what is missing, and wait until every step has a replica."""
         own: dict[str, Any] = {
             "include_dashboard": False,
@@ -93,7 +93,7 @@ class Cluster:
             for name, target in deployments(self._model, self._settings, self._ray).items()
         ]
         names = [target.name.rpartition("-")[2] for target in targets]
-        return steps_of(dict(zip(names, serve.run_many(targets), strict=True)))
+        return stage_handles(dict(zip(names, serve.run_many(targets), strict=True)))
 
     def disconnect(self) -> None:
         """End the steps, and a Ray of our own."""
@@ -102,7 +102,7 @@ class Cluster:
         if self._ray.is_own:
             serve.shutdown()
         else:
-            for name in ("encoder", "llm", *read_config(locate(self._model)).synthesizers):
+            for name in ("encoder", "llm", *read_config(resolve_model_dir(self._model)).synthesizers):
                 serve.delete(self._application(name), _blocking=False)
         ray.shutdown()
 

@@ -12,29 +12,34 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from nextgpt.config import read_config
-from nextgpt.message import Medium, Progress, TextPiece
+from nextgpt.message import DenoisingProgress, Medium, TextDelta
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.folder import locate
-from nextgpt.model.nextgpt import edits_of
-from nextgpt.model.rendering import Order, Place
-from nextgpt.serve.engine.base import EngineFailure, EngineSettings, Job, Ticket, observe_nothing
-from nextgpt.serve.engine.places import Places
-from nextgpt.serve.engine.ray.calls import Calls, Method
-from nextgpt.serve.engine.ray.replicas import Said
-from nextgpt.serve.engine.ray.settings import RaySettings
-from nextgpt.serve.engine.work import Work
+from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.synthesis.batching import SegmentKey, SynthesisRequest
+from nextgpt.serve.engine.admission import AdmissionControl
+from nextgpt.serve.engine.base import (
+    EngineError,
+    EngineRequest,
+    EngineSettings,
+    RequestHandle,
+    ignore_stage_time,
+)
+from nextgpt.serve.engine.ray.config import RayConfig
+from nextgpt.serve.engine.ray.replicas import LLMStageResult
+from nextgpt.serve.engine.ray.retry import RemoteMethod, RetryingStage
+from nextgpt.serve.engine.request_state import RequestState
 
 logger = logging.getLogger("nextgpt.serve")
 
 
 @dataclass(frozen=True)
-class Steps:
+class StageHandles:
     """Methods of the deployments."""
 
-    encode: Method
-    embed: Method
-    speak: Method
-    make: Mapping[str, Method]
+    encode: RemoteMethod
+    embed: RemoteMethod
+    run_llm: RemoteMethod
+    synthesize: Mapping[str, RemoteMethod]
     """By modality."""
 
 
@@ -52,21 +57,21 @@ class RayEngine:
         model: str,
         name: str,
         settings: EngineSettings,
-        ray: RaySettings,
+        ray: RayConfig,
         *,
-        connect: Callable[[], Steps],
+        connect: Callable[[], StageHandles],
         disconnect: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
-        self.observe = observe_nothing
-        self.modalities: tuple[str, ...] = ("text", *read_config(locate(model)).synthesizers)
+        self.on_stage_time = ignore_stage_time
+        self.modalities: tuple[str, ...] = ("text", *read_config(resolve_model_dir(model)).synthesizers)
         self._ray = ray
         self._connect, self._disconnect = connect, disconnect
-        self._steps: Steps | None = None
+        self._stages: StageHandles | None = None
         self._is_broken = False
-        self._life = threading.Thread(target=self._live, name="nextgpt-ray", daemon=True)
+        self._lifecycle_thread = threading.Thread(target=self._run_lifecycle, name="nextgpt-ray", daemon=True)
         self._closing = threading.Event()
-        self._places = Places(settings.max_waiting, self._left)
+        self._admission = AdmissionControl(settings.max_waiting, self._on_request_closed)
         self._tasks: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = {}
         self._edits: deque[bytes] = deque(maxlen=10_000)
         """Digests of what was made by editing; speakers are told which of a conversation's media are among them."""
@@ -74,7 +79,7 @@ class RayEngine:
     @property
     def is_ready(self) -> bool:
         """Whether every step has a replica."""
-        return self._steps is not None and not self._places.is_closed
+        return self._stages is not None and not self._admission.is_closed
 
     @property
     def is_broken(self) -> bool:
@@ -82,144 +87,149 @@ class RayEngine:
         return self._is_broken
 
     @property
-    def waiting(self) -> int:
+    def num_unfinished(self) -> int:
         """Jobs that wait or run."""
-        return len(self._places)
+        return len(self._admission)
 
     def start(self) -> None:
         """Begin to start the steps; :attr:`is_ready` tells when they are there."""
-        if not self._life.is_alive():
-            self._life.start()
+        if not self._lifecycle_thread.is_alive():
+            self._lifecycle_thread.start()
 
-    def submit(self, jobs: Sequence[Job]) -> list[Ticket]:
-        """Take all jobs or none. Raises :class:`~.base.Busy` or :class:`EngineFailure`."""
-        self._ready_steps()
-        taken = self._places.take(jobs)
+    def submit(self, requests: Sequence[EngineRequest]) -> list[RequestHandle]:
+        """Take all jobs or none. Raises :class:`~.base.Busy` or :class:`EngineError`."""
+        self._ready_stages()
+        taken = self._admission.admit(requests)
         loop = asyncio.get_running_loop()
         for number, ticket in taken:
-            self._tasks[number] = loop, loop.create_task(self._answer(Work(number, ticket, self._observe)))
+            self._tasks[number] = (
+                loop,
+                loop.create_task(self._run_request(RequestState(number, ticket, self._add_stage_time))),
+            )
         return [ticket for _, ticket in taken]
 
     async def embed(self, items: Sequence[str | Medium]) -> list[list[float]]:
         """A vector of the encoder's common space for each text or medium, of length 1."""
-        return await self._calls("encoder").result(self._ready_steps().embed, list(items))
+        return await self._stage("encoder").call(self._ready_stages().embed, list(items))
 
     def close(self, *, wait_s: float = 0.0) -> None:
         """Finish what is running within ``wait_s`` seconds, call off the rest, and end the steps."""
-        self._places.close(wait_s=wait_s)
+        self._admission.close(wait_s=wait_s)
         self._closing.set()
-        if self._life.is_alive():
-            self._life.join()
+        if self._lifecycle_thread.is_alive():
+            self._lifecycle_thread.join()
 
-    def _live(self) -> None:
+    def _run_lifecycle(self) -> None:
         """One thread from the beginning to the end: processes that Ray starts end with the thread that started it."""
         try:
-            self._steps = self._connect()
+            self._stages = self._connect()
         except Exception:
             logger.exception("the steps cannot be started; nothing will be answered")
             self._is_broken = True
         self._closing.wait()
         self._disconnect()
 
-    def _ready_steps(self) -> Steps:
+    def _ready_stages(self) -> StageHandles:
         if self._is_broken:
-            raise EngineFailure(
+            raise EngineError(
                 "The steps could not be started; expected them to run. The server's log says why."
             )
-        if self._steps is None:
-            raise EngineFailure(
+        if self._stages is None:
+            raise EngineError(
                 "The steps are being started; expected them to run. Try again in a few seconds."
             )
-        return self._steps
+        return self._stages
 
-    def _left(self, number: int) -> None:
+    def _on_request_closed(self, number: int) -> None:
         """A job is answered or called off: what works on it ends with it."""
         loop, task = self._tasks.pop(number, (None, None))
         if loop is not None and task is not None and not loop.is_closed():
             loop.call_soon_threadsafe(task.cancel)
 
-    def _observe(self, stage: str, seconds: float) -> None:
-        self.observe(stage, seconds)
+    def _add_stage_time(self, stage: str, seconds: float) -> None:
+        self.on_stage_time(stage, seconds)
 
-    def _calls(self, step: str) -> Calls:
-        return Calls(step, tries=self._ray.tries, patience_s=self._ray.patience_s)
+    def _stage(self, step: str) -> RetryingStage:
+        return RetryingStage(step, max_attempts=self._ray.max_attempts, timeout_s=self._ray.stage_timeout_s)
 
     # ---- one answer, from step to step -------------------------------------------------------------------------
 
-    async def _answer(self, work: Work) -> None:
+    async def _run_request(self, work: RequestState) -> None:
         try:
-            features = await self._hear(work)
-            said = await self._speak(work, features)
-            await self._make_all(work, work.want(said.orders))
-            self._edits.extend(edits_of(work.teller))
-            self._places.answered()
-            work.complete()
+            features = await self._encode(work)
+            said = await self._run_llm(work, features)
+            await self._synthesize_all(work, work.expect_media(said.orders))
+            self._edits.extend(work.teller.edited_media_digests)
+            self._admission.count_finished()
+            work.finish()
         except Exception as error:
-            if not isinstance(error, EngineFailure | ValueError):
+            if not isinstance(error, EngineError | ValueError):
                 logger.exception("an answer failed")
             work.fail(error)
 
-    async def _hear(self, work: Work) -> list[Features]:
+    async def _encode(self, work: RequestState) -> list[Features]:
         begun = time.perf_counter()
-        calls, encode = self._calls("encoder"), self._ready_steps().encode
-        media = work.ticket.job.conversation.media
-        features = await asyncio.gather(*(calls.result(encode, medium) for medium in media))
-        self._took(work, "encoding", begun)
+        calls, encode = self._stage("encoder"), self._ready_stages().encode
+        media = work.handle.request.conversation.media
+        features = await asyncio.gather(*(calls.call(encode, medium) for medium in media))
+        self._record_stage_time(work, "encoding", begun)
         return list(features)
 
-    async def _speak(self, work: Work, features: list[Features]) -> Said:
+    async def _run_llm(self, work: RequestState, features: list[Features]) -> LLMStageResult:
         """Words are passed on as they come. A speaker that takes over says the same words: those are passed over."""
         begun = time.perf_counter()
-        job = work.ticket.job
+        job = work.handle.request
         edits = [medium.digest for medium in job.conversation.media if medium.digest in self._edits]
         told, again = "", ""
-        asked = self._calls("llm").events(self._ready_steps().speak, job, features, edits)
+        asked = self._stage("llm").stream(self._ready_stages().run_llm, job, features, edits)
         async with aclosing(asked) as events:
             async for is_new, event in events:
                 again = "" if is_new else again
-                if isinstance(event, Said):
+                if isinstance(event, LLMStageResult):
                     work.prompt_tokens, work.token_limit = event.prompt_tokens, event.token_limit
-                    work.hear(event.thought)
-                    self._took(work, "llm", begun)
+                    work.on_llm_event(event.thought)
+                    self._record_stage_time(work, "llm", begun)
                     return event
                 again += event.text
                 fresh = again[len(told) :]
                 if not again.startswith(told[: len(again)]):
-                    raise EngineFailure("A replica was lost, and another answered otherwise. Try again.")
+                    raise EngineError("A replica was lost, and another answered otherwise. Try again.")
                 if fresh:
                     told = again
-                    work.hear(TextPiece(fresh))
-        raise EngineFailure("The answer broke off; expected its end. Try again.")
+                    work.on_llm_event(TextDelta(fresh))
+        raise EngineError("The answer broke off; expected its end. Try again.")
 
-    async def _make_all(self, work: Work, orders: Sequence[Order]) -> None:
+    async def _synthesize_all(self, work: RequestState, orders: Sequence[SynthesisRequest]) -> None:
         """Make all media at the same time; an edit of a medium of this answer waits for it."""
-        tasks: dict[Place, asyncio.Task[Medium]] = {}
+        tasks: dict[SegmentKey, asyncio.Task[Medium]] = {}
         for order in orders:
-            tasks[order.place] = asyncio.create_task(self._make(work, order, tasks))
+            tasks[order.key] = asyncio.create_task(self._synthesize(work, order, tasks))
         try:
             await asyncio.gather(*tasks.values())
         finally:
             for task in tasks.values():
                 task.cancel()
 
-    async def _make(self, work: Work, order: Order, others: Mapping[Place, asyncio.Task[Medium]]) -> Medium:
-        if isinstance(order.source, tuple):
-            order = replace(order, source=await asyncio.shield(others[order.source]))
+    async def _synthesize(
+        self, work: RequestState, order: SynthesisRequest, others: Mapping[SegmentKey, asyncio.Task[Medium]]
+    ) -> Medium:
+        if isinstance(order.edit_source, tuple):
+            order = replace(order, source=await asyncio.shield(others[order.edit_source]))
         begun, step = time.perf_counter(), 0
-        make = self._ready_steps().make[order.modality]
-        asked = self._calls(order.modality).events(make, order, work.ticket.job.has_previews)
+        make = self._ready_stages().synthesize[order.modality]
+        asked = self._stage(order.modality).stream(make, order, work.handle.request.has_previews)
         async with aclosing(asked) as events:
             async for _, event in events:
-                if not isinstance(event, Progress):
-                    work.show(order.place, event)
-                    self._took(work, order.modality, begun)
+                if not isinstance(event, DenoisingProgress):
+                    work.on_synthesis_event(order.key, event)
+                    self._record_stage_time(work, order.modality, begun)
                     return event
                 if event.step > step:  # a synthesizer that takes over begins anew
                     step = event.step
-                    work.show(order.place, event)
-        raise EngineFailure("A medium broke off; expected its end. Try again.")
+                    work.on_synthesis_event(order.key, event)
+        raise EngineError("A medium broke off; expected its end. Try again.")
 
-    def _took(self, work: Work, stage: str, begun: float) -> None:
+    def _record_stage_time(self, work: RequestState, stage: str, begun: float) -> None:
         seconds = time.perf_counter() - begun
-        work.took(stage, seconds)
-        self._observe(stage, seconds)
+        work.add_stage_time(stage, seconds)
+        self._add_stage_time(stage, seconds)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from nextgpt.serve.engine.ray.settings import RaySettings
+from nextgpt.serve.engine.ray.config import RayConfig
 
 
-def prepare(settings: RaySettings) -> None:
+def configure_ray_environment(settings: RayConfig) -> None:
     """Set what is not set. Nothing is reported to anybody; a cluster of our own stays on loopback.
 
     Ray takes the machine's address even where loopback is named, unless it believes that clusters are off; and it makes

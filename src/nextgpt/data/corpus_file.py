@@ -1,0 +1,192 @@
+"""A corpus file, opened as what it is: JSON, JSON lines, CSV or tar; rows are plain values, in order.
+
+Knows containers, not corpora: what the keys of a row mean is said by :mod:`nextgpt.data.formats`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nextgpt.data.record import InvalidRecord, MediaFile
+from nextgpt.errors import ConfigError
+from nextgpt.media.file_types import FILE_TYPE_BY_SUFFIX, suffixes_of
+
+Row = dict[str, Any]
+MEDIA_FOLDERS = ("", "images", "videos", "audios", "image", "video", "audio")
+"""Where media lie beside the file that names them, tried in order."""
+
+
+@dataclass(frozen=True)
+class CorpusFile:
+    """A file, or a folder of tars, with the folder of its media."""
+
+    path: Path
+    media: Path
+
+    @property
+    def container(self) -> str:
+        """``json``, ``jsonl``, ``csv`` or ``tar``."""
+        if self.path.is_dir():
+            return "tar"
+        return self.path.suffix.lower().removeprefix(".")
+
+    @cached_property
+    def content(self) -> Any:
+        """All of a JSON file; of other containers the first row, to tell formats by."""
+        return _READ_HEAD[self.container](self.path)
+
+    @property
+    def first_row(self) -> Row:
+        """What formats are told apart by: the first row, or the mapping that a JSON file is."""
+        content = self.content
+        first = content[0] if isinstance(content, list) and content else content
+        return first if isinstance(first, dict) else {}
+
+    def rows(self) -> Iterator[Row | InvalidRecord]:
+        """All rows of a list, of JSON lines, of a CSV, or samples of a tar."""
+        return _READ_ROWS[self.container](self)
+
+    def find_media(self, modality: str, *names: str) -> Path:
+        """The first file of these names that is there; a name without suffix is tried with all of its modality."""
+        tried = [
+            self.media / folder / full
+            for name in names
+            for full in _with_suffixes(name, modality)
+            for folder in MEDIA_FOLDERS
+        ]
+        return next((path for path in tried if path.is_file()), tried[0])
+
+
+def open_corpus_file(path: Path, media: Path | None = None) -> CorpusFile:
+    """Open a corpus. Raises :class:`ConfigError` where there is none, or none of a container that is known."""
+    if not path.exists():
+        raise ConfigError(
+            f"{path} is missing; expected a corpus (JSON, JSONL, CSV, tar, or a folder of tars)."
+        )
+    document = CorpusFile(path, media or (path if path.is_dir() else path.parent))
+    if document.container not in _READ_HEAD:
+        raise ConfigError(
+            f"{path} ends with {path.suffix or 'no suffix'}; expected one of {', '.join(_READ_HEAD)}, or a folder of "
+            "tars. Rename or convert it."
+        )
+    return document
+
+
+def _with_suffixes(name: str, modality: str) -> list[str]:
+    if Path(name).suffix.lower() in FILE_TYPE_BY_SUFFIX:
+        return [name]
+    return [f"{name}{suffix}" for suffix in suffixes_of(modality)]
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(
+            f"{path} is no JSON ({error}); expected a corpus. Fetch or correct the file."
+        ) from None
+
+
+def _json_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
+    content = document.content if isinstance(document.content, list) else [document.content]
+    for index, row in enumerate(content):
+        yield (
+            row
+            if isinstance(row, dict)
+            else InvalidRecord(str(index), f"is a {type(row).__name__}, no mapping")
+        )
+
+
+def _line_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
+    with document.path.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                yield InvalidRecord(f"line {number}", f"is no JSON ({error})")
+                continue
+            yield row if isinstance(row, dict) else InvalidRecord(f"line {number}", "is no mapping")
+
+
+def _csv_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
+    with document.path.open(encoding="utf-8", errors="replace", newline="") as lines:
+        for number, row in enumerate(csv.DictReader(lines), start=2):
+            is_whole = None not in row and None not in row.values()
+            yield (
+                dict(row)
+                if is_whole
+                else InvalidRecord(f"line {number}", "has other columns than the first line")
+            )
+
+
+def _tar_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
+    paths = sorted(document.path.glob("*.tar")) if document.path.is_dir() else [document.path]
+    for path in paths:
+        yield from _samples(path)
+
+
+def _samples(path: Path) -> Iterator[Row | InvalidRecord]:
+    """Members that stand side by side under one name, by suffix: small ones as text, media by where they lie.
+
+    ``000.jpg 000.txt 000.json 001.jpg ...`` becomes ``{"__key__": "000", "jpg": MediaFile, "txt": str, "json": str}``.
+    """
+    sample: Row = {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                if not member.isfile():
+                    continue
+                folder, _, base = member.name.rpartition("/")
+                stem, _, suffix = base.partition(".")
+                key = f"{folder}/{stem}" if folder else stem
+                if sample and sample["__key__"] != key:
+                    yield sample
+                    sample = {}
+                sample["__key__"] = key
+                sample[suffix.lower()] = _member(path, tar, member)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        if sample:
+            yield sample
+        yield InvalidRecord(path.name, f"is a damaged tar ({error}); what stands before the damage was read")
+        return
+    if sample:
+        yield sample
+
+
+def _member(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> MediaFile | str:
+    file_type = FILE_TYPE_BY_SUFFIX.get(Path(member.name).suffix.lower())
+    if file_type:
+        return MediaFile(file_type.modalities[0], path, member.name, (member.offset_data, member.size))
+    file = tar.extractfile(member)
+    return file.read().decode("utf-8", errors="replace") if file else ""
+
+
+def _first(rows: Callable[[CorpusFile], Iterator[Row | InvalidRecord]]) -> Callable[[Path], Row]:
+    def first(path: Path) -> Row:
+        found = (row for row in rows(CorpusFile(path, path)) if isinstance(row, dict))
+        return next(found, {})
+
+    return first
+
+
+_READ_ROWS: dict[str, Callable[[CorpusFile], Iterator[Row | InvalidRecord]]] = {
+    "json": _json_rows,
+    "jsonl": _line_rows,
+    "csv": _csv_rows,
+    "tar": _tar_rows,
+}
+_READ_HEAD: dict[str, Callable[[Path], Any]] = {
+    "json": _json,
+    "jsonl": _first(_line_rows),
+    "csv": _first(_csv_rows),
+    "tar": _first(_tar_rows),
+}

@@ -1,0 +1,192 @@
+"""Corpora of dialogues: LLaVA-Instruct, VideoChat, Alpaca, and the published project's T2M and MosIT.
+
+Markers of media in words, ``<image>`` or ``<Image>name</Image>``, become the media themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from nextgpt.data.corpus_file import CorpusFile, Row
+from nextgpt.data.formats.base import Format, row_key
+from nextgpt.data.record import Dialogue, MediaFile, Part, Turn
+from nextgpt.message import Role
+from nextgpt.modality import MODALITIES
+
+ROLES: dict[str, Role] = {
+    "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system",
+}  # fmt: skip
+_MARKER = re.compile(r"<(image|audio|video)>")
+_NAMED = re.compile(r"<(Image|Audio|Video)>(.*?)</\1>", re.DOTALL)
+
+
+def splice_media(text: str, media: list[MediaFile], *, rest_first: bool) -> tuple[Part, ...]:
+    """Words with media where their markers stand; takes them from ``media``, and sets the rest before or behind."""
+    parts: list[Part] = []
+    position = 0
+    for marker in _MARKER.finditer(text):
+        found = next((medium for medium in media if medium.modality == marker[1]), None)
+        if found is None:
+            raise ValueError(f"a marker <{marker[1]}> stands for no medium")
+        media.remove(found)
+        parts += [text[position : marker.start()].strip(), found]
+        position = marker.end()
+    parts.append(text[position:].strip())
+    rest = list(media)
+    media.clear()
+    together = [*rest, *parts] if rest_first else [*parts, *rest]
+    return tuple(part for part in together if part != "")
+
+
+def _take_media_for_markers(text: str, media: list[MediaFile]) -> list[MediaFile]:
+    """As many of ``media`` as the words have markers, taken from the list."""
+    taken = []
+    for marker in _MARKER.finditer(text):
+        found = next((medium for medium in media if medium.modality == marker[1]), None)
+        if found is not None:
+            media.remove(found)
+            taken.append(found)
+    return taken
+
+
+def parse_sharegpt(
+    key: str, said: Sequence[Mapping], given: list[MediaFile], made: list[MediaFile], name: str = "value"
+) -> Dialogue:
+    """Turns in the form ``{"from", "value"}``; media without a marker stand first of the person's, last of the answers.
+
+    Raises:
+        ValueError: a marker stands for no medium, or nobody answers.
+    """
+    given, made, turns = list(given), list(made), []
+    has_markers = any(_MARKER.search(turn[name]) for turn in said if ROLES[turn["from"]] == "assistant")
+    for index, turn in enumerate(said):
+        role, text = ROLES[turn["from"]], turn[name]
+        if role != "assistant":
+            taken = _take_media_for_markers(text, given)
+            taken = [*given, *taken] if index == 0 and not _MARKER.search(text) else taken
+            turns.append(Turn(role, splice_media(text, taken, rest_first=True)))
+        else:
+            is_last = index == len(said) - 1
+            taken = _take_media_for_markers(text, made) if has_markers else (made if is_last else [])
+            turns.append(Turn(role, splice_media(text, taken, rest_first=False)))
+    if not any(turn.role == "assistant" and turn.parts for turn in turns):
+        raise ValueError("nobody answers")
+    return Dialogue(key, tuple(turn for turn in turns if turn.parts))
+
+
+def _list(value: object) -> list:
+    return list(value) if isinstance(value, list) else [] if value in (None, "") else [value]
+
+
+def _parse_llava(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
+    given = [
+        MediaFile(modality, document.find_media(modality, name))
+        for modality in MODALITIES
+        for name in _list(row.get(modality))
+    ]
+    yield parse_sharegpt(row_key(row, str(row.get("image", "?"))), row["conversations"], given, [])
+
+
+def _parse_published(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
+    """Comprehension, generation and tuning files: ``input_image``, ``output_image``, ``image_captions``, ..."""
+    given, made = [], []
+    for modality in MODALITIES:
+        given += [
+            MediaFile(modality, document.find_media(modality, n)) for n in _list(row.get(f"input_{modality}"))
+        ]
+        captions = _list(row.get(f"{modality}_captions"))
+        embeddings = [
+            Path(name).name.removesuffix(".npy") for name in _list(row.get(f"{modality}_caption_embeddings"))
+        ]
+        names = (
+            _list(row.get(f"output_{modality}"))
+            or embeddings
+            or [f"{modality}-{i}" for i in range(len(captions))]
+        )
+        if len(captions) < len(names):
+            raise ValueError(f"{len(names)} {modality} files have {len(captions)} captions")
+        made += [
+            MediaFile(modality, document.find_media(modality, name), caption=caption)
+            for name, caption in zip(names, captions, strict=False)
+        ]
+    first = next((medium.name for medium in (*made, *given)), "?")
+    yield parse_sharegpt(row_key(row, first), row["conversations"], given, made)
+
+
+def _parse_legacy(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
+    """The older form: turns say which modality goes in or comes out, captions stand in the turn."""
+    name = row.get("mm_name") or row.get("image_name") or row.get("video_name") or row.get("audio_name")
+    turns = []
+    for said in row["conversation"]:
+        role = ROLES[said["from"]]
+        words: list[Part] = [said["value"].strip()] if said["value"].strip() else []
+        modality = said.get("output_modality" if role == "assistant" else "input_modality", "text")
+        if modality in MODALITIES and name:
+            medium = MediaFile(modality, document.find_media(modality, name), caption=said.get("caption", ""))
+            words = [*words, medium] if role == "assistant" else [medium, *words]
+        turns.append(Turn(role, tuple(words)))
+    if not any(turn.role == "assistant" and turn.parts for turn in turns):
+        raise ValueError("nobody answers")
+    yield Dialogue(str(name or row_key(row, "?")), tuple(turn for turn in turns if turn.parts))
+
+
+def _parse_mosit(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
+    """The published MosIT: ``<Image>name</Image>`` in the words, captions in lists beside them."""
+    captions = {
+        item[f"{modality}_name"]: item.get("caption", "")
+        for modality in MODALITIES
+        for item in row.get(f"{modality}_list", [])
+    }
+    turns = []
+    for said in row["conversation"]:
+        parts: list[Part] = []
+        position, text = 0, said["value"]
+        for marker in _NAMED.finditer(text):
+            name, modality = marker[2].strip(), marker[1].lower()
+            medium = MediaFile(modality, document.find_media(modality, name), caption=captions[name])
+            parts += [text[position : marker.start()].strip(), medium]
+            position = marker.end()
+        parts.append(text[position:].strip())
+        turns.append(Turn(ROLES[said["from"]], tuple(part for part in parts if part != "")))
+    first = next(iter(captions), "?")
+    yield Dialogue(row_key(row, Path(first).stem), tuple(turn for turn in turns if turn.parts))
+
+
+def _parse_videochat(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
+    film = MediaFile("video", document.find_media("video", row["video"]))
+    turns = []
+    for index, pair in enumerate(row["QA"]):
+        asked = " ".join(piece for piece in (pair.get("i", "") if index == 0 else "", pair["q"]) if piece)
+        turns += [Turn("user", (film, asked) if index == 0 else (asked,)), Turn("assistant", (pair["a"],))]
+    if not turns:
+        raise ValueError("nothing is asked")
+    yield Dialogue(str(row["video"]), tuple(turns))
+
+
+def _parse_alpaca(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
+    if not row["output"].strip():
+        raise ValueError("the output is empty")
+    asked = "\n".join(piece for piece in (row["instruction"], row.get("input", "")) if piece)
+    yield Dialogue(row_key(row, asked[:40]), (Turn("user", (asked,)), Turn("assistant", (row["output"],))))
+
+
+_PUBLISHED = frozenset(
+    f"{side}_{modality}" for side in ("input", "output") for modality in MODALITIES
+) | frozenset(f"{modality}_captions" for modality in MODALITIES)
+FORMATS = (
+    Format(
+        "mosit", "MosIT as published: names in the words", ("json",), frozenset({"conversation"}), _parse_mosit,
+        any_of=frozenset(f"{modality}_list" for modality in MODALITIES),
+    ),
+    Format("t2m_legacy", "T2M, LLaVA and Alpaca in the project's older form", ("json",),
+           frozenset({"conversation"}), _parse_legacy),
+    Format(
+        "nextgpt", "T2M, MosIT, comprehension and generation in the project's newer form", ("json",),
+        frozenset({"conversations"}), _parse_published, any_of=_PUBLISHED,
+    ),
+    Format("videochat", "VideoChat", ("json",), frozenset({"video", "QA"}), _parse_videochat),
+    Format("alpaca", "Alpaca", ("json",), frozenset({"instruction", "output"}), _parse_alpaca),
+    Format("llava", "LLaVA-Instruct, official keys", ("json",), frozenset({"conversations"}), _parse_llava),
+)  # fmt: skip

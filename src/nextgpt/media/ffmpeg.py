@@ -1,0 +1,184 @@
+"""Decode films, and sound in a film's container, with FFmpeg through PyAV, counting as it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+
+from nextgpt.errors import MediaError
+from nextgpt.media.audio import check_audio_size, clean_samples
+from nextgpt.media.limits import Deadline, DeadlineStream, MediaLimits, media_error
+from nextgpt.media.open_media import OpenSource
+from nextgpt.media.types import Audio
+
+# Where a file does not say, or says nonsense.
+_DEFAULT_FPS = 25.0
+_MAX_FPS = 1000.0
+_SAMPLE_FORMAT = "fltp"
+
+
+@dataclass(frozen=True)
+class DecodedStreams:
+    """What a container held."""
+
+    frames: list[np.ndarray]
+    """uint8 (H, W, 3) each."""
+    fps: float
+    audio: Audio | None
+
+
+def decode_container(
+    opened: OpenSource, limits: MediaLimits, *, modality: Literal["audio", "video"]
+) -> DecodedStreams:
+    """Decode the first film stream (where ``wants`` is video) and the first sound stream of a known codec.
+
+    A file that breaks off is read up to there. Raises :class:`MediaError` on what is damaged, too large or too slow.
+    """
+    deadline = Deadline(opened.name, limits)
+    try:
+        stream = DeadlineStream(opened.stream, deadline)
+        with av.open(stream, format=opened.type.demuxer, metadata_errors="ignore") as container:
+            return _Decoder(container, opened.name, limits, deadline, modality).run()
+    except MediaError:
+        raise
+    except (av.error.FFmpegError, OSError, ValueError, MemoryError, OverflowError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise media_error(
+            opened.name,
+            f"is {opened.type.label} that cannot be decoded ({reason})",
+            f"a whole {'film' if modality == 'video' else 'sound'}",
+            "Check that it was copied whole, or convert it to MP4 (H.264, AAC).",
+        ) from error
+
+
+@dataclass
+class _Decoder:
+    container: InputContainer
+    name: str
+    limits: MediaLimits
+    deadline: Deadline
+    modality: Literal["audio", "video"]
+    frames: list[np.ndarray] = field(default_factory=list)
+    blocks: list[np.ndarray] = field(default_factory=list)
+    sample_count: int = 0
+    resampler: av.AudioResampler | None = None
+    rate_hz: int = 0
+    size_px: tuple[int, int] | None = None
+    quarter_turns: int = 0
+
+    def run(self) -> DecodedStreams:
+        # The cover of a record is a film stream of one picture, and no film; streams of no known codec have no context.
+        films = [
+            stream
+            for stream in self.container.streams.video
+            if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+        ]
+        sounds = [stream for stream in self.container.streams.audio if stream.codec_context is not None]
+        video = films[0] if films and self.modality == "video" else None
+        audio = sounds[0] if sounds else None
+        streams = [stream for stream in (video, audio) if stream is not None]
+        if not streams or (self.modality == "video" and video is None):
+            raise media_error(
+                self.name,
+                f"holds no {self.modality} that can be decoded",
+                f"a file with {self.modality}",
+                "Choose another file, or convert it to MP4 (H.264, AAC).",
+            )
+        self._check_headers(video, audio)
+        self._decode(streams)
+        fps = _frame_rate(video) if video is not None else _DEFAULT_FPS
+        sound = None
+        if audio is not None and self.blocks:
+            sound = Audio(clean_samples(np.concatenate(self.blocks, axis=1)), self.rate_hz)
+        return DecodedStreams(self.frames, fps, sound)
+
+    def _check_headers(self, video: av.VideoStream | None, audio: av.AudioStream | None) -> None:
+        duration_s = (self.container.duration or 0) / av.time_base
+        if duration_s > self.limits.duration_s:
+            raise media_error(
+                self.name,
+                f"lasts {duration_s:,.0f} s",
+                f"at most {self.limits.duration_s:,.0f} s",
+                "Cut it, or raise MediaLimits.duration_s.",
+            )
+        if video is not None:
+            self._check_frame_size(video.codec_context.width, video.codec_context.height)
+            self._check_frame_count(video.frames)
+        if audio is not None:
+            check_audio_size(self.name, 0, audio.channels, audio.rate, self.limits)
+
+    def _decode(self, streams: list) -> None:
+        try:
+            for packet in self.container.demux(streams):
+                self.deadline.check()
+                for frame in packet.decode():
+                    self._append_frame(frame)
+                    self.deadline.check()
+        except (av.error.InvalidDataError, av.error.EOFError):
+            # Broken off or damaged further on: what was read so far is kept, nothing at all is an error.
+            if not self.frames and not self.blocks:
+                raise
+
+    def _append_frame(self, frame: av.VideoFrame | av.AudioFrame) -> None:
+        if isinstance(frame, av.VideoFrame):
+            self._append_image(frame)
+        else:
+            self._append_audio(frame)
+
+    def _append_image(self, frame: av.VideoFrame) -> None:
+        self._check_frame_size(frame.width, frame.height)
+        self._check_frame_count(len(self.frames) + 1)
+        if self.size_px is None:
+            # Every frame gets the size and turn of the first, even where the film changes them on its way.
+            self.size_px = _fit_size(frame.width, frame.height, self.limits.frame_side_px)
+            # Telephones film lying down and note how to turn it, counter-clockwise in degrees.
+            self.quarter_turns = round(frame.rotation / 90)
+        small = frame.reformat(*self.size_px, "rgb24", interpolation="AREA").to_ndarray()
+        self.frames.append(np.rot90(small, self.quarter_turns))
+
+    def _append_audio(self, frame: av.AudioFrame) -> None:
+        if self.resampler is None:
+            # Planar float at the stream's own rate; more than two channels are mixed down to two.
+            layout = "mono" if len(frame.layout.channels) == 1 else "stereo"
+            # The frames know their rate better than the header, which HE-AAC halves.
+            self.rate_hz = frame.sample_rate
+            self.resampler = av.AudioResampler(_SAMPLE_FORMAT, layout, self.rate_hz)
+        for piece in self.resampler.resample(frame):
+            block = piece.to_ndarray()  # (channels, samples)
+            self.blocks.append(block)
+            self.sample_count += block.shape[1]
+            check_audio_size(self.name, self.sample_count, len(block), piece.sample_rate, self.limits)
+
+    def _check_frame_size(self, width: int, height: int) -> None:
+        if width * height > self.limits.pixels:
+            raise media_error(
+                self.name,
+                f"has frames of {width} x {height} pixels",
+                f"at most {self.limits.pixels:,} pixels a frame",
+                "Scale it down.",
+            )
+
+    def _check_frame_count(self, count: int) -> None:
+        if count > self.limits.frames:
+            raise media_error(
+                self.name,
+                f"has {count:,} frames or more",
+                f"at most {self.limits.frames:,}",
+                "Cut it or lower its frame rate, or raise MediaLimits.frames.",
+            )
+
+
+def _frame_rate(video: av.VideoStream) -> float:
+    fps = float(video.average_rate or video.guessed_rate or 0)
+    return fps if 0 < fps <= _MAX_FPS else _DEFAULT_FPS
+
+
+def _fit_size(width: int, height: int, side_px: int) -> tuple[int, int]:
+    """Width and height, scaled down so that neither exceeds ``side_px``."""
+    scale = min(1.0, side_px / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))

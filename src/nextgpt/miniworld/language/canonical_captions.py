@@ -1,0 +1,114 @@
+"""The one compact caption of each content, and the way back: what diffusion models learn from, and conditions aim at.
+
+Compact, because every token of a condition costs a diffusion model time at every step; regular, so that a caption
+that a language model wrote can be read back and judged::
+
+    large red cat top left, grass background
+    cat left, blue dog right, pink background
+    flute sound, high, rising, fast
+    red cat moving left, grass background
+"""
+
+from __future__ import annotations
+
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.specs import (
+    BACKGROUNDS,
+    MOTIONS,
+    PATTERNS,
+    PITCHES,
+    PLACES,
+    SIZES,
+    SOURCES,
+    SPEEDS,
+    TIMED_PATTERNS,
+    TINTS,
+    ClipSpec,
+    MediaSpec,
+    ObjectSpec,
+    SceneSpec,
+    SoundSpec,
+)
+
+MOTION_WORDS = {
+    "left": "moving left",
+    "right": "moving right",
+    "up": "moving up",
+    "down": "moving down",
+    "grow": "growing",
+    "shrink": "shrinking",
+    "spin": "spinning",
+    "bounce": "bouncing",
+    "appear": "appearing",
+    "disappear": "disappearing",
+}
+_BACKGROUND = " background"
+_SOUND = " sound"
+_PLACES_LONGEST_FIRST = sorted(PLACES, key=len, reverse=True)
+_NAMES = frozenset(OBJECTS) if isinstance(OBJECTS, dict) else frozenset(item.name for item in OBJECTS)
+
+
+def canonical_caption(content: MediaSpec) -> str:
+    """The caption of ``content``, for example ``"large red cat top left, grass background"``."""
+    if isinstance(content, SceneSpec):
+        return ", ".join([*_object_phrases(content.objects), content.background + _BACKGROUND])
+    if isinstance(content, ClipSpec):
+        thing = f"{_kind_phrase(content.object, content.tint)} {MOTION_WORDS[content.motion]}"
+        return f"{thing}, {content.background}{_BACKGROUND}"
+    words = [content.source + _SOUND, content.pitch, content.pattern]
+    return ", ".join(words + ([content.speed] if content.pattern in TIMED_PATTERNS else []))
+
+
+def parse_caption(caption: str) -> MediaSpec | None:
+    """The content whose canonical caption this is; None where there is no such content. A clip comes without sound."""
+    parts = caption.strip().split(", ")
+    if parts[0].endswith(_SOUND):
+        return _parse_sound(parts)
+    if len(parts) < 2 or not parts[-1].endswith(_BACKGROUND):
+        return None
+    background = parts[-1].removesuffix(_BACKGROUND)
+    if background not in BACKGROUNDS:
+        return None
+    things = parts[:-1]
+    if len(things) == 1 and (motion := _motion_of(things[0])):
+        kind = _parse_kind(things[0].removesuffix(MOTION_WORDS[motion]).strip())
+        return kind and ClipSpec(*kind, background=background, motion=motion)
+    placed = [_parse_object(thing, is_alone=len(things) == 1) for thing in things]
+    return SceneSpec(tuple(placed), background) if all(placed) else None
+
+
+def _object_phrases(objects: tuple[ObjectSpec, ...]) -> list[str]:
+    """One phrase an object; only a single object has a size to tell, several are always small."""
+    is_alone = len(objects) == 1
+    return [f"{o.size + ' ' if is_alone else ''}{_kind_phrase(o.object, o.tint)} {o.place}" for o in objects]
+
+
+def _kind_phrase(name: str, tint: str) -> str:
+    return name if tint == "natural" else f"{tint} {name}"
+
+
+def _parse_kind(words: str) -> tuple[str, str] | None:
+    if words in _NAMES:
+        return words, "natural"
+    tint, _, name = words.partition(" ")
+    return (name, tint) if tint in TINTS[1:] and name in _NAMES else None
+
+
+def _parse_object(words: str, *, is_alone: bool) -> ObjectSpec | None:
+    size = "small"
+    if is_alone:
+        size, _, words = words.partition(" ")
+    place = next((place for place in _PLACES_LONGEST_FIRST if words.endswith(f" {place}")), None)
+    kind = place and _parse_kind(words.removesuffix(f" {place}"))
+    return ObjectSpec(*kind, place=place, size=size) if kind and place and size in SIZES else None
+
+
+def _motion_of(words: str) -> str | None:
+    return next((motion for motion in MOTIONS if words.endswith(f" {MOTION_WORDS[motion]}")), None)
+
+
+def _parse_sound(parts: list[str]) -> SoundSpec | None:
+    source, pitch, pattern, speed = (*parts, "slow")[:4] if len(parts) in (3, 4) else ("", "", "", "")
+    source = source.removesuffix(_SOUND)
+    is_known = source in SOURCES and pitch in PITCHES and pattern in PATTERNS and speed in SPEEDS
+    return SoundSpec(source, pitch, pattern, speed) if is_known else None

@@ -1,0 +1,249 @@
+"""Links between modalities: what a thing in a picture sounds like, what a thing in a sound looks like, how it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nextgpt.miniworld.language.captions import object_phrase
+from nextgpt.miniworld.language.dialogue_state import DialogueState, describe_intro
+from nextgpt.miniworld.language.edit_operations import MOTION_VERBS
+from nextgpt.miniworld.language.lexicon import background_forms, indefinite, noun, source_phrase
+from nextgpt.miniworld.language.out_of_domain import unknown_image_answer, unknown_sound_answer
+from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.types import DialogueTurn, MediaPart, TurnPart
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.specs import (
+    BACKGROUNDS,
+    MOTIONS,
+    PATTERNS,
+    PITCHES,
+    ClipSpec,
+    MediaSpec,
+    ObjectSpec,
+    SceneSpec,
+    SoundSpec,
+)
+
+IMAGE_TO_AUDIO = TemplateSet(
+    (
+        "what does [this|it] sound like?",
+        "what sound does [this|it] make?",
+        "[please |]play [this|it].",
+        "how does [this|it] sound?",
+        "I want to hear [this|it].",
+        "let me hear how [this|it] sounds.",
+        "[can|could] you play [this|it]?",
+        "play the sound of [this|it].",
+    ),
+    held_out=(
+        "which sound does [this|it] make?",
+        "let me hear [this|it].",
+        "[can|could] I hear what [this|it] sounds like?",
+    ),
+)
+IMAGE_TO_AUDIO_QUALIFIED = TemplateSet(
+    (
+        "play [this|it] {how}.",
+        "let me hear [this|it] {how}.",
+        "how does [this|it] sound {how}?",
+        "[can|could] you play [this|it] {how}?",
+    ),
+    held_out=("what does [this|it] sound like {how}?", "I would like to hear [this|it] {how}."),
+)
+AUDIO_TO_IMAGE = TemplateSet(
+    (
+        "what does [this|it] look like?",
+        "[please |]draw what you hear.",
+        "show me what [you|I] hear.",
+        "show me what makes this sound.",
+        "[can|could] you draw [this|it]?",
+        "I want to see what makes this sound.",
+        "how does [this|it] look?",
+        "show me how [this|it] looks.",
+    ),
+    held_out=(
+        "draw what makes this sound.",
+        "[can|could] you show me what [this|it] looks like?",
+        "I want to see what I hear.",
+    ),
+)
+AUDIO_TO_IMAGE_QUALIFIED = TemplateSet(
+    (
+        "draw what you hear {how}.",
+        "show me what makes this sound {how}.",
+        "[can|could] you draw what I hear {how}?",
+        "what does [this|it] look like {how}?",
+    ),
+    held_out=("draw what makes this sound {how}.", "[can|could] you show me what you hear {how}?"),
+)
+IMAGE_TO_VIDEO = TemplateSet(
+    (
+        "make a video in which it {moves}.",
+        "show me a video in which it {moves}.",
+        "animate it: it {moves}.",
+        "now a video in which it {moves}.",
+    ),
+    held_out=("I want a video in which it {moves}.", "[can|could] you make a video in which it {moves}?"),
+)
+VIDEO_TO_IMAGE = TemplateSet(
+    (
+        "draw the {thing} of the video {where}.",
+        "make a picture of the {thing} {where}.",
+        "now a picture of it {where}.",
+        "a picture of the {thing} {where}[, please|].",
+    ),
+    held_out=("I want a picture of it {where}.", "[can|could] you draw the {thing} of the video {where}?"),
+)
+UNKNOWN_SHARE = 0.12
+"""How often the thing makes no sound, or has no picture, that the small world knows."""
+PLAIN_SHARE = 0.5
+"""How often a link asks for the default."""
+
+
+def cross_modal_request(talk: DialogueState) -> DialogueTurn | None:
+    """A request for one modality that follows from a medium of another."""
+    for index in talk.rng.permutation(len(REQUESTS)).tolist():
+        if turn := REQUESTS[index](talk):
+            return turn
+    return None
+
+
+def _image_to_audio(talk: DialogueState) -> DialogueTurn | None:
+    scene = _last_or_new(talk, "image", lambda: _scene_with_source(talk))
+    if not isinstance(scene, SceneSpec) or len(scene.objects) > 1:
+        return None
+    name = scene.objects[0].object
+    source = OBJECTS[name].sound
+    if source is None:
+        return DialogueTurn(
+            "outside",
+            talk.user_parts(scene, talk.phrase(IMAGE_TO_AUDIO)),
+            (unknown_sound_answer(),),
+            (("do not know",),),
+        )
+    options = [Option(SoundSpec(source), "", IMAGE_TO_AUDIO)]
+    options += [
+        Option(SoundSpec(source, pitch), f"at a {pitch} pitch", IMAGE_TO_AUDIO_QUALIFIED) for pitch in PITCHES
+    ]
+    options += [
+        Option(SoundSpec(source, pattern=p), p, IMAGE_TO_AUDIO_QUALIFIED)
+        for p in PATTERNS
+        if p in ("rising", "falling")
+    ]
+    return _request_turn(talk, scene, options, f"This is {indefinite(noun(name))}.")
+
+
+def _audio_to_image(talk: DialogueState) -> DialogueTurn | None:
+    sound = _last_or_new(talk, "audio", lambda: talk.sample("audio"))
+    if not isinstance(sound, SoundSpec):
+        return None
+    names = [kind.name for kind in OBJECTS.values() if kind.sound == sound.source]
+    if not names:
+        return DialogueTurn(
+            "outside",
+            talk.user_parts(sound, talk.phrase(AUDIO_TO_IMAGE)),
+            (unknown_image_answer(),),
+            (("do not know",),),
+        )
+    options = [Option(SceneSpec((ObjectSpec(names[0]),)), "", AUDIO_TO_IMAGE)]
+    options += [
+        Option(
+            SceneSpec((ObjectSpec(names[0]),), background),
+            talk.choice(background_forms(background)),
+            AUDIO_TO_IMAGE_QUALIFIED,
+        )
+        for background in BACKGROUNDS
+    ]
+    return _request_turn(talk, sound, options, f"This is {source_phrase(sound.source)}.")
+
+
+def _image_to_video(talk: DialogueState) -> DialogueTurn | None:
+    scene = _last_or_new(talk, "image", lambda: talk.sample("image"))
+    if not isinstance(scene, SceneSpec) or len(scene.objects) > 1:
+        return None
+    placed = scene.objects[0]
+    options = [
+        Option(
+            ClipSpec(placed.object, placed.tint, scene.background, motion),
+            _third_person(motion),
+            IMAGE_TO_VIDEO,
+        )
+        for motion in MOTIONS
+    ]
+    return _request_turn(talk, scene, options, "")
+
+
+def _video_to_image(talk: DialogueState) -> DialogueTurn | None:
+    clip = _last_or_new(talk, "video", lambda: talk.sample("video"))
+    if not isinstance(clip, ClipSpec):
+        return None
+    options = [
+        Option(
+            SceneSpec((ObjectSpec(clip.object, clip.tint),), background),
+            talk.choice(background_forms(background)),
+            VIDEO_TO_IMAGE,
+        )
+        for background in BACKGROUNDS
+    ]
+    return _request_turn(talk, clip, options, "", thing=object_phrase(clip.object, "natural", talk.rng))
+
+
+REQUESTS: tuple[Callable[[DialogueState], DialogueTurn | None], ...] = (
+    _image_to_audio,
+    _image_to_audio,
+    _audio_to_image,
+    _audio_to_image,
+    _image_to_video,
+    _video_to_image,
+)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One content that could be asked for, how it is said, and in which phrasings."""
+
+    spec: MediaSpec
+    qualifier: str
+    templates: TemplateSet
+
+
+def _request_turn(
+    talk: DialogueState, given: MediaSpec, options: list[Option], what: str, **values: str
+) -> DialogueTurn | None:
+    """Ask for one of ``options`` that belongs to the split; ``what`` names what was given."""
+    suiting = [option for option in options if talk.in_split(option.spec)]
+    if not suiting:
+        return None
+    option = suiting[0] if talk.bernoulli(PLAIN_SHARE) else talk.choice(suiting)
+    said = dict.fromkeys(("how", "moves", "where"), option.qualifier)
+    words = talk.user_parts(given, talk.phrase(option.templates, **said, **values))
+    here: tuple[TurnPart, ...] = (
+        f"{what} Here {describe_intro(option.spec)}.".strip(),
+        MediaPart(option.spec),
+    )
+    return DialogueTurn("link", words, here)
+
+
+def _last_or_new(
+    talk: DialogueState, modality: str, draw: Callable[[], MediaSpec | None]
+) -> MediaSpec | None:
+    """The medium that was said last, where it is of ``modality``, otherwise a new one."""
+    return talk.media[-1].spec if talk.media and talk.media[-1].modality == modality else draw()
+
+
+def _scene_with_source(talk: DialogueState) -> MediaSpec | None:
+    """A picture of one thing, mostly of one that can be heard."""
+    is_linked = not talk.bernoulli(UNKNOWN_SHARE)
+
+    def draw() -> SceneSpec:
+        kinds = [kind for kind in OBJECTS.values() if (kind.sound is not None) == is_linked]
+        kind = talk.choice(kinds)
+        return SceneSpec((ObjectSpec(kind.name, talk.choice(kind.tints)),), talk.choice(BACKGROUNDS))
+
+    return talk.first_in_split(draw, lambda scene: scene)
+
+
+def _third_person(motion: str) -> str:
+    verb, _, direction = MOTION_VERBS.get(motion, motion).partition(" ")
+    return f"{verb}s {direction}".strip()

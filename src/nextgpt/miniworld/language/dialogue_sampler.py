@@ -1,0 +1,161 @@
+"""Whole dialogues: single tasks, and conversations of several turns that mix them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from nextgpt.errors import ConfigError, unknown_name_message
+from nextgpt.miniworld.language.cross_modal import cross_modal_request
+from nextgpt.miniworld.language.dense_dialogues import DENSE_TASKS
+from nextgpt.miniworld.language.dialogue_state import MEDIUM_NOUNS, DialogueState, SpecSource, sample_spec
+from nextgpt.miniworld.language.edit_templates import edit
+from nextgpt.miniworld.language.facts import fact_question, fact_request
+from nextgpt.miniworld.language.indirect_requests import indirect_request
+from nextgpt.miniworld.language.media_questions import description, question
+from nextgpt.miniworld.language.missing_context import missing_context
+from nextgpt.miniworld.language.out_of_domain import out_of_domain
+from nextgpt.miniworld.language.requests import request, request_several
+from nextgpt.miniworld.language.smalltalk import FAREWELL, GREETING, PRAISE, THANKS, small_talk
+from nextgpt.miniworld.language.types import Dialogue, DialogueTurn
+from nextgpt.miniworld.splits import Split
+
+TurnSampler = Callable[[DialogueState], DialogueTurn | None]
+TASK_SAMPLERS: dict[str, tuple[TurnSampler, float]] = {
+    "text_to_image": (partial(request, modality="image"), 2.0),
+    "text_to_audio": (partial(request, modality="audio"), 1.5),
+    "text_to_video": (partial(request, modality="video"), 1.5),
+    "text_to_several": (request_several, 0.6),
+    "image_to_text": (partial(description, modality="image"), 1.2),
+    "audio_to_text": (partial(description, modality="audio"), 0.8),
+    "video_to_text": (partial(description, modality="video"), 0.8),
+    "question": (question, 2.5),
+    "edit_image": (partial(edit, modality="image"), 1.5),
+    "edit_audio": (partial(edit, modality="audio"), 1.0),
+    "edit_video": (partial(edit, modality="video"), 1.0),
+    "link": (cross_modal_request, 1.0),
+    "facts": (fact_question, 0.7),
+    "indirect_image": (partial(indirect_request, modality="image"), 0.8),
+    "indirect_audio": (partial(indirect_request, modality="audio"), 0.6),
+    "small_talk": (small_talk, 0.6),
+    "outside": (out_of_domain, 1.2),
+    "missing": (missing_context, 0.4),
+}
+"""Every kind of turn with its weight."""
+TASKS = (*TASK_SAMPLERS, "dialogue")
+"""What people do with a model, and :func:`sample_dialogue` can be asked for."""
+DIALOGUE_SHARE = 0.4
+"""How many of all dialogues are conversations of several turns."""
+TURN_COUNTS = (3, 4, 5, 6, 7)
+FOLLOW_UP_SHARE = 0.55
+"""How often a turn of a conversation is about what was said before, where it can be."""
+LEAD_IN_SHARE = 0.5
+"""How often a single edit, question or link is about a medium that the model itself made a turn before."""
+_LEAD_IN_MODALITY = {
+    "edit_image": "image", "edit_audio": "audio", "edit_video": "video",
+    "image_to_text": "image", "audio_to_text": "audio", "video_to_text": "video",
+}  # fmt: skip
+GREETING_SHARE, FAREWELL_SHARE, THANKS_SHARE = 0.2, 0.12, 0.08
+MEDIA = tuple(MEDIUM_NOUNS)
+
+
+def sample_dialogue(
+    rng: np.random.Generator, split: Split = "train", task: str | None = None, draw: SpecSource = sample_spec
+) -> Dialogue:
+    """Draw a dialogue.
+
+    Args:
+        split: ``test`` uses only phrasings and contents that ``train`` never does.
+        task: what its last turn is, one of :data:`TASKS`; ``dialogue`` is a conversation of 3 to 7 turns of all kinds.
+            None draws the task too. Or one of :data:`.exercises.EXERCISES`, which are never drawn.
+        draw: where contents that are talked about come from; they must be of the split.
+
+    Raises:
+        ConfigError: there is no such task.
+    """
+    if task is not None and task not in (*TASKS, *DENSE_TASKS):
+        raise ConfigError(unknown_name_message("Task", task, (*TASKS, *DENSE_TASKS)))
+    talk = DialogueState(rng, split, spec_source=draw)
+    if task in DENSE_TASKS:
+        return Dialogue(DENSE_TASKS[task](talk).turns)
+    if task == "dialogue" or (task is None and talk.bernoulli(DIALOGUE_SHARE)):
+        return Dialogue(_conversation(talk).turns)
+    return Dialogue(_single_task(talk, task or _sample_task(talk, TASK_SAMPLERS)).turns)
+
+
+def _single_task(talk: DialogueState, task: str) -> DialogueState:
+    """A talk that ends in a turn of ``task``, often after a turn that leads to it."""
+    while True:
+        led = _with_lead_in(talk, task)
+        turn = TASK_SAMPLERS[task][0](led)
+        if turn is not None and turn.task == task:
+            return led.with_turn(turn)
+
+
+def _with_lead_in(talk: DialogueState, task: str) -> DialogueState:
+    """``talk`` with what may come before ``task``: a medium to talk about, or facts to refer to."""
+    if not talk.bernoulli(LEAD_IN_SHARE):
+        return talk
+    if task in ("indirect_image", "indirect_audio"):
+        return _with_facts(talk, task)
+    modality = {"question": talk.choice(MEDIA), "link": talk.choice(MEDIA)}.get(
+        task
+    ) or _LEAD_IN_MODALITY.get(task)
+    lead = request(talk, modality) if modality else None
+    return talk.with_turn(lead) if lead else talk
+
+
+def _with_facts(talk: DialogueState, task: str) -> DialogueState:
+    """Facts about one or two kinds of objects of different categories."""
+    categories = talk.rng.permutation(["animal", "food", "vehicle"]).tolist()[: int(talk.rng.integers(1, 3))]
+    if task == "indirect_audio":
+        categories[0] = "instrument"
+    for index in talk.rng.permutation(len(categories)).tolist():
+        talk = talk.with_turn(fact_request(talk, categories[index]))
+    return talk
+
+
+def _conversation(talk: DialogueState) -> DialogueState:
+    """A talk of several turns that follow on one another, or change the subject."""
+    length = talk.choice(TURN_COUNTS)
+    if talk.bernoulli(GREETING_SHARE):
+        talk = talk.with_turn(small_talk(talk, GREETING))
+    while len(talk.turns) < length - 1:
+        talk = talk.with_turn(_next_turn(talk))
+    return talk.with_turn(small_talk(talk, FAREWELL) if talk.bernoulli(FAREWELL_SHARE) else _next_turn(talk))
+
+
+def _next_turn(talk: DialogueState) -> DialogueTurn:
+    """Any turn that can follow."""
+    if talk.turns and talk.turns[-1].target_media and talk.bernoulli(THANKS_SHARE):
+        return small_talk(talk, talk.choice((THANKS, PRAISE)))
+    while True:
+        follows = bool(talk.media) and talk.bernoulli(FOLLOW_UP_SHARE)
+        moves = _follow_ups(talk) if follows else TASK_SAMPLERS
+        turn = moves[_sample_task(talk, moves)][0](talk)
+        if turn is not None:
+            return turn
+
+
+def _follow_ups(talk: DialogueState) -> dict[str, tuple[TurnSampler, float]]:
+    """Moves about the medium that was shown last, or about what was talked about."""
+    modality = talk.media[-1].modality
+    moves: dict[str, tuple[TurnSampler, float]] = {
+        "edit": (partial(edit, modality=modality), 2.0),
+        "question": (partial(question, modality=modality), 1.5),
+        "description": (partial(description, modality=modality), 0.5),
+        "link": (cross_modal_request, 0.8),
+    }
+    if any(turn.topic for turn in talk.turns):
+        moves |= {name: TASK_SAMPLERS[name] for name in ("indirect_image", "indirect_audio")}
+    return moves
+
+
+def _sample_task(talk: DialogueState, moves: Mapping[str, tuple[TurnSampler, float]]) -> str:
+    """The name of one of ``moves``, by weight."""
+    names = tuple(moves)
+    weights = np.array([moves[name][1] for name in names])
+    position = np.searchsorted(weights.cumsum(), talk.rng.random() * weights.sum(), side="right")
+    return names[int(position)]

@@ -1,0 +1,145 @@
+"""Requests that say things indirectly: what was talked about, the colour of the sky, the animal that barks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from nextgpt.miniworld.language.dialogue_state import DialogueState, media_answer
+from nextgpt.miniworld.language.facts import riddle_answers
+from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.types import DialogueTurn
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.specs import TIMED_PATTERNS, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
+
+COLORS: dict[str, tuple[str, ...]] = {
+    "red": ("blood", "a fire truck", "a ripe tomato"),
+    "orange": ("a carrot", "a basketball"),
+    "yellow": ("the sun", "a lemon", "a banana"),
+    "green": ("grass", "a frog", "leaves"),
+    "blue": ("the sky", "the sea", "a dolphin"),
+    "purple": ("grapes", "an umbrella"),
+    "pink": ("a pig", "a tulip"),
+}
+"""Things of each colour."""
+BACKGROUNDS: dict[str, tuple[str, ...]] = {
+    "grass": ("where cows eat",),
+    "sea": ("where whales live", "where ships sail"),
+    "night": ("when owls hunt", "when the moon shines"),
+    "sunset": ("when the sun goes down", "when the day ends"),
+}
+PITCHES: dict[str, tuple[str, ...]] = {
+    "low": ("as deep as a bear growls", "as deep as a ship's horn"),
+    "high": ("as high as a mouse squeaks", "as high as a little bird sings"),
+}
+PATTERNS: dict[str, tuple[str, ...]] = {
+    "rising": ("like going up the stairs", "like a rocket that starts"),
+    "falling": ("like going down the stairs", "like a stone that falls"),
+    "repeated": ("again and again like a clock", "like somebody who knocks three times"),
+}
+DRAW = TemplateSet(
+    (
+        "draw {what}{how}.",
+        "[please |]paint {what}{how}.",
+        "show me {what}{how}.",
+        "make a picture of {what}{how}.",
+        "I want to see {what}{how}.",
+        "[can|could] you draw {what}{how}?",
+    ),
+    held_out=(
+        "I want a picture of {what}{how}.",
+        "[can|could] you show me {what}{how}?",
+        "please show me {what}{how}.",
+    ),
+)
+PLAY = TemplateSet(
+    (
+        "play {what}{how}.",
+        "let me hear {what}{how}.",
+        "I want to hear {what}{how}.",
+        "[can|could] you play {what}{how}?",
+        "make the sound of {what}{how}.",
+    ),
+    held_out=(
+        "[can|could] I hear {what}{how}?",
+        "please let me hear {what}{how}.",
+        "I want you to play {what}{how}.",
+    ),
+)
+TOPIC_REFERENCES = (
+    "the {category} we talked about",
+    "the {category} we spoke of",
+    "the {category} I asked about",
+)
+PLURAL_CATEGORIES = ("animal", "vehicle", "instrument", "shape", "food")
+"""What an object can be called when it was talked about."""
+
+
+@dataclass(frozen=True)
+class IndirectTarget:
+    """A content and how it is said."""
+
+    spec: MediaSpec
+    object_phrase: str
+    qualifier: str
+
+
+def indirect_request(talk: DialogueState, modality: str) -> DialogueTurn | None:
+    """A request whose object was talked about or is guessed, with attributes that are said by comparison."""
+    draw = {"image": _scene_target, "audio": _sound_target}[modality]
+    meant = talk.first_in_split(lambda: draw(talk), lambda meant: meant.spec)
+    if meant is None:
+        return None
+    words = talk.phrase(
+        {"image": DRAW, "audio": PLAY}[modality], what=meant.object_phrase, how=meant.qualifier
+    )
+    return DialogueTurn(f"indirect_{modality}", (words,), media_answer(talk, meant.spec))
+
+
+def _scene_target(talk: DialogueState) -> IndirectTarget | None:
+    named = _pick_object(talk, {name: name for name in OBJECTS})
+    if named is None:
+        return None
+    name, what = named
+    placed, background, how = ObjectSpec(name), "white", ""
+    if talk.bernoulli(0.75):
+        color = talk.choice(tuple(COLORS))
+        placed = replace(placed, tint="natural" if OBJECTS[name].color == color else color)
+        how += f" in the color of {talk.choice(COLORS[color])}"
+    if not how or talk.bernoulli(0.3):
+        background = talk.choice(tuple(BACKGROUNDS))
+        how += f"{',' if how else ''} {talk.choice(BACKGROUNDS[background])}"
+    return IndirectTarget(SceneSpec((placed,), background), what, how)
+
+
+def _sound_target(talk: DialogueState) -> IndirectTarget | None:
+    sources = {kind.name: kind.sound for kind in OBJECTS.values() if kind.sound}
+    named = _pick_object(talk, sources)
+    if named is None:
+        return None
+    name, what = named
+    sound, how = SoundSpec(sources[name]), ""
+    if talk.bernoulli(0.7):
+        pitch = talk.choice(tuple(PITCHES))
+        sound, how = replace(sound, pitch=pitch), f" {talk.choice(PITCHES[pitch])}"
+    if not how or talk.bernoulli(0.4):
+        pattern = talk.choice(tuple(PATTERNS))
+        assert pattern in TIMED_PATTERNS
+        sound, how = (
+            replace(sound, pattern=pattern),
+            f"{how}{',' if how else ''} {talk.choice(PATTERNS[pattern])}",
+        )
+    return IndirectTarget(sound, what, how)
+
+
+def _pick_object(talk: DialogueState, names: dict[str, str]) -> tuple[str, str] | None:
+    """One of ``names`` and the words for it: what was talked about, else a riddle's."""
+    topics = [turn.topic for turn in talk.turns if turn.topic]
+    categories = [OBJECTS[topic].category for topic in dict.fromkeys(topics)]
+    known = [t for t in topics if t in names and categories.count(OBJECTS[t].category) == 1]
+    known = [topic for topic in known if OBJECTS[topic].category in PLURAL_CATEGORIES]
+    if known:
+        topic = talk.choice(known)
+        return topic, talk.choice(TOPIC_REFERENCES).format(category=OBJECTS[topic].category)
+    guessed = [(does, name) for does, name in riddle_answers().items() if name in names]
+    does, name = talk.choice(guessed)
+    return name, f"the {OBJECTS[name].category} that {does}"

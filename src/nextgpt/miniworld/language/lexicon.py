@@ -1,0 +1,149 @@
+"""How the values of the small world are said: nouns with their articles and plurals, and the forms of each attribute.
+
+The first form of an attribute is the one that answers use; people may use any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.specs import BACKGROUNDS, EFFECT_SOURCES, INSTRUMENT_SOURCES, TINTS, WORD_SOURCES
+
+PLACE_FORMS: dict[str, tuple[str, ...]] = {
+    "top left": ("at the top left", "in the top left corner", "in the upper left"),
+    "top": ("at the top", "on top", "in the upper part"),
+    "top right": ("at the top right", "in the top right corner", "in the upper right"),
+    "left": ("on the left", "on the left side", "at the left"),
+    "center": ("in the center", "in the middle", "at the center"),
+    "right": ("on the right", "on the right side", "at the right"),
+    "bottom left": ("at the bottom left", "in the bottom left corner", "in the lower left"),
+    "bottom": ("at the bottom", "at the very bottom", "in the lower part"),
+    "bottom right": ("at the bottom right", "in the bottom right corner", "in the lower right"),
+}
+_SCENERY_FORMS: dict[str, tuple[str, ...]] = {
+    "grass": ("on grass", "on the grass", "in the grass"),
+    "sea": ("at sea", "at the sea", "on the sea"),
+    "night": ("at night", "in the night", "under a night sky"),
+    "sunset": ("at sunset", "in the sunset", "in front of a sunset"),
+}
+SIZE_FORMS = {"small": ("small", "little", "tiny"), "large": ("large", "big", "huge")}
+TINT_FORMS = {tint: ((tint, "violet") if tint == "purple" else (tint,)) for tint in TINTS}
+MOTION_FORMS: dict[str, tuple[str, ...]] = {
+    "left": ("moving left", "going left", "moving to the left"),
+    "right": ("moving right", "going right", "moving to the right"),
+    "up": ("moving up", "going up", "moving upwards"),
+    "down": ("moving down", "going down", "moving downwards"),
+    "grow": ("growing", "getting bigger"),
+    "shrink": ("shrinking", "getting smaller"),
+    "spin": ("spinning", "turning around", "rotating"),
+    "bounce": ("bouncing", "jumping up and down"),
+    "appear": ("appearing", "fading in"),
+    "disappear": ("disappearing", "fading out"),
+}
+PITCH_FORMS = {"low": ("low", "deep"), "middle": ("middle", "medium"), "high": ("high", "high-pitched")}
+PATTERN_FORMS: dict[str, tuple[str, ...]] = {
+    "single": ("once", "one time", "as a single sound"),
+    "rising": ("rising", "going up", "getting higher"),
+    "falling": ("falling", "going down", "getting lower"),
+    "repeated": ("repeated", "three times", "again and again"),
+    "chord": ("as a chord", "in a chord"),
+}
+SPEED_FORMS = {"slow": ("slowly", "at a slow speed"), "fast": ("fast", "quickly")}
+CATEGORY_PHRASES = {
+    "animal": "an animal",
+    "food": "food",
+    "vehicle": "a vehicle",
+    "instrument": "an instrument",
+    "thing": "a thing",
+    "nature": "a part of nature",
+    "shape": "a shape",
+}
+CERTAIN_CATEGORIES = ("animal", "food", "vehicle", "instrument", "shape")
+"""Categories that are certain: whether a tree is a thing is not."""
+NUMBERS = ("no", "one", "two", "three")
+
+_UNITS = {
+    "bread": "loaf", "cheese": "piece", "corn": "ear", "broccoli": "piece", "candy": "piece", "grapes": "bunch",
+    "cherries": "pair", "french fries": "box", "scissors": "pair", "glasses": "pair", "lightning": "bolt",
+}  # fmt: skip
+"""What has no singular is counted in units: a pair of scissors."""
+PLURAL_NAMES = ("grapes", "cherries", "french fries", "scissors", "glasses")
+_IRREGULAR_PLURALS = {
+    "mouse": "mice",
+    "fish": "fish",
+    "maple leaf": "maple leaves",
+    "snowman": "snowmen",
+    "loaf": "loaves",
+}
+_UNIQUE_NAMES = {"sun": "the sun", "moon": "the moon"}
+_SOURCE_PHRASES = {"applause": "applause", "seashore": "the seashore"} | {word: word for word in WORD_SOURCES}
+_AMBIGUOUS = {*TINTS, *BACKGROUNDS, "white", "brown", "big", "little", "great", "king", "colors"}
+"""Words that make a synonym read as a tint, a background or a size: a big cat is a large cat, not a lion."""
+_NO_ARTICLE = {"spectacles", "eyeglasses", "fries", "chips", "shears", "cattle", "maize", "mail", "sunshine"}
+
+
+def indefinite(words: str) -> str:
+    """``words`` with the article they need: ``"an owl"``, ``"a ufo"``, ``"fries"``."""
+    if words in _NO_ARTICLE:
+        return words
+    is_vowel = words[0] in "aeiou" and not words.startswith("ufo")
+    return f"{'an' if is_vowel else 'a'} {words}"
+
+
+def noun(name: str) -> str:
+    """The countable noun of an object: ``"cat"``, ``"pair of scissors"``."""
+    return f"{_UNITS[name]} of {name}" if name in _UNITS else name
+
+
+def plural(name: str) -> str:
+    """Several of an object: ``"butterflies"``, ``"pairs of scissors"``."""
+    if name in _UNITS:
+        return f"{plural(_UNITS[name])} of {name}"
+    if name in _IRREGULAR_PLURALS:
+        return _IRREGULAR_PLURALS[name]
+    if name.endswith("y") and name[-2] not in "aeou":
+        return f"{name[:-1]}ies"
+    return f"{name}es" if name.endswith(("s", "x", "ch", "sh")) else f"{name}s"
+
+
+def all_of_kind(name: str) -> str:
+    """All objects of a kind, to say something about: ``"owls"``, ``"bread"``, ``"the sun"``."""
+    return name if name in _UNITS else _UNIQUE_NAMES.get(name, plural(name))
+
+
+def any_of_kind(name: str) -> str:
+    """Any object of a kind, to say what it is: ``"an owl"``, ``"bread"``, ``"the sun"``."""
+    return name if name in _UNITS else _UNIQUE_NAMES.get(name, indefinite(name))
+
+
+def source_phrase(source: str) -> str:
+    """A source of sound as it is heard: ``"an organ"``, ``"applause"``, ``"the word hello"``."""
+    return _SOURCE_PHRASES.get(source) or indefinite(source)
+
+
+def definite_source(source: str) -> str:
+    """A source of sound that is known: ``"the organ"``, ``"the applause"``, ``"the word hello"``."""
+    return source if source in WORD_SOURCES else f"the {source}"
+
+
+def is_instrument(source: str) -> bool:
+    """Whether notes are played on ``source``."""
+    assert source in INSTRUMENT_SOURCES + EFFECT_SOURCES + WORD_SOURCES, source
+    return source in INSTRUMENT_SOURCES
+
+
+def synonyms(name: str) -> tuple[str, ...]:
+    """Other nouns for an object that cannot be taken for anything else."""
+    return tuple(words for words in OBJECTS[name].synonyms if not _AMBIGUOUS & set(words.split()))
+
+
+def background_forms(background: str) -> tuple[str, ...]:
+    """Phrases that put something before a background: ``"on a blue background"``, ``"at night"``."""
+    plain = (f"on a {background} background", f"with a {background} background", f"on {background}")
+    return _SCENERY_FORMS.get(background, plain)
+
+
+def listed(phrases: Sequence[str]) -> str:
+    """``"a, b and c"``."""
+    return " and ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)

@@ -1,0 +1,138 @@
+"""Turns about a medium: what it shows or plays, and single questions about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+
+from nextgpt.miniworld.language.asking import KeyWordGroups, object_names
+from nextgpt.miniworld.language.descriptions import describe
+from nextgpt.miniworld.language.dialogue_state import MEDIUM_NOUNS, DialogueState
+from nextgpt.miniworld.language.lexicon import MOTION_FORMS, indefinite, noun
+from nextgpt.miniworld.language.question_templates import QUESTION_TEMPLATES
+from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.types import DialogueTurn, MediaPart
+from nextgpt.miniworld.specs import ClipSpec, MediaSpec, SceneSpec, SoundSpec
+
+DESCRIBE = {
+    "image": TemplateSet(
+        (
+            "[please |]describe [this|the] {medium}.",
+            "what does [this|the] {medium} show?",
+            "what do you see[ here|]?",
+            "tell me [all|everything|what] [that |]you see.",
+            "[can|could] you describe what you see?",
+            "[can|could] you tell me what is in [this|the] {medium}?",
+            "tell me what is in [this|the] {medium}.",
+            "tell me about [this|the] {medium}.",
+            "I want to know what [this|the] {medium} shows.",
+            "say what [this|the] {medium} shows.",
+            "what is shown[ here|]?",
+            "I need [you to describe |a description of ][this|the] {medium}.",
+        ),
+        held_out=("[can|could] you describe [this|the] {medium}?", "tell me what [this|the] {medium} shows."),
+    ),
+    "audio": TemplateSet(
+        (
+            "[please |]describe [this|the] {medium}.",
+            "what do you hear[ here|]?",
+            "tell me [all|everything] that you hear.",
+            "[can|could] you describe what you hear?",
+            "[can|could] you tell me about [this|the] {medium}?",
+            "tell me about [this|the] {medium}.",
+            "say what you hear.",
+            "I want to know what you hear.",
+            "how does [this|the] {medium} go?",
+        ),
+        held_out=("[can|could] you describe [this|the] {medium}?", "tell me what you hear[ here|]."),
+    ),
+    "video": TemplateSet(
+        (
+            "[please |]describe [this|the] {medium}.",
+            "what does [this|the] {medium} show?",
+            "what happens[ here|]?",
+            "what do you see[ here|]?",
+            "[can|could] you describe what happens?",
+            "[can|could] you tell me what [this|the] {medium} shows?",
+            "tell me about [this|the] {medium}.",
+            "say what happens[ here|].",
+            "I want to know what happens.",
+        ),
+        held_out=("[can|could] you describe [this|the] {medium}?", "tell me what happens[ here|]."),
+    ),
+}
+COMPARE = TemplateSet(
+    (
+        "which one shows {thing}, the first or the second?",
+        "in which {medium} do you see {thing}?",
+        "which {medium} shows {thing}?",
+        "where is {thing}, in the first or in the second?",
+        "is {thing} in the first {medium} or in the second?",
+        "do you see {thing} in the first or in the second {medium}?",
+        "in which {medium} can {thing} be seen?",
+        "which {medium} has {thing}?",
+        "which one has {thing}, the first or the second?",
+        "can you tell me which {medium} shows {thing}?",
+    ),
+    held_out=("which one is {thing}, the first or the second?", "in which {medium} is {thing}?"),
+)
+COMPARISON_SHARE = 0.06
+"""How often a question about pictures is about which of two."""
+
+
+def description(talk: DialogueState, modality: str) -> DialogueTurn:
+    """A request to say in words what a medium is."""
+    content = talk.subject(modality)
+    words = talk.phrase(DESCRIBE[modality], medium=talk.choice(MEDIUM_NOUNS[modality]))
+    answer = f"I {'hear' if isinstance(content, SoundSpec) else 'see'} {describe(content)}."
+    return DialogueTurn(
+        f"{modality}_to_text", talk.user_parts(content, words), (answer,), _main_key_words(content)
+    )
+
+
+def _main_key_words(content: MediaSpec) -> KeyWordGroups:
+    """What a description must say at least."""
+    if isinstance(content, SoundSpec):
+        return ((content.source,),)
+    if isinstance(content, ClipSpec):
+        return (MOTION_FORMS[content.motion][0],), object_names(content.object)
+    return tuple(dict.fromkeys(object_names(placed.object) for placed in content.objects))
+
+
+def question(talk: DialogueState, modality: str | None = None) -> DialogueTurn | None:
+    """A question about the last medium of ``modality``, or about one that is given along."""
+    modality = modality or talk.choice(tuple(MEDIUM_NOUNS))
+    if modality == "image" and talk.bernoulli(COMPARISON_SHARE):
+        return comparison(talk)
+    return question_about(talk, talk.subject(modality), modality)
+
+
+def question_about(
+    talk: DialogueState, content: MediaSpec, modality: str, functions: Container[Callable] | None = None
+) -> DialogueTurn | None:
+    """A question about ``content``, of all kinds or of those that are answered by one of ``functions``."""
+    rows = [
+        row
+        for row in QUESTION_TEMPLATES
+        if modality in row.modalities and (functions is None or row.ask in functions)
+    ]
+    for index in talk.rng.permutation(len(rows)).tolist():
+        if asked := rows[index].ask(talk, content):
+            words = talk.phrase(
+                rows[index].templates, medium=talk.choice(MEDIUM_NOUNS[modality]), **asked.values
+            )
+            return DialogueTurn("question", talk.user_parts(content, words), (asked.answer,), asked.key_words)
+    return None
+
+
+def comparison(talk: DialogueState, known: Sequence[MediaSpec] = ()) -> DialogueTurn | None:
+    """Which of two pictures shows something: two that are given along, or the two that are ``known`` already."""
+    scenes = known or [talk.sample("image") for _ in range(2)]
+    shown = [{placed.object for placed in scene.objects} for scene in scenes if isinstance(scene, SceneSpec)]
+    if shown[0] & shown[1]:
+        return None
+    position = int(talk.bernoulli(0.5))
+    thing = indefinite(noun(talk.choice(sorted(shown[position]))))
+    words = talk.phrase(COMPARE, thing=thing, medium=talk.choice(MEDIUM_NOUNS["image"]))
+    answer = ("first", "second")[position]
+    given = () if known else tuple(map(MediaPart, scenes))
+    return DialogueTurn("question", (*given, words), (f"The {answer} one.",), ((answer,),))

@@ -1,0 +1,101 @@
+"""What cannot be answered as nothing was shown yet, or as what was asked about is not in the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nextgpt.miniworld.language.dialogue_state import MEDIUM_NOUNS, DialogueState
+from nextgpt.miniworld.language.lexicon import noun
+from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.types import DialogueTurn
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.specs import TINTS, SceneSpec
+
+
+@dataclass(frozen=True)
+class MissingContext:
+    """A row: what people say as if there were a medium, and the answer."""
+
+    templates: TemplateSet
+    answer: str
+    key_phrase: str
+
+
+MISSING_CONTEXTS = {
+    "image": MissingContext(
+        TemplateSet(
+            (
+                "what is in this picture?",
+                "describe this picture.",
+                "make the {thing} of the picture {color}.",
+                "what color is the {thing} in the picture?",
+                "what does the image show?",
+            ),
+            held_out=(
+                "what can you see in the picture?",
+                "make the {thing} in the image {color}.",
+            ),
+        ),
+        "I see no picture yet. Please show me one.",
+        "no picture",
+    ),
+    "audio": MissingContext(
+        TemplateSet(
+            (
+                "what do you hear?",
+                "describe this sound.",
+                "make the sound higher.",
+                "which instrument do you hear?",
+                "play it again faster.",
+            ),
+            held_out=("describe what is heard.", "make the sound lower.", "which instrument is it?"),
+        ),
+        "I hear no sound yet. Please play me one.",
+        "no sound",
+    ),
+    "video": MissingContext(
+        TemplateSet(
+            (
+                "what happens in this video?",
+                "describe this video.",
+                "let the video go the other way.",
+                "how does the {thing} in the video move?",
+            ),
+            held_out=("what can you see in the video?", "tell me what happens in the video."),
+        ),
+        "I see no video yet. Please show me one.",
+        "no video",
+    ),
+}
+FALSE_PREMISE = TemplateSet(
+    (
+        "[what|which] color is the {thing}?",
+        "where is the {thing}?",
+        "how big is the {thing}?",
+        "make the {thing} {color}.",
+    ),
+    held_out=("tell me where the {thing} is.", "how large is the {thing}?"),
+)
+
+
+def missing_context(talk: DialogueState) -> DialogueTurn | None:
+    """A question or an edit without what it is about."""
+    if talk.bernoulli(0.4):
+        return _false_premise(talk)
+    absent = [modality for modality in MEDIUM_NOUNS if talk.last_spec(modality) is None]
+    if not absent:
+        return None
+    row = MISSING_CONTEXTS[talk.choice(absent)]
+    words = talk.phrase(row.templates, thing=noun(talk.choice(list(OBJECTS))), color=talk.choice(TINTS[1:]))
+    return DialogueTurn("missing", (words,), (row.answer,), ((row.key_phrase,),))
+
+
+def _false_premise(talk: DialogueState) -> DialogueTurn:
+    """Something is asked about an object that the picture does not show."""
+    scene = talk.subject("image")
+    assert isinstance(scene, SceneSpec)
+    name = talk.choice(sorted(OBJECTS.keys() - {placed.object for placed in scene.objects}))
+    words = talk.phrase(FALSE_PREMISE, thing=noun(name), color=talk.choice(TINTS[1:]))
+    return DialogueTurn(
+        "missing", talk.user_parts(scene, words), (f"I see no {noun(name)}.",), ((f"no {noun(name)}",),)
+    )

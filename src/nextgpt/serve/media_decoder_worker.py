@@ -1,0 +1,110 @@
+"""The process that decodes media for the server, with as few rights and as little memory as that takes.
+
+It reads ``header + content`` from standard input and writes ``header + raw samples`` to standard output, again and
+again. Nothing is pickled: whatever a hostile file makes of this process, its parent reads numbers and bytes only.
+
+::
+
+    4 bytes length, JSON {"modality": "image", "limits": {...}, "size": n}, n bytes of a file
+    4 bytes length, JSON {"shape": [64, 64, 3], ...} or {"refused": "..."}, then the bytes of each array
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import struct
+import sys
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from nextgpt.errors import MediaError
+from nextgpt.media import MediaLimits, read_audio, read_image, read_video
+from nextgpt.message import Audio, Image, Medium, Video
+
+READERS = {"image": read_image, "audio": read_audio, "video": read_video}
+
+
+def read_frame(stream: BinaryIO) -> dict[str, Any] | None:
+    """The next header; ``None`` at the end of the stream."""
+    head = stream.read(4)
+    if len(head) < 4:
+        return None
+    return json.loads(stream.read(struct.unpack("<I", head)[0]))
+
+
+def write_frame(stream: BinaryIO, header: dict[str, Any], *contents: bytes) -> None:
+    """Write a header and what belongs to it."""
+    encoded = json.dumps(header).encode()
+    stream.write(struct.pack("<I", len(encoded)) + encoded)
+    for content in contents:
+        stream.write(content)
+    stream.flush()
+
+
+def serialize(medium: Medium) -> tuple[dict[str, Any], list[bytes]]:
+    """A medium as a header and raw bytes."""
+    if isinstance(medium, Image):
+        pixels = np.asarray(medium.image)
+        return {"shape": pixels.shape}, [pixels.tobytes()]
+    if isinstance(medium, Audio):
+        return {"shape": medium.samples.shape, "rate": medium.sample_rate_hz}, [medium.samples.tobytes()]
+    header: dict[str, Any] = {"shape": medium.frames.shape, "fps": medium.fps}
+    contents = [np.ascontiguousarray(medium.frames).tobytes()]
+    if medium.audio is not None:
+        header["audio"], more = serialize(medium.audio)
+        contents += more
+    return header, contents
+
+
+def deserialize(modality: str, header: dict[str, Any], stream: BinaryIO) -> Medium:
+    """What :func:`pack` packed. Raises :class:`ValueError` where the numbers do not fit together."""
+    shape = tuple(int(size) for size in header["shape"])
+    dtype = np.dtype(np.float32 if modality == "audio" else np.uint8)
+    size = int(np.prod(shape)) * dtype.itemsize
+    array = np.frombuffer(stream.read(size), dtype).reshape(shape).copy()
+    if modality == "image":
+        import PIL.Image
+
+        return Image(PIL.Image.fromarray(array))
+    if modality == "audio":
+        return Audio(array, int(header["rate"]))
+    sound = deserialize("audio", header["audio"], stream) if "audio" in header else None
+    assert sound is None or isinstance(sound, Audio)
+    return Video(array, float(header["fps"]), sound)
+
+
+def main_loop(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Decode one file after another, up to the end of ``requests``."""
+    while (header := read_frame(requests)) is not None:
+        content = requests.read(header["size"])
+        try:
+            medium = READERS[header["modality"]](content, limits=MediaLimits(**header["limits"]))
+            about, contents = serialize(medium)
+        except MediaError as error:
+            about, contents = {"refused": str(error)}, []
+        except MemoryError:
+            about, contents = (
+                {"refused": "The file needs too much memory; expected a smaller one. Scale it down."},
+                [],
+            )
+        write_frame(answers, about, *contents)
+
+
+def apply_rlimits(memory_bytes: int) -> None:
+    """Bound memory, and allow no new files, processes or core dumps."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    import av
+    import PIL.Image
+    import soundfile
+
+    PIL.Image.preinit()
+    apply_rlimits(int(sys.argv[1]))
+    write_frame(sys.stdout.buffer, {"ready": True})
+    main_loop(sys.stdin.buffer, sys.stdout.buffer)

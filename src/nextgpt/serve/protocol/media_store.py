@@ -1,0 +1,55 @@
+"""Generated media as files that their owner can fetch again."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from nextgpt.media.file_types import mime_of
+from nextgpt.message import Medium
+from nextgpt.modality import MODALITIES
+from nextgpt.serve.file_store import FileStore, StoredFile
+
+
+@dataclass(frozen=True)
+class StoredMedium:
+    """A generated medium as a file."""
+
+    modality: str
+    content: bytes
+    file: StoredFile
+
+    @property
+    def base64(self) -> str:
+        """The content as base64."""
+        return base64.b64encode(self.content).decode("ascii")
+
+
+@dataclass(frozen=True)
+class MediaStore:
+    """Encodes the media of one answer and stores them for its owner."""
+
+    files: FileStore
+    owner: str
+    audio_suffix: str = MODALITIES["audio"].suffix
+
+    async def store(self, medium: Medium) -> StoredMedium:
+        """Encode a medium and store its file."""
+        suffix = self.audio_suffix if medium.modality == "audio" else MODALITIES[medium.modality].suffix
+        content = await asyncio.to_thread(_encode, medium, suffix)
+        file = self.files.put(
+            content,
+            owner=self.owner,
+            name=f"{medium.modality}{suffix}",
+            media_type=mime_of(suffix),
+            purpose="generated",
+        )
+        return StoredMedium(medium.modality, content, file)
+
+
+def _encode(medium: Medium, suffix: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="nextgpt-") as folder:
+        return medium.save(Path(folder) / f"medium{suffix}").read_bytes()

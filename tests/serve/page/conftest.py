@@ -1,0 +1,261 @@
+"""One server and one browser for the tests of the page: headless Chromium on loopback, a scripted model behind it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nextgpt.errors import ConversationError
+from nextgpt.message import (
+    Audio,
+    Conversation,
+    DenoisingProgress,
+    Event,
+    Medium,
+    MediumFinished,
+    Reply,
+    ReplyFinished,
+    Sampling,
+    Text,
+    TextDelta,
+)
+from nextgpt.serve.settings import ServerSettings
+from nextgpt.testing.scripted import film, picture
+from nextgpt.testing.serial_engine import SerialEngine
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+WAIT_MS = 60_000
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a browser where there is none."""
+    for item in items:
+        if item.get_closest_marker("browser") and CHROMIUM is None:
+            item.add_marker(
+                pytest.mark.skip(reason="needs Chromium on PATH; install it with apt-get install chromium")
+            )
+
+
+def tone() -> Audio:
+    """A tone of a second and a half, so that one can see it play."""
+    return Audio(
+        np.sin(np.arange(24_000, dtype=np.float32) / 8)[None] * np.float32(0.3), sample_rate_hz=16_000
+    )
+
+
+@dataclass
+class ScriptedChat:
+    """Answers with what it received and under which seed, or generates what ``modalities`` ask for, in three steps.
+
+    Words of the message steer it: "slow" emits text until it is cancelled, "wait" stops before the last step until
+    ``gate`` opens, "refuse" is refused, "markup" answers in Markdown, "cut" ends at the longest length.
+    """
+
+    conversations: list[Conversation] = field(default_factory=list)
+    samplings: list[Sampling] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    """Set when somebody left a slow answer."""
+
+    def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[Event]:
+        """Answer the last message."""
+        self.conversations.append(conversation)
+        self.samplings.append(sampling)
+        last = conversation.messages[-1]
+        if "refuse" in last.text:
+            raise ConversationError("message: got refuse; expected another word. Say something else.")
+        if "slow" in last.text:
+            yield from self._emit_slowly()
+        elif "markup" in last.text:
+            yield from _emit(Text(MARKUP), sampling.seed)
+        elif sampling.modalities is None:
+            kinds = ", ".join(part.modality for part in last.parts)
+            text = f"Turn {len(conversation)}, **seed {sampling.seed}**: I got {kinds}."
+            yield from _emit(Text(text), sampling.seed)
+        else:
+            yield from self._generate(sampling, waits="wait" in last.text)
+
+    def _generate(self, sampling: Sampling, *, waits: bool) -> Iterator[Event]:
+        makers: dict[str, Callable[[], Medium]] = {"image": picture, "audio": tone, "video": film}
+        parts: list[Any] = []
+        for name in sampling.modalities or ():
+            if name == "text":
+                parts.append(Text("Here it is."))
+                yield TextDelta(parts[-1].text)
+                continue
+            medium = makers[name]()
+            yield from (DenoisingProgress(name, step, 3, medium) for step in (1, 2))
+            if waits:
+                self.gate.wait(60)
+            yield MediumFinished(medium)
+            parts.append(medium)
+        timings_s = {"llm": 0.25, "image": 0.5, "total": 0.75}
+        yield ReplyFinished(Reply(tuple(parts), sampling.seed, timings_s=timings_s))
+
+    def _emit_slowly(self) -> Iterator[Event]:
+        try:
+            for _ in range(12_000):
+                yield TextDelta("and ")
+                self.cancelled.wait(0.01)
+        finally:
+            self.cancelled.set()
+
+
+MARKUP = "**bold** <script>alert(1)</script> ![x](https://example.org/x.png) [y](javascript:alert(1))"
+
+
+def _emit(text: Text, seed: int) -> Iterator[Event]:
+    yield from (TextDelta(f"{word} ") for word in text.text.split(" "))
+    yield ReplyFinished(Reply((text,), seed))
+
+
+@pytest.fixture(scope="session")
+def model() -> ScriptedChat:
+    """The model behind the page; it records what it received."""
+    return ScriptedChat()
+
+
+@pytest.fixture(scope="session")
+def chat(serving: Any, model: ScriptedChat) -> Iterator[str]:
+    """The address of a server."""
+    with serving(SerialEngine(model)) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def keyed_chat(serving: Any, model: ScriptedChat) -> Iterator[str]:
+    """The address of a server that wants a key."""
+    with serving(SerialEngine(model), ServerSettings(api_keys=("open sesame",))) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def small_chat(serving: Any, model: ScriptedChat) -> Iterator[str]:
+    """The address of a server that takes two media per request."""
+    with serving(SerialEngine(model), ServerSettings(media_count=2)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless browser with a pretended microphone and camera.
+
+    No longer than its module: while playwright runs, its thread has an event loop, and others cannot run theirs.
+    """
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright; install the extra dev")
+    with api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def tolerated() -> list[str]:
+    """Console messages that a test expects, such as the status of a refused request."""
+    return []
+
+
+@pytest.fixture
+def visit(browser: Any, tolerated: list[str]) -> Iterator[Callable[..., Any]]:
+    """Open pages. At the end none may have asked another host, broken its policy, or had a script that failed."""
+    contexts: list[Any] = []
+    problems: list[str] = []
+
+    def visit(origin: str, path: str = "/", **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options)
+        contexts.append(context)
+        return open_page(context, origin, path, problems)
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert [one for one in problems if not any(known in one for known in tolerated)] == []
+
+
+def open_page(context: Any, origin: str, path: str, problems: list[str]) -> Any:
+    """Open a page whose problems are noted."""
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.on("request", lambda request: _check_origin(problems, request.url, origin))
+    page.on("pageerror", lambda error: problems.append(f"a script failed: {error}"))
+    page.on("console", lambda line: _check_line(problems, line))
+    page.goto(f"{origin}{path}", timeout=WAIT_MS)
+    return page
+
+
+def _check_line(problems: list[str], line: Any) -> None:
+    if line.type in ("error", "warning"):
+        problems.append(f"{line.text} ({line.location.get('url')})")
+
+
+def _check_origin(problems: list[str], url: str, origin: str) -> None:
+    if not url.startswith((origin, "data:", "blob:")):
+        problems.append(f"another host was asked: {url}")
+
+
+@pytest.fixture
+def page(visit: Callable[..., Any], chat: str) -> Any:
+    """The page, ready."""
+    return ready(visit(chat))
+
+
+def ready(page: Any) -> Any:
+    """Wait until nothing is being answered."""
+    page.wait_for_selector("body[data-state=ready]")
+    return page
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    """Wait for a JavaScript expression to be true.
+
+    Playwright's own ``wait_for_function`` needs ``eval``, which the page's policy forbids.
+    """
+
+    def until(page: Any, expression: str, argument: Any = None, *, timeout_s: float = 30.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not page.evaluate(expression, argument):
+            assert time.monotonic() < deadline, f"never true: {expression}"
+            page.wait_for_timeout(30)
+
+    return until
+
+
+@pytest.fixture
+def say() -> Callable[[Any, str], Any]:
+    """Send a message by keyboard and wait for the complete answer."""
+
+    def say(page: Any, text: str) -> Any:
+        page.fill("#message", text)
+        page.press("#message", "Enter")
+        return ready(page)
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A file of every modality."""
+    folder = tmp_path_factory.mktemp("files")
+    media = (picture(), tone(), film())
+    return {medium.modality: medium.save(folder / medium.modality) for medium in media}

@@ -1,0 +1,35 @@
+"""Memory that is kept for what comes next."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+BATCHES = """
+import resource, sys
+import numpy as np
+from nextgpt.malloc import disable_malloc_trim
+if sys.argv[1] == "kept":
+    assert disable_malloc_trim()
+def batch():
+    blocks = [np.ones(2**20, dtype=np.uint8) for _ in range(8)]
+    del blocks
+batch(); batch()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    batch()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_pages_that_were_freed_are_not_asked_for_again():
+    faults = {
+        how: int(subprocess.run([sys.executable, "-c", BATCHES, how], capture_output=True, check=True).stdout)
+        for how in ("given back", "kept")
+    }
+    assert faults["given back"] > 1000
+    assert faults["kept"] < 100
