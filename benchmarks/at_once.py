@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from nextgpt.cli.loading import keep_libraries_quiet
+from nextgpt.logging import silence_libraries
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis import batching
 from nextgpt.model.synthesis.batching import SynthesisRequest, synthesize_batch
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    keep_libraries_quiet()
+    silence_libraries()
     torch.set_num_threads(asked.threads)
     torch.set_flush_denormal(True)
     rows = list(measure(NextGPT.from_pretrained(asked.model), asked.threads, asked.runs))

@@ -24,7 +24,7 @@ from corpus import write_corpus
 from torch import Tensor
 from training import recipe_of, took
 
-from nextgpt.cli.loading import keep_libraries_quiet
+from nextgpt.logging import silence_libraries
 from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.nextgpt import NextGPT
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, help="a folder to write the corpus to, or where it is already")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    keep_libraries_quiet()
+    silence_libraries()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     rows: list[Saving] = []

@@ -75,7 +75,7 @@ def _dialogues(
 
 
 def _given(say: TurnPart, start: Path) -> str | MediaFile:
-    return say if isinstance(say, str) else _saved(say.content, say.modality, start, "")
+    return say if isinstance(say, str) else _saved(say.spec, say.modality, start, "")
 
 
 def _made(say: TurnPart, start: Path) -> str | MediaFile:
@@ -83,7 +83,7 @@ def _made(say: TurnPart, start: Path) -> str | MediaFile:
     if isinstance(say, str):
         return say
     path = start.with_suffix(f".made.{SUFFIXES[say.modality]}")
-    return MediaFile(say.modality, path, caption=canonical_caption(say.content), is_edit=say.is_edit)
+    return MediaFile(say.modality, path, caption=canonical_caption(say.spec), is_edit=say.is_edit)
 
 
 def _saved(content: MediaSpec, modality: str, start: Path, words: str) -> MediaFile:

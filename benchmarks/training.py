@@ -29,7 +29,7 @@ import torch
 from corpus import write_corpus
 from plain import Plain
 
-from nextgpt.cli.loading import keep_libraries_quiet
+from nextgpt.logging import silence_libraries
 from nextgpt.train.align_corpora import align_on_corpora, begin, sources_of
 from nextgpt.train.alignment import prepare, weave
 from nextgpt.train.cache import build_cache
@@ -282,7 +282,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     settings = {"initial": asked.initial, "bf16": not asked.float32}
-    keep_libraries_quiet()
+    silence_libraries()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if asked.peak_of:

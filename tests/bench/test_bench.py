@@ -16,7 +16,8 @@ from nextgpt.bench.workload import REQUESTS, batch_of_8, question_about, unseen_
 from nextgpt.cli.app import main
 from nextgpt.message import Conversation
 from nextgpt.modality import MODALITIES
-from nextgpt.testing import picture, write_tiny_model
+from nextgpt.testing.model import write_tiny_model
+from nextgpt.testing.scripted_model import tiny_image
 
 NAMES = ["cold_start", "peak_memory", "first_token", "token", "image", "audio", "video", "turn", "batch_of_8"]
 RESULTS = Results("tiny", "machine", (ComparisonResult("image", 0.5, 4.0, 8.0, "s"),))
@@ -73,7 +74,7 @@ def test_eight_conversations_hold_two_of_each_kind() -> None:
 
 
 def test_another_picture_takes_the_place_of_the_first() -> None:
-    first, other = picture(), picture((0, 255, 0))
+    first, other = tiny_image(), tiny_image((0, 255, 0))
     talk = (
         Conversation()
         .with_message([first, "What is this?"])
@@ -85,14 +86,14 @@ def test_another_picture_takes_the_place_of_the_first() -> None:
 
 
 def test_ours_is_measured_at_everything(ours: Candidate) -> None:
-    held = ours.converse(picture())
+    held = ours.converse(tiny_image())
     assert len(held) == 1 + len(REQUESTS) and all(exchange.tokens > 0 for exchange in held)
     assert ours.first_token_s() > 0 and ours.token_s(held[-1]) > 0
     assert all(ours.medium_s(modality) > 0 for modality in MODALITIES)
 
 
 def test_the_reference_does_the_same_work(ours: Candidate, reference: Baseline) -> None:
-    held = ours.converse(picture())[:2]
+    held = ours.converse(tiny_image())[:2]
     assert reference.first_token_s() > 0 and reference.token_s(held[0]) > 0 and reference.turn_s(held) > 0
     assert [reference.make(modality).modality for modality in MODALITIES] == list(MODALITIES)
 

@@ -15,9 +15,9 @@ from nextgpt.bench.filling import random_module
 from nextgpt.bench.random_weights import bench_random, to_markdown
 from nextgpt.cli.app import main
 from nextgpt.config import read_config, write_config
-from nextgpt.testing import (
+from nextgpt.testing.model import write_tiny_model
+from nextgpt.testing.synthesizers import (
     write_tiny_audioldm,
-    write_tiny_model,
     write_tiny_stable_diffusion,
     write_tiny_zeroscope,
 )
@@ -71,7 +71,7 @@ def test_only_one_part_is_in_memory_at_a_time(configs, monkeypatch):
             alive.append(weakref.ref(module))
         return module
 
-    monkeypatch.setattr(random_weights, "filled", watched)
+    monkeypatch.setattr(random_weights, "random_module", watched)
     bench_random("tiny", configs)
     assert len(alive) == 8
 

@@ -1,4 +1,4 @@
-"""A model that answers from a script, and a screen that can be read."""
+"""A model that replies from a script, and a terminal output that can be read."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from nextgpt.cli import loading
-from nextgpt.cli.screen import Screen
-from nextgpt.cli.terminal import Terminal
-from nextgpt.testing.scripted import ScriptedModel, film, picture, sound
+from nextgpt.cli import repl
+from nextgpt.cli.terminal_output import Terminal, TerminalOutput
+from nextgpt.testing.scripted_model import ScriptedModel, tiny_audio, tiny_image, tiny_video
 
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> ScriptedModel:
     """The model that every name loads."""
     model = ScriptedModel()
-    monkeypatch.setattr(loading, "load", lambda name, placement: loading.Loaded(model, seconds=1.0))
+    monkeypatch.setattr(repl, "load_model", lambda name, placement: repl.LoadedModel(model, seconds=1.0))
     return model
 
 
 @dataclass
 class Paper:
-    """A screen whose two outputs can be read."""
+    """Standard output and standard error that can be read."""
 
     out: io.StringIO = field(default_factory=io.StringIO)
     err: io.StringIO = field(default_factory=io.StringIO)
 
-    def screen(self, terminal: Terminal = Terminal("none", has_blocks=False)) -> Screen:
-        """A screen that writes here."""
-        return Screen(self.out, self.err, terminal)
+    def output(self, terminal: Terminal = Terminal("none", has_blocks=False)) -> TerminalOutput:
+        """An output that writes here."""
+        return TerminalOutput(self.out, self.err, terminal)
 
 
 @pytest.fixture
@@ -47,5 +46,5 @@ def media_files(tmp_path: Path) -> dict[str, Path]:
     folder.mkdir()
     return {
         medium.modality: medium.save(folder / f"a {medium.modality}{suffix}")
-        for medium, suffix in ((picture(), ".png"), (sound(), ".wav"), (film(), ".mp4"))
+        for medium, suffix in ((tiny_image(), ".png"), (tiny_audio(), ".wav"), (tiny_video(), ".mp4"))
     }

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from nextgpt.cli import loading
+from nextgpt.cli import repl
 from nextgpt.cli.app import main
-from nextgpt.cli.loading import Loaded
+from nextgpt.cli.repl import LoadedModel
 from nextgpt.errors import ModelError
-from nextgpt.testing.scripted import ScriptedModel
+from nextgpt.testing.scripted_model import ScriptedModel
 
 Printed = pytest.CaptureFixture[str]
 
@@ -63,7 +63,7 @@ def test_given_media_and_history_reach_the_model(
     history.write_text('[{"role": "user", "parts": [{"type": "text", "text": "before"}]}]')
     given = [word for modality, path in media_files.items() for word in (f"--{modality}", str(path))]
     assert main(["chat", "--once", "now", "--history", str(history), *given, "--image", given[1]]) == 0
-    earlier, now = scripted.heard[0].messages
+    earlier, now = scripted.received[0].messages
     assert earlier.text == "before"
     assert [part.modality for part in now.parts] == ["image", "image", "audio", "video", "text"]
 
@@ -76,7 +76,7 @@ def test_without_a_terminal_every_line_is_a_message(
     printed = capsys.readouterr()
     assert printed.out.count("Nice?") == 2 and "you>" not in printed.out
     assert "missing.png" in printed.err
-    assert len(scripted.heard) == 2
+    assert len(scripted.received) == 2
 
 
 def test_a_temporary_folder_stays_only_where_it_holds_media(
@@ -118,10 +118,10 @@ def test_a_users_mistake_is_one_line_and_status_2(
 def test_a_model_that_cannot_be_loaded_is_status_2(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Printed
 ) -> None:
-    def fail(name: str, placement: object) -> Loaded:
+    def fail(name: str, placement: object) -> LoadedModel:
         raise ModelError(f"model {name!r} is unknown")
 
-    monkeypatch.setattr(loading, "load", fail)
+    monkeypatch.setattr(repl, "load_model", fail)
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert main(["chat", "nanno", *arguments]) == 2
     printed = capsys.readouterr()

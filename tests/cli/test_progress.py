@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from nextgpt.cli import progress
-from nextgpt.cli.progress import Task
+from nextgpt.cli.progress import ProgressBars
 
 
 class Recorded(progress.Progress):
@@ -34,30 +34,30 @@ def terminal() -> Console:
 
 
 def test_things_that_are_done_at_once_have_a_bar_each_that_is_not_begun_anew(shown: list[Recorded]) -> None:
-    with Task(terminal()) as task:
+    with ProgressBars(terminal(), lines="never") as bars:
         for step in (1, 2, 3):
-            task.tell("image", step, 6)
-            task.tell("audio", step, 4)
-        (bars,) = shown
-        assert [(bar.description, bar.completed, bar.total) for bar in bars.tasks] == [
+            bars.update("image", step, 6)
+            bars.update("audio", step, 4)
+        (progress_shown,) = shown
+        assert [(bar.description, bar.completed, bar.total) for bar in progress_shown.tasks] == [
             ("image", 3, 6),
             ("audio", 3, 4),
         ]
 
 
 def test_what_is_done_goes_when_something_else_begins(shown: list[Recorded]) -> None:
-    with Task(terminal()) as task:
-        task.tell("1-encoding", 5, 5)
-        task.tell("2-decoding", 1, 9)
+    with ProgressBars(terminal(), lines="never") as bars:
+        bars.update("1-encoding", 5, 5)
+        bars.update("2-decoding", 1, 9)
         assert [bar.description for bar in shown[0].tasks] == ["2-decoding"]
-        task.clear()
-        task.tell("2-decoding", 2, 9)
+        bars.clear()
+        bars.update("2-decoding", 2, 9)
         assert len(shown) == 2 and [bar.completed for bar in shown[1].tasks] == [2]
 
 
 @pytest.mark.parametrize("has_lines", [True, False])
 def test_elsewhere_lines_are_printed_where_they_are_wanted(has_lines: bool) -> None:
     written = StringIO()
-    with Task(Console(file=written), has_lines=has_lines) as task:
-        task.tell("image", 1, 6, "loss 0.5")
+    with ProgressBars(Console(file=written), lines="updates" if has_lines else "never") as bars:
+        bars.update("image", 1, 6, "loss 0.5")
     assert written.getvalue() == ("image 1/6 loss 0.5\n" if has_lines else "")

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from nextgpt.cli import training
 from nextgpt.cli.app import main
 from nextgpt.train.outline import Share
 from nextgpt.train.recipe import BaseRecipe, Report
@@ -39,7 +38,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[BaseRecipe]:
         (recipe.model / "vae" / "weights").write_bytes(bytes(20_000))
         return True
 
-    monkeypatch.setattr(training, "run_recipe", run)
+    monkeypatch.setattr("nextgpt.train.recipe.run_recipe", run)
     return recipes
 
 
@@ -69,24 +68,26 @@ def test_what_is_told_is_appended_to_a_log(
 def test_a_finished_recipe_says_so(
     written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
 ) -> None:
-    monkeypatch.setattr(training, "run_recipe", lambda *_: False)
+    monkeypatch.setattr("nextgpt.train.recipe.run_recipe", lambda *_: False)
     assert main(["train", str(written)]) == 0
     assert capsys.readouterr().out == (
-        f"tiny: done before by this very recipe; delete {tmp_path / 'work'} to train it again\n"
+        f"tiny: already finished with this recipe; delete {tmp_path / 'work'} to train it again\n"
     )
 
 
 def test_a_dry_run_shows_what_would_be_trained_and_trains_nothing(
     written: Path, ran: list[BaseRecipe], monkeypatch: pytest.MonkeyPatch, capsys: Printed
 ) -> None:
-    monkeypatch.setattr(training, "outline", lambda _: [Share("head", 1200, 0), Share("trunk", 30, 45_000)])
+    monkeypatch.setattr(
+        "nextgpt.train.outline.outline", lambda _: [Share("head", 1200, 0), Share("trunk", 30, 45_000)]
+    )
     assert main(["train", str(written), "--dry-run"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert rows == [
-        ["part", "trained", "frozen"],
+        ["component", "trained", "frozen"],
         ["head", "1,200", "0"],
         ["trunk", "30", "45,000"],
-        ["together", "1,230", "45,000"],
+        ["total", "1,230", "45,000"],
     ]
     assert not ran
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nextgpt.cli.app import main
-from nextgpt.convert import convert_imagebind, writing
+from nextgpt.convert import convert_imagebind, weights_io
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.message import Audio
 from nextgpt.model.encoding import load_encoder
@@ -137,14 +137,14 @@ def test_a_folder_that_holds_something_is_left_alone(weights, tiny_imagebind, tm
 
 def test_a_full_disk_is_told_before_and_while_writing(weights, tiny_imagebind, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(writing.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
+        patch.setattr(weights_io.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
         with pytest.raises(ModelError, match=r"needs .* GB; the disk has 0.00 GB"):
             convert_imagebind(weights, tmp_path / "encoder", config=tiny_imagebind)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writing, "save_file", full)
+    monkeypatch.setattr(weights_io, "save_file", full)
     with pytest.raises(ModelError, match="cannot be written .No space left"):
         convert_imagebind(weights, tmp_path / "encoder", config=tiny_imagebind)
     assert list(tmp_path.iterdir()) == [weights]

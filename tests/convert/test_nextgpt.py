@@ -13,6 +13,7 @@ import PIL.Image
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from nextgpt import Audio, Conversation, Depth, Image, Imu, NextGPT, Sampling, Thermal, Video
@@ -22,12 +23,12 @@ from nextgpt.convert import convert_imagebind, convert_nextgpt
 from nextgpt.errors import ConfigError, ModelError, WeightsError
 from nextgpt.message import Part
 from nextgpt.model.trained_weights import trained_state_dict
-from nextgpt.testing import (
-    tiny_tokenizer,
+from nextgpt.testing.synthesizers import (
     write_tiny_audioldm,
     write_tiny_stable_diffusion,
     write_tiny_zeroscope,
 )
+from nextgpt.testing.tokenizer import tiny_tokenizer
 
 WIDTH, LAYERS, RANK = 16, 2, 4
 HUMAN = "llama_model.base_model.model."

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from nextgpt.testing import film, picture, sound
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 
-SAVE = {"image": (picture, ".jpg"), "audio": (sound, ".wav"), "video": (film, ".mp4")}
+SAVE = {"image": (tiny_image, ".jpg"), "audio": (tiny_audio, ".wav"), "video": (tiny_video, ".mp4")}
 CORRUPT = b"\xff\xd8\xff no picture, sound or film"
 
 

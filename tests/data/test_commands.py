@@ -111,12 +111,12 @@ def corpus_path(corpus: Corpus, folder: Path) -> Path:
 
 
 def test_shards_stay_near_their_size(write: Write, tmp_path: Path) -> None:
-    from nextgpt.data.writers import write_tars
+    from nextgpt.data.writers import write_tar_shards
 
     corpus = read_corpus(write("llava").path)
     paths = [
         path
-        for path in write_tars(corpus.records, tmp_path / "tars", shard_bytes=1)
+        for path in write_tar_shards(corpus.records, tmp_path / "tars", shard_bytes=1)
         if isinstance(path, Path)
     ]
     assert [path.name for path in paths] == ["00000.tar", "00001.tar", "00002.tar"][: len(paths)] and len(

@@ -54,12 +54,12 @@ def test_records_become_typed_conversations(written: Any) -> None:
 
 
 def opened_or_stand_in(medium: MediaFile) -> object:
-    from nextgpt.testing import picture
+    from nextgpt.testing.scripted_model import tiny_image
 
     try:
         return medium.open()
     except MediaError:
-        return picture()
+        return tiny_image()
 
 
 def test_a_pair_is_described_or_drawn(write: Write) -> None:
@@ -67,7 +67,7 @@ def test_a_pair_is_described_or_drawn(write: Write) -> None:
     assert isinstance(pair, CaptionPair)
     assert told(pair.as_generation()) == [["a a"], ["a a", "<image>"]]
     question, answer = told(pair.as_captioning())
-    assert question[0] == "<image>" and "picture" in question[1] and answer == ["a a"]
+    assert question[0] == "<image>" and "image" in question[1] and answer == ["a a"]
 
 
 def test_markers_become_media_where_they_stand(write: Write) -> None:

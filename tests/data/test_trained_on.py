@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nextgpt.testing import write_tiny_model
+from nextgpt.testing.model import write_tiny_model
 from nextgpt.train.align_corpora import align_on_corpora
 from nextgpt.train.recipe import CorporaRecipe
 

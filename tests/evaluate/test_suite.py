@@ -12,23 +12,23 @@ from nextgpt.errors import ConfigError, ModelError
 from nextgpt.evaluate import suite
 from nextgpt.evaluate.contact_sheet import THUMBNAILS, TILE_PX, contact_sheet, thumbnail
 from nextgpt.evaluate.metrics import METRICS
-from nextgpt.evaluate.miniworld import Miniworld
+from nextgpt.evaluate.miniworld import Miniworld, TextOnlyMiniworld
 from nextgpt.evaluate.report import to_dict, to_markdown, write_report
 from nextgpt.evaluate.score import Score
 from nextgpt.evaluate.suite import Results, SampleAnswer, evaluate
-from nextgpt.evaluate.text_only import TextOnlyMiniworld
 from nextgpt.message import Reply
 from nextgpt.modality import MODALITIES
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis.latent_diffusion import LatentDiffusion
-from nextgpt.testing import film, picture, sound, write_tiny_model
+from nextgpt.testing.model import write_tiny_model
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 
 SAMPLES = (
     SampleAnswer(
-        "pictures", "Draw a very long story about a cat. " * 5, picture(), picture((0, 0, 255)), True
+        "pictures", "Draw a very long story about a cat. " * 5, tiny_image(), tiny_image((0, 0, 255)), True
     ),
-    SampleAnswer("sounds", "Play it.", sound(), None, False),
-    SampleAnswer("films", "Film it.", film(), film(), False),
+    SampleAnswer("sounds", "Play it.", tiny_audio(), None, False),
+    SampleAnswer("films", "Film it.", tiny_video(), tiny_video(), False),
 )
 SCORES = (Score("row", 0.91234, 0.8, 0.95, 200, 1.0), Score("other", 1, 0.9, 1, 40, None))
 RESULTS = Results("tiny", "miniworld", SCORES, SAMPLES)
@@ -57,7 +57,7 @@ def test_a_suite_gives_a_score_a_row_and_the_judge_is_right_about_the_truth(home
 
 def test_denoising_takes_as_many_steps_as_are_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int | None] = []
-    steps = LatentDiffusion.num_inference_steps
+    steps = LatentDiffusion.denoise
 
     def counted(self: LatentDiffusion, *given, **settings):
         taken.append(settings["num_inference_steps"])
@@ -84,7 +84,7 @@ def test_the_model_itself_is_asked_for_as_many(home: Path, monkeypatch: pytest.M
 
 def test_words_are_not_denoised(home: Path) -> None:
     with pytest.raises(ConfigError, match="--steps 3 came; expected none"):
-        evaluate(str(home), "miniworld-in-words", limit=1, steps=3)
+        evaluate(str(home), "miniworld-text-only", limit=1, steps=3)
 
 
 def test_the_language_model_alone_is_measured_on_the_rows_of_the_direct_way(home: Path) -> None:
@@ -140,7 +140,9 @@ def test_a_group_is_a_row_of_the_contact_sheet() -> None:
 
 def test_every_modality_has_a_thumbnail() -> None:
     assert list(THUMBNAILS) == list(MODALITIES)
-    assert all(thumbnail(medium).size == (TILE_PX, TILE_PX) for medium in (picture(), sound(), film()))
+    assert all(
+        thumbnail(medium).size == (TILE_PX, TILE_PX) for medium in (tiny_image(), tiny_audio(), tiny_video())
+    )
 
 
 def test_the_command_prints_one_json_object(

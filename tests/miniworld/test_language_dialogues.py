@@ -151,7 +151,7 @@ def test_every_task_is_drawn():
 
 def test_an_interview_asks_about_what_was_given_at_first_and_answers_both_ways():
     rng = np.random.default_rng(7)
-    found = [sample_dialogue(rng, "train", "interview") for _ in range(200)]
+    found = [sample_dialogue(rng, "train", "many_questions") for _ in range(200)]
     assert {len(dialogue.turns) for dialogue in found} == {4, 5, 6, 7, 8}
     assert all(
         dialogue.turns[0].input_media and not t.input_media for dialogue in found for t in dialogue.turns[1:]
@@ -168,7 +168,7 @@ def test_what_is_answered_by_comparing_can_be_asked():
 
 
 def test_edits_in_a_row_go_on_from_one_another():
-    for dialogue in dialogues("train", "editing"):
+    for dialogue in dialogues("train", "many_edits"):
         assert dialogue.turns[0].input_media and all(turn.changed_attributes for turn in dialogue.turns)
         for before, turn in pairwise(dialogue.turns):
             if not turn.input_media:
@@ -178,7 +178,7 @@ def test_edits_in_a_row_go_on_from_one_another():
                 )
 
 
-@pytest.mark.parametrize(("task", "can_be_alike"), [("editing", False), ("describing", True)])
+@pytest.mark.parametrize(("task", "can_be_alike"), [("many_edits", False), ("many_descriptions", True)])
 def test_pictures_in_a_row_show_several_objects(task: str, can_be_alike: bool):
     given = [
         shown.spec for dialogue in dialogues("train", task) for t in dialogue.turns for shown in t.input_media
@@ -188,7 +188,7 @@ def test_pictures_in_a_row_show_several_objects(task: str, can_be_alike: bool):
     assert any(len({placed.object for placed in objects}) == 1 for objects in scenes) == can_be_alike
 
 
-@pytest.mark.parametrize("task", ["editing", "describing"])
+@pytest.mark.parametrize("task", ["many_edits", "many_descriptions"])
 def test_where_no_picture_has_several_objects_the_exercises_say_so(task: str):
     def draw(rng, modality: str, split: str):
         return SceneSpec((ObjectSpec("cat"),)) if modality == "image" else sample_spec(rng, modality, split)
@@ -199,7 +199,7 @@ def test_where_no_picture_has_several_objects_the_exercises_say_so(task: str):
 
 
 def test_every_picture_that_is_described_in_a_row_is_a_new_one():
-    for dialogue in dialogues("train", "describing"):
+    for dialogue in dialogues("train", "many_descriptions"):
         assert len(dialogue.turns) > 2 and all(turn.input_media for turn in dialogue.turns)
 
 

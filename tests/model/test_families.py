@@ -10,8 +10,9 @@ import torch
 from nextgpt import NextGPT
 from nextgpt.message import Conversation
 from nextgpt.modality import MODALITIES
-from nextgpt.testing import film, picture, sound, write_tiny_model_of
 from nextgpt.testing.families import FAMILIES
+from nextgpt.testing.model import write_tiny_model_of
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 
 PUBLISHED = {"image": "stable diffusion", "audio": "audioldm", "video": "zeroscope"}
 PRESENT = {"image": "z-image", "audio": "ace-step", "video": "wan"}
@@ -45,7 +46,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_it_hears_and_answers_with_all_modalities_and_comes_back_bit_by_bit(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    asked = Conversation().with_message([picture(), sound(), film(), "Make one of each."])
+    asked = Conversation().with_message([tiny_image(), tiny_audio(), tiny_video(), "Make one of each."])
     model = NextGPT.from_pretrained(folder)
     speak_media(model, monkeypatch)
     reply = model.chat(asked)

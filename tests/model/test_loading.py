@@ -17,7 +17,8 @@ from nextgpt.message import Audio, Medium, Sampling, Video
 from nextgpt.model.loading import BUILTIN_MODELS, load_model, resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.trained_weights import load_trained, save_trained, trained_state_dict
-from nextgpt.testing import picture, write_tiny_model
+from nextgpt.testing.model import write_tiny_model
+from nextgpt.testing.scripted_model import tiny_image
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_a_model_answers_with_all_modalities_after_it_was_saved_and_loaded(tiny,
     for modality in ("image", "audio", "video"):
         # Only this modality may be said, and nothing else is: the random LLM has to make one.
         sampling = Sampling(modalities=(modality,), max_tokens=24, seed=4, num_inference_steps=2)
-        one, other = (each.chat(["draw", picture()], sampling) for each in (model, again))
+        one, other = (each.chat(["draw", tiny_image()], sampling) for each in (model, again))
         assert [part.modality for part in one.parts] == [part.modality for part in other.parts]
         assert {part.modality for part in one.parts} == {modality}
         for made, same in zip(one.parts, other.parts, strict=True):

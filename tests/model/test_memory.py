@@ -20,7 +20,8 @@ from nextgpt.model.loading import build_model, load_model
 from nextgpt.model.memory_plan import ComponentPlacement, MemoryPlan, default_plan
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.trained_weights import load_trained
-from nextgpt.testing import picture, write_tiny_model
+from nextgpt.testing.model import write_tiny_model
+from nextgpt.testing.scripted_model import tiny_image
 
 NEEDS_BITSANDBYTES = pytest.mark.skipif(
     find_spec("bitsandbytes") is None, reason="needs bitsandbytes: pip install -e '.[quantized]'"
@@ -44,7 +45,7 @@ def adapted(tmp_path_factory) -> Path:
 
 
 def assert_answers_alike(one: NextGPT, other: NextGPT) -> None:
-    replies = [model.chat([picture(), "draw"], SAMPLING) for model in (one, other)]
+    replies = [model.chat([tiny_image(), "draw"], SAMPLING) for model in (one, other)]
     assert [part.modality for part in replies[0].parts] == [part.modality for part in replies[1].parts]
     assert replies[0].text == replies[1].text
     for made, same in zip(replies[0].images, replies[1].images, strict=True):
@@ -85,7 +86,7 @@ def test_every_part_may_have_its_own_type(adapted):
     assert next(model.encoder.parameters()).dtype == torch.float32
     assert model.synthesizer("image").components.denoiser.dtype == torch.bfloat16
     assert model.synthesizer("image").components.autoencoder.autoencoder.dtype == torch.float32
-    assert model.chat([picture(), "draw"], SAMPLING).parts is not None
+    assert model.chat([tiny_image(), "draw"], SAMPLING).parts is not None
 
 
 def test_a_budget_is_kept_by_a_tiny_model_and_is_refused_with_settings_of_single_parts(adapted):

@@ -26,7 +26,8 @@ from nextgpt.message import (
     Video,
 )
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.testing import fake_model, film, picture, sound, write_tiny_model
+from nextgpt.testing.model import fake_model, write_tiny_model
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 
 
 @pytest.fixture
@@ -203,15 +204,20 @@ def test_previews_come_where_they_are_asked_for(model, monkeypatch):
 
 def test_chat_is_the_fold_of_stream(model):
     sampling = Sampling(seed=3, temperature=1.5, max_tokens=40)
-    *_, last = model.stream(["what?", picture()], sampling)
-    reply = model.chat(["what?", picture()], sampling)
+    *_, last = model.stream(["what?", tiny_image()], sampling)
+    reply = model.chat(["what?", tiny_image()], sampling)
     assert [getattr(part, "digest", part) for part in reply.parts] == [
         getattr(part, "digest", part) for part in last.reply.parts
     ]
 
 
 def test_a_batch_answers_each_conversation_as_if_it_were_alone(model):
-    conversations = [["what is this?", picture()], "hello", [sound(), "and this?", film()], "x" * 50]
+    conversations = [
+        ["what is this?", tiny_image()],
+        "hello",
+        [tiny_audio(), "and this?", tiny_video()],
+        "x" * 50,
+    ]
     samplings = [Sampling(seed=seed, temperature=1.5, max_tokens=60) for seed in (5, 6, 7, 8)]
     together = model.chat_batch(conversations, samplings)
     for says, sampling, reply in zip(conversations, samplings, together, strict=True):
@@ -241,9 +247,9 @@ def test_settings_of_a_modality_reach_its_synthesizer_alone(model, monkeypatch):
 
 
 def test_an_edit_starts_from_the_last_medium_of_its_modality(model, monkeypatch):
-    first, second = picture((1, 2, 3)), picture((4, 5, 6))
+    first, second = tiny_image((1, 2, 3)), tiny_image((4, 5, 6))
     script(model, monkeypatch, model.llm.signals.vocabulary.edit, "image")
-    model.chat([first, second, sound(), "make it blue"])
+    model.chat([first, second, tiny_audio(), "make it blue"])
     assert calls(model, "image")[0]["edit_source"] == [second]
 
 
@@ -257,7 +263,7 @@ def test_an_edit_of_what_the_same_answer_made_waits_for_it(model, monkeypatch):
 
 def test_a_later_turn_remembers_that_a_medium_was_an_edit(model, monkeypatch):
     script(model, monkeypatch, model.llm.signals.vocabulary.edit, "image")
-    first = Conversation().with_message([picture(), "make it blue"])
+    first = Conversation().with_message([tiny_image(), "make it blue"])
     second = first.with_reply(model.chat(first)).with_message("thanks")
     keys = model.llm.build_prompt(second, is_edit=model._was_edited).cache_keys(2)
     assert model.llm.signals.vocabulary.edit in keys
@@ -266,10 +272,10 @@ def test_a_later_turn_remembers_that_a_medium_was_an_edit(model, monkeypatch):
 
 
 def test_media_of_the_history_are_encoded_once(model):
-    seen = picture()
+    seen = tiny_image()
     first = Conversation().with_message(["what?", seen])
     second = first.with_reply(model.chat(first, Sampling(max_tokens=4, modalities=("text",)))).with_message(
-        [sound(), "and?", seen]
+        [tiny_audio(), "and?", seen]
     )
     model.chat(second, Sampling(max_tokens=4))
     assert model.encoder.calls == [["image"], ["audio"]]
@@ -324,7 +330,7 @@ def test_system_messages_are_heard(model):
 
 
 def test_forward_gives_hidden_states_of_which_conditions_are_made(model):
-    given, made = picture(), picture((9, 9, 9))
+    given, made = tiny_image(), tiny_image((9, 9, 9))
     said = Conversation().with_message(["like this", given]).with_message([made], role="assistant")
     prompt = model.llm.build_prompt(said, add_generation_prompt=False)
     thoughts = model([prompt], model.encode(prompt.media))
@@ -352,17 +358,17 @@ def test_training_and_answering_make_the_same_condition_of_the_same_words(model,
     feeds all turns at once.
     """
     answered: list[torch.Tensor] = []
-    project = model.condition
+    project = model.project_conditions
     monkeypatch.setattr(
         model, "project_conditions", lambda *rest: answered.append(project(*rest)) or answered[-1]
     )
     edit = model.llm.signals.vocabulary.edit
     first = [
-        Conversation().with_message(["draw", picture((1, 2, 3))]),
-        Conversation().with_message([sound(), "much more before", picture((4, 5, 6)), "and after"]),
+        Conversation().with_message(["draw", tiny_image((1, 2, 3))]),
+        Conversation().with_message([tiny_audio(), "much more before", tiny_image((4, 5, 6)), "and after"]),
     ]
     second = answer_scripted(model, first, "ok", edit, "image", "and", "audio")
-    asked = [each.with_message(["now", picture((7, 8, 9))]) for each in second]
+    asked = [each.with_message(["now", tiny_image((7, 8, 9))]) for each in second]
     last = answer_scripted(model, asked, "video", "so")
 
     prompts = [

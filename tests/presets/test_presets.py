@@ -17,7 +17,7 @@ from nextgpt.model.encoding import build_encoder
 from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.summary import summarize_model
 from nextgpt.model.synthesis.spec import read_spec
-from nextgpt.presets import PRESETS, home, installed, preset
+from nextgpt.presets import PRESETS, installed_preset_dir, preset, presets_dir
 
 TOWERS = {
     "vision": 632_829_440,
@@ -113,7 +113,7 @@ def test_info_tells_the_paper_beside_its_published_numbers(capsys):
     assert told["trainable"] == 133_590_272 + 2 * 37 * 4096
     assert told["share"] == pytest.approx(0.0111, abs=5e-4)
     assert (told["published"]["trainable"], told["published"]["parameters"]) == ("131M", "12.275B")
-    assert "floors each term" in told["published"]["explanation"]
+    assert "floors each term" in told["published"]["note"]
 
 
 @pytest.mark.slow
@@ -143,7 +143,9 @@ def test_a_preset_without_weights_names_every_file_and_its_place(name, monkeypat
     assert str(tmp_path / name) in told
     for download in preset(name).downloads:
         assert (
-            download.source in told and download.get in told and all(file in told for file in download.files)
+            download.source in told
+            and download.download_command in told
+            and all(file in told for file in download.files)
         )
 
 
@@ -156,9 +158,9 @@ def test_chat_with_a_preset_that_is_missing_is_one_line_and_status_2(monkeypatch
 
 def test_a_preset_that_was_made_is_found(monkeypatch, tmp_path):
     monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path))
-    home("paper").mkdir()
-    (home("paper") / "config.json").write_text("{}")
-    assert installed("paper") == tmp_path / "paper"
+    presets_dir("paper").mkdir()
+    (presets_dir("paper") / "config.json").write_text("{}")
+    assert installed_preset_dir("paper") == tmp_path / "paper"
 
 
 def test_an_unknown_preset_names_the_nearest():

@@ -17,6 +17,7 @@ import httpx
 import openai
 import pytest
 import uvicorn
+from nextgpt.serve.engine.ray.environment import configure_ray_environment
 
 from nextgpt.message import (
     Conversation,
@@ -33,10 +34,9 @@ from nextgpt.message import (
 from nextgpt.serve.app import create_app
 from nextgpt.serve.engine.base import Engine
 from nextgpt.serve.engine.ray.config import RayConfig
-from nextgpt.serve.engine.ray.environment import configure_ray_environment
 from nextgpt.serve.launch import UVICORN_OPTIONS, Server
 from nextgpt.serve.settings import ServerSettings
-from nextgpt.testing.scripted import ScriptedModel, film, picture, sound
+from nextgpt.testing.scripted_model import ScriptedModel, tiny_audio, tiny_image, tiny_video
 from nextgpt.testing.serial_engine import SerialEngine
 
 configure_ray_environment(RayConfig())  # before any test file imports Ray, which reads this but once
@@ -79,11 +79,11 @@ class Studio(ScriptedModel):
         elif sampling.modalities is None:
             yield from super().stream(says, sampling)
         else:
-            self.heard.append(says)
+            self.received.append(says)
             yield from self._make(sampling)
 
     def _make(self, sampling: Sampling) -> Iterator[Event]:
-        makers = {"text": lambda: Text("Yes."), "image": picture, "audio": sound, "video": film}
+        makers = {"text": lambda: Text("Yes."), "image": tiny_image, "audio": tiny_audio, "video": tiny_video}
         parts = tuple(makers[name]() for name in sampling.modalities)
         for part in parts:
             if isinstance(part, Text):
@@ -145,7 +145,7 @@ def http(address: str) -> Iterator[httpx.Client]:
 def media_bytes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """A file of every modality."""
     folder = tmp_path_factory.mktemp("media")
-    return {medium.modality: _bytes(medium, folder) for medium in (picture(), sound(), film())}
+    return {medium.modality: _bytes(medium, folder) for medium in (tiny_image(), tiny_audio(), tiny_video())}
 
 
 def _bytes(medium: Medium, folder: Path) -> bytes:

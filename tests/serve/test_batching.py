@@ -21,7 +21,8 @@ from nextgpt.serve.engine.base import (
     RequestOutput,
 )
 from nextgpt.serve.engine.local import LocalEngine
-from nextgpt.testing import fake_model, picture, sound
+from nextgpt.testing.model import fake_model
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def jobs(count: int, *, max_tokens: int = 40) -> list[EngineRequest]:
     return [
         EngineRequest(
             Conversation().with_message(
-                [*[picture((row, 0, 0))] * (row % 2), "x" * (row + 1), *[sound()] * (row % 3)]
+                [*[tiny_image((row, 0, 0))] * (row % 2), "x" * (row + 1), *[tiny_audio()] * (row % 3)]
             ),
             Sampling(
                 seed=row, temperature=1.0, max_tokens=max_tokens - row, modalities=KINDS[row % len(KINDS)]
@@ -180,7 +181,7 @@ def test_a_later_turn_feeds_only_what_is_new(model: NextGPT, engine: LocalEngine
 
 
 def test_embeddings_of_texts_and_media_have_length_one(engine: LocalEngine):
-    vectors = np.array(asyncio.run(engine.embed([picture(), sound(), picture()])))
+    vectors = np.array(asyncio.run(engine.embed([tiny_image(), tiny_audio(), tiny_image()])))
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
     assert np.allclose(vectors[0], vectors[2]) and not np.allclose(vectors[0], vectors[1])
 

@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from nextgpt.message import Audio, Image, Video
-from nextgpt.testing.scripted import ScriptedModel
+from nextgpt.testing.scripted_model import ScriptedModel
 
 Uri = Callable[[str], str]
 
@@ -62,7 +62,7 @@ def test_every_input_part_reaches_the_model(
     client: openai.OpenAI, model: ScriptedModel, data_uri: Uri, part: Callable, modality: type
 ):
     said(client, [{"type": "text", "text": "Hm?"}, part(data_uri)])
-    words, medium = model.heard[-1].messages[0].parts
+    words, medium = model.received[-1].messages[0].parts
     assert words.text == "Hm?" and isinstance(medium, modality)
 
 
@@ -71,7 +71,12 @@ def test_an_answer_can_be_sent_back_as_history(client: openai.OpenAI, model: Scr
     answered = first.choices[0].message.model_dump(exclude_none=True)
     turns = [{"role": "user", "content": "show me"}, answered, {"role": "user", "content": "again"}]
     client.chat.completions.create(model="nano", messages=turns)
-    assert [part.modality for part in model.heard[-1].messages[1].parts] == ["text", "image", "audio", "text"]
+    assert [part.modality for part in model.received[-1].messages[1].parts] == [
+        "text",
+        "image",
+        "audio",
+        "text",
+    ]
 
 
 def test_history_may_name_a_sound_by_its_id(client: openai.OpenAI, model: ScriptedModel):
@@ -81,7 +86,7 @@ def test_history_may_name_a_sound_by_its_id(client: openai.OpenAI, model: Script
         {"role": "user", "content": "again"},
     ]
     client.chat.completions.create(model="nano", messages=turns)
-    assert [part.modality for part in model.heard[-1].messages[0].parts] == ["text", "audio"]
+    assert [part.modality for part in model.received[-1].messages[0].parts] == ["text", "audio"]
 
 
 def test_media_come_as_addresses_when_asked(client: openai.OpenAI, http: httpx.Client):

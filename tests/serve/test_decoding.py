@@ -14,7 +14,7 @@ from nextgpt.errors import MediaError
 from nextgpt.media.limits import MediaLimits
 from nextgpt.message import Audio, Image, Video
 from nextgpt.serve.media_decoder import SandboxedDecoder
-from nextgpt.testing.scripted import film, picture, sound
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +26,11 @@ def decoder() -> Iterator[SandboxedDecoder]:
 
 def test_media_come_back_as_they_are(decoder: SandboxedDecoder, media_bytes: dict[str, bytes]):
     image, audio = (decoder.decode_sync(name, media_bytes[name]) for name in ("image", "audio"))
-    assert isinstance(image, Image) and image.digest == picture().digest
-    assert isinstance(audio, Audio) and audio.samples.shape == sound().samples.shape
+    assert isinstance(image, Image) and image.digest == tiny_image().digest
+    assert isinstance(audio, Audio) and audio.samples.shape == tiny_audio().samples.shape
     video = decoder.decode_sync("video", media_bytes["video"])
     assert isinstance(video, Video) and video.fps == 8.0
-    assert np.abs(video.frames.astype(int) - film().frames).max() < 16
+    assert np.abs(video.frames.astype(int) - tiny_video().frames).max() < 16
 
 
 def test_what_cannot_be_decoded_is_told_in_words(decoder: SandboxedDecoder, media_bytes: dict[str, bytes]):

@@ -24,7 +24,7 @@ from nextgpt.model.nextgpt import NextGPT
 from nextgpt.serve.engine.base import EngineSettings
 from nextgpt.serve.engine.local import LocalEngine
 from nextgpt.serve.load.asking import is_same
-from nextgpt.testing import write_tiny_model
+from nextgpt.testing.model import write_tiny_model
 
 Serving = Callable[..., AbstractContextManager[str]]
 ENGINES = ("local", pytest.param("ray", marks=pytest.mark.slow))  # Ray takes its time to start
@@ -50,8 +50,9 @@ def local(folder: str, serving: Serving) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def ray(folder: str, serving: Serving) -> Iterator[str]:
     """The address of a server whose steps run on a Ray of its own, on loopback."""
-    from nextgpt.serve.engine.ray.config import RayConfig
     from nextgpt.serve.engine.ray.environment import configure_ray_environment
+
+    from nextgpt.serve.engine.ray.config import RayConfig
 
     if find_spec("ray") is None:
         pytest.skip(NEEDS_RAY)

@@ -18,7 +18,7 @@ from nextgpt.serve.load import measuring
 from nextgpt.serve.load.__main__ import main
 from nextgpt.serve.load.asking import Asker, is_same
 from nextgpt.serve.load.scripts import scripts
-from nextgpt.testing import tiny_model
+from nextgpt.testing.model import tiny_model
 
 Serving = Callable[..., AbstractContextManager[str]]
 

@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from nextgpt.message import Audio, Image, Video
-from nextgpt.testing.scripted import ScriptedModel
+from nextgpt.testing.scripted_model import ScriptedModel
 
 
 def test_a_file_is_kept_named_listed_given_back_and_forgotten(
@@ -37,7 +37,7 @@ def test_an_uploaded_file_can_be_said(
         {"type": "video_url", "video_url": {"url": file.id}},
     ]
     client.chat.completions.create(model="nano", messages=[{"role": "user", "content": said}])
-    assert [part.modality for part in model.heard[-1].messages[0].parts] == ["video", "video"]
+    assert [part.modality for part in model.received[-1].messages[0].parts] == ["video", "video"]
 
 
 def test_only_media_are_kept(client: openai.OpenAI):
@@ -49,7 +49,7 @@ def test_only_media_are_kept(client: openai.OpenAI):
 def test_pictures_are_generated(client: openai.OpenAI, model: ScriptedModel):
     answer = client.images.generate(prompt="a red square", model="nano", n=2)
     assert [Image.open(b64decode(image.b64_json)).image.size for image in answer.data] == [(8, 8), (8, 8)]
-    assert answer.size == "8x8" and model.heard[-1].messages[-1].text == "a red square"
+    assert answer.size == "8x8" and model.received[-1].messages[-1].text == "a red square"
 
 
 def test_pictures_can_be_named_by_address(client: openai.OpenAI, http: httpx.Client):
@@ -69,7 +69,7 @@ def test_a_stream_of_a_picture_brings_previews_and_then_the_picture(client: open
 def test_pictures_are_edited(client: openai.OpenAI, model: ScriptedModel, media_bytes: dict[str, bytes]):
     answer = client.images.edit(image=io.BytesIO(media_bytes["image"]), prompt="make it blue", model="nano")
     assert Image.open(b64decode(answer.data[0].b64_json))
-    assert [part.modality for part in model.heard[-1].messages[0].parts] == ["image", "text"]
+    assert [part.modality for part in model.received[-1].messages[0].parts] == ["image", "text"]
 
 
 def test_an_edit_needs_a_picture(http: httpx.Client):
@@ -112,7 +112,7 @@ def test_a_film_may_start_from_a_picture(
         prompt="move it", model="nano", input_reference=("x.png", media_bytes["image"]), poll_interval_ms=20
     )
     assert job.status == "completed"
-    assert [part.modality for part in model.heard[-1].messages[0].parts] == ["image", "text"]
+    assert [part.modality for part in model.received[-1].messages[0].parts] == ["image", "text"]
 
 
 def test_edits_and_films_take_media_that_json_names(
@@ -130,10 +130,12 @@ def test_edits_and_films_take_media_that_json_names(
         edit = {"prompt": "make it blue", "image": given}
         assert http.post("/v1/images/edits", json=edit).status_code == 200
         count = len(given) if isinstance(given, list) else 1
-        assert [part.modality for part in model.heard[-1].messages[0].parts] == ["image"] * count + ["text"]
+        assert [part.modality for part in model.received[-1].messages[0].parts] == ["image"] * count + [
+            "text"
+        ]
     film = {"prompt": "move it", "input_reference": file}
     assert http.post("/v1/videos/sync", json=film).headers["content-type"] == "video/mp4"
-    assert [part.modality for part in model.heard[-1].messages[0].parts] == ["image", "text"]
+    assert [part.modality for part in model.received[-1].messages[0].parts] == ["image", "text"]
     for wrong in (7, {}, [None], ""):
         answer = http.post("/v1/videos", json={"prompt": "move it", "input_reference": wrong})
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input_reference")

@@ -14,7 +14,7 @@ import pytest
 
 from nextgpt.serve.engine.base import EngineSettings
 from nextgpt.serve.engine.local import LocalEngine
-from nextgpt.testing import fake_model
+from nextgpt.testing.model import fake_model
 from nextgpt.testing.serial_engine import SerialEngine
 
 Serving = Callable[..., AbstractContextManager[str]]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from nextgpt.serve.app import create_app
 from nextgpt.serve.engine.base import EngineSettings
 from nextgpt.serve.settings import ServerSettings
-from nextgpt.testing.scripted import ScriptedModel
+from nextgpt.testing.scripted_model import ScriptedModel
 from nextgpt.testing.serial_engine import SerialEngine
 
 schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis; install the extra dev")

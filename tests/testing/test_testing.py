@@ -8,23 +8,14 @@ import sys
 import pytest
 import torch
 
-import nextgpt.testing
 from nextgpt.message import Conversation, MediumFinished, ReplyFinished, Sampling
-from nextgpt.testing import FakeEncoder, FakeSynthesizer, ScriptedModel, fake_model, film, picture, sound
-
-
-def test_every_name_in_the_listing_is_there():
-    assert nextgpt.testing.__all__ == sorted(nextgpt.testing.__all__)
-    assert all(callable(getattr(nextgpt.testing, name)) for name in nextgpt.testing.__all__)
-
-
-def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'fake_modle'"):
-        nextgpt.testing.fake_modle
+from nextgpt.testing.fakes import FakeEncoder, FakeSynthesizer
+from nextgpt.testing.model import fake_model
+from nextgpt.testing.scripted_model import ScriptedModel, tiny_audio, tiny_image, tiny_video
 
 
 def test_nothing_heavy_is_imported_before_it_is_used():
-    told = "import sys, nextgpt.testing; print('torch' in sys.modules, 'diffusers' in sys.modules)"
+    told = "import sys, nextgpt.testing.scripted_model; print('torch' in sys.modules, 'diffusers' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["False", "False"]
 
@@ -42,10 +33,10 @@ def test_equal_seeds_make_equal_models_and_leave_the_callers_random_stream_alone
 
 def test_a_fake_encoder_tells_media_apart_by_content_and_remembers_calls():
     encoder = FakeEncoder(width=8)
-    red, same, blue = encoder.encode([picture(), picture(), picture((0, 0, 255))])
+    red, same, blue = encoder.encode([tiny_image(), tiny_image(), tiny_image((0, 0, 255))])
     assert red.vectors.shape == (1, 8)
     assert torch.equal(red.vectors, same.vectors) and not torch.equal(red.vectors, blue.vectors)
-    encoder.encode([sound(), film()])
+    encoder.encode([tiny_audio(), tiny_video()])
     assert encoder.calls == [["image", "image", "image"], ["audio", "video"]]
 
 
@@ -58,7 +49,7 @@ def test_a_fake_synthesizer_makes_media_of_its_modality_that_tell_the_seed_and_t
     one, other = synthesizer.decode(steps[-1].latents)
     assert one.modality == other.modality == modality
     assert one.digest != other.digest
-    *_, edited = synthesizer.denoise(conditions, seeds=[0, 1], edit_source=[picture(), picture()])
+    *_, edited = synthesizer.denoise(conditions, seeds=[0, 1], edit_source=[tiny_image(), tiny_image()])
     assert synthesizer.decode(edited.latents)[0].digest != one.digest
     assert synthesizer.calls[0] == {"batch": 2, "seeds": [0, 1], "source": None, "guidance": None}
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nextgpt.message import Conversation
-from nextgpt.testing import film, picture, sound
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 from nextgpt.train.alignment import Example
 
 QUERIES, CONDITION_WIDTH = 6, 16
@@ -33,17 +33,17 @@ def examples() -> list[Example]:
     """Two conversations: questions about media, and requests for media, one of them an edit."""
     asked = (
         Conversation()
-        .with_message(["What is this?", picture(), "And this?", sound()])
+        .with_message(["What is this?", tiny_image(), "And this?", tiny_audio()])
         .with_message("A red square, and a tone.", role="assistant")
-        .with_message([film(), "And this?"])
+        .with_message([tiny_video(), "And this?"])
         .with_message("It is getting bright.", role="assistant")
     )
     made = (
         Conversation()
         .with_message("Draw a cat")
-        .with_message(["Here it is.", picture((0, 255, 0))], role="assistant")
+        .with_message(["Here it is.", tiny_image((0, 255, 0))], role="assistant")
         .with_message("Make it blue, with its sound and a film")
-        .with_message([picture((0, 0, 255)), "There.", sound(), film()], role="assistant")
+        .with_message([tiny_image((0, 0, 255)), "There.", tiny_audio(), tiny_video()], role="assistant")
     )
     captions = ("cat center", "blue cat center", "cat sound", "cat moving left")
     return [Example(asked), Example(made, captions, edits=frozenset({1}))]

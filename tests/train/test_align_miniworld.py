@@ -19,7 +19,8 @@ from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 from nextgpt.model.tensors import read_safetensors
 from nextgpt.model.trained_weights import WEIGHTS_FILE
-from nextgpt.testing import fake_model, picture, write_tiny_model
+from nextgpt.testing.model import fake_model, write_tiny_model
+from nextgpt.testing.scripted_model import tiny_image
 from nextgpt.train.align_miniworld import AlignmentTrainer, example_of, join, remembered_targets
 from nextgpt.train.own_media import OwnMedia
 from nextgpt.train.recipe import AlignmentRecipe
@@ -94,7 +95,7 @@ def test_nothing_that_an_alignment_draws_is_held_out(
 ) -> None:
     given: list[MediaSpec] = []
     # Nothing is made before, so every given content comes here.
-    monkeypatch.setattr(OwnMedia, "medium", lambda _, rng, content: (given.append(content), picture())[1])
+    monkeypatch.setattr(OwnMedia, "medium", lambda _, rng, content: (given.append(content), tiny_image())[1])
     drawing = trainer(recipe(tmp_path, tasks=tasks))
     rng = np.random.default_rng(0)
     batches = [drawing.draw_batch(rng, 12) for _ in range(20)]

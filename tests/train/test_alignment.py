@@ -15,7 +15,7 @@ from nextgpt.errors import ConfigError
 from nextgpt.model.llm.language_model import NO_TOKEN_ID, LLMForwardOutput, PromptBatch
 from nextgpt.model.llm.signal_tokens import SignalVocabulary
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.testing import tiny_model
+from nextgpt.testing.model import tiny_model
 from nextgpt.train.alignment import (
     Example,
     Targets,

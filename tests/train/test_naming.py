@@ -13,8 +13,9 @@ from nextgpt.errors import ConfigError
 from nextgpt.message import Medium
 from nextgpt.miniworld.specs import SOURCES, ClipSpec, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
-from nextgpt.testing import fake_model, picture, write_tiny_model
 from nextgpt.testing.language_model import tiny_language_model
+from nextgpt.testing.model import fake_model, write_tiny_model
+from nextgpt.testing.scripted_model import tiny_image
 from nextgpt.train import naming, own_media
 from nextgpt.train.align_miniworld import join
 from nextgpt.train.naming import SLOTS, Names, NamingTrainer
@@ -110,7 +111,7 @@ def test_nothing_that_is_named_is_held_out(monkeypatch: pytest.MonkeyPatch) -> N
 
     def render(content: MediaSpec) -> Medium:
         seen.append(content)
-        return picture()
+        return tiny_image()
 
     monkeypatch.setattr(own_media, "render", render)
     monkeypatch.setattr(own_media, "_true_sound", render)

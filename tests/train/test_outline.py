@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nextgpt.errors import ModelError
-from nextgpt.testing import tiny_model, write_tiny_model
+from nextgpt.testing.model import tiny_model, write_tiny_model
 from nextgpt.train.outline import Share, outline
 from nextgpt.train.recipe import read_recipe
 

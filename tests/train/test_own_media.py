@@ -14,7 +14,7 @@ from nextgpt.miniworld.sample_specs import sample_scene
 from nextgpt.miniworld.specs import ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.loading import BUILTIN_MODELS
-from nextgpt.testing import picture
+from nextgpt.testing.scripted_model import tiny_image
 from nextgpt.train import own_media as module
 from nextgpt.train.own_media import OwnMedia, own_media
 from nextgpt.train.recipe import OwnMediaConfig
@@ -73,7 +73,7 @@ def test_what_shows_something_else_is_left_out(tmp_path: Path, monkeypatch: pyte
 
 
 def test_contents_and_media_come_in_their_shares() -> None:
-    content, own = SceneSpec((ObjectSpec("dog"),), "sea"), picture()
+    content, own = SceneSpec((ObjectSpec("dog"),), "sea"), tiny_image()
     media = OwnMedia(0.25, {"image": {content: own}, "audio": {}})
     rng = np.random.default_rng(0)
     drawn = [media.content(rng, "image", lambda: sample_scene(rng)) for _ in range(400)]

@@ -36,7 +36,6 @@ class Baseline:
     """
 
     def __init__(self, home: Path) -> None:
-        import peft
 
         config = read_config(home)
         self._encoder = load_encoder(resolve_component_dir(config.encoder, home))

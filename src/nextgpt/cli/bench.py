@@ -20,18 +20,18 @@ def bench(
     """Measure speed and memory of a model as ratios against a plain use of the stock libraries."""
     if random_weights:
         return _bench_random(model, device, json)
-    from nextgpt.cli.loading import keep_libraries_quiet
-    from nextgpt.cli.output import print_json
-    from nextgpt.cli.stages import stages
+    from nextgpt.cli.printing import print_json
+    from nextgpt.cli.progress import ProgressBars
+    from nextgpt.logging import silence_libraries
 
-    keep_libraries_quiet()
+    silence_libraries()
     from nextgpt.bench.benchmark import Results
     from nextgpt.bench.benchmark import bench as measure
     from nextgpt.bench.comparison import to_markdown
 
     def run() -> Results:
-        with stages() as tell:
-            return measure(model, runs=runs, tell=tell)
+        with ProgressBars() as bars:
+            return measure(model, runs=runs, tell=bars.update)
 
     if json:
         print_json(lambda: run().as_values())
@@ -41,19 +41,19 @@ def bench(
 
 
 def _bench_random(model: str, device: str, json: bool) -> None:
-    from nextgpt.cli.loading import keep_libraries_quiet
-    from nextgpt.cli.output import print_json
-    from nextgpt.cli.stages import stages
+    from nextgpt.cli.printing import print_json
+    from nextgpt.cli.progress import ProgressBars
+    from nextgpt.logging import silence_libraries
 
-    keep_libraries_quiet()
+    silence_libraries()
     from nextgpt.bench.random_weights import TurnCost, bench_random, to_markdown
     from nextgpt.model.loading import resolve_model_dir
     from nextgpt.presets import PRESETS
 
     def run() -> TurnCost:
-        with stages() as tell:
+        with ProgressBars() as bars:
             return bench_random(
-                model, PRESETS.get(model) or resolve_model_dir(model), device=device, tell=tell
+                model, PRESETS.get(model) or resolve_model_dir(model), device=device, tell=bars.update
             )
 
     if json:

@@ -1,66 +1,154 @@
-"""``nextgpt chat``: talk to a model, line by line or one turn."""
+"""``nextgpt chat``: chat with a model, interactively or for one turn."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from nextgpt.cli.memory import Device, Dtype, MaxMemory, Placement
+from nextgpt.cli.options import Device, Dtype, MaxMemory
 from nextgpt.errors import ConfigError
+from nextgpt.model.placement import PlacementOptions
+
+if TYPE_CHECKING:
+    from nextgpt.cli.repl import ChatStart
+    from nextgpt.message import Reply
+
+TIMED_STEPS = ("encoding", "llm", "output_projection", "image", "audio", "video")
+"""Keys of ``timings_s`` besides ``load`` and ``total``, in the order of the data path."""
 
 
 def chat(
     model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
-    once: Annotated[str | None, Option(metavar="TEXT", help="Say this, show the answer, and end.")] = None,
+    once: Annotated[str | None, Option(metavar="TEXT", help="Send this, show the reply, and end.")] = None,
     image: Annotated[
-        list[Path] | None, Option(metavar="FILE", help="Send a picture with the first message.")
+        list[Path] | None, Option(metavar="FILE", help="Send an image with the first message.")
     ] = None,
     audio: Annotated[
-        list[Path] | None, Option(metavar="FILE", help="Send a sound with the first message.")
+        list[Path] | None, Option(metavar="FILE", help="Send an audio file with the first message.")
     ] = None,
     video: Annotated[
-        list[Path] | None, Option(metavar="FILE", help="Send a film with the first message.")
+        list[Path] | None, Option(metavar="FILE", help="Send a video with the first message.")
     ] = None,
     depth: Annotated[
         list[Path] | None, Option(metavar="FILE", help="Send a depth map with the first message.")
     ] = None,
     thermal: Annotated[
-        list[Path] | None, Option(metavar="FILE", help="Send a thermal picture likewise.")
+        list[Path] | None, Option(metavar="FILE", help="Send a thermal image with the first message.")
     ] = None,
     imu: Annotated[
-        list[Path] | None, Option(metavar="FILE", help="Send inertial measurements likewise.")
+        list[Path] | None, Option(metavar="FILE", help="Send inertial measurements with the first message.")
     ] = None,
-    history: Annotated[Path | None, Option(metavar="FILE", help="Go on from a conversation.json.")] = None,
-    seed: Annotated[int, Option(min=0, max=2**63 - 1, help="The same seed gives the same answer.")] = 0,
+    history: Annotated[Path | None, Option(metavar="FILE", help="Continue from a conversation.json.")] = None,
+    seed: Annotated[int, Option(min=0, max=2**63 - 1, help="The same seed gives the same reply.")] = 0,
     out: Annotated[
-        Path | None, Option(metavar="DIR", help="Where media are written; else a temporary folder.")
+        Path | None, Option(metavar="DIR", help="Write media here; else into a temporary folder.")
     ] = None,
     device: Device = None,
     dtype: Dtype = None,
     max_memory: MaxMemory = None,
     json: Annotated[bool, Option("--json", help="With --once: print one JSON object.")] = False,
 ) -> None:
-    """Talk to a model: any mix of text, pictures, sounds and films, in both directions."""
-    from nextgpt.cli.start import begin
-
+    """Chat with a model: any mix of text, images, audio and video, in both directions."""
     if json and once is None:
-        raise ConfigError("--json came without --once; expected one turn to print as JSON. Add --once TEXT.")
-    given = {"image": image, "audio": audio, "video": video, "depth": depth, "thermal": thermal, "imu": imu}
-    files = {modality: paths or [] for modality, paths in given.items()}
-    placement = Placement(tuple(device or ()), tuple(dtype or ()), max_memory)
-    with begin(model, files, history=history, seed=seed, out=out, placement=placement) as start:
+        raise ConfigError("--json needs --once; expected one turn to print as JSON. Add --once TEXT.")
+    files = {"image": image, "audio": audio, "video": video, "depth": depth, "thermal": thermal, "imu": imu}
+    placement = PlacementOptions(tuple(device or ()), tuple(dtype or ()), max_memory)
+    with prepare_chat(model, files, history=history, seed=seed, out=out, placement=placement) as start:
         if once is None:
-            from nextgpt.cli.interactive import talk
+            from nextgpt.cli.repl import run_repl
 
-            talk(start)
+            run_repl(start)
         elif json:
-            from nextgpt.cli.once import report
-            from nextgpt.cli.output import print_json
+            from nextgpt.cli.printing import print_json
 
-            print_json(lambda: report(start, once))
+            print_json(lambda: _single_turn(start, once))
         else:
-            from nextgpt.cli.once import show
+            _show_single_turn(start, once)
 
-            show(start, once)
+
+@contextmanager
+def prepare_chat(
+    model: str,
+    files: Mapping[str, Sequence[Path] | None],
+    *,
+    history: Path | None,
+    seed: int,
+    out: Path | None,
+    placement: PlacementOptions,
+) -> Iterator[ChatStart]:
+    """Read all inputs, ``files`` by modality, before a model is loaded. Raises :class:`NextGPTError`."""
+    from nextgpt.cli.repl import ChatStart
+    from nextgpt.conversation_file import MEDIA_TYPES, read_conversation
+    from nextgpt.message import Conversation, Sampling
+
+    attached = tuple(
+        MEDIA_TYPES[modality].open(path) for modality, paths in files.items() for path in paths or ()
+    )
+    earlier = Conversation() if history is None else read_conversation(history)
+    with _media_folder(out) as folder:
+        yield ChatStart(model, earlier, attached, Sampling(seed=seed), folder, placement)
+
+
+@contextmanager
+def _media_folder(out: Path | None) -> Iterator[Path]:
+    """Yield the folder of media; a temporary one is removed if it stayed empty."""
+    if out is not None:
+        from nextgpt.media.save_media import wrap_write_errors
+
+        with wrap_write_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+        yield out
+        return
+    folder = Path(tempfile.mkdtemp(prefix="nextgpt-"))
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # not empty: it holds media
+            folder.rmdir()
+
+
+def _show_single_turn(start: ChatStart, text: str) -> None:
+    from nextgpt.cli import repl
+    from nextgpt.cli.terminal_output import standard_output
+
+    output = standard_output()
+    with output.status("loading the model"):
+        model = repl.load_model(start.model, start.placement).model
+    output.stream(model.stream(start.with_message(text), start.sampling), start.folder)
+
+
+def _single_turn(start: ChatStart, text: str) -> dict[str, Any]:
+    """Return the reply to one message as plain values."""
+    from nextgpt.cli import repl
+
+    loaded = repl.load_model(start.model, start.placement)
+    reply = loaded.model.chat(start.with_message(text), start.sampling)
+    return {
+        "model": start.model,
+        "seed": reply.seed,
+        "parts": _parts(reply, reply.save(start.folder)),
+        "dropped": list(reply.dropped),
+        "timings_s": _timings_s(reply, loaded.seconds),
+    }
+
+
+def _parts(reply: Reply, paths: Sequence[Path]) -> list[dict[str, str]]:
+    """Return text and paths in output order; ``paths`` are those of the media."""
+    remaining = iter(paths)
+    return [
+        {"type": "text", "text": part.text}
+        if part.modality == "text"
+        else {"type": part.modality, "path": str(next(remaining))}
+        for part in reply.parts
+    ]
+
+
+def _timings_s(reply: Reply, load_s: float) -> dict[str, float]:
+    """Return seconds per step, 0 for steps that did not run; the total includes loading."""
+    steps = {"load": load_s} | {step: reply.timings_s.get(step, 0.0) for step in TIMED_STEPS}
+    return {step: round(seconds, 4) for step, seconds in {**steps, "total": sum(steps.values())}.items()}

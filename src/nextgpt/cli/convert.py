@@ -56,13 +56,13 @@ def nextgpt(
     video: Synthesizer = None,
 ) -> None:
     """Write a model folder from a published NExT-GPT; any key without a place stops it."""
-    from nextgpt.cli.loading import keep_libraries_quiet
+    from nextgpt.logging import silence_libraries
 
-    keep_libraries_quiet()
+    silence_libraries()
     from nextgpt.convert import convert_nextgpt
-    from nextgpt.presets import home
+    from nextgpt.presets import presets_dir
 
-    target = out or home("paper-v2" if checkpoint.is_dir() else "paper")
+    target = out or presets_dir("paper-v2" if checkpoint.is_dir() else "paper")
     named = {
         name: path
         for name, path in (("image", image), ("audio", audio), ("video", video))
@@ -120,9 +120,9 @@ def parts(
 ) -> None:
     """Join a preset's fetched parts to its model folder, whose projections are still to be trained."""
     from nextgpt.convert import convert_parts
-    from nextgpt.presets import home
+    from nextgpt.presets import presets_dir
 
-    target = out or home(name)
+    target = out or presets_dir(name)
     joined = convert_parts(name, source, target)
     echo(f"Joined {', '.join(joined)}. Written to {target}.")
 
@@ -134,9 +134,9 @@ def negative(
     ],
 ) -> None:
     """Keep a synthesizer's condition of the empty caption beside it, so that guidance needs no text encoder."""
-    from nextgpt.cli.loading import keep_libraries_quiet
+    from nextgpt.logging import silence_libraries
 
-    keep_libraries_quiet()
+    silence_libraries()
     from nextgpt.model.synthesis.prompt_encoder import add_negative_condition
 
     add_negative_condition(folder)

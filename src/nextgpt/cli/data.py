@@ -36,7 +36,7 @@ app = Typer(
 @app.command()
 def formats(json: Json = False) -> None:
     """List the formats that are read."""
-    from nextgpt.cli.output import print_json
+    from nextgpt.cli.printing import print_json
     from nextgpt.data.formats import FORMATS
 
     if json:
@@ -59,15 +59,15 @@ def validate(
     json: Json = False,
 ) -> None:
     """Open every medium; count and list what is broken."""
-    from nextgpt.cli.output import print_json
-    from nextgpt.cli.stages import stages
+    from nextgpt.cli.printing import print_json
+    from nextgpt.cli.progress import ProgressBars
     from nextgpt.data.validation import validate as check
 
-    with stages() as tell:
+    with ProgressBars() as bars:
         verdict = check(
             _read(corpus, format, media, limit),
             workers=workers,
-            tell=lambda done, of: tell("records", done, of),
+            tell=lambda done, total: bars.update("records", done, total),
         )
     if out is not None:
         write_broken(verdict.invalid, out)
@@ -86,7 +86,7 @@ def stats(
     corpus: Path_, format: Format_ = None, media: Media = None, limit: Limit = None, json: Json = False
 ) -> None:
     """Count records, turns, words and media; opens no medium."""
-    from nextgpt.cli.output import print_json
+    from nextgpt.cli.printing import print_json
     from nextgpt.data.statistics import compute_statistics
 
     found = asdict(compute_statistics(_read(corpus, format, media, limit)))
@@ -145,11 +145,11 @@ def pack(
 ) -> None:
     """Write tars with words and media together, readable by webdataset, for disks that dislike small files."""
     from nextgpt.data.record import InvalidRecord
-    from nextgpt.data.writers import write_tars
+    from nextgpt.data.writers import write_tar_shards
 
     read = _read(corpus, format, media, limit)
     broken = list(read.invalid)
-    for written in write_tars(read.records, out, shard_bytes=shard_mib * 2**20):
+    for written in write_tar_shards(read.records, out, shard_bytes=shard_mib * 2**20):
         if isinstance(written, InvalidRecord):
             broken.append(written)
         else:
@@ -198,10 +198,10 @@ def cache(
     """
     import os
 
-    from nextgpt.cli.loading import keep_libraries_quiet
+    from nextgpt.logging import silence_libraries
 
-    keep_libraries_quiet()
-    from nextgpt.cli.stages import stages
+    silence_libraries()
+    from nextgpt.cli.progress import ProgressBars
     from nextgpt.errors import ConfigError
     from nextgpt.train.cache import build_cache, build_cache_by
     from nextgpt.train.recipe import CorporaRecipe, read_recipe
@@ -212,13 +212,13 @@ def cache(
             f"{recipe} is of the kind {settings.kind}; expected corpora. Others draw what they need."
         )
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    with stages() as tell:
+    with ProgressBars() as bars:
         if world > 1 and processes > 1:
             raise ConfigError(
                 f"--processes {processes} came under torchrun, which started {world}; expected one of the two."
             )
         if processes > 1:
-            folder = build_cache_by(processes, settings, tell=tell)
+            folder = build_cache_by(processes, settings, tell=bars.update)
         else:
-            folder = build_cache(settings, rank=rank, world=world, tell=tell)
+            folder = build_cache(settings, rank=rank, world=world, tell=bars.update)
     echo(f"wrote {folder}")

@@ -26,7 +26,7 @@ def evaluate(
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a model: shares of cases that come out right, with 95 % intervals and the judge's own accuracy."""
-    from nextgpt.cli.output import print_json
+    from nextgpt.cli.printing import print_json
     from nextgpt.evaluate.report import to_dict, to_markdown
 
     def measure() -> nextgpt.evaluate.suite.Results:
@@ -41,21 +41,20 @@ def evaluate(
 def _measure(
     model: str, suite: str, out: Path | None, *, limit: int, seed: int, workers: int | None, steps: int | None
 ) -> nextgpt.evaluate.suite.Results:
-    from nextgpt.cli.loading import keep_libraries_quiet
-    from nextgpt.cli.progress import error_console
-    from nextgpt.cli.stages import stages
+    from nextgpt.cli.progress import ProgressBars, error_console
     from nextgpt.evaluate import report
     from nextgpt.evaluate import suite as suites
+    from nextgpt.logging import silence_libraries
     from nextgpt.media.save_media import wrap_write_errors
 
-    keep_libraries_quiet()
+    silence_libraries()
     if out is not None:
         with wrap_write_errors(out):  # what cannot be written is told before the work, not after it
             out.mkdir(parents=True, exist_ok=True)
     workers = workers or suites.default_num_workers(limit)
-    with stages() as tell:
+    with ProgressBars() as bars:
         results = suites.evaluate(
-            model, suite, limit=limit, seed=seed, workers=workers, tell=tell, steps=steps
+            model, suite, limit=limit, seed=seed, workers=workers, tell=bars.update, steps=steps
         )
     if out is not None:
         for path in report.write_report(results, out):

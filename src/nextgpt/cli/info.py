@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from nextgpt.cli.memory import Device, Dtype, MaxMemory, Placement
+from nextgpt.cli.options import Device, Dtype, MaxMemory
+from nextgpt.model.placement import PlacementOptions
 
 if TYPE_CHECKING:
     from nextgpt.model.summary import ComponentSummary
@@ -29,19 +30,19 @@ def info(
 
     With --max-memory, --dtype or --device also how its parts would be kept in memory.
     """
-    from nextgpt.cli.output import print_json
+    from nextgpt.cli.printing import print_json
 
-    placement = Placement(tuple(device or ()), tuple(dtype or ()), max_memory)
+    placement = PlacementOptions(tuple(device or ()), tuple(dtype or ()), max_memory)
     if json:
         print_json(lambda: _report(model, placement))
     else:
         _show(_report(model, placement))
 
 
-def _report(model: str, placement: Placement) -> dict[str, Any]:
-    from nextgpt.cli.loading import keep_libraries_quiet
+def _report(model: str, placement: PlacementOptions) -> dict[str, Any]:
+    from nextgpt.logging import silence_libraries
 
-    keep_libraries_quiet()
+    silence_libraries()
     from nextgpt.config import read_config
     from nextgpt.model.loading import resolve_model_dir
     from nextgpt.model.summary import summarize_model
@@ -56,14 +57,14 @@ def _report(model: str, placement: Placement) -> dict[str, Any]:
         "trainable": sum(part.trainable for part in parts),
     }
     report |= _beside_published(model, report) if model in PRESETS else {}
-    return report | ({"plan": _planned(parts, placement)} if placement != Placement() else {})
+    return report | ({"plan": _planned(parts, placement)} if placement != PlacementOptions() else {})
 
 
-def _planned(parts: list[ComponentSummary], placement: Placement) -> dict[str, Any]:
+def _planned(parts: list[ComponentSummary], placement: PlacementOptions) -> dict[str, Any]:
     """How the parts would be kept in memory."""
     from nextgpt.model.loading import make_memory_plan
 
-    plan = make_memory_plan(parts, **placement.options())
+    plan = make_memory_plan(parts, **placement.as_arguments())
     rows = {name: {k: v for k, v in asdict(part).items() if k != "weights_bytes"} | {
         "weights_gb": round(part.weights_bytes / 1e9, 3)} for name, part in plan.placements.items()}  # fmt: skip
     return {"parts": rows, "peak_gb": round(plan.peak_bytes / 1e9, 3)}
@@ -99,7 +100,7 @@ def _beside_published(model: str, report: dict[str, Any]) -> dict[str, Any]:
 def _show(report: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from nextgpt.cli.output import print_table
+    from nextgpt.cli.printing import print_table
 
     table = Table(box=None, pad_edge=False, show_footer=True)
     for name in ("name", "class", "parameters", "trainable", "dtype", "source", "licence"):
@@ -119,7 +120,7 @@ def _show(report: dict[str, Any]) -> None:
 def _show_plan(plan: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from nextgpt.cli.output import print_table
+    from nextgpt.cli.printing import print_table
 
     table = Table(box=None, pad_edge=False)
     for name in ("part", "dtype", "device", "weights GB", "while others work"):
@@ -142,4 +143,4 @@ def _comparison(report: dict[str, Any]) -> str:
     if published is None:
         return ours
     theirs = f"Published: {published['trainable']} of {published['parameters']}."
-    return "\n".join((ours, theirs, published["explanation"]))
+    return "\n".join((ours, theirs, published["note"]))

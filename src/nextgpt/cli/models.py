@@ -7,9 +7,9 @@ def models() -> None:
     """List what MODEL can be: embedded models, presets with what they need, a folder, a Hub id."""
     from rich.table import Table
 
-    from nextgpt.cli.output import print_table
+    from nextgpt.cli.printing import print_table
     from nextgpt.model.loading import BUILTIN_MODELS
-    from nextgpt.presets import PRESETS, home, preset
+    from nextgpt.presets import PRESETS, preset, presets_dir
 
     table = Table("MODEL", "what it is", "download", "licences", box=None, pad_edge=False)
     for name, folder in BUILTIN_MODELS.items():
@@ -17,8 +17,10 @@ def models() -> None:
         table.add_row(name, f"embedded, {state}")
     for name in PRESETS:
         wanted = preset(name)
-        is_ready = (home(name) / "config.json").is_file()
-        state = f"ready in {home(name)}" if is_ready else f"to be fetched; nextgpt chat {name} says how"
+        is_ready = (presets_dir(name) / "config.json").is_file()
+        state = (
+            f"ready in {presets_dir(name)}" if is_ready else f"to be fetched; nextgpt chat {name} says how"
+        )
         table.add_row(
             name, f"{wanted.title}; {state}", f"{wanted.size_gb:.1f} GB", ", ".join(wanted.licences)
         )

@@ -1,9 +1,11 @@
-"""Bars on standard error while something is made; plain lines where that is no terminal."""
+"""Progress bars on standard error; plain lines if that is no terminal."""
 
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import (
@@ -16,53 +18,62 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+LineMode = Literal["never", "updates", "totals"]
+"""Lines that are printed: none, every update (without a terminal), or one per finished stage."""
+
 
 def error_console() -> Console:
-    """Standard error; brackets in what is printed are no markup."""
+    """Return a console on standard error that prints brackets as they are."""
     return Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
-class Task:
-    """A bar for each thing that is being done; those that are done go away when something else begins.
+class ProgressBars:
+    """One bar per running stage; finished bars disappear when another stage starts.
 
     Args:
-        console: Standard error.
-        has_lines: What is told is printed line by line where ``console`` is no terminal, else nothing is.
+        console: Standard error if ``None``.
+        lines: Lines printed besides the bars.
     """
 
-    def __init__(self, console: Console, *, has_lines: bool = True) -> None:
-        self._console = console
-        self._has_lines = has_lines
+    def __init__(self, console: Console | None = None, *, lines: LineMode = "totals") -> None:
+        self._console = console or error_console()
+        self._lines = lines
         self._bars: Progress | None = None
-        self._known: dict[str, TaskID] = {}
+        self._tasks: dict[str, TaskID] = {}
+        self._started: dict[str, float] = {}
 
-    def tell(self, what: str, done: int, total: int, details: str = "") -> None:
-        """Say that ``done`` of ``total`` is done of ``what``."""
-        if not self._console.is_terminal:
-            if self._has_lines:
-                self._console.print(f"{what} {done}/{total} {details}".rstrip())
-            return
-        if self._bars is None:
-            self._bars = self._begin()
-        if what not in self._known:
-            self._forget_done(self._bars)
-            self._known[what] = self._bars.add_task(what, total=total, details="")
-        self._bars.update(self._known[what], completed=done, total=total, details=details)
+    def update(self, stage: str, done: int, total: int, details: str = "") -> None:
+        """Show that ``done`` of ``total`` is done."""
+        start = self._started.setdefault(stage, time.perf_counter())
+        if self._console.is_terminal:
+            self._update_bar(stage, done, total, details)
+        elif self._lines == "updates":
+            self._console.print(f"{stage} {done}/{total} {details}".rstrip())
+        if self._lines == "totals" and done == total:
+            self._console.print(f"{stage}: {total} in {time.perf_counter() - start:.1f} s")
 
     def clear(self) -> None:
-        """Take the bars away."""
+        """Remove all bars."""
         if self._bars is not None:
             self._bars.stop()
         self._bars = None
-        self._known.clear()
+        self._tasks.clear()
 
-    def _forget_done(self, bars: Progress) -> None:
+    def _update_bar(self, stage: str, done: int, total: int, details: str) -> None:
+        if self._bars is None:
+            self._bars = self._start()
+        if stage not in self._tasks:
+            self._remove_finished(self._bars)
+            self._tasks[stage] = self._bars.add_task(stage, total=total, details="")
+        self._bars.update(self._tasks[stage], completed=done, total=total, details=details)
+
+    def _remove_finished(self, bars: Progress) -> None:
         for task in bars.tasks:
             if task.finished:
                 bars.remove_task(task.id)
-                del self._known[task.description]
+                del self._tasks[task.description]
 
-    def _begin(self) -> Progress:
+    def _start(self) -> Progress:
         bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -78,7 +89,7 @@ class Task:
         bars.start()
         return bars
 
-    def __enter__(self) -> Task:
+    def __enter__(self) -> ProgressBars:
         return self
 
     def __exit__(

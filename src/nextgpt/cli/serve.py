@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from nextgpt.cli.memory import Device, Dtype, MaxMemory, Placement
+from nextgpt.cli.options import Device, Dtype, MaxMemory
 from nextgpt.errors import ConfigError
+from nextgpt.model.placement import PlacementOptions
 
 
 def serve(
@@ -28,6 +29,12 @@ def serve(
     ] = False,
     allow_host: Annotated[
         list[str] | None, Option(metavar="NAME", help="A name under which the server is asked; * for all.")
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        Option(
+            metavar="ORIGIN", help="Origin of web pages that may call the API, e.g. https://app.example.org."
+        ),
     ] = None,
     allow_media_domains: Annotated[
         list[str] | None,
@@ -56,32 +63,35 @@ def serve(
             f"--host {host} came without a key; expected one, as others could use the server. Add --api-key KEY, or "
             "listen on 127.0.0.1."
         )
+    if keys and "*" in (allow_origin or ()):
+        raise ConfigError("--allow-origin *: not accepted together with an API key. List the origins.")
     if config is not None and engine != "ray":
         raise ConfigError(
             "--config came without --engine ray; expected both. Add --engine ray, or leave it out."
         )
-    placement = Placement(tuple(device or ()), tuple(dtype or ()), max_memory)
-    if placement != Placement() and engine == "ray":
+    placement = PlacementOptions(tuple(device or ()), tuple(dtype or ()), max_memory)
+    if placement != PlacementOptions() and engine == "ray":
         raise ConfigError(
             "--device, --dtype or --max-memory came with --engine ray; expected neither, as the config of Ray says "
             "where steps run. Leave them out, or take --engine local."
         )
+    keep_libraries_quiet()
     from nextgpt.serve.engine.base import EngineSettings
-    from nextgpt.serve.launch import Listen, launch_ray, run
+    from nextgpt.serve.launch import BindAddress, launch, launch_ray
     from nextgpt.serve.settings import LOOPBACK, ServerSettings
 
-    hosts = tuple(allow_host or ()) or (LOOPBACK if is_loopback(host) else ("*",))
     settings = ServerSettings(
         api_keys=keys,
-        allowed_hosts=hosts,
+        allowed_hosts=tuple(allow_host or ()) or (LOOPBACK if is_loopback(host) else ("*",)),
+        allowed_origins=tuple(origin.rstrip("/") for origin in allow_origin or ()),
         media_domains=tuple(domain.lower() for domain in allow_media_domains or ()),
         requests_per_minute=requests_per_minute,
     )
-    room = EngineSettings(max_running=max_running, max_waiting=max_waiting)
+    engine_settings = EngineSettings(max_running=max_running, max_waiting=max_waiting)
     if engine == "ray":
-        launch_ray(model, Listen(host, port), settings, room, config)
+        launch_ray(model, BindAddress(host, port), settings, engine_settings, config)
     else:
-        run(model, Listen(host, port), settings, room, placement)
+        launch(model, BindAddress(host, port), settings, engine_settings, placement.options())
 
 
 def is_loopback(host: str) -> bool:

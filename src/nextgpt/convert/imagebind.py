@@ -7,8 +7,7 @@ from pathlib import Path
 
 import torch
 
-from nextgpt.convert.reading import read_pickle
-from nextgpt.convert.writing import new_folder, save_tensors
+from nextgpt.convert.weights_io import atomic_directory, read_pickle, save_tensors
 from nextgpt.errors import ModelError
 from nextgpt.model.encoding.config import EncoderConfig, imagebind_huge
 from nextgpt.model.encoding.imagebind import ImageBind
@@ -45,7 +44,7 @@ def convert_imagebind(
     with torch.device("meta"):
         expected = ImageBind(config).state_dict()
     check_state_dict(weights, tensors, expected)
-    with new_folder(folder, size_bytes=sum(tensor.nbytes for tensor in tensors.values())) as scratch:
+    with atomic_directory(folder, size_bytes=sum(tensor.nbytes for tensor in tensors.values())) as scratch:
         (scratch / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + "\n")
         save_tensors(tensors, scratch / WEIGHTS_FILE)
         if tokenizer is not None:

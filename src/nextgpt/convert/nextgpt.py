@@ -22,10 +22,16 @@ from nextgpt.config import (
     SynthesizerConfig,
     write_config,
 )
-from nextgpt.convert.folder import OBSOLETE, safe_name, write_index
-from nextgpt.convert.layouts import INPUT_ROWS, OUTPUT_ROWS, SIGNAL_ORDER, Checkpoint, Layout, read_checkpoint
-from nextgpt.convert.reading import INDEXES, shards
-from nextgpt.convert.writing import new_folder, save_tensors, size_bytes
+from nextgpt.convert.checkpoint_layouts import (
+    INPUT_ROWS,
+    OUTPUT_ROWS,
+    SIGNAL_ORDER,
+    Checkpoint,
+    CheckpointLayout,
+    read_checkpoint,
+)
+from nextgpt.convert.pickle_folder import OBSOLETE_BUFFER, safetensors_name, write_index
+from nextgpt.convert.weights_io import INDEXES, atomic_directory, save_tensors, shards, size_bytes
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding.config import EncoderConfig
@@ -80,7 +86,7 @@ def convert_nextgpt(
     check_state_dict(source, trained, _expected(config, llm))
     if checkpoint.llm is not None:
         check_state_dict(source, checkpoint.llm, _expected_llm(llm))
-    with new_folder(
+    with atomic_directory(
         out, size_bytes=size_bytes(llm) + sum(tensor.nbytes for tensor in trained.values())
     ) as scratch:
         _write_llm(checkpoint, llm, scratch / "llm", rows, sizes["vocab_size"])
@@ -170,7 +176,7 @@ def _input_projection(checkpoint: Checkpoint, encoder_width: int) -> InputProjec
     )
 
 
-def _encoder_width(folder: Path, layout: Layout) -> int:
+def _encoder_width(folder: Path, layout: CheckpointLayout) -> int:
     """The width of an encoder that gives what the checkpoint was trained on."""
     config = read_encoder_config(folder)
     if not isinstance(config, EncoderConfig):
@@ -187,7 +193,7 @@ def _encoder_width(folder: Path, layout: Layout) -> int:
     return config.width
 
 
-def _synthesizer(modality: str, folders: Mapping[str, Path], layout: Layout) -> ComponentSource:
+def _synthesizer(modality: str, folders: Mapping[str, Path], layout: CheckpointLayout) -> ComponentSource:
     """The folder that was named, or the repository of the layout's preset."""
     from nextgpt.presets import preset
 
@@ -256,7 +262,7 @@ def _expected_lora(transformer: nn.Module, lora: LoraConfig) -> dict[str, Tensor
     }
 
 
-def _signals(rows: Mapping[str, Tensor], vocabulary_size: int, layout: Layout) -> dict[str, Tensor]:
+def _signals(rows: Mapping[str, Tensor], vocabulary_size: int, layout: CheckpointLayout) -> dict[str, Tensor]:
     """Rows of the signal tokens in our order. ``[EDIT]``, which no release has, starts at the mean of all rows."""
     first = vocabulary_size + len(layout.ordinary_tokens)
     ids = SignalVocabulary(first)
@@ -287,11 +293,11 @@ def _write_llm(
         kept = {
             name: replaced[name].to(tensor.dtype) if name in replaced else tensor
             for name, tensor in held.items()
-            if not name.endswith(OBSOLETE)
+            if not name.endswith(OBSOLETE_BUFFER)
             and (checkpoint.llm is None or name in (*checkpoint.llm, *replaced))
         }
         if kept:
-            save_tensors(kept, folder / safe_name(Path(file)))
+            save_tensors(kept, folder / safetensors_name(Path(file)))
         weight_map |= dict.fromkeys(kept, file)
     if absent := replaced.keys() - weight_map.keys():
         raise WeightsError(

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nextgpt.convert.folder import OBSOLETE, safe_name, write_index
-from nextgpt.convert.reading import INDEXES, shards
-from nextgpt.convert.writing import new_folder, save_tensors, size_bytes
+from nextgpt.convert.pickle_folder import OBSOLETE_BUFFER, safetensors_name, write_index
+from nextgpt.convert.weights_io import INDEXES, atomic_directory, save_tensors, shards, size_bytes
 from nextgpt.errors import ModelError, WeightsError
 
 
@@ -32,15 +31,17 @@ def convert_vicuna(base: Path, delta: Path, folder: Path) -> int:
         name: tensor
         for _, held in shards(base)
         for name, tensor in held.items()
-        if not name.endswith(OBSOLETE)
+        if not name.endswith(OBSOLETE_BUFFER)
     }
     weight_map: dict[str, str] = {}
-    with new_folder(folder, size_bytes=size_bytes(base)) as scratch:
+    with atomic_directory(folder, size_bytes=size_bytes(base)) as scratch:
         for file, held in shards(delta):
             added = {
-                name: _add(name, own, tensor) for name, tensor in held.items() if not name.endswith(OBSOLETE)
+                name: _add(name, own, tensor)
+                for name, tensor in held.items()
+                if not name.endswith(OBSOLETE_BUFFER)
             }
-            save_tensors(added, scratch / safe_name(Path(file)))
+            save_tensors(added, scratch / safetensors_name(Path(file)))
             weight_map |= dict.fromkeys(added, file)
         if own.keys() != weight_map.keys():
             raise WeightsError(

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from nextgpt.config import read_config
 from nextgpt.evaluate.cases import CaseResult, EvalCase
 from nextgpt.evaluate.suite import ProgressCallback
 from nextgpt.evaluate.systems import NextGPTSystem, OracleSystem, System, batched
-from nextgpt.miniworld.judge.media_judge import judge_results
+from nextgpt.miniworld.judge.media_judge import recognize_media
 from nextgpt.model.nextgpt import NextGPT
 
 DIRECT, CASCADE, TRUE_CAPTION, TEXT_ONLY, ORACLE = "direct", "cascade", "true_caption", "in_words", "truth"
@@ -74,11 +74,11 @@ class Worker:
             from nextgpt.evaluate.text_only import TextOnlySystem
 
             return TextOnlySystem(
-                CaptionLLM(resolve_component_dir(read_config(self._home).llm.task, self._home))
+                CaptionLLM(resolve_component_dir(read_config(self._home).llm.source, self._home))
             )
         config = self._model.config
         write = (
-            CaptionLLM(resolve_component_dir(config.llm.task, self._home))
+            CaptionLLM(resolve_component_dir(config.llm.source, self._home))
             if name == CASCADE
             else oracle_captions
         )
@@ -87,6 +87,22 @@ class Worker:
     @cached_property
     def _model(self) -> NextGPT:
         return NextGPT.from_pretrained(self._home)
+
+
+def judge_results(attempts: Sequence[CaseResult]) -> list[CaseResult]:
+    """Look at all media of all answers, and say what was seen in them."""
+    media = [medium for attempt in attempts for answer in attempt.answers for medium in answer.media]
+    seen = iter(recognize_media(media))
+    return [
+        replace(
+            attempt,
+            answers=tuple(
+                replace(answer, judged_specs=tuple(next(seen) for _ in answer.media))
+                for answer in attempt.answers
+            ),
+        )
+        for attempt in attempts
+    ]
 
 
 def run_cases(

@@ -73,7 +73,7 @@ class Suite(Protocol):
 
 SUITES: Mapping[str, tuple[str, str]] = {
     "miniworld": ("nextgpt.evaluate.miniworld", "Miniworld"),
-    "miniworld-in-words": ("nextgpt.evaluate.text_only", "MiniworldInWords"),
+    "miniworld-text-only": ("nextgpt.evaluate.miniworld", "TextOnlyMiniworld"),
 }
 """Suites by name: module and class, imported when first needed."""
 

@@ -8,16 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from nextgpt.errors import ConfigError
 from nextgpt.evaluate.cascade import WriteCaptions, split_captions
 from nextgpt.evaluate.cases import CaseResult, EvalCase, TurnResult
-from nextgpt.evaluate.metrics import METRICS
-from nextgpt.evaluate.miniworld import Miniworld
-from nextgpt.evaluate.runner import DIRECT, TEXT_ONLY
-from nextgpt.evaluate.score import Score
-from nextgpt.evaluate.suite import ProgressCallback, SampleAnswer
 from nextgpt.message import Part, Reply, Text
 from nextgpt.miniworld.language.canonical_captions import parse_caption
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn
@@ -64,27 +57,3 @@ def _parts(words: str) -> list[Part]:
         if place + 1 < len(pieces) and (content := parse_caption(pieces[place + 2])):
             parts.append(render(content))
     return parts
-
-
-class TextOnlyMiniworld(Miniworld):
-    """The suite of the small world, answered by the language model before the alignments, in words."""
-
-    def __init__(self) -> None:
-        super().__init__([replace(row, system=TEXT_ONLY) for row in METRICS if row.system == DIRECT])
-
-    def evaluate(
-        self,
-        home: Path,
-        *,
-        limit: int,
-        seed: int,
-        workers: int,
-        tell: ProgressCallback,
-        steps: int | None = None,
-    ) -> tuple[list[Score], list[SampleAnswer]]:
-        """See :meth:`.suite.Suite.evaluate`."""
-        if steps is not None:
-            raise ConfigError(
-                f"--steps {steps} came; expected none, as words are not denoised. Leave it out."
-            )
-        return super().evaluate(home, limit=limit, seed=seed, workers=workers, tell=tell)

@@ -33,7 +33,7 @@ from nextgpt.model.quirks import QUIRKS
 from nextgpt.model.summary import ComponentSummary, component_sizes, summarize_model
 from nextgpt.model.synthesis.base import Synthesizer
 from nextgpt.model.trained_weights import WEIGHTS_FILE, load_trained, save_trained
-from nextgpt.presets import PRESETS, installed
+from nextgpt.presets import PRESETS, installed_preset_dir
 
 Dtype = torch.dtype | str
 """One of torch, or ``int8`` or ``int4`` for the LLM."""
@@ -212,7 +212,7 @@ def resolve_model_dir(name: str | Path) -> Path:
     if embedded is not None:
         return embedded
     if str(name) in PRESETS:
-        return installed(str(name))
+        return installed_preset_dir(str(name))
     folder = Path(name)
     if folder.is_dir():
         return folder

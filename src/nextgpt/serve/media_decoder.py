@@ -1,4 +1,4 @@
-"""Media are decoded in a process of their own: what takes too long or too much memory ends with that process alone."""
+"""Decoding of media in a sandboxed process with limited memory and time, so that no file can harm the server."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from nextgpt.message import Medium
 from nextgpt.serve.media_decoder_worker import deserialize, read_frame, write_frame
 
 START_TIMEOUT_S = 60.0
-"""Time that a worker may take to start."""
+"""Time for starting the worker process."""
 TIMEOUT_MARGIN_S = 2.0
-"""Beyond its own limit of time, before it is ended from outside."""
+"""Time beyond the decoder's own timeout after which the worker is killed."""
 
 
 class SandboxedDecoder:
-    """Decodes files in a worker that is started when first needed, and again whenever it died."""
+    """Decodes files in a worker process that is started on first use, and again after it died."""
 
     def __init__(self, limits: MediaLimits, *, memory_bytes: int) -> None:
         self.limits = limits
@@ -32,11 +32,11 @@ class SandboxedDecoder:
         self._lock = threading.Lock()
 
     async def decode(self, modality: str, content: bytes) -> Medium:
-        """A medium from the bytes of its file. Raises :class:`MediaError`."""
+        """Decode a file's content. Raises :class:`MediaError`."""
         return await asyncio.to_thread(self.decode_sync, modality, content)
 
     def decode_sync(self, modality: str, content: bytes) -> Medium:
-        """The same, in the thread of the caller; one file at a time."""
+        """Decode in the calling thread, one file at a time. Raises :class:`MediaError`."""
         with self._lock:
             try:
                 worker = self._worker()
@@ -53,7 +53,7 @@ class SandboxedDecoder:
                 ) from error
 
     def close(self) -> None:
-        """End the worker."""
+        """Stop the worker."""
         with self._lock:
             self._stop_worker()
 
@@ -74,7 +74,7 @@ class SandboxedDecoder:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=_environment(),
-                start_new_session=True,  # an interruption of the server is not the worker's business
+                start_new_session=True,  # Ctrl-C is for the server alone
             )
             with _Deadline(self._process, START_TIMEOUT_S):
                 _require(read_frame(_pipe(self._process.stdout)))
@@ -87,13 +87,13 @@ class SandboxedDecoder:
             for pipe in (self._process.stdin, self._process.stdout):
                 try:
                     _pipe(pipe).close()
-                except OSError:  # what was not written any more
+                except OSError:  # unwritten data of a dead worker
                     continue
             self._process = None
 
 
 class _Deadline:
-    """Kills a process that is not done in time; whoever reads from it then meets its end."""
+    """Kills a process after a timeout; reading from it then reaches the end of the stream."""
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         self._timer = threading.Timer(seconds, lambda: os.kill(process.pid, signal.SIGKILL))
@@ -107,13 +107,16 @@ class _Deadline:
 
 
 def _environment() -> dict[str, str]:
-    """What the worker may know: where its libraries are, and no key."""
-    known = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
-    return known | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OMP_NUM_THREADS": "1"}
+    """Return the worker's environment: paths of its libraries, and no API key."""
+    variables = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
+    return variables | {
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 def _pipe(pipe: Any) -> Any:
-    assert pipe is not None, "the worker's input and output are pipes"
+    assert pipe is not None, "the worker has pipes"
     return pipe
 
 

@@ -1,7 +1,7 @@
-"""The process that decodes media for the server, with as few rights and as little memory as that takes.
+"""Worker process that decodes media for the server with minimal rights and limited memory.
 
-It reads ``header + content`` from standard input and writes ``header + raw samples`` to standard output, again and
-again. Nothing is pickled: whatever a hostile file makes of this process, its parent reads numbers and bytes only.
+It reads frames from standard input and writes frames to standard output. Nothing is pickled: even if a hostile file takes
+over this process, the server reads numbers and raw bytes only.
 
 ::
 
@@ -27,7 +27,7 @@ READERS = {"image": read_image, "audio": read_audio, "video": read_video}
 
 
 def read_frame(stream: BinaryIO) -> dict[str, Any] | None:
-    """The next header; ``None`` at the end of the stream."""
+    """Read the next header; return ``None`` at the end of the stream."""
     head = stream.read(4)
     if len(head) < 4:
         return None
@@ -35,7 +35,7 @@ def read_frame(stream: BinaryIO) -> dict[str, Any] | None:
 
 
 def write_frame(stream: BinaryIO, header: dict[str, Any], *contents: bytes) -> None:
-    """Write a header and what belongs to it."""
+    """Write a header and its contents."""
     encoded = json.dumps(header).encode()
     stream.write(struct.pack("<I", len(encoded)) + encoded)
     for content in contents:
@@ -44,7 +44,7 @@ def write_frame(stream: BinaryIO, header: dict[str, Any], *contents: bytes) -> N
 
 
 def serialize(medium: Medium) -> tuple[dict[str, Any], list[bytes]]:
-    """A medium as a header and raw bytes."""
+    """Convert a medium to a header and raw bytes."""
     if isinstance(medium, Image):
         pixels = np.asarray(medium.image)
         return {"shape": pixels.shape}, [pixels.tobytes()]
@@ -59,7 +59,7 @@ def serialize(medium: Medium) -> tuple[dict[str, Any], list[bytes]]:
 
 
 def deserialize(modality: str, header: dict[str, Any], stream: BinaryIO) -> Medium:
-    """What :func:`pack` packed. Raises :class:`ValueError` where the numbers do not fit together."""
+    """Convert a header and raw bytes back to a medium. Raises :class:`ValueError` if they do not match."""
     shape = tuple(int(size) for size in header["shape"])
     dtype = np.dtype(np.float32 if modality == "audio" else np.uint8)
     size = int(np.prod(shape)) * dtype.itemsize
@@ -70,39 +70,34 @@ def deserialize(modality: str, header: dict[str, Any], stream: BinaryIO) -> Medi
         return Image(PIL.Image.fromarray(array))
     if modality == "audio":
         return Audio(array, int(header["rate"]))
-    sound = deserialize("audio", header["audio"], stream) if "audio" in header else None
-    assert sound is None or isinstance(sound, Audio)
-    return Video(array, float(header["fps"]), sound)
+    audio = deserialize("audio", header["audio"], stream) if "audio" in header else None
+    assert audio is None or isinstance(audio, Audio)
+    return Video(array, float(header["fps"]), audio)
 
 
 def main_loop(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Decode one file after another, up to the end of ``requests``."""
+    """Decode one file after another until the end of ``requests``."""
     while (header := read_frame(requests)) is not None:
         content = requests.read(header["size"])
         try:
             medium = READERS[header["modality"]](content, limits=MediaLimits(**header["limits"]))
-            about, contents = serialize(medium)
+            reply, contents = serialize(medium)
         except MediaError as error:
-            about, contents = {"refused": str(error)}, []
+            reply, contents = {"refused": str(error)}, []
         except MemoryError:
-            about, contents = (
-                {"refused": "The file needs too much memory; expected a smaller one. Scale it down."},
-                [],
-            )
-        write_frame(answers, about, *contents)
+            reply, contents = {"refused": "The file needs too much memory. Scale it down."}, []
+        write_frame(answers, reply, *contents)
 
 
 def apply_rlimits(memory_bytes: int) -> None:
-    """Bound memory, and allow no new files, processes or core dumps."""
+    """Limit the address space; allow no written files and no core dumps."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 if __name__ == "__main__":
-    import av
     import PIL.Image
-    import soundfile
 
     PIL.Image.preinit()
     apply_rlimits(int(sys.argv[1]))

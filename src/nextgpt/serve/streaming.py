@@ -27,15 +27,20 @@ def format_sse(payload: BaseModel, *, event: str | None = None) -> bytes:
 
 
 class EventStream(EventSourceResponse):
-    """Event stream that closes its source as soon as the client disconnects, also between two events."""
+    """Event stream that cancels its requests as soon as the client disconnects, also between two events."""
 
-    def __init__(self, events: AsyncGenerator[bytes]) -> None:
+    def __init__(self, events: AsyncGenerator[bytes], handles: Sequence[RequestHandle]) -> None:
         super().__init__(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         self._events = events
+        self._handles = handles
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all events, or those up to the disconnect."""
-        await run_until_disconnect(asyncio.create_task(self._send_and_close(send)), receive)
+        try:
+            await run_until_disconnect(asyncio.create_task(self._send_and_close(send)), receive)
+        finally:
+            for handle in self._handles:
+                handle.cancel()
 
     async def _send_and_close(self, send: Send) -> None:
         async with aclosing(self._events):

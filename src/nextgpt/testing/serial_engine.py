@@ -1,4 +1,4 @@
-"""The plain engine: one answer after another, by anything that can stream one. The reference for the others."""
+"""Reference engine for tests: one request after another, with any model that can stream a reply."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ logger = logging.getLogger("nextgpt.serve")
 
 @runtime_checkable
 class StreamingModel(Protocol):
-    """The little of a model that this engine needs."""
+    """Interface of a model for this engine."""
 
-    def stream(self, says: Conversation, sampling: Sampling) -> Iterator[Event]:
+    def stream(self, conversation: Conversation, sampling: Sampling, /) -> Iterator[Event]:
         """Answer a conversation, event by event."""
         ...
 
 
 class SerialEngine:
-    """Implements :class:`~nextgpt.serve.engine.base.Engine`; it counts no tokens and embeds nothing."""
+    """Implements :class:`~nextgpt.serve.engine.base.Engine`; counts no tokens, and all embeddings are equal."""
 
     def __init__(
         self, model: StreamingModel, name: str = "nano", settings: EngineSettings = EngineSettings()
@@ -49,56 +49,55 @@ class SerialEngine:
 
     @property
     def num_unfinished(self) -> int:
-        """Jobs that wait or run."""
+        """Number of queued and running requests."""
         return len(self._open)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start processing."""
         self.is_ready = True
 
     def submit(self, requests: Sequence[EngineRequest]) -> list[RequestHandle]:
-        """Take all jobs or none. Raises :class:`Busy`."""
+        """Accept all requests or none. Raises :class:`QueueFullError`."""
         if len(self._open) + len(requests) > self._settings.max_waiting:
             raise QueueFullError(len(self._open), 1)
-        tickets = [self._open_handle(job) for job in requests]
-        for ticket in tickets:
-            self._pool.submit(self._run, ticket)
-        return tickets
+        handles = [self._open_handle(request) for request in requests]
+        for handle in handles:
+            self._pool.submit(self._run, handle)
+        return handles
 
     async def embed(self, items: Sequence[str | Medium]) -> list[list[float]]:
-        """A vector of length 1 for each item, the same for all."""
+        """Return the same vector of length 1 per item."""
         return [[1.0, 0.0] for _ in items]
 
     def close(self, *, wait_s: float = 0.0) -> None:
-        """Call everything off at once, and stop."""
+        """Cancel all requests at once, and stop."""
         self.is_ready = False
-        for ticket in list(self._open):
-            ticket.push(EngineError("The server is stopping; the answer was called off. Try again later."))
-            ticket.cancel()
+        for handle in list(self._open):
+            handle.push(EngineError("The server is stopping; the answer was cancelled. Try again later."))
+            handle.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _open_handle(self, job: EngineRequest) -> RequestHandle:
-        ticket = RequestHandle(job, lambda: self._open.discard(ticket))
-        self._open.add(ticket)
-        return ticket
+    def _open_handle(self, request: EngineRequest) -> RequestHandle:
+        handle = RequestHandle(request, lambda: self._open.discard(handle))
+        self._open.add(handle)
+        return handle
 
-    def _run(self, ticket: RequestHandle) -> None:
+    def _run(self, handle: RequestHandle) -> None:
         try:
-            with closing(self._model.stream(ticket.request.conversation, ticket.request.sampling)) as events:
+            request = handle.request
+            with closing(self._model.stream(request.conversation, request.sampling)) as events:
                 for event in events:
-                    if ticket.is_cancelled:
+                    if handle.is_cancelled:
                         return
-                    self._push(ticket, event)
+                    handle.push(_with_output(event))
         except NextGPTError as error:
-            ticket.push(error)
+            handle.push(error)
         except Exception:
             logger.exception("the model failed")
-            ticket.push(EngineError("The model failed at this answer; expected none of the kind. Try again."))
+            handle.push(EngineError("The model failed on this request. Try again."))
 
-    def _push(self, ticket: RequestHandle, event: Event) -> None:
-        if isinstance(event, ReplyFinished):
-            ticket.push(
-                RequestOutput(event.reply, prompt_tokens=0, completion_tokens=0, finish_reason="stop")
-            )
-        else:
-            ticket.push(event)
+
+def _with_output(event: Event) -> Event | RequestOutput:
+    if isinstance(event, ReplyFinished):
+        return RequestOutput(event.reply, prompt_tokens=0, completion_tokens=0, finish_reason="stop")
+    return event

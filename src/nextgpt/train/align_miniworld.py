@@ -63,10 +63,10 @@ def example_of(dialogue: Dialogue) -> Example:
     for turn in dialogue.turns:
         messages.append(Message("user", tuple(_part(say) for say in turn.user)))
         messages.append(Message("assistant", tuple(_part(say) for say in turn.assistant)))
-        for shown in turn.made:
+        for shown in turn.target_media:
             if shown.is_edit:
                 edits.add(len(captions))
-            captions.append(canonical_caption(shown.content))
+            captions.append(canonical_caption(shown.spec))
     return Example(Conversation(tuple(messages)), tuple(captions), frozenset(edits))
 
 
@@ -113,7 +113,7 @@ class AlignmentTrainer:
         while sum(len(dialogue.turns) for dialogue in drawn) < size * POOL:
             drawn.append(sample_dialogue(rng, "train", task=self._task(rng), draw=self._content))
         dialogues = _of_one_length(drawn, rng, size)
-        contents = [shown.content for d in dialogues for turn in d.turns for shown in turn.given]
+        contents = [shown.spec for d in dialogues for turn in d.turns for shown in turn.input_media]
         return Batch(tuple(map(example_of, dialogues)), self._features(contents, rng))
 
     def _content(self, rng: np.random.Generator, modality: str, split: Split) -> MediaSpec:

@@ -17,7 +17,7 @@ from nextgpt.errors import ConfigError, ModelError, WeightsError
 from nextgpt.message import Audio, Depth, Image, Video
 from nextgpt.model.encoding import Encoder, SiglipClap, build_encoder, load_encoder
 from nextgpt.model.summary import count_parameters
-from nextgpt.testing import write_tiny_siglip_clap
+from nextgpt.testing.encoders import write_tiny_siglip_clap
 
 RNG = np.random.default_rng(0)
 PICTURE = Image(PIL.Image.fromarray(RNG.integers(0, 256, (24, 40, 3), dtype=np.uint8)))

@@ -6,7 +6,7 @@ import pytest
 
 from nextgpt.model.llm.detokenizer import IncrementalDetokenizer
 from nextgpt.model.llm.tokenizer import SafeTokenizer
-from nextgpt.testing import tiny_tokenizer
+from nextgpt.testing.tokenizer import tiny_tokenizer
 
 CODEC = SafeTokenizer(tiny_tokenizer())
 

@@ -12,7 +12,7 @@ from nextgpt.model.llm.generation import GenerationRequest, generate
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.llm.loading import load_language_model, save_language_model
 from nextgpt.model.llm.output import MediumSegment
-from nextgpt.testing import tiny_tokenizer
+from nextgpt.testing.tokenizer import tiny_tokenizer
 
 FAMILIES = ("Llama", "Qwen3", "Mistral", "Gemma", "Phi", "Phi3", "Gemma3Text")
 CHATML = (

@@ -11,7 +11,8 @@ from nextgpt.message import Conversation, Sampling, TextDelta
 from nextgpt.model.llm.generation import GenerationRequest, generate
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.llm.output import LLMOutput, MediumSegment, TextSegment
-from nextgpt.testing import picture, tiny_language_model
+from nextgpt.testing.language_model import tiny_language_model
+from nextgpt.testing.scripted_model import tiny_image
 
 ALL = ("text", "image", "audio", "video")
 NO_MEDIA = torch.zeros(0, 1, 32)
@@ -215,7 +216,9 @@ def test_changed_weights_forget_what_was_remembered(llm):
 def test_soft_tokens_are_heard_where_they_stand(monkeypatch):
     """What is chosen and what a run says come from the words and soft tokens laid out by hand, in their order."""
     llm = tiny_language_model(soft_tokens=2)
-    prompt = llm.build_prompt(Conversation().with_message(["a", picture(), "b", picture((1, 2, 3)), "c"]))
+    prompt = llm.build_prompt(
+        Conversation().with_message(["a", tiny_image(), "b", tiny_image((1, 2, 3)), "c"])
+    )
     soft = torch.randn(2, 2, 32, generator=torch.Generator().manual_seed(0)) * 3
     request = GenerationRequest(prompt, Sampling(), ALL)
 

@@ -10,7 +10,7 @@ import torch
 from nextgpt.errors import ConfigError
 from nextgpt.message import Conversation, Image
 from nextgpt.model.llm.language_model import NO_TOKEN_ID
-from nextgpt.testing import tiny_language_model
+from nextgpt.testing.language_model import tiny_language_model
 
 LLM = tiny_language_model(soft_tokens=2)
 PICTURE = Image(PIL.Image.fromarray(np.zeros((2, 2, 3), np.uint8)))

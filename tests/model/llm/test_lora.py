@@ -7,7 +7,7 @@ import torch
 
 from nextgpt.errors import WeightsError
 from nextgpt.model.llm import lora
-from nextgpt.testing import tiny_language_model
+from nextgpt.testing.language_model import tiny_language_model
 
 SETTINGS = {"rank": 2, "alpha": 6.0, "dropout": 0.0, "targets": ("q_proj", "v_proj")}
 

@@ -6,7 +6,7 @@ import pytest
 
 from nextgpt.errors import ModelError
 from nextgpt.model.llm.template import TEMPLATES, PromptTemplate, create_template
-from nextgpt.testing import tiny_tokenizer
+from nextgpt.testing.tokenizer import tiny_tokenizer
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"

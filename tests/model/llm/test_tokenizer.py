@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from nextgpt.model.llm.tokenizer import SafeTokenizer
-from nextgpt.testing import tiny_tokenizer
+from nextgpt.testing.tokenizer import tiny_tokenizer
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ from nextgpt.serve.engine.base import (
 from nextgpt.serve.engine.ray.config import RayConfig
 from nextgpt.serve.engine.ray.engine import RayEngine, StageHandles
 from nextgpt.serve.engine.ray.replicas import EncoderReplica, LLMReplica, ReplicaConfig, SynthesizerReplica
-from nextgpt.testing import picture, sound, write_tiny_model
+from nextgpt.testing.model import write_tiny_model
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image
 
 SETTINGS = EngineSettings(max_running=4, max_waiting=8)
 MODALITIES = ("image", "audio", "video")
@@ -118,7 +119,7 @@ def told(reply: Reply) -> list[object]:
 def job(words: str, *modalities: str, seed: int = 3) -> EngineRequest:
     sampling = Sampling(seed=seed, temperature=1.0, max_tokens=40, modalities=modalities or None)
     return EngineRequest(
-        Conversation().with_message([words, picture(), sound()]), sampling, has_previews=True
+        Conversation().with_message([words, tiny_image(), tiny_audio()]), sampling, has_previews=True
     )
 
 
@@ -195,5 +196,5 @@ async def _embedded(engine: RayEngine) -> list[list[float]]:
 
 
 def test_media_are_embedded(engine: RayEngine):
-    (vector,) = asyncio.run(engine.embed([picture()]))
+    (vector,) = asyncio.run(engine.embed([tiny_image()]))
     assert abs(sum(value * value for value in vector) - 1) < 1e-4

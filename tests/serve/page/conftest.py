@@ -28,7 +28,7 @@ from nextgpt.message import (
     TextDelta,
 )
 from nextgpt.serve.settings import ServerSettings
-from nextgpt.testing.scripted import film, picture
+from nextgpt.testing.scripted_model import tiny_image, tiny_video
 from nextgpt.testing.serial_engine import SerialEngine
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -96,7 +96,7 @@ class ScriptedChat:
             yield from self._generate(sampling, waits="wait" in last.text)
 
     def _generate(self, sampling: Sampling, *, waits: bool) -> Iterator[Event]:
-        makers: dict[str, Callable[[], Medium]] = {"image": picture, "audio": tone, "video": film}
+        makers: dict[str, Callable[[], Medium]] = {"image": tiny_image, "audio": tone, "video": tiny_video}
         parts: list[Any] = []
         for name in sampling.modalities or ():
             if name == "text":
@@ -257,5 +257,5 @@ def say() -> Callable[[Any, str], Any]:
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A file of every modality."""
     folder = tmp_path_factory.mktemp("files")
-    media = (picture(), tone(), film())
+    media = (tiny_image(), tone(), tiny_video())
     return {medium.modality: medium.save(folder / medium.modality) for medium in media}

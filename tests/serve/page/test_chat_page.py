@@ -460,7 +460,7 @@ def test_a_conversation_is_exported_and_imported_with_its_media(
 
 
 def _read_conversation(path: Path) -> Any:
-    from nextgpt.cli.transcript import read_conversation
+    from nextgpt.conversation_file import read_conversation
 
     return read_conversation(path)
 
@@ -571,7 +571,7 @@ def test_an_answer_that_was_cut_off_is_marked(page: Any, say: Any) -> None:
     page.wait_for_selector(".foot .note >> text=cut off at the longest allowed length (256 tokens)")
     page.unroute("**/v1/chat/completions")
     say(page, "go on")
-    page.wait_for_selector(".turn .note >> text=Cut off at the longest allowed length.")
+    page.wait_for_selector(".turn .note:not([hidden]) >> text=Cut off at the longest allowed length.")
 
 
 def test_a_stream_that_ends_early_keeps_what_arrived_and_offers_a_retry(page: Any, say: Any) -> None:

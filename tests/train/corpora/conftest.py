@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from nextgpt.testing import film, picture, sound, write_tiny_model
+from nextgpt.testing.model import write_tiny_model
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 from nextgpt.train.recipe import CorporaRecipe
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
@@ -27,7 +28,11 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpora")
     pairs: dict[str, list[dict]] = {"image": [], "audio": [], "video": []}
     for index, (name, colour) in enumerate(COLOURS.items()):
-        media = {"image": (picture(colour), "jpg"), "audio": (sound(), "wav"), "video": (film(), "mp4")}
+        media = {
+            "image": (tiny_image(colour), "jpg"),
+            "audio": (tiny_audio(), "wav"),
+            "video": (tiny_video(), "mp4"),
+        }
         for modality, (medium, suffix) in media.items():
             path = folder / f"{modality}-{name}.{suffix}"
             medium.save(path)

@@ -20,7 +20,7 @@ from nextgpt.message import Conversation
 from nextgpt.model.llm.prompt import Prompt
 from nextgpt.model.tensors import read_safetensors
 from nextgpt.model.trained_weights import WEIGHTS_FILE
-from nextgpt.testing import picture
+from nextgpt.testing.scripted_model import tiny_image
 from nextgpt.train.align_corpora import (
     align_on_corpora,
     begin,
@@ -75,7 +75,7 @@ def test_a_stage_trains_what_it_names_and_the_model_that_is_written_answers(
     assert all(name.startswith(TRAINED[stage]) for name in changed)
     for part in ("encoder/model.safetensors", "llm/model.safetensors"):
         assert (settings.model / part).read_bytes() == (initial / part).read_bytes()
-    assert NextGPT.from_pretrained(settings.model).chat(["What is this?", picture()]).parts is not None
+    assert NextGPT.from_pretrained(settings.model).chat(["What is this?", tiny_image()]).parts is not None
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", pytest.param("int4", marks=NEEDS_BITSANDBYTES)])
@@ -95,7 +95,7 @@ def test_a_frozen_llm_may_be_narrow_and_what_is_trained_stays_wide(
     assert (settings.model / "llm/model.safetensors").read_bytes() == (
         initial / "llm/model.safetensors"
     ).read_bytes()
-    assert NextGPT.from_pretrained(settings.model).chat(["What is this?", picture()]).parts is not None
+    assert NextGPT.from_pretrained(settings.model).chat(["What is this?", tiny_image()]).parts is not None
 
 
 def test_the_loss_falls(recipe: Make, losses: Losses) -> None:
@@ -263,7 +263,7 @@ def test_nothing_is_kept_of_what_stands_before_the_first_signal_token(recipe: Ma
     model = begin(settings)
     prepare(model, STAGES["decoding-alignment"], settings.lora)
     talks = [
-        Conversation().with_message(w).with_message([w, picture()], role="assistant")
+        Conversation().with_message(w).with_message([w, tiny_image()], role="assistant")
         for w in ("red", "a very long caption")
     ]
     prompts = [model.llm.build_prompt(talk, add_generation_prompt=False) for talk in talks]
@@ -327,7 +327,7 @@ def test_layers_that_are_sharded_are_gone_through_as_often_whatever_is_said(reci
         add_generation_prompt=False,
     )
     made = model.llm.build_prompt(
-        Conversation().with_message("red").with_message(["Here", picture()], role="assistant"),
+        Conversation().with_message("red").with_message(["Here", tiny_image()], role="assistant"),
         add_generation_prompt=False,
     )
     for prompt in (words, made):

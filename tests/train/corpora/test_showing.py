@@ -12,7 +12,7 @@ import yaml
 from nextgpt import NextGPT
 from nextgpt.errors import ConfigError
 from nextgpt.message import Reply, Text
-from nextgpt.testing import film, picture, sound
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 from nextgpt.train.align_corpora import align_on_corpora, sources_of
 from nextgpt.train.card import CARD_FILE
 from nextgpt.train.recipe import CorporaRecipe
@@ -26,7 +26,7 @@ SHOWN = {"workers": 0, "sample_every": 2, "samples": 3}
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer every request with words and one medium of each kind."""
-    reply = Reply((Text("There: "), picture(), sound(), film()))
+    reply = Reply((Text("There: "), tiny_image(), tiny_audio(), tiny_video()))
     monkeypatch.setattr(NextGPT, "chat_batch", lambda self, conversations: [reply] * len(conversations))
 
 

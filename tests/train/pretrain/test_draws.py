@@ -107,7 +107,7 @@ def test_the_language_model_reads_dialogues_of_the_training_split_alone(
         dialogue = sample_dialogue(rng, split, task=task)
         splits.append(split)
         tasks.append(task)
-        shown.extend(say.content for turn in dialogue.turns for say in (*turn.given, *turn.made))
+        shown.extend(say.spec for turn in dialogue.turns for say in (*turn.input_media, *turn.target_media))
         return dialogue
 
     monkeypatch.setattr(language_model, "sample_dialogue", sample)

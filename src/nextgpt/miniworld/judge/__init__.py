@@ -7,4 +7,12 @@ from nextgpt.miniworld.judge.result import JudgeResult
 from nextgpt.miniworld.judge.scenes import judge_scenes
 from nextgpt.miniworld.judge.sounds import judge_sounds
 
-__all__ = ["Score", "Verdict", "compare", "judge_accuracy", "judge_clips", "judge_scenes", "judge_sounds"]
+__all__ = [
+    "AttributeAccuracy",
+    "JudgeResult",
+    "judge_accuracy",
+    "judge_clips",
+    "judge_scenes",
+    "judge_sounds",
+    "match_attributes",
+]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import PIL.Image
 
-from nextgpt.evaluate.cases import CaseResult
 from nextgpt.media import resample, to_mono, uniform_indices
 from nextgpt.message import Audio, Image, Medium, Video
 from nextgpt.miniworld.backgrounds import SIDE_PX
@@ -31,21 +30,6 @@ class ModalityJudge:
     """A medium as the judge takes it."""
     judge: Callable[[np.ndarray], Sequence[Any]]
     """A batch of them to verdicts."""
-
-
-def judge_results(attempts: Sequence[CaseResult]) -> list[CaseResult]:
-    """Look at all media of all answers, and say what was seen in them."""
-    media = [medium for attempt in attempts for answer in attempt.answers for medium in answer.media]
-    seen = iter(recognize_media(media))
-    return [
-        replace(
-            attempt,
-            answers=tuple(
-                replace(answer, seen=tuple(next(seen) for _ in answer.media)) for answer in attempt.answers
-            ),
-        )
-        for attempt in attempts
-    ]
 
 
 def recognize_media(media: Sequence[Medium]) -> list[MediaSpec]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from nextgpt.miniworld.language.asking import QuestionAnswer, yes_or_no
 from nextgpt.miniworld.language.descriptions import pattern_phrase
 from nextgpt.miniworld.language.dialogue_state import DialogueState
-from nextgpt.miniworld.language.lexicon import PATTERN_FORMS, definite_source, is_instrument, source_phrase
+from nextgpt.miniworld.language.lexicon import (
+    PATTERN_FORMS,
+    definite_source,
+    is_instrument,
+    source_phrase,
+    yes_or_no,
+)
+from nextgpt.miniworld.language.types import QuestionAnswer
 from nextgpt.miniworld.specs import PITCHES, SOURCES, TIMED_PATTERNS, WORD_SOURCES, MediaSpec, SoundSpec
 
 

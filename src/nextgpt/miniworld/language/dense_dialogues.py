@@ -108,4 +108,8 @@ def _multi_object(draw: SpecSource, may_be_alike: bool = False) -> SpecSource:
     return crowded
 
 
-DENSE_TASKS = {"interview": many_questions, "editing": many_edits, "describing": many_descriptions}
+DENSE_TASKS = {
+    "many_questions": many_questions,
+    "many_edits": many_edits,
+    "many_descriptions": many_descriptions,
+}

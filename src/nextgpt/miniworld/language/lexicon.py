@@ -147,3 +147,13 @@ def background_forms(background: str) -> tuple[str, ...]:
 def listed(phrases: Sequence[str]) -> str:
     """``"a, b and c"``."""
     return " and ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)
+
+
+def object_names(name: str) -> tuple[str, ...]:
+    """Return the words that count as naming an object in an answer."""
+    return noun(name), plural(name), name
+
+
+def yes_or_no(is_true: bool) -> str:
+    """Return ``Yes`` or ``No``."""
+    return "Yes" if is_true else "No"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 
-from nextgpt.miniworld.language.asking import KeyWordGroups, object_names
 from nextgpt.miniworld.language.descriptions import describe
 from nextgpt.miniworld.language.dialogue_state import MEDIUM_NOUNS, DialogueState
-from nextgpt.miniworld.language.lexicon import MOTION_FORMS, indefinite, noun
+from nextgpt.miniworld.language.lexicon import MOTION_FORMS, indefinite, noun, object_names
 from nextgpt.miniworld.language.question_templates import QUESTION_TEMPLATES
 from nextgpt.miniworld.language.templates import TemplateSet
-from nextgpt.miniworld.language.types import DialogueTurn, MediaPart
+from nextgpt.miniworld.language.types import DialogueTurn, KeyWordGroups, MediaPart
 from nextgpt.miniworld.specs import ClipSpec, MediaSpec, SceneSpec, SoundSpec
 
 DESCRIBE = {

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from nextgpt.miniworld.language import audio_questions as heard
 from nextgpt.miniworld.language import visual_questions as seen
-from nextgpt.miniworld.language.asking import QuestionAnswer
 from nextgpt.miniworld.language.dialogue_state import DialogueState
 from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.types import QuestionAnswer
 from nextgpt.miniworld.specs import MediaSpec
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nextgpt.miniworld.specs import TIMED_PATTERNS, ClipSpec, MediaSpec, SceneSpec, SoundSpec
 
@@ -25,7 +25,9 @@ class MediaPart:
 
 
 TurnPart = str | MediaPart
-"""A piece of a message: words or a medium."""
+"""Part of a message: text or a medium."""
+KeyWordGroups = tuple[tuple[str, ...], ...]
+"""Phrases of a correct answer: at least one of each group must occur; the main attribute is the first group."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class DialogueTurn:
     task: str
     user: tuple[TurnPart, ...]
     assistant: tuple[TurnPart, ...]
-    key_words: tuple[tuple[str, ...], ...] = ()
+    key_words: KeyWordGroups = ()
     """What the words of a right answer say: at least one phrase of each group; the main attribute stands first."""
     changed_attributes: tuple[str, ...] = ()
     """Of an edit: the names of the attributes that must be new; see :func:`attributes`."""
@@ -70,6 +72,16 @@ class DialogueTurn:
     def contains_key_words(self, text: str) -> bool:
         """Whether ``text`` says what a right answer must say."""
         return all(any(_contains_phrase(phrase, text) for phrase in group) for group in self.key_words)
+
+
+@dataclass(frozen=True)
+class QuestionAnswer:
+    """Answer to one question about one medium."""
+
+    answer: str
+    key_words: KeyWordGroups
+    values: dict[str, str] = field(default_factory=dict)
+    """Values of the placeholders in the question's template."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from nextgpt.miniworld.language.asking import QuestionAnswer, object_names, yes_or_no
 from nextgpt.miniworld.language.descriptions import counted, object_phrase
 from nextgpt.miniworld.language.dialogue_state import DialogueState
 from nextgpt.miniworld.language.lexicon import (
@@ -14,8 +13,11 @@ from nextgpt.miniworld.language.lexicon import (
     indefinite,
     listed,
     noun,
+    object_names,
     plural,
+    yes_or_no,
 )
+from nextgpt.miniworld.language.types import QuestionAnswer
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import MOTIONS, TINTS, ClipSpec, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 

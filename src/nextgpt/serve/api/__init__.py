@@ -1,23 +1,23 @@
-"""Routes: one file a family of addresses, each with a ``router``."""
+"""Routes: one module per family of paths, each with a ``router``."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPBearer
 
-from nextgpt.serve import static_page
 from nextgpt.serve.api import audio, chat, docs, embeddings, files, images, models, status, videos
+from nextgpt.serve.errors import ErrorResponse
 
-ROUTERS: tuple[APIRouter, ...] = (
-    chat.router,
-    images.router,
-    audio.router,
-    videos.router,
-    embeddings.router,
-    files.router,
-    models.router,
-    status.router,
-    docs.router,
-    static_page.router,
-)
+__all__ = ["add_routes"]
 
-__all__ = ["ROUTERS"]
+BEARER = HTTPBearer(auto_error=False, description="API key, if the server was started with --api-key.")
+"""Declares the security scheme in the OpenAPI document; :mod:`~nextgpt.serve.middleware.auth` checks the keys."""
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add all routes; every one documents the error envelope."""
+    errors = {"4XX": {"model": ErrorResponse}, "5XX": {"model": ErrorResponse}}
+    for module in (chat, images, audio, videos, embeddings, files, models, status):
+        app.include_router(module.router, responses=dict(errors), dependencies=[Security(BEARER)])
+    app.include_router(status.public_router, responses=dict(errors))
+    app.include_router(docs.router)

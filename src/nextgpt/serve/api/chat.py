@@ -3,104 +3,118 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from nextgpt.message import DenoisingProgress, MediumFinished, Text, TextDelta
+from nextgpt.serve.api.responses import event_stream_response, json_response
 from nextgpt.serve.engine.base import EngineRequest, RequestHandle, RequestOutput
 from nextgpt.serve.errors import error_body, to_api_error
-from nextgpt.serve.protocol import answer
-from nextgpt.serve.protocol.chat import ChatRequest, samplings
-from nextgpt.serve.protocol.responses import Completion, MediaStore
+from nextgpt.serve.protocol.chat import ChatRequest, to_samplings
+from nextgpt.serve.protocol.media_store import MediaStore
+from nextgpt.serve.protocol.responses import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChunkInfo,
+    CompletionBuilder,
+    Delta,
+    build_message,
+    end_info,
+    media_delta,
+    progress_info,
+)
 from nextgpt.serve.state import AppState, get_state
-from nextgpt.serve.streaming import DONE, EventStream, cancel_on_disconnect, data, merge_streams
+from nextgpt.serve.streaming import (
+    DONE,
+    KEEPALIVE,
+    EventStream,
+    cancel_on_disconnect,
+    format_sse,
+    merge_streams,
+)
 
 router = APIRouter(tags=["chat"])
 
 
-@router.post("/v1/chat/completions", response_model=None)
-async def complete(request: Request, body: ChatRequest) -> Response:
+@router.post(
+    "/v1/chat/completions",
+    response_model=ChatCompletion,
+    responses={200: event_stream_response(ChatCompletionChunk)},
+)
+async def create_chat_completion(request: Request, body: ChatRequest) -> Response:
     """Answer a conversation."""
-    at = get_state(request)
-    at.check_model(body.model)
-    wanted = samplings(body, at.engine.modalities, at.settings)
-    conversation = await at.request_parser(request).conversation(body.messages)
-    publisher = at.media_store(request, audio_suffix=f".{body.audio.format}")
+    state = get_state(request)
+    state.check_model(body.model)
+    samplings = to_samplings(body, state.engine.modalities, state.settings)
+    conversation = await state.request_parser(request).conversation(body.messages)
+    store = state.media_store(request, audio_suffix=f".{body.audio.format}")
     has_previews = body.stream and body.nextgpt.previews
-    tickets = at.submit(*(EngineRequest(conversation, sampling, has_previews) for sampling in wanted))
+    handles = state.engine.submit([EngineRequest(conversation, item, has_previews) for item in samplings])
     if body.stream:
-        pieces = _stream(at, tickets, publisher, body)
-        return EventStream(pieces, keepalive_s=at.settings.keepalive_s)
-    return await cancel_on_disconnect(request.receive, _whole(at, tickets, publisher, body))
+        return EventStream(_event_stream(state, handles, store, body), handles)
+    return await cancel_on_disconnect(request.receive, _json_response(state, handles, store, body))
 
 
-async def _whole(
-    at: AppState, tickets: Sequence[RequestHandle], publisher: MediaStore, body: ChatRequest
+async def _json_response(
+    state: AppState, handles: Sequence[RequestHandle], store: MediaStore, body: ChatRequest
 ) -> Response:
     try:
-        answers = await asyncio.gather(*(ticket.result() for ticket in tickets))
+        outputs = await asyncio.gather(*(handle.result() for handle in handles))
     finally:
-        for ticket in tickets:
-            ticket.cancel()
-    choices = [
-        {
-            "index": index,
-            "message": await _message(answered, publisher, body),
-            "finish_reason": answered.finish_reason,
-            "logprobs": None,
-        }
-        for index, answered in enumerate(answers)
-    ]
-    completion = Completion(at.engine.name).whole(choices, answers, has_details=body.nextgpt.details)
-    return JSONResponse(completion)
+        for handle in handles:
+            handle.cancel()
+    messages = []
+    for output in outputs:
+        parts = [part if isinstance(part, Text) else await store.store(part) for part in output.reply.parts]
+        messages.append(build_message(parts, is_inline=body.nextgpt.media == "b64"))
+    builder = CompletionBuilder(state.engine.name)
+    return json_response(builder.completion(messages, outputs, has_details=body.nextgpt.details))
 
 
-async def _message(answered: RequestOutput, publisher: MediaStore, body: ChatRequest) -> dict[str, Any]:
-    parts = [
-        part if isinstance(part, Text) else await publisher.publish(part) for part in answered.reply.parts
-    ]
-    return answer.message(parts, is_inline=body.nextgpt.media == "b64")
-
-
-async def _stream(
-    at: AppState, tickets: Sequence[RequestHandle], publisher: MediaStore, body: ChatRequest
-) -> AsyncIterator[bytes]:
-    """Chunks of all choices; what goes wrong on the way is the last event before the end."""
-    frame = Completion(at.engine.name)
-    answers: list[RequestOutput] = []
-    sounding: set[int] = set()
+async def _event_stream(
+    state: AppState, handles: Sequence[RequestHandle], store: MediaStore, body: ChatRequest
+) -> AsyncGenerator[bytes]:
+    """Yield the chunks of all choices; an error becomes the last event before the end."""
+    builder = CompletionBuilder(state.engine.name)
+    outputs: list[RequestOutput] = []
+    with_audio: set[int] = set()
     try:
-        for index in range(len(tickets)):
-            yield data(frame.chunk(index, {"role": "assistant", "content": ""}))
-        async with aclosing(merge_streams(tickets)) as events:
+        for index in range(len(handles)):
+            yield format_sse(builder.chunk(index, Delta(role="assistant", content="")))
+        async with aclosing(merge_streams(handles, keepalive_s=state.settings.keepalive_s)) as events:
             async for index, event in events:
-                if isinstance(event, TextDelta):
-                    yield data(frame.chunk(index, {"content": event.text}))
-                elif isinstance(event, DenoisingProgress):
-                    about = await asyncio.to_thread(answer.progress, event)
-                    yield data(frame.chunk(index, {}, about=about))
-                elif isinstance(event, RequestOutput):
-                    answers.append(event)
-                    about = answer.answer_info(event, has_details=body.nextgpt.details)
-                    yield data(frame.chunk(index, {}, finish_reason=event.finish_reason, about=about))
-                elif isinstance(event, MediumFinished):
-                    made = await publisher.publish(event.medium)
-                    is_first_sound = made.modality == "audio" and index not in sounding
-                    sounding |= {index} if is_first_sound else set()
-                    told = answer.delta(
-                        made, is_inline=body.nextgpt.media == "b64", is_first_sound=is_first_sound
-                    )
-                    yield data(frame.chunk(index, told))
+                if event is None:
+                    yield KEEPALIVE
+                    continue
+                if isinstance(event, RequestOutput):
+                    outputs.append(event)
+                delta, info = await _describe(event, store, body, has_audio=index in with_audio)
+                if delta.audio is not None:
+                    with_audio.add(index)
+                reason = event.finish_reason if isinstance(event, RequestOutput) else None
+                yield format_sse(builder.chunk(index, delta, finish_reason=reason, info=info))
         if body.stream_options.include_usage:
-            yield data(frame.last(answers))
+            yield format_sse(builder.usage_chunk(outputs))
     except Exception as error:
-        told_error = to_api_error(error)
-        yield data(error_body(told_error.status_code, str(told_error.detail), code=told_error.code))
-    finally:
-        for ticket in tickets:
-            ticket.cancel()
+        yield format_sse(error_body(to_api_error(error)))
     yield DONE
+
+
+async def _describe(
+    event: Any, store: MediaStore, body: ChatRequest, *, has_audio: bool
+) -> tuple[Delta, ChunkInfo | None]:
+    """Return what one event adds to the answer, and this project's facts about it."""
+    if isinstance(event, TextDelta):
+        return Delta(content=event.text), None
+    if isinstance(event, DenoisingProgress):
+        return Delta(), await asyncio.to_thread(progress_info, event)
+    if isinstance(event, MediumFinished):
+        medium = await store.store(event.medium)
+        is_inline = body.nextgpt.media == "b64"
+        return media_delta(medium, is_inline=is_inline, is_first_audio=not has_audio), None
+    assert isinstance(event, RequestOutput), "engines end with RequestOutput"
+    return Delta(), end_info(event, has_details=body.nextgpt.details)

@@ -1,91 +1,85 @@
-"""``/v1/files``: upload once, name by id afterwards; what the model made is here too, for a while."""
+"""``/v1/files``: upload media once and refer to them by id; generated media are kept here too."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from starlette.responses import Response
 
-from nextgpt.media.file_types import sniff
 from nextgpt.serve.api.forms import read_upload
-from nextgpt.serve.errors import ApiError
+from nextgpt.serve.api.responses import binary_response, file_response
 from nextgpt.serve.file_store import StoredFile
+from nextgpt.serve.protocol.media import DeletedFile, FileList, FileResource
+from nextgpt.serve.protocol.request_parser import require_media_type
 from nextgpt.serve.state import get_state, request_owner
 
 router = APIRouter(tags=["files"])
 
 
 @router.post("/v1/files")
-async def upload(
+async def upload_file(
     request: Request, file: Annotated[UploadFile, File()], purpose: Annotated[str, Form()] = "user_data"
-) -> dict[str, Any]:
-    """Keep a picture, sound or film for later requests."""
-    at = get_state(request)
-    content = await read_upload(file, at.settings.max_medium_bytes)
-    kind = sniff(content)
-    if kind is None or not kind.modalities:
-        label = "of no known type" if kind is None else kind.label
-        raise ApiError(
-            400, f"The file is {label}; expected a picture, sound or film. Convert it.", param="file"
-        )
-    stored = at.files.put(
+) -> FileResource:
+    """Store an image, audio or video file for later requests."""
+    state = get_state(request)
+    content = await read_upload(file, state.settings.max_medium_bytes)
+    stored = state.files.put(
         content,
         owner=request_owner(request),
-        name=_plain(file.filename or "file"),
-        media_type=kind.mime,
-        purpose=_plain(purpose),
+        name=_safe_name(file.filename or "file"),
+        media_type=require_media_type(content, "file").mime,
+        purpose=_safe_name(purpose),
     )
-    return stored.as_openai()
+    return _resource(stored)
 
 
 @router.get("/v1/files")
-async def files(request: Request) -> dict[str, Any]:
-    """List one's own files, the latest first."""
-    found = get_state(request).files.list(request_owner(request))
-    return {
-        "object": "list",
-        "data": [file.as_openai() for file in found],
-        "has_more": False,
-        "first_id": found[0].id if found else None,
-        "last_id": found[-1].id if found else None,
-    }
+async def list_files(request: Request) -> FileList:
+    """List your files, the latest first."""
+    files = [_resource(file) for file in get_state(request).files.list(request_owner(request))]
+    first_id, last_id = (files[0].id, files[-1].id) if files else (None, None)
+    return FileList(data=files, first_id=first_id, last_id=last_id)
 
 
 @router.get("/v1/files/{file_id}")
-async def about(request: Request, file_id: str) -> dict[str, Any]:
+async def get_file(request: Request, file_id: str) -> FileResource:
     """Describe a file."""
-    return get_state(request).files.get(file_id, request_owner(request)).as_openai()
+    return _resource(get_state(request).files.get(file_id, request_owner(request)))
 
 
-@router.get("/v1/files/{file_id}/content", response_model=None)
-async def content(request: Request, file_id: str) -> Response:
-    """Give the bytes of a file."""
-    store = get_state(request).files
-    return as_download(
-        store.get(file_id, request_owner(request)), store.read(file_id, request_owner(request))
-    )
+@router.get(
+    "/v1/files/{file_id}/content",
+    response_class=Response,
+    responses={200: binary_response("image/*", "audio/*", "video/*")},
+)
+async def get_file_content(request: Request, file_id: str) -> Response:
+    """Return the content of a file."""
+    files, owner = get_state(request).files, request_owner(request)
+    return file_response(files.get(file_id, owner), files.read(file_id, owner))
 
 
 @router.delete("/v1/files/{file_id}")
-async def delete(request: Request, file_id: str) -> dict[str, Any]:
-    """Forget a file."""
+async def delete_file(request: Request, file_id: str) -> DeletedFile:
+    """Remove a file."""
     get_state(request).files.delete(file_id, request_owner(request))
-    return {"id": file_id, "object": "file", "deleted": True}
+    return DeletedFile(id=file_id)
 
 
-def as_download(file: StoredFile, content: bytes) -> Response:
-    """A file as an answer that a browser saves and never runs."""
-    headers = {
-        "Content-Disposition": f'attachment; filename="{file.name}"',
-        "Cache-Control": "private, no-store",
-    }
-    return Response(content, media_type=file.media_type, headers=headers)
+def _resource(file: StoredFile) -> FileResource:
+    return FileResource(
+        id=file.id,
+        bytes=file.size_bytes,
+        created_at=file.created_at,
+        expires_at=file.expires_at,
+        filename=file.name,
+        purpose=file.purpose,
+    )
 
 
-def _plain(name: str) -> str:
-    """A name that can stand in a header: letters, digits, dots and dashes."""
-    kept = "".join(
+def _safe_name(name: str) -> str:
+    """Replace everything that cannot stand in a header; only letters, digits, dots and dashes remain."""
+    safe = "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in ".-_") else "_" for letter in name
     )
-    return kept[-100:] or "file"
+    return safe[-100:] or "file"

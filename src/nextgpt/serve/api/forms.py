@@ -1,4 +1,4 @@
-"""Requests that come as forms or as JSON: files are read up to their limit, and no further."""
+"""Requests that may be JSON or a form with files; files are read up to their limit."""
 
 from __future__ import annotations
 
@@ -6,52 +6,48 @@ from typing import Any, TypeVar
 
 from fastapi import Request, UploadFile
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile as Uploaded
+from starlette.datastructures import UploadFile as FormFile
 
-from nextgpt.serve.errors import ApiError, describe
+from nextgpt.serve.errors import ApiError, summarize_validation_errors
 
 MAX_FIELDS = 64
 Model = TypeVar("Model", bound=BaseModel)
 
 
-async def read_upload(file: UploadFile | Uploaded, most_bytes: int) -> bytes:
-    """The bytes of an uploaded file. Raises :class:`ApiError` where there are too many."""
-    content = await file.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise ApiError(
-            413, f"The file is larger than {most_bytes / 2**20:.0f} MiB; expected a smaller one. Shrink it."
-        )
+async def read_upload(file: UploadFile | FormFile, max_bytes: int) -> bytes:
+    """Read an uploaded file. Raises :class:`ApiError` if it is too large."""
+    content = await file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ApiError(413, f"The file is larger than {max_bytes / 2**20:.0f} MiB. Shrink it.")
     return content
 
 
 async def parse_json_or_form(
-    request: Request, kind: type[Model], files: str, *, most_bytes: int
+    request: Request, model: type[Model], files: str, *, max_bytes: int
 ) -> tuple[Model, list[bytes | str]]:
-    """A request that may come as JSON or as a form, and the files that the field ``files`` brings.
+    """Parse a request, and its files under the field ``files``.
 
-    A form brings their bytes; JSON names them: data URIs, ids or addresses, as strings or as OpenAI's objects.
+    A form has the files' content; JSON has data URIs, ids or URLs, as strings or as OpenAI's objects.
     """
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with request.form(max_files=MAX_FIELDS, max_fields=MAX_FIELDS) as form:
             values = {name: value for name, value in form.multi_items() if isinstance(value, str)}
-            found = [*form.getlist(files), *form.getlist(f"{files}[]")]
-            contents = [await read_upload(item, most_bytes) for item in found if isinstance(item, Uploaded)]
-            return _validated(kind, values), [*contents]
+            uploads = [*form.getlist(files), *form.getlist(f"{files}[]")]
+            contents = [await read_upload(item, max_bytes) for item in uploads if isinstance(item, FormFile)]
+            return _validate(model, values), [*contents]
     try:
         values = await request.json()
     except (ValueError, RecursionError):
-        raise ApiError(400, "The request is no JSON; expected a JSON object or a form. Correct it.") from None
-    return _validated(kind, values), [*_references(values, files)]
+        raise ApiError(400, "The request is not valid JSON; expected a JSON object or a form.") from None
+    return _validate(model, values), [*_media_references(values, files)]
 
 
-def _references(values: dict[str, Any], field: str) -> list[str]:
-    """Media that a JSON request names, under ``field`` or its plural. Raises :class:`ApiError`."""
-    found = [item for name in (field, f"{field}s") for item in _as_list(values.get(name))]
-    references = [_named(item) for item in found]
+def _media_references(values: dict[str, Any], field: str) -> list[str]:
+    """Return the media under ``field`` or its plural in a JSON request. Raises :class:`ApiError`."""
+    items = [item for name in (field, f"{field}s") for item in _as_list(values.get(name))]
+    references = [_reference(item) for item in items]
     if None in references:
-        raise ApiError(
-            400, f"{field} names no file; expected a data: URI, or the id of an uploaded file.", param=field
-        )
+        raise ApiError(400, f"{field}: expected a data: URI, or the id of an uploaded file.", param=field)
     return [reference for reference in references if reference is not None]
 
 
@@ -59,8 +55,8 @@ def _as_list(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
 
 
-def _named(item: Any) -> str | None:
-    """What one item of a JSON request names: itself, or what OpenAI's object holds."""
+def _reference(item: Any) -> str | None:
+    """Return a string, or the reference inside one of OpenAI's objects."""
     if isinstance(item, dict):
         item = next((item[key] for key in ("file_id", "image_url", "url") if item.get(key)), None)
     if isinstance(item, dict):
@@ -68,9 +64,9 @@ def _named(item: Any) -> str | None:
     return item if isinstance(item, str) and item else None
 
 
-def _validated(kind: type[Model], values: Any) -> Model:
+def _validate(model: type[Model], values: Any) -> Model:
     try:
-        return kind.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        message, param = describe(error.errors())
+        message, param = summarize_validation_errors(error.errors())
         raise ApiError(400, message, param=param) from None

@@ -1,156 +1,170 @@
-"""``/v1/images/generations`` and ``/v1/images/edits``: pictures from words, and from pictures and words."""
+"""``/v1/images/generations`` and ``/v1/images/edits``: images from text, and from images and text."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from nextgpt.message import DenoisingProgress, Image, Medium
-from nextgpt.serve.api.common import require_medium
 from nextgpt.serve.api.forms import parse_json_or_form
+from nextgpt.serve.api.responses import event_stream_response, json_response
 from nextgpt.serve.engine.base import RequestHandle, RequestOutput
 from nextgpt.serve.errors import ApiError, error_body, to_api_error
-from nextgpt.serve.protocol.media import ImageGenerationRequest, json_or_form_schema, to_medium_samplings
-from nextgpt.serve.protocol.responses import MediaStore, StoredMedium, preview_png
-from nextgpt.serve.state import AppState, get_state
-from nextgpt.serve.streaming import EventStream, cancel_on_disconnect, data, merge_streams
+from nextgpt.serve.protocol.media import (
+    ImageEntry,
+    ImageEvent,
+    ImageGenerationRequest,
+    ImagesResponse,
+    ImageUsage,
+    InputTokenDetails,
+    json_or_form_schema,
+    to_medium_samplings,
+)
+from nextgpt.serve.protocol.media_store import MediaStore, StoredMedium, require_medium
+from nextgpt.serve.protocol.responses import preview_png
+from nextgpt.serve.state import get_state
+from nextgpt.serve.streaming import KEEPALIVE, EventStream, cancel_on_disconnect, format_sse, merge_streams
 
 router = APIRouter(tags=["images"])
+RESPONSES: dict[int | str, dict[str, Any]] = {200: event_stream_response(ImageEvent)}
 
 
-@router.post("/v1/images/generations", response_model=None)
-async def generate(request: Request, body: ImageGenerationRequest) -> Response:
-    """Make pictures from words."""
-    return await _make(request, body, [])
+@router.post("/v1/images/generations", response_model=ImagesResponse, responses=RESPONSES)
+async def create_image(request: Request, body: ImageGenerationRequest) -> Response:
+    """Generate images from text."""
+    return await _generate(request, body, [])
 
 
 @router.post(
     "/v1/images/edits",
-    response_model=None,
+    response_model=ImagesResponse,
+    responses=RESPONSES,
     openapi_extra=json_or_form_schema(ImageGenerationRequest, "image"),
 )
-async def edit(request: Request) -> Response:
-    """Make pictures from pictures and words."""
-    at = get_state(request)
-    body, files = await parse_json_or_form(
-        request, ImageGenerationRequest, "image", most_bytes=at.settings.max_medium_bytes
-    )
+async def create_image_edit(request: Request) -> Response:
+    """Generate images from images and text."""
+    state = get_state(request)
+    max_bytes = state.settings.max_medium_bytes
+    body, files = await parse_json_or_form(request, ImageGenerationRequest, "image", max_bytes=max_bytes)
     if not files:
-        raise ApiError(
-            400, "No image came; expected at least one file in the form. Attach one.", param="image"
-        )
-    reader = at.request_parser(request)
-    return await _make(request, body, [await reader.file(file, "image", "image") for file in files])
+        raise ApiError(400, "image is missing; expected at least one file.", param="image")
+    parser = state.request_parser(request)
+    return await _generate(request, body, [await parser.medium(file, "image", "image") for file in files])
 
 
-async def _make(request: Request, body: ImageGenerationRequest, given: list[Medium]) -> Response:
-    at = get_state(request)
-    at.check_model(body.model)
-    wanted = to_medium_samplings(body, "image", at.engine.modalities, at.settings, is_edit=bool(given))
-    tickets = at.submit_media(
-        body.prompt, given, wanted, has_previews=body.stream and body.partial_images > 0
+async def _generate(request: Request, body: ImageGenerationRequest, inputs: list[Medium]) -> Response:
+    state = get_state(request)
+    state.check_model(body.model)
+    samplings = to_medium_samplings(
+        body, "image", state.engine.modalities, state.settings, is_edit=bool(inputs)
     )
-    publisher = at.media_store(request)
+    has_previews = body.stream and body.partial_images > 0
+    handles = state.submit_media(body.prompt, inputs, samplings, has_previews=has_previews)
+    store = state.media_store(request)
     if body.stream:
-        kind = "image_edit" if given else "image_generation"
-        return EventStream(_stream(tickets, publisher, body, kind), keepalive_s=at.settings.keepalive_s)
-    return await cancel_on_disconnect(request.receive, _whole(at, tickets, publisher, body))
+        kind = "image_edit" if inputs else "image_generation"
+        keepalive_s = state.settings.keepalive_s
+        return EventStream(_event_stream(handles, store, body, kind, keepalive_s=keepalive_s), handles)
+    return await cancel_on_disconnect(request.receive, _json_response(handles, store, body))
 
 
-async def _whole(
-    at: AppState, tickets: Sequence[RequestHandle], publisher: MediaStore, body: ImageGenerationRequest
+async def _json_response(
+    handles: Sequence[RequestHandle], store: MediaStore, body: ImageGenerationRequest
 ) -> Response:
     try:
-        answers = await asyncio.gather(*(ticket.result() for ticket in tickets))
+        outputs = await asyncio.gather(*(handle.result() for handle in handles))
     finally:
-        for ticket in tickets:
-            ticket.cancel()
-    media = [require_medium(answer, "image") for answer in answers]
-    made = [await publisher.publish(medium) for medium in media]
-    content = {
-        "created": int(time.time()),
-        "data": [_entry(item, body) for item in made],
-        "output_format": "png",
-        "size": _size(media[0]),
-        "usage": _usage(answers),
-    }
-    return JSONResponse(content)
+        for handle in handles:
+            handle.cancel()
+    media = [require_medium(output, "image") for output in outputs]
+    content = ImagesResponse(
+        created=int(time.time()),
+        data=[_entry(await store.store(medium), body) for medium in media],
+        output_format="png",
+        size=_size(media[0]),
+        usage=_usage(outputs),
+    )
+    return json_response(content, exclude_unset=True)
 
 
-def _entry(made: StoredMedium, body: ImageGenerationRequest) -> dict[str, Any]:
+def _entry(medium: StoredMedium, body: ImageGenerationRequest) -> ImageEntry:
     if body.response_format == "url":
-        return {"url": f"/v1/files/{made.file.id}/content", "id": made.file.id}
-    return {"b64_json": made.base64, "id": made.file.id}
+        return ImageEntry(url=f"/v1/files/{medium.file.id}/content", id=medium.file.id)
+    return ImageEntry(b64_json=medium.base64, id=medium.file.id)
 
 
-async def _stream(
-    tickets: Sequence[RequestHandle], publisher: MediaStore, body: ImageGenerationRequest, kind: str
-) -> AsyncIterator[bytes]:
-    """``<kind>.partial_image`` on the way, ``<kind>.completed`` at the end of each picture."""
-    told = [0] * len(tickets)
+async def _event_stream(
+    handles: Sequence[RequestHandle],
+    store: MediaStore,
+    body: ImageGenerationRequest,
+    kind: str,
+    *,
+    keepalive_s: float,
+) -> AsyncGenerator[bytes]:
+    """Yield ``<kind>.partial_image`` events and a ``<kind>.completed`` event per image."""
+    num_previews = [0] * len(handles)
     try:
-        async with aclosing(merge_streams(tickets)) as events:
+        async with aclosing(merge_streams(handles, keepalive_s=keepalive_s)) as events:
             async for index, event in events:
-                if isinstance(event, DenoisingProgress) and _is_due(event, told[index], body):
-                    preview = await asyncio.to_thread(preview_png, event)
-                    partial = {"b64_json": preview, "partial_image_index": told[index], "index": index}
-                    told[index] += 1
-                    yield data(
-                        _frame(f"{kind}.partial_image", event.preview) | partial,
-                        event=f"{kind}.partial_image",
-                    )
+                if event is None:
+                    yield KEEPALIVE
+                elif isinstance(event, DenoisingProgress) and _is_preview_due(
+                    event, num_previews[index], body
+                ):
+                    name = f"{kind}.partial_image"
+                    fields = _event_fields(name, event.preview, index) | {
+                        "b64_json": await asyncio.to_thread(preview_png, event),
+                        "partial_image_index": num_previews[index],
+                    }
+                    num_previews[index] += 1
+                    yield format_sse(ImageEvent(**fields), event=name)
                 elif isinstance(event, RequestOutput):
-                    picture = require_medium(event, "image")
-                    made = await publisher.publish(picture)
-                    whole = {
-                        "b64_json": made.base64,
-                        "id": made.file.id,
-                        "index": index,
+                    name = f"{kind}.completed"
+                    medium = await store.store(image := require_medium(event, "image"))
+                    fields = _event_fields(name, image, index) | {
+                        "b64_json": medium.base64,
+                        "id": medium.file.id,
                         "usage": _usage([event]),
                     }
-                    yield data(_frame(f"{kind}.completed", picture) | whole, event=f"{kind}.completed")
+                    yield format_sse(ImageEvent(**fields), event=name)
     except Exception as error:
-        failed = to_api_error(error)
-        yield data(error_body(failed.status_code, str(failed.detail), code=failed.code), event="error")
-    finally:
-        for ticket in tickets:
-            ticket.cancel()
+        yield format_sse(error_body(to_api_error(error)), event="error")
 
 
-def _is_due(event: DenoisingProgress, told: int, body: ImageGenerationRequest) -> bool:
-    """Whether the next of the previews, spread evenly over the steps, is to be shown."""
-    is_wanted = told < body.partial_images and event.step < event.total
-    return is_wanted and event.step * (body.partial_images + 1) >= event.total * (told + 1)
+def _is_preview_due(event: DenoisingProgress, num_previews: int, body: ImageGenerationRequest) -> bool:
+    """Return whether to send the next preview; previews are spread evenly over the steps."""
+    is_wanted = num_previews < body.partial_images and event.step < event.total
+    return is_wanted and event.step * (body.partial_images + 1) >= event.total * (num_previews + 1)
 
 
-def _frame(kind: str, picture: Medium | None) -> dict[str, Any]:
+def _event_fields(name: str, image: Medium | None, index: int) -> dict[str, Any]:
     return {
-        "type": kind,
+        "type": name,
         "created_at": int(time.time()),
-        "size": _size(picture),
+        "size": _size(image),
+        "index": index,
         "quality": "auto",
         "background": "opaque",
         "output_format": "png",
     }
 
 
-def _size(picture: Medium | None) -> str:
-    return f"{picture.image.width}x{picture.image.height}" if isinstance(picture, Image) else "auto"
+def _size(image: Medium | None) -> str:
+    return f"{image.image.width}x{image.image.height}" if isinstance(image, Image) else "auto"
 
 
-def _usage(answers: Sequence[RequestOutput]) -> dict[str, Any]:
-    given = answers[0].prompt_tokens
-    made = sum(answer.completion_tokens for answer in answers)
-    details = {"text_tokens": given, "image_tokens": 0}
-    return {
-        "input_tokens": given,
-        "output_tokens": made,
-        "total_tokens": given + made,
-        "input_tokens_details": details,
-    }
+def _usage(outputs: Sequence[RequestOutput]) -> ImageUsage:
+    num_inputs = outputs[0].prompt_tokens
+    num_outputs = sum(output.completion_tokens for output in outputs)
+    return ImageUsage(
+        input_tokens=num_inputs,
+        output_tokens=num_outputs,
+        total_tokens=num_inputs + num_outputs,
+        input_tokens_details=InputTokenDetails(text_tokens=num_inputs, image_tokens=0),
+    )

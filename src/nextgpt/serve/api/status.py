@@ -1,46 +1,71 @@
-"""How the server is: for load balancers, monitoring, and people."""
+"""Health, readiness, version and metrics: for load balancers, monitoring and people."""
 
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Literal
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.responses import PlainTextResponse, Response
 
+from nextgpt.serve.api.responses import json_response
 from nextgpt.serve.state import get_state
 
+public_router = APIRouter(tags=["status"])
 router = APIRouter(tags=["status"])
 
 
-@router.get("/health")
-async def health() -> dict[str, str]:
-    """The process answers."""
-    return {"status": "ok"}
+class Health(BaseModel):
+    """State of the process."""
+
+    status: Literal["ok"] = "ok"
 
 
-@router.get("/ready", response_model=None)
-async def ready(request: Request) -> Response:
-    """The model answers; 503 while it is loaded or while the server stops."""
+class Readiness(BaseModel):
+    """State of the engine."""
+
+    status: Literal["ready", "not ready"]
+    model: str
+    waiting: int
+    """Queued and running requests."""
+
+
+class Version(BaseModel):
+    """Version of the package."""
+
+    version: str
+
+
+@public_router.get("/health")
+@public_router.head("/health", include_in_schema=False)
+async def get_health() -> Health:
+    """Return 200 while the process is alive."""
+    return Health()
+
+
+@router.get("/ready", response_model=Readiness)
+@router.head("/ready", include_in_schema=False)
+async def get_readiness(request: Request) -> Response:
+    """Return 200 if the model answers, 503 while it is being loaded or the server is stopping."""
     engine = get_state(request).engine
-    state = {
-        "status": "ready" if engine.is_ready else "not ready",
-        "model": engine.name,
-        "waiting": engine.num_unfinished,
-    }
-    return JSONResponse(state, 200 if engine.is_ready else 503)
+    state = Readiness(
+        status="ready" if engine.is_ready else "not ready", model=engine.name, waiting=engine.num_unfinished
+    )
+    return json_response(state, 200 if engine.is_ready else 503)
 
 
 @router.get("/version")
-async def which_version() -> dict[str, Any]:
-    """The version of the package."""
+async def get_version() -> Version:
+    """Return the version of the package."""
     try:
-        return {"version": version("nextgpt")}
+        return Version(version=version("nextgpt"))
     except PackageNotFoundError:
-        return {"version": "unknown"}
+        return Version(version="unknown")
 
 
-@router.get("/metrics", response_model=None)
-async def metrics(request: Request) -> Response:
-    """Prometheus' text format."""
-    return Response(get_state(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+@router.get("/metrics", response_class=PlainTextResponse)
+async def get_metrics(request: Request) -> Response:
+    """Return metrics in Prometheus' text format."""
+    text = get_state(request).metrics.text()
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,4 +1,4 @@
-"""The jobs that an engine has taken: so many and no more, each of which leaves its place when its ticket closes."""
+"""Admission control: a bounded number of unfinished requests, each counted until its handle closes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MAX_RETRY_S = 60
 
 
 class AdmissionControl:
-    """Room for jobs that wait or run.
+    """Queued and running requests.
 
     Args:
-        most: How many there may be.
-        on_left: Told the number of a job that was answered or called off; from any thread.
+        max_unfinished: Maximum number of requests.
+        on_closed: Called with the number of a request that finished or was cancelled, from any thread.
     """
 
     def __init__(self, max_unfinished: int, on_closed: Callable[[int], None] = lambda number: None) -> None:
@@ -35,35 +35,40 @@ class AdmissionControl:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing more is taken."""
+        """Whether requests are refused because the engine is stopping."""
         return self._is_closed
 
-    def admit(self, jobs: Sequence[EngineRequest]) -> list[tuple[int, RequestHandle]]:
-        """Give all jobs a place and a number, or none. Raises :class:`Busy` or :class:`EngineError`."""
+    def admit(self, requests: Sequence[EngineRequest]) -> list[tuple[int, RequestHandle]]:
+        """Give all requests a number and a handle, or none.
+
+        Raises:
+            QueueFullError: There are too many unfinished requests.
+            EngineError: The engine is stopping.
+        """
         if self._is_closed:
-            raise EngineError("The server is stopping; expected it to run. Try again in a few seconds.")
+            raise EngineError("The server is stopping. Try again in a few seconds.")
         with self._lock:
-            if len(self._open) + len(jobs) > self._max_unfinished:
-                raise QueueFullError(len(self._open), self._throughput.seconds_for(len(self._open)))
-            return [self._open_handle(job) for job in jobs]
+            if len(self._open) + len(requests) > self._max_unfinished:
+                raise QueueFullError(len(self._open), self._throughput.retry_after_s(len(self._open)))
+            return [self._open_handle(request) for request in requests]
 
     def count_finished(self) -> None:
-        """Note that an answer is finished."""
-        self._throughput.count()
+        """Count a finished request, for the throughput estimate."""
+        self._throughput.count_finished()
 
     def close(self, *, wait_s: float) -> None:
-        """Take nothing more; wait for what runs, then call it off."""
+        """Refuse new requests, wait up to ``wait_s`` seconds for the others, then cancel them."""
         self._is_closed = True
         deadline = time.monotonic() + wait_s
         while self._open and time.monotonic() < deadline:
             time.sleep(0.05)
-        for ticket in list(self._open.values()):
-            ticket.push(EngineError("The server is stopping; the answer was called off. Try again later."))
-            ticket.cancel()
+        for handle in list(self._open.values()):
+            handle.push(EngineError("The server is stopping; the answer was cancelled. Try again later."))
+            handle.cancel()
 
-    def _open_handle(self, job: EngineRequest) -> tuple[int, RequestHandle]:
+    def _open_handle(self, request: EngineRequest) -> tuple[int, RequestHandle]:
         number = next(self._numbers)
-        self._open[number] = RequestHandle(job, lambda: self._release(number))
+        self._open[number] = RequestHandle(request, lambda: self._release(number))
         return number, self._open[number]
 
     def _release(self, number: int) -> None:
@@ -73,18 +78,18 @@ class AdmissionControl:
 
 
 class ThroughputEstimate:
-    """How fast answers are finished, to say when to come back."""
+    """Moving average of the time between two finished requests, for ``Retry-After``."""
 
     def __init__(self) -> None:
-        self._last = time.monotonic()
-        self._seconds = 1.0
+        self._last_finished_at = time.monotonic()
+        self._interval_s = 1.0
 
-    def count(self) -> None:
-        """Note that an answer is finished."""
+    def count_finished(self) -> None:
+        """Count a finished request."""
         now = time.monotonic()
-        self._seconds += 0.1 * (min(now - self._last, 10.0) - self._seconds)
-        self._last = now
+        self._interval_s += 0.1 * (min(now - self._last_finished_at, 10.0) - self._interval_s)
+        self._last_finished_at = now
 
-    def seconds_for(self, answers: int) -> int:
-        """Seconds that half of so many answers may take."""
-        return max(1, min(MAX_RETRY_S, math.ceil(self._seconds * answers / 2)))
+    def retry_after_s(self, num_unfinished: int) -> int:
+        """Estimate the seconds until half of the unfinished requests are done."""
+        return max(1, min(MAX_RETRY_S, math.ceil(self._interval_s * num_unfinished / 2)))

@@ -1,4 +1,4 @@
-"""What the server asks of an engine, and what comes back. Knows no HTTP and no torch."""
+"""Interface between the server and an engine. Knows no HTTP and no torch."""
 
 from __future__ import annotations
 
@@ -13,86 +13,84 @@ from nextgpt.message import Conversation, Event, Medium, Reply, Sampling
 
 
 class EngineSettings(Config):
-    """How much is done side by side."""
+    """Batch sizes, queue length and cache size."""
 
     max_running: int = 64
-    """Conversations in one batch of the language model."""
+    """Maximum conversations in one batch of the language model."""
     max_waiting: int = 256
-    """Jobs that may wait or run; one more is refused."""
+    """Maximum queued and running requests; more are refused."""
     max_media: int = 16
-    """Media in one batch of a synthesizer."""
+    """Maximum media in one batch of a synthesizer."""
     cache_bytes: int = 512 * 2**20
-    """Memory for what the language model remembers of earlier turns."""
+    """Memory for the prefix cache: keys and values of earlier turns."""
     cache_entries: int = 128
-    """Conversations that it remembers."""
+    """Maximum conversations in the prefix cache."""
 
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """One answer to be made."""
+    """Request for one answer."""
 
     conversation: Conversation
     sampling: Sampling
     has_previews: bool = False
+    """Whether progress events have previews."""
 
 
 @dataclass(frozen=True)
 class RequestOutput:
-    """Event: the answer is complete, with what it took."""
+    """Event: the answer is complete."""
 
     reply: Reply
     prompt_tokens: int
     completion_tokens: int
     finish_reason: Literal["stop", "length"]
     edits: frozenset[bytes] = frozenset()
-    """Digests of the media that were made by editing."""
+    """Digests of the media that are edits of earlier media."""
 
 
 EngineEvent = Event | RequestOutput
 StageTimeCallback = Callable[[str, float], None]
-"""Told the name of a stage and the seconds that it took, for metrics."""
+"""Called with the name of a stage and its duration in seconds, from any thread."""
 
 
 def ignore_stage_time(stage: str, seconds: float) -> None:
-    """Keep no metrics."""
+    """Discard stage times."""
 
 
 class QueueFullError(Exception):
-    """Too much is waiting already."""
+    """The engine has too many unfinished requests."""
 
     def __init__(self, num_unfinished: int, retry_after_s: int) -> None:
-        super().__init__(
-            f"{num_unfinished} answers are waiting; expected fewer, as more would wait too long. "
-            f"Try again in {retry_after_s} s."
-        )
+        super().__init__(f"The queue is full ({num_unfinished} requests). Try again in {retry_after_s} s.")
         self.retry_after_s = retry_after_s
 
 
 class EngineError(Exception):
-    """The engine is stopping or broke; nothing of the request is to blame."""
+    """The engine is stopping or failed; the request is not the cause."""
 
 
 class RequestHandle:
-    """The caller's end of a job: its events as they come, and the way to call it off.
+    """The caller's side of a request: yields its events and can cancel it.
 
-    Events are put in by the engine's threads, and taken out on the event loop that the ticket was made on.
+    The engine's threads push events; the event loop on which the handle was created receives them.
     """
 
-    def __init__(self, job: EngineRequest, on_closed: Callable[[], None] = lambda: None) -> None:
-        self.request = job
+    def __init__(self, request: EngineRequest, on_closed: Callable[[], None] = lambda: None) -> None:
+        self.request = request
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[EngineEvent | Exception] = asyncio.Queue()
         self._cancelled = threading.Event()
         self._on_closed = on_closed
-        self._closing = threading.Lock()
+        self._close_lock = threading.Lock()
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+        """Whether the caller has cancelled the request."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Call the job off: it takes no further token or step, and its place is free at once."""
+        """Stop the request after the current token or step; its place in the queue is free at once."""
         self._cancelled.set()
         self._close()
 
@@ -102,11 +100,11 @@ class RequestHandle:
             self._close()
         try:
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
-        except RuntimeError:  # the loop is closed: nobody listens
+        except RuntimeError:  # the event loop is closed
             self._cancelled.set()
 
     async def events(self) -> AsyncIterator[EngineEvent]:
-        """What happens, up to :class:`RequestOutput`; leaving early cancels. Raises what went wrong."""
+        """Yield all events up to :class:`RequestOutput`; closing the iterator early cancels. Raises errors."""
         try:
             while True:
                 event = await self._events.get()
@@ -119,53 +117,53 @@ class RequestHandle:
             self.cancel()
 
     async def result(self) -> RequestOutput:
-        """Wait for the whole answer."""
+        """Wait for the complete answer."""
         async for event in self.events():
             if isinstance(event, RequestOutput):
                 return event
-        raise EngineError("The answer broke off; expected its end. Try again.")
+        raise EngineError("The answer ended early. Try again.")
 
     def _close(self) -> None:
-        with self._closing:
-            closed, self._on_closed = self._on_closed, lambda: None
-        closed()
+        with self._close_lock:
+            on_closed, self._on_closed = self._on_closed, lambda: None
+        on_closed()
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """Answers conversations, many at once."""
+    """Answers many conversations concurrently."""
 
     name: str
-    """What clients call the model."""
+    """Name of the model for clients."""
     on_stage_time: StageTimeCallback
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What can be answered."""
+        """Output modalities."""
         ...
 
     @property
     def is_ready(self) -> bool:
-        """Whether it answers at once."""
+        """Whether requests are processed at once."""
         ...
 
     @property
     def num_unfinished(self) -> int:
-        """Jobs that wait or run."""
+        """Number of queued and running requests."""
         ...
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start processing; return at once."""
         ...
 
     def submit(self, requests: Sequence[EngineRequest]) -> list[RequestHandle]:
-        """Take all jobs or none. Call it on the event loop. Raises :class:`Busy` or :class:`EngineError`."""
+        """Accept all requests or none, on the event loop. Raises :class:`QueueFullError` or :class:`EngineError`."""
         ...
 
     async def embed(self, items: Sequence[str | Medium]) -> list[list[float]]:
-        """A vector of the encoder's common space for each text or medium."""
+        """Return a vector of length 1 in the encoder's common space per text or medium."""
         ...
 
     def close(self, *, wait_s: float = 0.0) -> None:
-        """Finish what is running within ``wait_s`` seconds, call off the rest, and stop."""
+        """Give running requests up to ``wait_s`` seconds, cancel the rest, and stop."""
         ...

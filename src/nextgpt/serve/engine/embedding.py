@@ -1,4 +1,4 @@
-"""Texts and media as vectors of the encoder's common space."""
+"""Embeddings of text and media in the encoder's common space."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from nextgpt.model.encoding.base import Encoder
 
 @torch.no_grad()
 def embed(encoder: Encoder, items: Sequence[str | Medium]) -> list[list[float]]:
-    """A vector of length 1 for each text or medium."""
+    """Return a vector of length 1 per text or medium."""
     texts = [item for item in items if isinstance(item, str)]
     media = [item for item in items if not isinstance(item, str)]
-    of_texts = iter(encoder.embed_text(texts) if texts else ())
-    of_media = iter([features.vectors.mean(dim=0) for features in encoder.encode(media)] if media else ())
-    vectors = [next(of_texts if isinstance(item, str) else of_media) for item in items]
+    text_vectors = iter(encoder.embed_text(texts) if texts else ())
+    features = encoder.encode(media) if media else ()
+    media_vectors = iter([item.vectors.mean(dim=0) for item in features])
+    vectors = [next(text_vectors if isinstance(item, str) else media_vectors) for item in items]
     return [torch.nn.functional.normalize(vector.float(), dim=0).tolist() for vector in vectors]

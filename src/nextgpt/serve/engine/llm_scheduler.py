@@ -1,4 +1,4 @@
-"""The thread of the language model: conversations join its batch as they arrive and leave as they are answered."""
+"""Thread of the language model: requests join its batch as they arrive and leave it as they finish."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ from nextgpt.serve.engine.request_state import RequestState
 
 logger = logging.getLogger("nextgpt.serve")
 
-
 BATCH_WINDOW_S = 0.002
-"""How long an idle batch waits for one more who comes at the same time."""
+"""Time that an idle scheduler waits for another request, after each one."""
 MAX_BATCH_WINDOW_S = 0.02
-"""How long it waits in all."""
+"""Maximum time that an idle scheduler waits in total."""
 
 
 class LLMScheduler:
-    """Continuous batching: every turn of the loop lets newcomers in, and takes one step of all who are there.
+    """Continuous batching: every iteration admits waiting requests and runs one decoding step of the batch.
 
     Args:
-        max_running: Conversations in the batch; others wait in the order in which they came.
-        hand_over: Takes a work whose words are said, with the media that it orders.
+        max_running: Maximum batch size; other requests wait in order of arrival.
+        on_finished: Called with a request whose LLM output is complete, and its synthesis requests.
     """
 
     def __init__(
@@ -48,27 +47,27 @@ class LLMScheduler:
         self._max_running = max_running
         self._on_finished = on_finished
         self._on_stage_time = on_stage_time
-        self._generation = BatchGenerator(model.llm)
+        self._generator = BatchGenerator(model.llm)
         self._running: dict[int, RequestState] = {}
-        self._inbox: deque[RequestState] = deque()
+        self._waiting: deque[RequestState] = deque()
         self._changed = threading.Condition()
         self._is_stopping = False
 
-    def submit(self, work: RequestState) -> None:
-        """Let a conversation wait for its place. Any thread may call this."""
+    def submit(self, state: RequestState) -> None:
+        """Queue a request. Thread-safe."""
         with self._changed:
-            self._inbox.append(work)
+            self._waiting.append(state)
             self._changed.notify()
 
     def stop(self) -> None:
-        """End the loop after the step at hand."""
+        """Stop after the current step."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
 
     @torch.inference_mode()
     def run(self) -> None:
-        """The loop; it ends with :meth:`stop`."""
+        """Run until :meth:`stop`."""
         while self._wait():
             self._drop_cancelled()
             try:
@@ -79,90 +78,89 @@ class LLMScheduler:
                 self._fail_all()
 
     def _wait(self) -> bool:
+        """Wait for work. Return False when the scheduler is stopping."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_stopping or self._inbox or self._running)
+            self._changed.wait_for(lambda: self._is_stopping or self._waiting or self._running)
             if not self._running:
                 self._wait_for_batch()
             return not self._is_stopping
 
     def _wait_for_batch(self) -> None:
-        """Let those who come at the same time be heard together, as the first alone would hold the others up."""
+        """Wait briefly so that requests arriving together are prefilled in one batch."""
         deadline = time.perf_counter() + MAX_BATCH_WINDOW_S
         while time.perf_counter() < deadline and self._changed.wait(BATCH_WINDOW_S):
             continue
 
     def _drop_cancelled(self) -> None:
-        """Let those go for whose answer nobody waits."""
-        gone = [number for number, work in self._running.items() if work.handle.is_cancelled]
-        if gone:
-            self._generation.abort(gone)
-            for number in gone:
+        cancelled = [number for number, state in self._running.items() if state.handle.is_cancelled]
+        if cancelled:
+            self._generator.abort(cancelled)
+            for number in cancelled:
                 del self._running[number]
 
     def _admit(self) -> None:
-        joining, soft = [], []
-        for work in self._take_waiting():
+        """Encode the media of waiting requests, and add the requests to the batch."""
+        requests, soft_tokens = [], []
+        llm = self._model.llm
+        for state in self._take_waiting():
             try:
                 start = time.perf_counter()
-                request = self._model.make_request(
-                    work.handle.request.conversation, work.handle.request.sampling
-                )
-                heard = self._model.encode_media(request.prompt.media, work.features)  # (N, K, D)
-                work.add_stage_time("encoding", time.perf_counter() - start)
-                self._on_stage_time("encoding", work.timings_s["encoding"])
+                engine_request = state.handle.request
+                request = self._model.make_request(engine_request.conversation, engine_request.sampling)
+                tokens = self._model.encode_media(request.prompt.media, state.features)  # (N, K, D)
+                state.add_stage_time("encoding", time.perf_counter() - start)
+                self._on_stage_time("encoding", state.timings_s["encoding"])
             except Exception as error:
-                logger.debug("a conversation was refused", exc_info=error)
-                work.fail(error)
+                logger.debug("a request was refused", exc_info=error)
+                state.fail(error)
                 continue
-            llm = self._model.llm
-            work.prompt_tokens = request.prompt.length(llm.soft_tokens)
-            work.token_limit = min(request.sampling.max_tokens, llm.context_length - work.prompt_tokens)
-            joining.append((work.number, request))
-            soft.append(heard)
-            self._running[work.number] = work
-        if joining:
-            self._generation.add(joining, _cat(soft))
+            state.prompt_tokens = request.prompt.length(llm.soft_tokens)
+            state.token_limit = min(request.sampling.max_tokens, llm.context_length - state.prompt_tokens)
+            requests.append((state.number, request))
+            soft_tokens.append(tokens)
+            self._running[state.number] = state
+        if requests:
+            self._generator.add(requests, _cat(soft_tokens))
 
     def _take_waiting(self) -> list[RequestState]:
         with self._changed:
-            room = self._max_running - len(self._running)
-            taken: list[RequestState] = []
-            while self._inbox and len(taken) < room:
-                work = self._inbox.popleft()
-                if not work.handle.is_cancelled:
-                    taken.append(work)
-            return taken
+            capacity = self._max_running - len(self._running)
+            admitted: list[RequestState] = []
+            while self._waiting and len(admitted) < capacity:
+                state = self._waiting.popleft()
+                if not state.handle.is_cancelled:
+                    admitted.append(state)
+            return admitted
 
     def _step(self) -> None:
+        """Run one decoding step and pass its events on."""
         if not self._running:
             return
         start = time.perf_counter()
-        for number, spoken in self._generation.step():
-            work = self._running[number]
-            work.on_llm_event(spoken)
-            if isinstance(spoken, LLMOutput):
+        for number, event in self._generator.step():
+            state = self._running[number]
+            state.on_llm_event(event)
+            if isinstance(event, LLMOutput):
                 del self._running[number]
-                job = work.handle.request
-                orders = build_synthesis_requests(
-                    [spoken], [job.conversation], [job.sampling], self._model.project_conditions
+                request = state.handle.request
+                media = build_synthesis_requests(
+                    [event], [request.conversation], [request.sampling], self._model.project_conditions
                 )
-                self._on_finished(work, work.expect_media(orders))
+                self._on_finished(state, state.expect_media(media))
         seconds = time.perf_counter() - start
         self._on_stage_time("llm_step", seconds)
-        for work in self._running.values():
-            work.add_stage_time("llm", seconds)
+        for state in self._running.values():
+            state.add_stage_time("llm", seconds)
 
     def _fail_all(self) -> None:
-        """After a failure nothing is known of the batch: end all answers in it, and begin anew."""
-        for work in self._running.values():
-            work.fail(
-                EngineError("The language model failed at this answer; expected none of the kind. Try again.")
-            )
+        """Fail all running requests and start with an empty batch, because its state is undefined after an error."""
+        for state in self._running.values():
+            state.fail(EngineError("The language model failed on this request. Try again."))
         self._running.clear()
-        self._generation = BatchGenerator(self._model.llm)
+        self._generator = BatchGenerator(self._model.llm)
 
 
-def _cat(soft: list[Tensor]) -> Tensor:
-    """Soft tokens of several conversations, those without media left out where there are others."""
-    filled = [tokens for tokens in soft if len(tokens)]
-    return torch.cat(filled) if filled else soft[0]
+def _cat(soft_tokens: list[Tensor]) -> Tensor:
+    """Concatenate the soft tokens of several requests; requests without media have none of the right width."""
+    non_empty = [tokens for tokens in soft_tokens if len(tokens)]
+    return torch.cat(non_empty) if non_empty else soft_tokens[0]

@@ -1,6 +1,6 @@
-"""The engine of one machine: one thread for the language model, one for each synthesizer, batches in all.
+"""Engine in this process: one thread for the language model, one per synthesizer, continuous batching in all.
 
-While the synthesizers make media of earlier answers, the language model goes on with later ones.
+While the synthesizers generate media of earlier answers, the language model continues with later ones.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ logger = logging.getLogger("nextgpt.serve")
 
 
 class LocalEngine:
-    """Implements :class:`~nextgpt.serve.engine.base.Engine` on a model of this process.
+    """Implements :class:`~nextgpt.serve.engine.base.Engine` with a model of this process.
 
     Args:
-        model: Ready to answer; nothing else may use it meanwhile.
-        name: What clients call it.
-        observe: Told the seconds of every stage.
+        model: Model without offloading; nothing else may use it at the same time.
+        name: Name of the model for clients.
+        on_stage_time: Called with the duration of every stage.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class LocalEngine:
                 model.synthesizer,
                 max_media=settings.max_media,
                 on_finished=self._finish,
-                on_stage_time=self._add_stage_time,
+                on_stage_time=self._record_stage_time,
                 num_active_requests=lambda: self.num_unfinished,
             )
             for modality in model.config.synthesizers
@@ -67,82 +67,79 @@ class LocalEngine:
             model,
             max_running=settings.max_running,
             on_finished=self._on_llm_finished,
-            on_stage_time=self._add_stage_time,
+            on_stage_time=self._record_stage_time,
         )
         self._admission = AdmissionControl(settings.max_waiting)
         self._threads: list[threading.Thread] = []
-        self._is_ready = False
+        self._is_loaded = False
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What can be answered."""
+        """Output modalities."""
         return self._model.modalities
 
     @property
     def is_ready(self) -> bool:
-        """Whether every part is loaded and the threads work."""
-        return self._is_ready and not self._admission.is_closed
+        """Whether every component is loaded and the engine is not stopping."""
+        return self._is_loaded and not self._admission.is_closed
 
     @property
     def num_unfinished(self) -> int:
-        """Jobs that wait or run."""
+        """Number of queued and running requests."""
         return len(self._admission)
 
     def start(self) -> None:
-        """Begin to work; parts that are not loaded yet are loaded before the first answer."""
+        """Start the threads; components that are missing are loaded before the first answer."""
         if self._threads:
             return
+        loops = {"llm": self._load_and_run_llm}
+        loops |= {modality: scheduler.run for modality, scheduler in self._diffusion_schedulers.items()}
         self._threads = [
-            threading.Thread(target=target, name=f"nextgpt-{name}", daemon=True)
-            for name, target in (
-                ("speaking", self._load_and_run_llm),
-                *((modality, making.run) for modality, making in self._diffusion_schedulers.items()),
-            )
+            threading.Thread(target=loop, name=f"nextgpt-{name}", daemon=True) for name, loop in loops.items()
         ]
         for thread in self._threads:
             thread.start()
 
     def submit(self, requests: Sequence[EngineRequest]) -> list[RequestHandle]:
-        """Take all jobs or none. Raises :class:`Busy` or :class:`EngineError`."""
-        taken = self._admission.admit(requests)
-        for number, ticket in taken:
-            self._llm_scheduler.submit(RequestState(number, ticket, self._add_stage_time))
-        return [ticket for _, ticket in taken]
+        """Accept all requests or none. Raises :class:`QueueFullError` or :class:`EngineError`."""
+        admitted = self._admission.admit(requests)
+        for number, handle in admitted:
+            self._llm_scheduler.submit(RequestState(number, handle, self._record_stage_time))
+        return [handle for _, handle in admitted]
 
     async def embed(self, items: Sequence[str | Medium]) -> list[list[float]]:
-        """A vector of the encoder's common space for each text or medium, of length 1."""
+        """Return a vector of length 1 in the encoder's common space per text or medium."""
         return await asyncio.to_thread(embed, self._model.encoder, items)
 
     def close(self, *, wait_s: float = 0.0) -> None:
-        """Finish what is running within ``wait_s`` seconds, call off the rest, and stop."""
+        """Give running requests up to ``wait_s`` seconds, cancel the rest, and stop."""
         self._admission.close(wait_s=wait_s)
         self._llm_scheduler.stop()
-        for making in self._diffusion_schedulers.values():
-            making.stop()
+        for scheduler in self._diffusion_schedulers.values():
+            scheduler.stop()
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def _add_stage_time(self, stage: str, seconds: float) -> None:
+    def _record_stage_time(self, stage: str, seconds: float) -> None:
         self.on_stage_time(stage, seconds)
 
     def _load_and_run_llm(self) -> None:
         try:
-            for part in self._model.components.values():
-                _ = part.get()
+            for component in self._model.components.values():
+                component.get()
         except Exception:
-            logger.exception("a part of the model cannot be loaded; answers that need it will fail")
-        self._is_ready = True
+            logger.exception("a component cannot be loaded; answers that need it will fail")
+        self._is_loaded = True
         self._llm_scheduler.run()
 
-    def _on_llm_finished(self, work: RequestState, orders: list[SynthesisRequest]) -> None:
-        if not orders:
-            self._finish(work)
-        for modality in dict.fromkeys(order.modality for order in orders):
-            self._diffusion_schedulers[modality].submit(
-                work, [order for order in orders if order.modality == modality]
-            )
+    def _on_llm_finished(self, state: RequestState, requests: list[SynthesisRequest]) -> None:
+        if not requests:
+            self._finish(state)
+        for modality in dict.fromkeys(request.modality for request in requests):
+            own = [request for request in requests if request.modality == modality]
+            self._diffusion_schedulers[modality].submit(state, own)
 
-    def _finish(self, work: RequestState) -> None:
-        self._model.record_edits(work.teller.edited_media_digests)
+    def _finish(self, state: RequestState) -> None:
+        self._model.record_edits(state.assembler.edited_media_digests)
         self._admission.count_finished()
-        work.finish()
+        state.finish()

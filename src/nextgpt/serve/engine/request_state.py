@@ -1,4 +1,4 @@
-"""One answer while it is made: who waits for it, what was said, which media are still to come."""
+"""State of one request inside an engine: its handle, the reply so far, and the media that are still missing."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from nextgpt.errors import NextGPTError
 from nextgpt.message import DenoisingProgress, Medium, Reply, TextDelta
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.generation import LLMEvent
-from nextgpt.model.llm.output import MediumSegment
 from nextgpt.model.reply_assembler import ReplyAssembler
 from nextgpt.model.synthesis.batching import SegmentKey, SynthesisRequest
 from nextgpt.serve.engine.base import (
@@ -27,57 +25,52 @@ from nextgpt.serve.engine.base import (
 
 @dataclass
 class RequestState:
-    """An answer on its way through the engine."""
+    """One request on its way through the schedulers."""
 
     number: int
     handle: RequestHandle
     on_stage_time: StageTimeCallback = ignore_stage_time
-    teller: ReplyAssembler = field(default_factory=ReplyAssembler)
+    assembler: ReplyAssembler = field(default_factory=ReplyAssembler)
     features: Sequence[Features] | None = None
-    """Features of the conversation's media, where they were encoded elsewhere."""
+    """Features of the conversation's media, if another process encoded them."""
     prompt_tokens: int = 0
     token_limit: int = 0
     outputs: dict[SegmentKey, Medium] = field(default_factory=dict)
+    """Finished media."""
     timings_s: dict[str, float] = field(default_factory=dict)
-    """What each stage took by the clock on the wall, waiting for neighbours included."""
+    """Wall-clock seconds per stage, including the time for other requests of the same batch."""
     _num_media: int = 0
     _started_at: float = field(default_factory=time.perf_counter)
     _has_first_token: bool = False
     _lock: AbstractContextManager[bool] = field(default_factory=threading.Lock, repr=False)
-    """Media of several modalities may be shown by as many threads."""
+    """The schedulers of several modalities may emit at the same time."""
 
-    def on_llm_event(self, spoken: LLMEvent) -> None:
-        """Take what the language model says, and pass it on."""
-        for event in self.teller.on_llm_event(spoken):
+    def on_llm_event(self, llm_event: LLMEvent) -> None:
+        """Push what the LLM emitted to the handle."""
+        for event in self.assembler.on_llm_event(llm_event):
             if not self._has_first_token and isinstance(event, TextDelta):
                 self._has_first_token = True
                 self.on_stage_time("first_token", time.perf_counter() - self._started_at)
             self.handle.push(event)
 
-    def expect_media(self, orders: Sequence[SynthesisRequest]) -> list[SynthesisRequest]:
-        """Note which media are to be made, and give their places this work's number instead of row 0."""
-        self._num_media = len(orders)
+    def expect_media(self, requests: Sequence[SynthesisRequest]) -> list[SynthesisRequest]:
+        """Record which media are still missing; return their requests with this request's number in the keys."""
+        self._num_media = len(requests)
         return [
-            replace(
-                order,
-                place=(self.number, order.key[1]),
-                source=(self.number, order.edit_source[1])
-                if isinstance(order.edit_source, tuple)
-                else order.edit_source,
-            )
-            for order in orders
+            replace(request, key=self._own_key(request.key), edit_source=self._own_key(request.edit_source))
+            for request in requests
         ]
 
-    def on_synthesis_event(self, place: SegmentKey, event: DenoisingProgress | Medium) -> bool:
-        """Take a step of a medium or the medium itself, and pass on what may be told by now.
+    def _own_key(self, key: SegmentKey | Medium | None) -> SegmentKey | Medium | None:
+        return (self.number, key[1]) if isinstance(key, tuple) else key
 
-        Tells, once, that this was the last of all that was to be made.
-        """
+    def on_synthesis_event(self, key: SegmentKey, event: DenoisingProgress | Medium) -> bool:
+        """Push a denoising step or a finished medium to the handle. Return whether it was the last medium."""
         with self._lock:
             if not isinstance(event, DenoisingProgress):
-                self.outputs[place] = event
-            for told in self.teller.on_synthesis_event(place[1], event):
-                self.handle.push(told)
+                self.outputs[key] = event
+            for output in self.assembler.on_synthesis_event(key[1], event):
+                self.handle.push(output)
             return not isinstance(event, DenoisingProgress) and len(self.outputs) == self._num_media
 
     def add_stage_time(self, stage: str, seconds: float) -> None:
@@ -85,24 +78,20 @@ class RequestState:
         self.timings_s[stage] = self.timings_s.get(stage, 0.0) + seconds
 
     def finish(self) -> None:
-        """Tell that nothing more comes."""
-        thought = self.teller.llm_output
+        """Push the complete answer to the handle."""
+        llm_output = self.assembler.llm_output
+        num_tokens = len(llm_output.token_ids)
         self.timings_s["total"] = time.perf_counter() - self._started_at
         self.on_stage_time("answer", self.timings_s["total"])
-        reply = Reply(self.teller.parts, self.handle.request.sampling.seed, thought.dropped, self.timings_s)
-        is_cut = bool(thought.dropped) or len(thought.token_ids) >= self.token_limit
-        reason: Literal["stop", "length"] = "length" if is_cut else "stop"
-        edits = frozenset(
-            part.digest
-            for part, segment in zip(
-                reply.parts, thought.segments, strict=False
-            )  # media may be made elsewhere
-            if isinstance(segment, MediumSegment) and segment.is_edit
-        )
-        self.handle.push(RequestOutput(reply, self.prompt_tokens, len(thought.token_ids), reason, edits))
+        seed = self.handle.request.sampling.seed
+        reply = Reply(self.assembler.parts, seed, llm_output.dropped, self.timings_s)
+        is_cut = bool(llm_output.dropped) or num_tokens >= self.token_limit
+        edits = frozenset(self.assembler.edited_media_digests)
+        reason = "length" if is_cut else "stop"
+        self.handle.push(RequestOutput(reply, self.prompt_tokens, num_tokens, reason, edits))
 
     def fail(self, error: Exception) -> None:
-        """Tell what went wrong: the user's mistakes in their words, ours without."""
+        """Push an error to the handle; the text of internal errors is hidden."""
         if not isinstance(error, NextGPTError | EngineError):
-            error = EngineError("The model failed at this answer; expected none of the kind. Try again.")
+            error = EngineError("The model failed on this request. Try again.")
         self.handle.push(error)

@@ -12,7 +12,7 @@ from typing import Any
 from nextgpt.media.file_types import mime_of
 from nextgpt.message import Medium
 from nextgpt.modality import MODALITIES
-from nextgpt.testing.scripted import film, picture, sound
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 
 THINGS = ("cat", "dog", "car", "tree", "house", "fish", "apple", "boat")
 COLOURS = ("red", "blue", "green", "yellow", "white", "black", "purple", "orange")
@@ -76,9 +76,9 @@ def _turns(number: int) -> tuple[Turn, ...]:
 @cache
 def _data_uri(modality: str, number: int) -> str:
     made: dict[str, Medium] = {
-        "image": picture((4 * number, 255 - 4 * number, 128)),
-        "audio": sound(),
-        "video": film(),
+        "image": tiny_image((4 * number, 255 - 4 * number, 128)),
+        "audio": tiny_audio(),
+        "video": tiny_video(),
     }
     with tempfile.TemporaryDirectory() as folder:
         content = made[modality].save(Path(folder) / "medium").read_bytes()

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nextgpt.media.file_types import mime_of
-from nextgpt.message import Medium
+from nextgpt.message import Medium, Text
 from nextgpt.modality import MODALITIES
+from nextgpt.serve.engine.base import RequestOutput
+from nextgpt.serve.errors import ApiError
 from nextgpt.serve.file_store import FileStore, StoredFile
 
 
@@ -48,6 +50,15 @@ class MediaStore:
             purpose="generated",
         )
         return StoredMedium(medium.modality, content, file)
+
+
+def require_medium(output: RequestOutput, modality: str) -> Medium:
+    """Return the first medium of a modality in an answer. Raises :class:`ApiError` if the model generated none."""
+    for part in output.reply.parts:
+        if part.modality == modality and not isinstance(part, Text):
+            return part
+    reason = "; ".join(output.reply.dropped) or "it answered with something else"
+    raise ApiError(502, f"The model generated no {modality}: {reason}. Change the prompt or the seed.")
 
 
 def _encode(medium: Medium, suffix: str) -> bytes:

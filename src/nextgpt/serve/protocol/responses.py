@@ -1,4 +1,4 @@
-"""Chat completions and their chunks: the answer as OpenAI's clients type it, media beside it, and all parts in order."""
+"""Chat completions and their chunks: OpenAI's fields, media beside the text, and all parts in output order."""
 
 from __future__ import annotations
 
@@ -336,10 +336,8 @@ def preview_png(event: DenoisingProgress) -> str | None:
     medium = event.preview
     if medium is None or medium.modality == "audio":
         return None
-    if medium.modality == "image":
-        image = medium.image
-    else:
-        image = PIL.Image.fromarray(medium.frames[len(medium.frames) // 2])
+    is_image = medium.modality == "image"
+    image = medium.image if is_image else PIL.Image.fromarray(medium.frames[len(medium.frames) // 2])
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode("ascii")

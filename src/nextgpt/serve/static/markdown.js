@@ -79,16 +79,17 @@ function nested(tag, lines, depth) {
 }
 
 function listed(lines, start) {
-  const [, , marker] = ITEM.exec(lines[start]);
+  const [opening, , marker] = ITEM.exec(lines[start]);
+  const margin = new RegExp(`^(\\t| {1,${opening.length}})`);
   const isOrdered = /\d/.test(marker);
   const items = [];
   let end = start;
   while (end < lines.length) {
     const item = ITEM.exec(lines[end]);
-    if (item && /\d/.test(item[2]) === isOrdered && !RULE.test(lines[end])) {
+    if (item && item[1].length < opening.length && /\d/.test(item[2]) === isOrdered && !RULE.test(lines[end])) {
       items.push([lines[end].slice(item[0].length)]);
     } else if (/^\s{2,}\S/.test(lines[end])) {
-      items.at(-1).push(lines[end].replace(/^(\t| {2,4})/, ''));
+      items.at(-1).push(lines[end].replace(margin, ''));
     } else if (!lines[end].trim() && /^(\s{2,}\S|\s*$)/.test(lines[end + 1] ?? 'x')) {
       items.at(-1).push('');
     } else if (!lines[end].trim() && ITEM.test(lines[end + 1] ?? '') && /\d/.test(ITEM.exec(lines[end + 1])[2]) === isOrdered) {

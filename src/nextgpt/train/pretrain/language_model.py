@@ -67,7 +67,7 @@ def say_in_words(say: str | MediaPart) -> str:
     if isinstance(say, str):
         return say
     edit = EDIT if say.is_edit else ""
-    return f"{edit}<|{say.modality}|>{canonical_caption(say.content)}{CLOSE}"
+    return f"{edit}<|{say.modality}|>{canonical_caption(say.spec)}{CLOSE}"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""The engine of a cluster: each step of the path is a Ray Serve deployment with replicas of its own.
+"""Engine on a Ray cluster: each stage of the model is a Ray Serve deployment with its own replicas.
 
 ::
 
-    RayEngine ──media──> Encoder ──features──> RayEngine ──conversation, features──> Speaker
-        ^                                                                               │ words, orders
-        └──── media <── Synthesizer (image, audio, video) <── orders with conditions ───┘
+    RayEngine ──media──> encoder ──features──> RayEngine ──conversation, features──> LLM
+        ^                                                                             │ text, synthesis requests
+        └──── media <── synthesizer (image, audio, video) <── requests with conditions ─┘
 """

@@ -1,7 +1,7 @@
-"""The whole server as one application of Ray Serve, for clusters that are told what to run by a file.
+"""The whole server as one Ray Serve application, for clusters that run what a config file names.
 
 ``import_path: nextgpt.serve.engine.ray.application:build`` in a Serve config or a Kubernetes RayService; see deploy/.
-Requests come through Ray's own HTTP proxy, which reads them whole before they are judged here: bound them before it.
+Ray's own HTTP proxy reads requests completely before this code sees them: limit their size in front of it.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ from nextgpt.serve.settings import ServerSettings
 
 
 class Arguments(Config):
-    """What the file says under ``args``."""
+    """Content of ``args`` in the file."""
 
     model: str = "nano"
     server: ServerSettings = ServerSettings(allowed_hosts=("*",))
-    """Keys are not to stand in a file: those of NEXTGPT_API_KEY, separated by blanks, are added."""
+    """Keep API keys out of the file: those of NEXTGPT_API_KEY, separated by spaces, are added."""
     engine: EngineSettings = EngineSettings()
     ray: RayConfig = RayConfig()
     insecure: bool = False
-    """Serve without a key."""
+    """Whether to serve without an API key."""
 
 
 @serve.ingress()
 class HttpReplica:
-    """Takes requests; files and jobs are kept here, so there is one of it."""
+    """HTTP server; it holds files and jobs, so there is exactly one replica."""
 
-    def __init__(self, arguments: Arguments, steps: dict[str, DeploymentHandle]) -> None:
+    def __init__(self, arguments: Arguments, handles: dict[str, DeploymentHandle]) -> None:
         keys = (*arguments.server.api_keys, *os.environ.get("NEXTGPT_API_KEY", "").split())
         if not keys and not arguments.insecure:
             raise ConfigError(
-                "No API key came; expected one, as others can reach a cluster. Set NEXTGPT_API_KEY, or insecure."
+                "No API key is set, and others can reach a cluster. Set NEXTGPT_API_KEY, or insecure."
             )
         self._settings = arguments.server.model_copy(update={"api_keys": keys})
         self._arguments = arguments
-        self._steps = steps
+        self._handles = handles
 
     def __serve_build_asgi_app__(self) -> Any:
         from nextgpt.serve.app import create_app
 
-        at, steps = self._arguments, self._steps
-        engine = RayEngine(at.model, at.model, at.engine, at.ray, connect=lambda: stage_handles(steps))
+        model, settings, ray = self._arguments.model, self._arguments.engine, self._arguments.ray
+        engine = RayEngine(model, model, settings, ray, connect=lambda: stage_handles(self._handles))
         return create_app(engine, self._settings)
 
 
 def build(values: dict[str, Any]) -> serve.Application:
-    """The application, from the ``args`` of a file."""
+    """Build the application from the ``args`` of a file."""
     arguments = parse_config(Arguments, values, where="args")
     http = serve.deployment(
         HttpReplica,

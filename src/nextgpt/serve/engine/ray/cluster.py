@@ -1,4 +1,4 @@
-"""The deployments, and the Ray that they run on: one of our own on loopback, or a cluster that runs already."""
+"""The deployments, and the Ray cluster on which they run: one on loopback, or a running one."""
 
 from __future__ import annotations
 
@@ -20,92 +20,92 @@ from nextgpt.serve.engine.ray.replicas import EncoderReplica, LLMReplica, Replic
 logger = logging.getLogger("nextgpt.serve")
 
 OBJECT_STORE_BYTES = 200 * 2**20
-"""Of a cluster of our own: media on their way from step to step."""
-TRIES = 3
-"""Ray gives its own processes seconds to start, which a busy machine may not."""
-HEALTH = {"health_check_period_s": 2.0, "health_check_timeout_s": 30.0}
-"""How soon a replica that died is replaced."""
+"""Shared memory of a cluster on loopback, for media between stages."""
+MAX_START_ATTEMPTS = 3
+"""Ray's own processes have a few seconds to start, which is too short on a busy machine."""
+HEALTH_OPTIONS = {"health_check_period_s": 2.0, "health_check_timeout_s": 30.0}
+"""Options that determine how soon a dead replica is replaced."""
 
 
-def deployments(model: str, settings: EngineSettings, ray_settings: RayConfig) -> dict[str, Any]:
-    """Each step as an application of Ray Serve, by its name."""
+def deployments(model: str, settings: EngineSettings, config: RayConfig) -> dict[str, Any]:
+    """Return every stage as a Ray Serve application, by name."""
 
-    def bound(kind: type, step: str, *arguments: object) -> Any:
-        own = ray_settings.stage(step)
-        deployment = serve.deployment(kind, name=step, **own.deployment_options(), **HEALTH)
+    def bind(kind: type, stage: str, *arguments: object) -> Any:
+        own = config.stage(stage)
+        deployment = serve.deployment(kind, name=stage, **own.deployment_options(), **HEALTH_OPTIONS)
         return deployment.bind(ReplicaConfig(model, own.device, own.num_threads), *arguments)
 
     return {
-        "encoder": bound(EncoderReplica, "encoder"),
-        "llm": bound(LLMReplica, "llm", settings),
+        "encoder": bind(EncoderReplica, "encoder"),
+        "llm": bind(LLMReplica, "llm", settings),
         **{
-            modality: bound(SynthesizerReplica, modality, settings, modality)
+            modality: bind(SynthesizerReplica, modality, settings, modality)
             for modality in read_config(resolve_model_dir(model)).synthesizers
         },
     }
 
 
 def stage_handles(handles: Mapping[str, DeploymentHandle]) -> StageHandles:
-    """The methods of deployments that are running."""
+    """Return the methods of running deployments."""
     streams = {name: handle.options(stream=True) for name, handle in handles.items()}
+    modalities = [name for name in handles if name not in ("encoder", "llm")]
     return StageHandles(
         encode=handles["encoder"].encode,
         embed=handles["encoder"].embed,
-        run_llm=streams["llm"].speak,
-        synthesize={name: streams[name].make for name in handles if name not in ("encoder", "llm")},
+        run_llm=streams["llm"].generate,
+        synthesize={modality: streams[modality].synthesize for modality in modalities},
     )
 
 
 class Cluster:
-    """Brings the steps up on Ray, and takes them down again. Call :func:`.environment.prepare` before the import."""
+    """Starts the stages on Ray and stops them; :func:`.config.configure_ray_environment` comes before the import."""
 
-    def __init__(self, model: str, settings: EngineSettings, ray_settings: RayConfig) -> None:
+    def __init__(self, model: str, settings: EngineSettings, config: RayConfig) -> None:
         self._model = model
         self._settings = settings
-        self._ray = ray_settings
+        self._config = config
 
     def connect(self) -> StageHandles:
-        """Start what is missing, and wait until every step has a replica."""
-        own: dict[str, Any] = {
-            "include_dashboard": False,
-            "object_store_memory": OBJECT_STORE_BYTES,
-            "_node_ip_address": "127.0.0.1",
-        }
-        for left in reversed(range(TRIES)):
+        """Start Ray and the deployments; return when every stage has a replica."""
+        self._init_ray()
+        logging_config = {"log_level": "WARNING", "enable_access_log": False}
+        serve.start(proxy_location="Disabled", logging_config=logging_config)
+        stages = deployments(self._model, self._settings, self._config)
+        targets = [
+            serve.RunTarget(target=target, name=_application(name), route_prefix=None)
+            for name, target in stages.items()
+        ]
+        return stage_handles(dict(zip(stages, serve.run_many(targets), strict=True)))
+
+    def _init_ray(self) -> None:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
+        if self._config.is_own:
+            options |= {
+                "include_dashboard": False,
+                "object_store_memory": OBJECT_STORE_BYTES,
+                "_node_ip_address": "127.0.0.1",
+            }
+        for attempt in range(1, MAX_START_ATTEMPTS + 1):
             try:
-                ray.init(
-                    self._ray.address,
-                    log_to_driver=False,
-                    logging_level=logging.WARNING,
-                    **(own if self._ray.is_own else {}),
-                )
-                break
+                ray.init(self._config.address, **options)
+                return
             except Exception:
                 ray.shutdown()
-                if not left:
+                if attempt == MAX_START_ATTEMPTS:
                     raise
                 logger.warning("Ray did not start; trying again", exc_info=True)
-        serve.start(
-            proxy_location="Disabled", logging_config={"log_level": "WARNING", "enable_access_log": False}
-        )
-        targets = [
-            serve.RunTarget(target=target, name=self._application(name), route_prefix=None)
-            for name, target in deployments(self._model, self._settings, self._ray).items()
-        ]
-        names = [target.name.rpartition("-")[2] for target in targets]
-        return stage_handles(dict(zip(names, serve.run_many(targets), strict=True)))
 
     def disconnect(self) -> None:
-        """End the steps, and a Ray of our own."""
+        """Stop the deployments, and a cluster on loopback."""
         if not ray.is_initialized():
             return
-        if self._ray.is_own:
+        if self._config.is_own:
             serve.shutdown()
         else:
             for name in ("encoder", "llm", *read_config(resolve_model_dir(self._model)).synthesizers):
-                serve.delete(self._application(name), _blocking=False)
+                serve.delete(_application(name), _blocking=False)
         ray.shutdown()
 
-    @staticmethod
-    def _application(step: str) -> str:
-        return f"nextgpt-{step}"
+
+def _application(stage: str) -> str:
+    return f"nextgpt-{stage}"

@@ -1,4 +1,4 @@
-"""The engine of a cluster: it leads each answer from step to step, and computes nothing itself."""
+"""Engine on a cluster: passes each request from stage to stage, and computes nothing itself."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from nextgpt.serve.engine.request_state import RequestState
 
 logger = logging.getLogger("nextgpt.serve")
 
+MAX_EDIT_DIGESTS = 10_000
+
 
 @dataclass(frozen=True)
 class StageHandles:
@@ -47,9 +49,9 @@ class RayEngine:
     """Implements :class:`~nextgpt.serve.engine.base.Engine` on deployments of Ray Serve.
 
     Args:
-        model: What ``nextgpt models`` lists; only its settings are read here.
-        connect: Gives the steps; it may take its time, and is called in a thread of its own, as ``disconnect`` is.
-        disconnect: Ends what ``connect`` began.
+        model: Name that ``nextgpt models`` lists, or a folder; only its config is read here.
+        connect: Starts the stages and returns their handles; it may take minutes and runs in a thread of its own.
+        disconnect: Stops the stages, in the same thread.
     """
 
     def __init__(
@@ -73,137 +75,130 @@ class RayEngine:
         self._closing = threading.Event()
         self._admission = AdmissionControl(settings.max_waiting, self._on_request_closed)
         self._tasks: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = {}
-        self._edits: deque[bytes] = deque(maxlen=10_000)
-        """Digests of what was made by editing; speakers are told which of a conversation's media are among them."""
+        self._edits: deque[bytes] = deque(maxlen=MAX_EDIT_DIGESTS)
+        """Digests of generated edits; the LLM stage needs to know which media of a conversation are edits."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether every step has a replica."""
+        """Whether every stage has a replica."""
         return self._stages is not None and not self._admission.is_closed
 
     @property
     def is_broken(self) -> bool:
-        """Whether the steps could not be started."""
+        """Whether starting the stages failed."""
         return self._is_broken
 
     @property
     def num_unfinished(self) -> int:
-        """Jobs that wait or run."""
+        """Number of queued and running requests."""
         return len(self._admission)
 
     def start(self) -> None:
-        """Begin to start the steps; :attr:`is_ready` tells when they are there."""
+        """Begin to start the stages; :attr:`is_ready` becomes true when they run."""
         if not self._lifecycle_thread.is_alive():
             self._lifecycle_thread.start()
 
     def submit(self, requests: Sequence[EngineRequest]) -> list[RequestHandle]:
-        """Take all jobs or none. Raises :class:`~.base.Busy` or :class:`EngineError`."""
+        """Accept all requests or none. Raises :class:`~.base.QueueFullError` or :class:`EngineError`."""
         self._ready_stages()
-        taken = self._admission.admit(requests)
+        admitted = self._admission.admit(requests)
         loop = asyncio.get_running_loop()
-        for number, ticket in taken:
-            self._tasks[number] = (
-                loop,
-                loop.create_task(self._run_request(RequestState(number, ticket, self._add_stage_time))),
-            )
-        return [ticket for _, ticket in taken]
+        for number, handle in admitted:
+            state = RequestState(number, handle, self._forward_stage_time)
+            self._tasks[number] = loop, loop.create_task(self._run_request(state))
+        return [handle for _, handle in admitted]
 
     async def embed(self, items: Sequence[str | Medium]) -> list[list[float]]:
-        """A vector of the encoder's common space for each text or medium, of length 1."""
+        """Return a vector of length 1 in the encoder's common space per text or medium."""
         return await self._stage("encoder").call(self._ready_stages().embed, list(items))
 
     def close(self, *, wait_s: float = 0.0) -> None:
-        """Finish what is running within ``wait_s`` seconds, call off the rest, and end the steps."""
+        """Give running requests up to ``wait_s`` seconds, cancel the rest, and stop the stages."""
         self._admission.close(wait_s=wait_s)
         self._closing.set()
         if self._lifecycle_thread.is_alive():
             self._lifecycle_thread.join()
 
     def _run_lifecycle(self) -> None:
-        """One thread from the beginning to the end: processes that Ray starts end with the thread that started it."""
+        """Start and stop the stages in one thread: Ray's processes end with the thread that started them."""
         try:
             self._stages = self._connect()
         except Exception:
-            logger.exception("the steps cannot be started; nothing will be answered")
+            logger.exception("the stages cannot be started; all requests will fail")
             self._is_broken = True
         self._closing.wait()
         self._disconnect()
 
     def _ready_stages(self) -> StageHandles:
         if self._is_broken:
-            raise EngineError(
-                "The steps could not be started; expected them to run. The server's log says why."
-            )
+            raise EngineError("The stages could not be started; the server's log has the reason.")
         if self._stages is None:
-            raise EngineError(
-                "The steps are being started; expected them to run. Try again in a few seconds."
-            )
+            raise EngineError("The stages are still starting. Try again in a few seconds.")
         return self._stages
 
     def _on_request_closed(self, number: int) -> None:
-        """A job is answered or called off: what works on it ends with it."""
         loop, task = self._tasks.pop(number, (None, None))
         if loop is not None and task is not None and not loop.is_closed():
             loop.call_soon_threadsafe(task.cancel)
 
-    def _add_stage_time(self, stage: str, seconds: float) -> None:
+    def _forward_stage_time(self, stage: str, seconds: float) -> None:
         self.on_stage_time(stage, seconds)
 
-    def _stage(self, step: str) -> RetryingStage:
-        return RetryingStage(step, max_attempts=self._ray.max_attempts, timeout_s=self._ray.stage_timeout_s)
+    def _stage(self, name: str) -> RetryingStage:
+        return RetryingStage(name, max_attempts=self._ray.max_attempts, timeout_s=self._ray.stage_timeout_s)
 
-    # ---- one answer, from step to step -------------------------------------------------------------------------
-
-    async def _run_request(self, work: RequestState) -> None:
+    async def _run_request(self, state: RequestState) -> None:
+        """Run all stages of one request."""
         try:
-            features = await self._encode(work)
-            said = await self._run_llm(work, features)
-            await self._synthesize_all(work, work.expect_media(said.orders))
-            self._edits.extend(work.teller.edited_media_digests)
+            features = await self._encode(state)
+            result = await self._run_llm(state, features)
+            await self._synthesize_all(state, state.expect_media(result.synthesis_requests))
+            self._edits.extend(state.assembler.edited_media_digests)
             self._admission.count_finished()
-            work.finish()
+            state.finish()
         except Exception as error:
             if not isinstance(error, EngineError | ValueError):
-                logger.exception("an answer failed")
-            work.fail(error)
+                logger.exception("a request failed")
+            state.fail(error)
 
-    async def _encode(self, work: RequestState) -> list[Features]:
-        begun = time.perf_counter()
-        calls, encode = self._stage("encoder"), self._ready_stages().encode
-        media = work.handle.request.conversation.media
-        features = await asyncio.gather(*(calls.call(encode, medium) for medium in media))
-        self._record_stage_time(work, "encoding", begun)
+    async def _encode(self, state: RequestState) -> list[Features]:
+        start = time.perf_counter()
+        stage, encode = self._stage("encoder"), self._ready_stages().encode
+        media = state.handle.request.conversation.media
+        features = await asyncio.gather(*(stage.call(encode, medium) for medium in media))
+        self._record_stage_time(state, "encoding", start)
         return list(features)
 
-    async def _run_llm(self, work: RequestState, features: list[Features]) -> LLMStageResult:
-        """Words are passed on as they come. A speaker that takes over says the same words: those are passed over."""
-        begun = time.perf_counter()
-        job = work.handle.request
-        edits = [medium.digest for medium in job.conversation.media if medium.digest in self._edits]
-        told, again = "", ""
-        asked = self._stage("llm").stream(self._ready_stages().run_llm, job, features, edits)
-        async with aclosing(asked) as events:
-            async for is_new, event in events:
-                again = "" if is_new else again
+    async def _run_llm(self, state: RequestState, features: list[Features]) -> LLMStageResult:
+        """Forward text as it arrives. A replica that takes over generates the same text; that part is skipped."""
+        start = time.perf_counter()
+        request = state.handle.request
+        edits = [medium.digest for medium in request.conversation.media if medium.digest in self._edits]
+        forwarded, current = "", ""
+        calls = self._stage("llm").stream(self._ready_stages().run_llm, request, features, edits)
+        async with aclosing(calls) as events:
+            async for is_restart, event in events:
+                current = "" if is_restart else current
                 if isinstance(event, LLMStageResult):
-                    work.prompt_tokens, work.token_limit = event.prompt_tokens, event.token_limit
-                    work.on_llm_event(event.thought)
-                    self._record_stage_time(work, "llm", begun)
+                    state.prompt_tokens, state.token_limit = event.prompt_tokens, event.token_limit
+                    state.on_llm_event(event.llm_output)
+                    self._record_stage_time(state, "llm", start)
                     return event
-                again += event.text
-                fresh = again[len(told) :]
-                if not again.startswith(told[: len(again)]):
-                    raise EngineError("A replica was lost, and another answered otherwise. Try again.")
-                if fresh:
-                    told = again
-                    work.on_llm_event(TextDelta(fresh))
-        raise EngineError("The answer broke off; expected its end. Try again.")
+                current += event.text
+                if not current.startswith(forwarded[: len(current)]):
+                    raise EngineError(
+                        "A replica died, and another one generated a different answer. Try again."
+                    )
+                if new_text := current[len(forwarded) :]:
+                    forwarded = current
+                    state.on_llm_event(TextDelta(new_text))
+        raise EngineError("The answer ended early. Try again.")
 
-    async def _synthesize_all(self, work: RequestState, orders: Sequence[SynthesisRequest]) -> None:
-        """Make all media at the same time; an edit of a medium of this answer waits for it."""
+    async def _synthesize_all(self, state: RequestState, requests: Sequence[SynthesisRequest]) -> None:
+        """Generate all media concurrently; an edit of a medium of the same answer waits for it."""
         tasks: dict[SegmentKey, asyncio.Task[Medium]] = {}
-        for order in orders:
-            tasks[order.key] = asyncio.create_task(self._synthesize(work, order, tasks))
+        for request in requests:
+            tasks[request.key] = asyncio.create_task(self._synthesize(state, request, tasks))
         try:
             await asyncio.gather(*tasks.values())
         finally:
@@ -211,25 +206,29 @@ class RayEngine:
                 task.cancel()
 
     async def _synthesize(
-        self, work: RequestState, order: SynthesisRequest, others: Mapping[SegmentKey, asyncio.Task[Medium]]
+        self,
+        state: RequestState,
+        request: SynthesisRequest,
+        tasks: Mapping[SegmentKey, asyncio.Task[Medium]],
     ) -> Medium:
-        if isinstance(order.edit_source, tuple):
-            order = replace(order, source=await asyncio.shield(others[order.edit_source]))
-        begun, step = time.perf_counter(), 0
-        make = self._ready_stages().synthesize[order.modality]
-        asked = self._stage(order.modality).stream(make, order, work.handle.request.has_previews)
-        async with aclosing(asked) as events:
+        if isinstance(request.edit_source, tuple):
+            source = await asyncio.shield(tasks[request.edit_source])
+            request = replace(request, edit_source=source)
+        start, last_step, modality = time.perf_counter(), 0, request.modality
+        synthesize = self._ready_stages().synthesize[modality]
+        calls = self._stage(modality).stream(synthesize, request, state.handle.request.has_previews)
+        async with aclosing(calls) as events:
             async for _, event in events:
                 if not isinstance(event, DenoisingProgress):
-                    work.on_synthesis_event(order.key, event)
-                    self._record_stage_time(work, order.modality, begun)
+                    state.on_synthesis_event(request.key, event)
+                    self._record_stage_time(state, modality, start)
                     return event
-                if event.step > step:  # a synthesizer that takes over begins anew
-                    step = event.step
-                    work.on_synthesis_event(order.key, event)
-        raise EngineError("A medium broke off; expected its end. Try again.")
+                if event.step > last_step:  # a replica that takes over starts at the first step
+                    last_step = event.step
+                    state.on_synthesis_event(request.key, event)
+        raise EngineError("A medium ended early. Try again.")
 
-    def _record_stage_time(self, work: RequestState, stage: str, begun: float) -> None:
-        seconds = time.perf_counter() - begun
-        work.add_stage_time(stage, seconds)
-        self._add_stage_time(stage, seconds)
+    def _record_stage_time(self, state: RequestState, stage: str, start: float) -> None:
+        seconds = time.perf_counter() - start
+        state.add_stage_time(stage, seconds)
+        self._forward_stage_time(stage, seconds)

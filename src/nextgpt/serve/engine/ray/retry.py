@@ -1,4 +1,4 @@
-"""Calls of replicas that may die: asked anew with what was told already left out, or failed in words. Never silent."""
+"""Calls of replicas that may die: retried on another replica, and failed with a message after several attempts."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ logger = logging.getLogger("nextgpt.serve")
 
 @runtime_checkable
 class RemoteMethod(Protocol):
-    """A method of a deployment, as its handle gives it."""
+    """Method of a deployment handle."""
 
     def remote(self, *arguments: Any) -> Any:
-        """Call it on one of the replicas: what comes is awaited, or streamed."""
+        """Call the method on one of the replicas; the result is awaitable, or an asynchronous iterator."""
         ...
 
 
 class ReplicaDied(Exception):
-    """A replica died, or none could be reached, while it was asked."""
+    """A replica died during a call, or none could be reached."""
 
 
 class RetryingStage:
-    """Asks the replicas of one step.
+    """Calls the replicas of one stage.
 
     Args:
-        step: Its name, for messages.
-        tries: How often it is asked, before the answer fails.
-        patience_s: Silence after which the answer fails.
+        stage: Name for messages.
+        max_attempts: Number of attempts before the request fails.
+        timeout_s: Time without a result or event after which the request fails.
     """
 
     def __init__(self, stage: str, *, max_attempts: int, timeout_s: float) -> None:
@@ -43,31 +43,31 @@ class RetryingStage:
         self._timeout_s = timeout_s
 
     async def call(self, method: RemoteMethod, *arguments: Any) -> Any:
-        """What a call gives. Raises what it raised, or :class:`EngineError`."""
+        """Return the result of a call. Raises the replica's own error, or :class:`EngineError`."""
         for attempt in range(self._max_attempts):
             try:
-                return await self._once(method, arguments)
+                return await self._call_once(method, arguments)
             except ReplicaDied:
-                await self._wait(attempt)
-        raise self._failure("was lost at each of several tries")
+                await self._back_off(attempt)
+        raise self._failure("lost its replica in every attempt")
 
     async def stream(self, method: RemoteMethod, *arguments: Any) -> AsyncIterator[tuple[bool, Any]]:
-        """What a streaming call tells; with each event, whether the call was begun anew just before it.
+        """Yield the events of a streaming call, each with whether the call was restarted just before it.
 
-        Raises what the call raised, or :class:`EngineError`.
+        Raises the replica's own error, or :class:`EngineError`.
         """
         for attempt in range(self._max_attempts):
-            is_new = attempt > 0
+            is_restart = attempt > 0
             try:
-                async for event in self._stream(method, arguments):
-                    yield is_new, event
-                    is_new = False
+                async for event in self._stream_once(method, arguments):
+                    yield is_restart, event
+                    is_restart = False
                 return
             except ReplicaDied:
-                await self._wait(attempt)
-        raise self._failure("was lost at each of several tries")
+                await self._back_off(attempt)
+        raise self._failure("lost its replica in every attempt")
 
-    async def _once(self, method: RemoteMethod, arguments: tuple[Any, ...]) -> Any:
+    async def _call_once(self, method: RemoteMethod, arguments: tuple[Any, ...]) -> Any:
         response = method.remote(*arguments)
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -78,37 +78,37 @@ class RetryingStage:
             response.cancel()
             raise
 
-    async def _stream(self, method: RemoteMethod, arguments: tuple[Any, ...]) -> AsyncIterator[Any]:
+    async def _stream_once(self, method: RemoteMethod, arguments: tuple[Any, ...]) -> AsyncIterator[Any]:
         stream = method.remote(*arguments)
-        is_over = False
+        is_complete = False
         try:
             while True:
                 try:
                     async with asyncio.timeout(self._timeout_s):
                         event = await anext(stream)
                 except StopAsyncIteration:
-                    is_over = True
+                    is_complete = True
                     return
                 except Exception as error:
                     raise self._classify(error) from error
                 yield event
         finally:
-            if not is_over:
-                stream.cancel()  # the replica hears of it at its next token or step
+            if not is_complete:
+                stream.cancel()  # takes effect at the replica's next token or step
 
     def _classify(self, error: Exception) -> Exception:
-        """What an error of a call says: the replica's own, its loss, or that nothing came."""
+        """Convert an error of a call to the replica's own error, :class:`ReplicaDied` or :class:`EngineError`."""
         if isinstance(error, RayTaskError):
             return error.cause if isinstance(error.cause, Exception) else self._failure("failed")
         if isinstance(error, RayError | RayServeException):
-            logger.warning("a replica of %s was lost: %s", self._stage, type(error).__name__)
+            logger.warning("a replica of %s died: %s", self._stage, type(error).__name__)
             return ReplicaDied()
         if isinstance(error, TimeoutError):
-            return self._failure(f"told nothing for {self._timeout_s:g} s")
+            return self._failure(f"did not respond for {self._timeout_s:g} s")
         return error
 
-    async def _wait(self, attempt: int) -> None:
+    async def _back_off(self, attempt: int) -> None:
         await asyncio.sleep(min(4.0, 0.25 * 2**attempt))
 
-    def _failure(self, what: str) -> EngineError:
-        return EngineError(f"The {self._stage} step {what}; expected an answer. Try again in a few seconds.")
+    def _failure(self, reason: str) -> EngineError:
+        return EngineError(f"The {self._stage} stage {reason}. Try again in a few seconds.")

@@ -13,7 +13,7 @@ from nextgpt.cli.app import main
 from nextgpt.config import read_config
 from nextgpt.convert import convert_parts
 from nextgpt.errors import ModelError, WeightsError
-from nextgpt.presets import home
+from nextgpt.presets import presets_dir
 
 PARTS = (
     "encoder/vision",
@@ -52,7 +52,9 @@ def test_the_folder_is_the_preset_with_the_fetched_files(fetched: Path, tmp_path
 def test_the_command_writes_into_the_presets_own_place(fetched: Path, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path / "home"))
     assert main(["convert", "parts", "open", str(fetched)]) == 0
-    assert (home("open") / "config.json").is_file() and str(home("open")) in capsys.readouterr().out
+    assert (presets_dir("open") / "config.json").is_file() and str(
+        presets_dir("open")
+    ) in capsys.readouterr().out
 
 
 def test_a_part_that_is_missing_is_named_and_nothing_is_written(fetched: Path, tmp_path: Path):

@@ -8,10 +8,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from nextgpt.cli.terminal import (
+from nextgpt.cli.terminal_output import (
     KITTY_CHUNK,
     Terminal,
-    detect,
+    detect_terminal,
     filmstrip,
     half_blocks,
     iterm,
@@ -20,7 +20,7 @@ from nextgpt.cli.terminal import (
     waveform,
 )
 from nextgpt.message import Audio, Video
-from nextgpt.testing.scripted import film, picture, sound
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 
 
 class Tty(io.StringIO):
@@ -33,7 +33,7 @@ class Tty(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("environment", "drawing"),
+    ("environment", "protocol"),
     [
         ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, "truecolor"),
         ({"TERM": "xterm-256color", "COLORTERM": "24bit"}, "truecolor"),
@@ -50,18 +50,18 @@ class Tty(io.StringIO):
         ({"TERM": "xterm-kitty", "TMUX": "/tmp/x", "COLORTERM": "truecolor"}, "truecolor"),
     ],
 )
-def test_the_drawing_is_what_the_terminal_announces(environment: dict[str, str], drawing: str) -> None:
-    assert detect(Tty(), environment).drawing == drawing
+def test_the_drawing_is_what_the_terminal_announces(environment: dict[str, str], protocol: str) -> None:
+    assert detect_terminal(Tty(), environment).protocol == protocol
 
 
 def test_nothing_is_drawn_where_output_is_no_terminal() -> None:
-    assert detect(io.StringIO(), {"TERM": "xterm-kitty"}) == Terminal("none", has_blocks=False)
+    assert detect_terminal(io.StringIO(), {"TERM": "xterm-kitty"}) == Terminal("none", has_blocks=False)
 
 
 def test_nothing_is_drawn_where_the_encoding_has_no_blocks() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     stream.isatty = lambda: True
-    assert detect(stream, {"TERM": "xterm-256color"}) == Terminal("none", has_blocks=False)
+    assert detect_terminal(stream, {"TERM": "xterm-256color"}) == Terminal("none", has_blocks=False)
 
 
 def test_half_blocks_hold_two_rows_of_pixels_in_a_line() -> None:
@@ -71,7 +71,7 @@ def test_half_blocks_hold_two_rows_of_pixels_in_a_line() -> None:
 
 
 def test_a_colour_is_named_once_where_it_goes_on() -> None:
-    drawn = half_blocks(picture((9, 8, 7)).image, columns=8)
+    drawn = half_blocks(tiny_image((9, 8, 7)).image, columns=8)
     assert drawn == "\x1b[38;2;9;8;7;48;2;9;8;7m" + "▀" * 8 + "\x1b[0m\n" + drawn[drawn.index("\n") + 1 :]
     assert drawn.count("▀") == 8 * 4
 
@@ -81,7 +81,7 @@ def test_a_colour_is_named_once_where_it_goes_on() -> None:
     [((255, 0, 0), 196), ((0, 0, 255), 21), ((255, 255, 255), 231), ((0, 0, 0), 16), ((128, 128, 128), 244)],
 )
 def test_256_colours_take_the_nearest(colour: tuple[int, int, int], code: int) -> None:
-    drawn = half_blocks(picture(colour).image, columns=1, is_truecolor=False)
+    drawn = half_blocks(tiny_image(colour).image, columns=1, is_truecolor=False)
     assert drawn.startswith(f"\x1b[38;5;{code};48;5;{code}m")
 
 
@@ -93,7 +93,7 @@ def test_a_picture_is_never_wider_than_asked(size: tuple[int, int]) -> None:
 
 def test_a_narrow_terminal_narrows_the_picture() -> None:
     terminal = Terminal("truecolor", has_blocks=True, columns=5)
-    assert max(line.count("▀") for line in terminal.show(picture()).splitlines()) == 4
+    assert max(line.count("▀") for line in terminal.draw(tiny_image()).splitlines()) == 4
 
 
 def test_kitty_gets_the_png_in_chunks_of_which_the_last_says_so() -> None:
@@ -107,14 +107,14 @@ def test_kitty_gets_the_png_in_chunks_of_which_the_last_says_so() -> None:
 
 
 def test_iterm_gets_the_png_at_once() -> None:
-    drawn = iterm(picture().image, columns=30)
+    drawn = iterm(tiny_image().image, columns=30)
     head, data = drawn.removesuffix("\a\n").split(":")
     assert head == "\x1b]1337;File=inline=1;width=30;preserveAspectRatio=1"
     assert PIL.Image.open(io.BytesIO(base64.b64decode(data))).size == (8, 8)
 
 
 def test_a_waveform_follows_the_loudness() -> None:
-    wave = waveform(sound(), columns=8)
+    wave = waveform(tiny_audio(), columns=8)
     assert len(wave) == 8 and wave[0] == "█" and wave[-1] < wave[0]
 
 
@@ -124,20 +124,20 @@ def test_silence_is_an_empty_line_of_full_length(samples: int) -> None:
 
 
 def test_a_filmstrip_shows_frames_from_first_to_last() -> None:
-    strip = np.asarray(filmstrip(film(), frames=2))
+    strip = np.asarray(filmstrip(tiny_video(), frames=2))
     assert strip.shape == (8, 8 + 2 + 8, 3)
     assert (strip[0, 0, 0], strip[0, 9, 0], strip[0, -1, 0]) == (0, 0, 240)
 
 
 def test_a_film_with_sound_shows_both() -> None:
-    shown = Terminal("truecolor", has_blocks=True).show(Video(film().frames, 8.0, sound()))
+    shown = Terminal("truecolor", has_blocks=True).draw(Video(tiny_video().frames, 8.0, tiny_audio()))
     assert "▀" in shown and shown.endswith(" 0.1 s\n")
 
 
 def test_a_terminal_without_colours_still_shows_sound() -> None:
     terminal = Terminal("none", has_blocks=True)
-    assert (terminal.show(picture()), terminal.show(film())) == ("", "")
-    assert "█" in terminal.show(sound())
+    assert (terminal.draw(tiny_image()), terminal.draw(tiny_video())) == ("", "")
+    assert "█" in terminal.draw(tiny_audio())
 
 
 def test_control_characters_never_reach_the_terminal() -> None:

@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nextgpt.cli.transcript import SIZE_LIMIT_BYTES, read_conversation, write_conversation
+from nextgpt.conversation_file import SIZE_LIMIT_BYTES, read_conversation, write_conversation
 from nextgpt.errors import ConversationError, MediaError
 from nextgpt.message import Conversation, Message, Text
-from nextgpt.testing.scripted import film, picture, sound
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 
 
 def _talk() -> Conversation:
-    answer = Message.create("assistant", ["Here: ", picture((0, 255, 0)), film()])
-    return Conversation((Message.create("user", [sound(), picture(), "What's this? ☃ [IMG0]"]), answer))
+    answer = Message.create("assistant", ["Here: ", tiny_image((0, 255, 0)), tiny_video()])
+    return Conversation(
+        (Message.create("user", [tiny_audio(), tiny_image(), "What's this? ☃ [IMG0]"]), answer)
+    )
 
 
 def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
@@ -24,7 +26,7 @@ def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
     assert [part.modality for message in read for part in message.parts] == [
         "audio", "image", "text", "text", "image", "video",
     ]  # fmt: skip
-    assert np.array_equal(np.asarray(read.media[1].image), np.asarray(picture().image))
+    assert np.array_equal(np.asarray(read.media[1].image), np.asarray(tiny_image().image))
 
 
 def test_the_form_is_a_list_of_messages_with_typed_parts(tmp_path: Path) -> None:

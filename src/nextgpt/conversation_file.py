@@ -33,9 +33,11 @@ from nextgpt.message import (
     media_filename,
 )
 
-FILE = "conversation.json"
+CONVERSATION_FILE = "conversation.json"
 SIZE_LIMIT_BYTES = 16 * 1024**2
-MEDIA: dict[str, type[Medium]] = {kind.modality: kind for kind in (Image, Audio, Video, Depth, Thermal, Imu)}
+MEDIA_TYPES: dict[str, type[Medium]] = {
+    kind.modality: kind for kind in (Image, Audio, Video, Depth, Thermal, Imu)
+}
 """What can be attached, by modality."""
 
 
@@ -64,7 +66,7 @@ class MessageEntry(_Strict):
     parts: tuple[Annotated[TextEntry | MediumEntry, Field(discriminator="type")], ...]
 
 
-Transcript = TypeAdapter(tuple[MessageEntry, ...])
+ConversationFile = TypeAdapter(tuple[MessageEntry, ...])
 
 
 def read_conversation(path: Path) -> Conversation:
@@ -83,16 +85,18 @@ def write_conversation(conversation: Conversation, folder: Path) -> Path:
     with wrap_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     entries = tuple(_message_entry(message, folder, turn) for turn, message in enumerate(conversation))
-    path = folder / FILE
+    path = folder / CONVERSATION_FILE
     with wrap_write_errors(path):
-        path.write_bytes(Transcript.dump_json(entries, indent=2) + b"\n")
+        path.write_bytes(ConversationFile.dump_json(entries, indent=2) + b"\n")
     return path
 
 
 def _content(path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise ConversationError(f"{path} is no file; expected a {FILE} written by /save. Check the path.")
+            raise ConversationError(
+                f"{path} is no file; expected a {CONVERSATION_FILE} written by /save. Check the path."
+            )
         if path.stat().st_size > SIZE_LIMIT_BYTES:
             raise ConversationError(
                 f"{path} is larger than {SIZE_LIMIT_BYTES // 1024**2} MiB; expected the words of a conversation and "
@@ -101,13 +105,13 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConversationError(
-            f"{path} cannot be read ({error.strerror}); expected a {FILE}. Check the path."
+            f"{path} cannot be read ({error.strerror}); expected a {CONVERSATION_FILE}. Check the path."
         ) from error
 
 
 def _parse(path: Path, content: bytes) -> tuple[MessageEntry, ...]:
     try:
-        return Transcript.validate_json(content)
+        return ConversationFile.validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole file"
@@ -124,7 +128,7 @@ def _message(entry: MessageEntry, folder: Path) -> Message:
 def _part(entry: TextEntry | MediumEntry, folder: Path) -> Part:
     if isinstance(entry, TextEntry):
         return Text(entry.text)
-    return MEDIA[entry.type].open(folder / entry.path)
+    return MEDIA_TYPES[entry.type].open(folder / entry.path)
 
 
 def _message_entry(message: Message, folder: Path, turn: int) -> MessageEntry:

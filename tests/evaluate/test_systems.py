@@ -10,15 +10,15 @@ from nextgpt.errors import ConversationError
 from nextgpt.evaluate.cascade import CaptionLLM, CascadeSystem, oracle_captions, text_conditioners
 from nextgpt.evaluate.cases import EvalCase
 from nextgpt.evaluate.correctness import all_turns_correct
+from nextgpt.evaluate.runner import judge_results, recognize_media
 from nextgpt.evaluate.systems import NextGPTSystem, OracleSystem
 from nextgpt.evaluate.text_only import TextOnlySystem
 from nextgpt.message import Audio, Conversation, Image, Reply, Text, Video
-from nextgpt.miniworld.judge.media_judge import judge_results, recognize_media
 from nextgpt.miniworld.language import Dialogue, DialogueTurn, MediaPart, sample_dialogue
 from nextgpt.miniworld.render import render
 from nextgpt.miniworld.specs import ClipSpec, ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.model.loading import load_model
-from nextgpt.testing import write_tiny_model
+from nextgpt.testing.model import write_tiny_model
 
 CAT, FLUTE, DOG = (
     SceneSpec((ObjectSpec("cat", "red"),), "grass"),
@@ -27,8 +27,8 @@ CAT, FLUTE, DOG = (
 )
 
 
-def case(*turns: DialogueTurn, seed: int = 0, is_every_turn_asked: bool = False) -> EvalCase:
-    return EvalCase("source", Dialogue(turns), seed, is_every_turn_asked)
+def case(*turns: DialogueTurn, seed: int = 0, all_turns: bool = False) -> EvalCase:
+    return EvalCase("source", Dialogue(turns), seed, all_turns)
 
 
 def ask(words: str, *answer: str | MediaPart) -> DialogueTurn:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nextgpt.config import LoraConfig, parse_config
 from nextgpt.convert.groupvit import grouping_patterns
-from nextgpt.convert.reading import read_pickle, read_weights, shards
+from nextgpt.convert.weights_io import read_pickle, read_weights, shards
 from nextgpt.errors import ConfigError, WeightsError
 from nextgpt.modality import AUDIO, IMAGE, VIDEO
 from nextgpt.model.llm.template import TEMPLATES, PromptTemplate
@@ -29,7 +29,7 @@ LORA_LAYER = r"(?P<layer>model\.layers\.\d+\.\w+\.\w+)\.lora_(?P<matrix>[AB])"
 
 
 @dataclass(frozen=True)
-class Layout:
+class CheckpointLayout:
     """One published form."""
 
     name: str
@@ -53,7 +53,7 @@ class Layout:
 class Checkpoint:
     """What was trained, by this project's names."""
 
-    layout: Layout
+    layout: CheckpointLayout
     source: Path
     tensors: Mapping[str, Tensor]
     """Projections and LoRA by the names of ``nextgpt.safetensors``, and the LLM's rows."""
@@ -64,7 +64,7 @@ class Checkpoint:
     """Shapes of the LLM's own tensors, without content, where the folder has the whole LLM, LoRA merged into it."""
 
 
-LAYOUT_2023 = Layout(
+LAYOUT_2023 = CheckpointLayout(
     "2023",
     patterns={
         r"llama_proj\.(weight|bias)": r"input_projection.layers.shared.\1",
@@ -84,7 +84,7 @@ LAYOUT_2023 = Layout(
 
 _PREFIX = r"(?:base_model\.model\.)?model\."
 _OUTPUTS = {"img": "image", "vid": "video", "aud": "audio"}
-LAYOUT_2024 = Layout(
+LAYOUT_2024 = CheckpointLayout(
     "2024",
     patterns={
         rf"{_PREFIX}mm_input_projector\.(weight|bias)": r"input_projection.layers.shared.\1",
@@ -122,9 +122,9 @@ OTHER_LORA = ("use_rslora", "use_dora", "lora_bias", "rank_pattern", "alpha_patt
 """Settings of peft that make other adapters."""
 MERGED_TYPE = "nextgpt_llama"
 """``model_type`` in the ``config.json`` of a merged folder."""
-OWN = r"model\.(?:layers\..+|norm\.weight)"
+KNOWN_KEYS = r"model\.(?:layers\..+|norm\.weight)"
 """Keys of the LLM's own in a merged folder, besides its embedding and head."""
-GROUPED = "input_projection.networks.shared.enter."
+GROUPED_KEYS = "input_projection.networks.shared.enter."
 _KINDS = {
     "input_projection.layers.shared.weight": "linear",
     "input_projection.networks.shared.0.weight": "mlp",
@@ -144,7 +144,7 @@ def read_checkpoint(source: Path) -> Checkpoint:
 
 
 def _read_2023(source: Path) -> Checkpoint:
-    tensors = place(source, read_pickle(source), LAYOUT_2023)
+    tensors = map_keys(source, read_pickle(source), LAYOUT_2023)
     ranks = {
         len(tensor) for name, tensor in tensors.items() if name.startswith("lora.") and name.endswith(".A")
     }
@@ -164,7 +164,7 @@ def _read_2024(source: Path) -> Checkpoint:
             "official code of 2024. Check the path."
         )
     for name in found:
-        tensors |= place(source / name, read_weights(source / name), LAYOUT_2024)
+        tensors |= map_keys(source / name, read_weights(source / name), LAYOUT_2024)
     lora = _lora_config(source) if adapters else None
     return Checkpoint(LAYOUT_2024, source, tensors, lora, input_kind=_input_kind(tensors))
 
@@ -186,8 +186,8 @@ def _read_merged(source: Path) -> Checkpoint:
     tensors: dict[str, Tensor] = {}
     llm: dict[str, Tensor] = {}
     for file, held in shards(source):
-        own = {key for key in held if re.fullmatch(OWN, key)}
-        tensors |= place(source / file, {key: held[key] for key in held.keys() - own}, LAYOUT_2024)
+        own = {key for key in held if re.fullmatch(KNOWN_KEYS, key)}
+        tensors |= map_keys(source / file, {key: held[key] for key in held.keys() - own}, LAYOUT_2024)
         llm |= {key: torch.empty_like(held[key], device="meta") for key in own}
     return Checkpoint(LAYOUT_2024, source, tensors, None, input_kind=_input_kind(tensors), llm=llm)
 
@@ -195,11 +195,15 @@ def _read_merged(source: Path) -> Checkpoint:
 def _input_kind(tensors: Mapping[str, Tensor]) -> str:
     found = [kind for name, kind in _KINDS.items() if name in tensors]
     return (
-        found[0] if found else "grouping" if any(name.startswith(GROUPED) for name in tensors) else "linear"
+        found[0]
+        if found
+        else "grouping"
+        if any(name.startswith(GROUPED_KEYS) for name in tensors)
+        else "linear"
     )
 
 
-def place(path: Path, tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+def map_keys(path: Path, tensors: Mapping[str, Tensor], layout: CheckpointLayout) -> dict[str, Tensor]:
     """Tensors by this project's names. Raises :class:`WeightsError` that names every key that belongs nowhere."""
     placed: dict[str, Tensor] = {}
     unknown = []

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from nextgpt.config import read_config, write_config
-from nextgpt.convert.writing import new_folder
+from nextgpt.convert.weights_io import atomic_directory
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.presets import PRESETS, preset
 
@@ -26,11 +26,11 @@ def convert_parts(name: str, parts: Path, folder: Path) -> list[str]:
     preset(name)
     config = read_config(PRESETS[name])
     for part in config.bundled_components:
-        check_whole(parts / part)
-    with new_folder(folder, size_bytes=0) as scratch:
+        check_complete(parts / part)
+    with atomic_directory(folder, size_bytes=0) as scratch:
         for part in config.bundled_components:
             shutil.copytree(
-                parts / part, scratch / part, copy_function=_linked, ignore=shutil.ignore_patterns(".*")
+                parts / part, scratch / part, copy_function=_link_files, ignore=shutil.ignore_patterns(".*")
             )
             for path in sorted((PRESETS[name] / part).rglob("*.json")):
                 target = scratch / part / path.relative_to(PRESETS[name] / part)
@@ -41,7 +41,7 @@ def convert_parts(name: str, parts: Path, folder: Path) -> list[str]:
     return config.bundled_components
 
 
-def check_whole(folder: Path) -> None:
+def check_complete(folder: Path) -> None:
     """Refuse a part whose download broke off: a file that is cut off, or one that an index names and is not there."""
     from safetensors import SafetensorError, safe_open
 
@@ -68,7 +68,7 @@ def check_whole(folder: Path) -> None:
             )
 
 
-def _linked(source: str, target: str) -> None:
+def _link_files(source: str, target: str) -> None:
     try:
         os.link(os.path.realpath(source), target)
     except OSError:  # another disk, or one that knows no links

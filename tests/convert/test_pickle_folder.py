@@ -14,7 +14,7 @@ from nextgpt.cli.app import main
 from nextgpt.convert import convert_folder, convert_vicuna
 from nextgpt.errors import WeightsError
 from nextgpt.model.synthesis import load_synthesizer
-from nextgpt.testing import write_tiny_zeroscope
+from nextgpt.testing.synthesizers import write_tiny_zeroscope
 
 
 def as_pickles(folder):

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from nextgpt.evaluate.draw import sample_cases
 from nextgpt.evaluate.metrics import METRICS, contains_phrase
+from nextgpt.evaluate.miniworld import sample_cases
 from nextgpt.miniworld.language.lexicon import PLACE_FORMS
 from nextgpt.miniworld.specs import SceneSpec
 from nextgpt.miniworld.splits import is_held_out

@@ -19,7 +19,7 @@ from nextgpt.evaluate.correctness import (
 from nextgpt.message import Part, Reply, Text
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn, MediaPart
 from nextgpt.miniworld.specs import MediaSpec, ObjectSpec, SceneSpec, SoundSpec
-from nextgpt.testing import picture, sound
+from nextgpt.testing.scripted_model import tiny_audio, tiny_image
 
 CAT = ObjectSpec("cat", "red", "top left", "large")
 SCENE = SceneSpec((CAT,), "grass")
@@ -41,9 +41,9 @@ def attempt(turn: DialogueTurn, parts: Sequence[Part] = (), *seen: MediaSpec) ->
 
 
 def test_media_must_be_those_that_were_asked_for() -> None:
-    assert has_expected_modalities(attempt(DRAW, [Text("Here."), picture()], SCENE))
+    assert has_expected_modalities(attempt(DRAW, [Text("Here."), tiny_image()], SCENE))
     assert not has_expected_modalities(attempt(DRAW, [Text("Here.")]))
-    assert not has_expected_modalities(attempt(DRAW, [picture(), sound()], SCENE, SoundSpec("piano")))
+    assert not has_expected_modalities(attempt(DRAW, [tiny_image(), tiny_audio()], SCENE, SoundSpec("piano")))
 
 
 @pytest.mark.parametrize("name", ["object", "tint", "place", "background"])
@@ -54,10 +54,10 @@ def test_an_attribute_is_right_or_wrong_by_itself(name: str) -> None:
         if name == "background"
         else SceneSpec((replace(CAT, **{name: other[name]}),), "grass")
     )
-    assert has_attributes(name)(attempt(DRAW, [picture()], SCENE))
-    assert not has_attributes(name)(attempt(DRAW, [picture()], wrong))
+    assert has_attributes(name)(attempt(DRAW, [tiny_image()], SCENE))
+    assert not has_attributes(name)(attempt(DRAW, [tiny_image()], wrong))
     kept = {"object", "tint", "place", "background"} - {name}
-    assert has_attributes(*kept)(attempt(DRAW, [picture()], wrong))
+    assert has_attributes(*kept)(attempt(DRAW, [tiny_image()], wrong))
 
 
 def test_a_medium_that_was_not_made_is_wrong() -> None:
@@ -65,16 +65,18 @@ def test_a_medium_that_was_not_made_is_wrong() -> None:
 
 
 def test_a_medium_of_another_modality_stands_for_none() -> None:
-    assert not has_attributes("object")(attempt(DRAW, [sound()], SoundSpec("piano")))
+    assert not has_attributes("object")(attempt(DRAW, [tiny_audio()], SoundSpec("piano")))
 
 
 def test_several_objects_must_all_be_there_and_no_more() -> None:
     turn = DialogueTurn("text_to_image", ("Draw.",), (MediaPart(PAIR),))
     swapped = replace(PAIR, objects=PAIR.objects[::-1])
-    assert has_attributes("object")(attempt(turn, [picture()], swapped))
-    assert not has_attributes("object")(attempt(turn, [picture()], replace(PAIR, objects=PAIR.objects[:1])))
+    assert has_attributes("object")(attempt(turn, [tiny_image()], swapped))
+    assert not has_attributes("object")(
+        attempt(turn, [tiny_image()], replace(PAIR, objects=PAIR.objects[:1]))
+    )
     one_more = replace(PAIR, objects=(*PAIR.objects, ObjectSpec("owl", place="top", size="small")))
-    assert not has_attributes("object")(attempt(turn, [picture()], one_more))
+    assert not has_attributes("object")(attempt(turn, [tiny_image()], one_more))
 
 
 def test_every_group_of_key_words_must_be_said() -> None:
@@ -86,19 +88,19 @@ def test_every_group_of_key_words_must_be_said() -> None:
 
 def test_only_words_means_that_nothing_is_made() -> None:
     assert answers_without_media(attempt(ASK, [Text("The cat sleeps.")]))
-    assert not answers_without_media(attempt(ASK, [Text("The cat sleeps."), picture()], SCENE))
+    assert not answers_without_media(attempt(ASK, [Text("The cat sleeps."), tiny_image()], SCENE))
 
 
 def test_an_edit_must_change_what_was_asked_and_keep_the_rest() -> None:
     on_the_sea, blue = replace(SCENE, background="sea"), SceneSpec((replace(CAT, tint="blue"),), "sea")
-    assert edit_applied(attempt(EDIT, [picture()], on_the_sea)) and edit_preserved_rest(
-        attempt(EDIT, [picture()], on_the_sea)
+    assert edit_applied(attempt(EDIT, [tiny_image()], on_the_sea)) and edit_preserved_rest(
+        attempt(EDIT, [tiny_image()], on_the_sea)
     )
-    assert edit_applied(attempt(EDIT, [picture()], blue)) and not edit_preserved_rest(
-        attempt(EDIT, [picture()], blue)
+    assert edit_applied(attempt(EDIT, [tiny_image()], blue)) and not edit_preserved_rest(
+        attempt(EDIT, [tiny_image()], blue)
     )
-    assert not edit_applied(attempt(EDIT, [picture()], SCENE)) and edit_preserved_rest(
-        attempt(EDIT, [picture()], SCENE)
+    assert not edit_applied(attempt(EDIT, [tiny_image()], SCENE)) and edit_preserved_rest(
+        attempt(EDIT, [tiny_image()], SCENE)
     )
 
 
@@ -109,8 +111,8 @@ def test_an_edit_that_was_not_made_neither_changes_nor_keeps() -> None:
 
 def test_a_dialogue_is_right_when_all_of_its_turns_are() -> None:
     case = EvalCase("dialogue", Dialogue((DRAW, EDIT, ASK)), 0, all_turns=True)
-    drawn = TurnResult(DRAW, Reply((Text("Here."), picture())), (SCENE,))
-    edited = TurnResult(EDIT, Reply((picture(),)), (replace(SCENE, background="sea"),))
+    drawn = TurnResult(DRAW, Reply((Text("Here."), tiny_image())), (SCENE,))
+    edited = TurnResult(EDIT, Reply((tiny_image(),)), (replace(SCENE, background="sea"),))
     said = TurnResult(ASK, Reply((Text("The cat sleeps."),)))
     assert all_turns_correct(CaseResult(case, (drawn, edited, said)))
     assert not all_turns_correct(CaseResult(case, (drawn, replace(edited, judged_specs=(SCENE,)), said)))
@@ -122,7 +124,7 @@ def test_a_dialogue_is_right_when_all_of_its_turns_are() -> None:
 
 def test_a_smaller_slip_than_the_main_attribute_does_not_spoil_a_dialogue() -> None:
     case = EvalCase("dialogue", Dialogue((DRAW,)), 0, all_turns=True)
-    reply = Reply((Text("Here."), picture()))
+    reply = Reply((Text("Here."), tiny_image()))
     assert all_turns_correct(
         CaseResult(case, (TurnResult(DRAW, reply, (replace(SCENE, background="sea"),)),))
     )

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from nextgpt.cli.interactive import LINE_LIMIT, Chat, read_lines
-from nextgpt.cli.transcript import read_conversation
+from nextgpt.cli.repl import MAX_LINE_LENGTH, Chat, read_lines
+from nextgpt.conversation_file import read_conversation
 from nextgpt.message import Sampling
-from nextgpt.testing.scripted import ScriptedModel
+from nextgpt.testing.scripted_model import ScriptedModel
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def model() -> ScriptedModel:
 
 @pytest.fixture
 def chat(model: ScriptedModel, paper, tmp_path: Path) -> Chat:
-    return Chat(lambda: model, paper.screen(), tmp_path / "out", Sampling(seed=3))
+    return Chat(lambda: model, paper.output(), tmp_path / "out", Sampling(seed=3))
 
 
 def test_a_line_is_answered_in_speaking_order(chat: Chat, paper, tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_line_is_answered_in_speaking_order(chat: Chat, paper, tmp_path: Path)
 
 def test_turns_build_one_conversation(chat: Chat, model: ScriptedModel, tmp_path: Path) -> None:
     chat.run(["first", "", "   ", "second"])
-    assert [message.text for message in model.heard[1]] == ["first", "Look: hereNice?", "second"]
+    assert [message.text for message in model.received[1]] == ["first", "Look: hereNice?", "second"]
     assert (tmp_path / "out" / "02" / "01-image.png").is_file()
 
 
@@ -41,8 +41,13 @@ def test_attached_media_go_with_the_next_message_only(
     chat: Chat, model: ScriptedModel, media_files: dict[str, Path]
 ) -> None:
     chat.run([*(f"/{modality} {path}" for modality, path in media_files.items()), "what is it?", "and now?"])
-    assert [part.modality for part in model.heard[0].messages[0].parts] == ["image", "audio", "video", "text"]
-    assert [part.modality for part in model.heard[1].messages[2].parts] == ["text"]
+    assert [part.modality for part in model.received[0].messages[0].parts] == [
+        "image",
+        "audio",
+        "video",
+        "text",
+    ]
+    assert [part.modality for part in model.received[1].messages[2].parts] == ["text"]
 
 
 @pytest.mark.parametrize("form", ["{}", "'{}'", '"{}"'])
@@ -75,7 +80,7 @@ def test_what_fails_is_one_line_and_leaves_the_conversation_unharmed(
         paper.err.getvalue().removeprefix("Left out: half a film\n").removesuffix("Left out: half a film\n")
     )
     assert said in problem and problem.count("\n") == 1
-    assert [message.text for message in model.heard[-1]] == ["hello", "Look: hereNice?", "still there?"]
+    assert [message.text for message in model.received[-1]] == ["hello", "Look: hereNice?", "still there?"]
 
 
 def test_a_saved_conversation_can_be_loaded_again(chat: Chat, paper, tmp_path: Path) -> None:
@@ -95,13 +100,13 @@ def test_reset_forgets_conversation_and_attachments(
     chat: Chat, model: ScriptedModel, media_files: dict[str, Path]
 ) -> None:
     chat.run(["hello", f"/image {media_files['image']}", "/reset", "again"])
-    assert [message.text for message in model.heard[-1]] == ["again"]
-    assert model.heard[-1].media == ()
+    assert [message.text for message in model.received[-1]] == ["again"]
+    assert model.received[-1].media == ()
 
 
 def test_quit_ends_at_once(chat: Chat, model: ScriptedModel) -> None:
     chat.run(["/quit", "never"])
-    assert model.heard == []
+    assert model.received == []
 
 
 def test_help_lists_every_command(chat: Chat, paper) -> None:
@@ -127,7 +132,10 @@ def test_bytes_that_are_no_text_do_not_end_the_chat() -> None:
 
 
 def test_an_endless_line_comes_in_pieces() -> None:
-    assert [len(piece) for piece in read_lines(io.StringIO("x" * (LINE_LIMIT + 5)))] == [LINE_LIMIT, 5]
+    assert [len(piece) for piece in read_lines(io.StringIO("x" * (MAX_LINE_LENGTH + 5)))] == [
+        MAX_LINE_LENGTH,
+        5,
+    ]
 
 
 def test_lines_of_what_is_no_terminal_come_one_by_one_without_a_prompt(

@@ -6,12 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
-from nextgpt.convert.reading import INDEXES, read_pickle
-from nextgpt.convert.writing import new_folder, save_tensors, size_bytes
+from nextgpt.convert.weights_io import INDEXES, atomic_directory, read_pickle, save_tensors, size_bytes
 from nextgpt.errors import ModelError
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-OBSOLETE = "rotary_emb.inv_freq"
+OBSOLETE_BUFFER = "rotary_emb.inv_freq"
 """A buffer that old versions of transformers wrote and newer ones compute."""
 NAMES = {"pytorch_model": "model"}
 """What transformers calls safetensors where pickles have another name; diffusers keeps the name."""
@@ -27,7 +26,7 @@ def convert_folder(source: Path, folder: Path) -> list[str]:
     if not source.is_dir():
         raise ModelError(f"{source} is no folder; expected one of transformers or diffusers. Check the path.")
     converted = []
-    with new_folder(folder, size_bytes=size_bytes(source)) as scratch:
+    with atomic_directory(folder, size_bytes=size_bytes(source)) as scratch:
         for path in sorted(path for path in source.rglob("*") if path.is_file()):
             name = path.relative_to(source)
             if any(step.startswith(".") for step in name.parts):  # what downloads leave behind
@@ -35,9 +34,11 @@ def convert_folder(source: Path, folder: Path) -> list[str]:
             (scratch / name).parent.mkdir(parents=True, exist_ok=True)
             if path.suffix in PICKLES:
                 tensors = {
-                    key: value for key, value in read_pickle(path).items() if not key.endswith(OBSOLETE)
+                    key: value
+                    for key, value in read_pickle(path).items()
+                    if not key.endswith(OBSOLETE_BUFFER)
                 }
-                save_tensors(tensors, scratch / safe_name(name))
+                save_tensors(tensors, scratch / safetensors_name(name))
                 converted.append(str(name))
             elif path.name == INDEXES[1]:
                 write_index(json.loads(path.read_text())["weight_map"], scratch / name.parent)
@@ -46,7 +47,7 @@ def convert_folder(source: Path, folder: Path) -> list[str]:
     return converted
 
 
-def safe_name(name: Path) -> Path:
+def safetensors_name(name: Path) -> Path:
     """``unet/diffusion_pytorch_model.bin`` to ``unet/diffusion_pytorch_model.safetensors``."""
     stem = name.stem
     for old, new in NAMES.items():
@@ -57,6 +58,8 @@ def safe_name(name: Path) -> Path:
 def write_index(weight_map: dict[str, str], folder: Path) -> None:
     """Write which file holds which tensor, as transformers expects it beside weights in parts."""
     renamed = {
-        key: str(safe_name(Path(file))) for key, file in weight_map.items() if not key.endswith(OBSOLETE)
+        key: str(safetensors_name(Path(file)))
+        for key, file in weight_map.items()
+        if not key.endswith(OBSOLETE_BUFFER)
     }
     (folder / INDEXES[0]).write_text(json.dumps({"metadata": {}, "weight_map": renamed}, indent=2) + "\n")
