@@ -128,7 +128,7 @@ def test_the_plan_within_a_budget_is_shown(written: Path, capsys: Printed) -> No
     assert main(["info", str(written), "--max-memory", "1GB", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)["plan"]
     assert list(plan["parts"]) == ["encoder", "trained", "llm", "image", "audio", "video"]
-    assert plan["parts"]["llm"]["dtype"] == "float32" and plan["parts"]["llm"]["rest"] == "stays"
+    assert plan["parts"]["llm"]["dtype"] == "float32" and plan["parts"]["llm"]["offload_to"] == "stays"
     assert 0.5 < plan["peak_gb"] < 0.6
     assert main(["info", str(written), "--dtype", "llm=int4", "--dtype", "image=bfloat16"]) == 0
     shown = capsys.readouterr().out
@@ -141,7 +141,10 @@ def test_the_plan_within_a_budget_is_shown(written: Path, capsys: Printed) -> No
         (["--max-memory", "1MB"], "expected at least 0.5 GB"),
         (["--max-memory", "lots"], "expected a number with a unit"),
         (["--dtype", "llm=int5"], "type 'int5' is unknown"),
-        (["--dtype", "int4", "--dtype", "llm=int4"], "expected one value for all parts, or PART=VALUE"),
+        (
+            ["--dtype", "int4", "--dtype", "llm=int4"],
+            "expected one value for all components, or COMPONENT=VALUE",
+        ),
     ],
 )
 def test_a_plan_that_cannot_be_is_status_2(

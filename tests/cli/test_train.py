@@ -15,7 +15,7 @@ modality: image
 model: {folder}/model
 work: {folder}/work
 architecture: {{}}
-fit: {{steps: 40, batch_size: 2}}
+fit: {{max_steps: 40, batch_size: 2}}
 """
 
 
@@ -45,7 +45,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[BaseRecipe]:
 def test_a_recipe_runs_with_its_overrides_tells_how_far_it_is_and_what_it_wrote(
     written: Path, tmp_path: Path, ran: list[BaseRecipe], capsys: Printed
 ) -> None:
-    assert main(["train", str(written), "fit.steps=90", "fit.learning_rate=1.0e-4"]) == 0
+    assert main(["train", str(written), "fit.max_steps=90", "fit.learning_rate=1.0e-4"]) == 0
     assert (ran[0].fit.max_steps, ran[0].fit.learning_rate, ran[0].fit.batch_size) == (90, 1e-4, 2)
     printed = capsys.readouterr()
     assert printed.err == "tiny 30/90 loss 0.25, 2 samples/s, 1 min 0 s left\n"
@@ -97,9 +97,9 @@ def test_a_dry_run_shows_what_would_be_trained_and_trains_nothing(
     [
         (["missing.yaml"], "missing.yaml is no file"),
         ([], "Missing argument"),
-        (["{}", "fit.stepz=3"], "Did you mean 'fit.steps'?"),
-        (["{}", "fit.steps"], "expected key=value"),
-        (["{}", "fit.steps=many"], "fit.steps"),
+        (["{}", "fit.max_stepz=3"], "Did you mean 'fit.max_steps'?"),
+        (["{}", "fit.max_steps"], "expected key=value"),
+        (["{}", "fit.max_steps=many"], "fit.max_steps"),
     ],
 )
 def test_a_wrong_recipe_is_one_line_and_status_2(

@@ -16,7 +16,7 @@ from nextgpt.convert import convert_imagebind, weights_io
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.message import Audio
 from nextgpt.model.encoding import load_encoder
-from nextgpt.model.tensors import read_safetensors
+from nextgpt.model.safetensors_io import read_safetensors
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_no_phrasing_of_the_tests_is_ever_used_in_training():
 
 
 def test_phrasings_of_the_tests_use_words_that_training_knows_except_for_what_is_unknown():
-    known = [found for module, found in bank().items() if module != "unknown"]
+    known = [found for module, found in bank().items() if module != "out_of_domain_words"]
     trained = set().union(*[words_of(phrasing.train) for found in known for phrasing in found])
     held_out = set().union(*[words_of(phrasing.held_out) for found in known for phrasing in found])
     assert held_out <= trained
@@ -112,7 +112,7 @@ def test_phrasings_of_the_tests_use_words_that_training_knows_except_for_what_is
 
 def test_unknown_things_are_unknown():
     known = {words for kind in OBJECTS.values() for words in (kind.name, *kind.synonyms)} | set(SOURCES)
-    for phrasing in bank()["unknown"][:2]:
+    for phrasing in bank()["out_of_domain_words"][:2]:
         assert not known & set(phrasing.train + phrasing.held_out)
 
 

@@ -6,26 +6,27 @@ import pytest
 
 from nextgpt.config import ComponentSource
 from nextgpt.errors import ModelError
-from nextgpt.model.components import Component, OffloadGroup, component_from_dir, resolve_component_dir
+from nextgpt.model.components import Component, OffloadGroup, component_from_dir
+from nextgpt.model.hub import resolve_component_dir
 
 
 def test_a_part_is_loaded_when_first_asked_for_and_kept():
     loads = []
-    part = Component(lambda: loads.append("load") or object(), save=lambda folder: None)
-    assert not part.is_loaded and not loads
-    assert part.get() is part.get()
-    assert part.is_loaded and loads == ["load"]
+    component = Component(lambda: loads.append("load") or object(), save=lambda folder: None)
+    assert not component.is_loaded and not loads
+    assert component.get() is component.get()
+    assert component.is_loaded and loads == ["load"]
 
 
 def test_saving_copies_the_folder_even_where_it_was_never_loaded(tmp_path):
     (tmp_path / "home/llm").mkdir(parents=True)
     (tmp_path / "home/llm/weights").write_bytes(b"\x00\x01")
-    part = component_from_dir(
+    component = component_from_dir(
         ComponentSource(path="llm"), tmp_path / "home", load=lambda folder: pytest.fail("loaded")
     )
-    part.save(tmp_path / "other/llm")
+    component.save(tmp_path / "other/llm")
     assert (tmp_path / "other/llm/weights").read_bytes() == b"\x00\x01"
-    part.save(tmp_path / "home/llm")  # onto itself: nothing to do
+    component.save(tmp_path / "home/llm")  # onto itself: nothing to do
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -33,43 +34,47 @@ def test_a_missing_folder_is_named(tmp_path):
         resolve_component_dir(ComponentSource(path="audio"), tmp_path)
 
 
-def test_what_the_hub_does_not_give_is_said_in_one_line(tmp_path, monkeypatch):
+def test_a_failed_download_is_one_line(tmp_path, monkeypatch):
     import huggingface_hub
 
     def refuse(*arguments: object, **options: object) -> str:
         raise OSError("no route")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(ModelError, match="owner/name cannot be fetched from the Hub"):
+    with pytest.raises(ModelError, match="owner/name cannot be downloaded from the Hub"):
         resolve_component_dir(ComponentSource(hub="owner/name"), tmp_path)
 
 
-def taking_turns(turns: OffloadGroup, log: list[str], name: str, **options: object) -> Component:
+def offloadable(group: OffloadGroup, log: list[str], name: str, **options: object) -> Component:
     return Component(
-        lambda: log.append(f"load {name}") or name, save=lambda folder: None, group=turns, **options
+        lambda: log.append(f"load {name}") or name, save=lambda folder: None, group=group, **options
     )
 
 
 def test_parts_that_take_turns_are_let_go_and_loaded_again():
-    turns, log = OffloadGroup(), []
-    one, other = taking_turns(turns, log, "one"), taking_turns(turns, log, "other")
+    group, log = OffloadGroup(), []
+    one, other = offloadable(group, log, "one"), offloadable(group, log, "other")
     assert (one.get(), one.get(), other.get()) == ("one", "one", "other")
     assert not one.is_loaded and other.is_loaded
     assert one.get() == "one" and log == ["load one", "load other", "load one"]
 
 
 def test_a_part_that_waits_elsewhere_is_loaded_once():
-    turns, log = OffloadGroup(), []
-    one = taking_turns(
-        turns, log, "one", offload=lambda part: log.append("leave"), onload=lambda part: log.append("back")
+    group, log = OffloadGroup(), []
+    one = offloadable(
+        group,
+        log,
+        "one",
+        offload=lambda component: log.append("leave"),
+        onload=lambda component: log.append("back"),
     )
-    other = taking_turns(turns, log, "other")
-    for part in (one, other, one, one):
-        _ = part.get()
+    other = offloadable(group, log, "other")
+    for component in (one, other, one, one):
+        _ = component.get()
     assert log == ["load one", "leave", "load other", "back"]
 
 
 def test_a_part_that_stays_lets_nobody_go():
-    turns, log = OffloadGroup(), []
-    one, staying = taking_turns(turns, log, "one"), Component(lambda: "staying", save=lambda folder: None)
+    group, log = OffloadGroup(), []
+    one, staying = offloadable(group, log, "one"), Component(lambda: "staying", save=lambda folder: None)
     assert (one.get(), staying.get()) == ("one", "staying") and one.is_loaded

@@ -16,7 +16,7 @@ import pytest
 
 from nextgpt.config import ComponentSource
 from nextgpt.errors import ModelError
-from nextgpt.model.components import download_snapshot, resolve_component_dir
+from nextgpt.model.hub import download_snapshot, resolve_component_dir
 
 COMMIT = "a" * 40
 FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 4096, "pytorch_model.bin": b"pickle"}
@@ -126,7 +126,7 @@ def test_a_repository_comes_without_its_pickles_and_once(hub: Hub):
 def test_a_broken_download_is_taken_up_and_nothing_half_written_is_taken_for_whole(hub: Hub, tmp_path: Path):
     hub.breaks = True
     with pytest.raises(
-        ModelError, match="cannot be fetched.*Run this again: what came whole is kept"
+        ModelError, match="cannot be downloaded.*Run this again: complete files are kept"
     ) as caught:
         download_snapshot("owner/name")
     told(caught)
@@ -145,7 +145,7 @@ def test_a_broken_download_is_no_model_when_the_network_is_gone(hub: Hub):
         download_snapshot("owner/name")
     hub.shutdown()
     hub.server_close()
-    with pytest.raises(ModelError, match="fetched in part only, and the Hub cannot be reached") as caught:
+    with pytest.raises(ModelError, match="only partly downloaded, and the Hub cannot be reached") as caught:
         download_snapshot("owner/name")
     told(caught)
 
@@ -165,13 +165,13 @@ def test_without_a_network_it_is_said_and_what_is_there_whole_still_serves(hub: 
 def test_a_repository_that_is_not_there_is_named(hub: Hub):
     for name in ("owner/nothing", "no repository at all"):
         with pytest.raises(
-            ModelError, match=f"{name} is not on the Hub|{name} is not on this machine"
+            ModelError, match=f"{name} is not on the Hub or|{name} is not on this machine"
         ) as caught:
             download_snapshot(name)
         told(caught)
 
 
-def test_a_disk_without_room_is_said(monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch):
     def refuse(*arguments: object, **options: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 

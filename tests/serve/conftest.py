@@ -17,7 +17,6 @@ import httpx
 import openai
 import pytest
 import uvicorn
-from nextgpt.serve.engine.ray.environment import configure_ray_environment
 
 from nextgpt.message import (
     Conversation,
@@ -33,8 +32,8 @@ from nextgpt.message import (
 )
 from nextgpt.serve.app import create_app
 from nextgpt.serve.engine.base import Engine
-from nextgpt.serve.engine.ray.config import RayConfig
-from nextgpt.serve.launch import UVICORN_OPTIONS, Server
+from nextgpt.serve.engine.ray.config import RayConfig, configure_ray_environment
+from nextgpt.serve.launch import UVICORN_OPTIONS, GracefulServer
 from nextgpt.serve.settings import ServerSettings
 from nextgpt.testing.scripted_model import ScriptedModel, tiny_audio, tiny_image, tiny_video
 from nextgpt.testing.serial_engine import SerialEngine
@@ -48,7 +47,7 @@ def running(
 ) -> Iterator[str]:
     """Serve ``engine`` on a free port of loopback; yields the address. At the end it gets a signal, and ``wait_s``."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(
+    server = GracefulServer(
         uvicorn.Config(create_app(engine, settings, **options), **UVICORN_OPTIONS), engine, wait_s=wait_s
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -18,12 +18,12 @@ import httpx
 import openai
 import psutil
 import pytest
+from nextgpt.serve.load.asking import is_same
 
 from nextgpt.message import Audio, Image, Video
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.serve.engine.base import EngineSettings
 from nextgpt.serve.engine.local import LocalEngine
-from nextgpt.serve.load.asking import is_same
 from nextgpt.testing.model import write_tiny_model
 
 Serving = Callable[..., AbstractContextManager[str]]

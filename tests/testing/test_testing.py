@@ -63,4 +63,4 @@ def test_a_scripted_model_streams_what_it_chats():
     assert words == "".join(event.text for event in events if hasattr(event, "text"))
     media = [event.medium for event in events if isinstance(event, MediumFinished)]
     assert media == list(last.reply.message.media)
-    assert model.heard == [says]
+    assert model.received == [says]

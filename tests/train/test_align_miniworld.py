@@ -16,8 +16,8 @@ from nextgpt.message import Image, Text
 from nextgpt.miniworld.language import Dialogue, DialogueTurn, MediaPart, canonical_caption, parse_caption
 from nextgpt.miniworld.specs import MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
+from nextgpt.model.safetensors_io import read_safetensors
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
-from nextgpt.model.tensors import read_safetensors
 from nextgpt.model.trained_weights import WEIGHTS_FILE
 from nextgpt.testing.model import fake_model, write_tiny_model
 from nextgpt.testing.scripted_model import tiny_image

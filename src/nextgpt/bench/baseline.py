@@ -18,8 +18,8 @@ from nextgpt.bench.workload import QUESTION, SPECS, Turn, question_about, unseen
 from nextgpt.config import read_config
 from nextgpt.message import Conversation, Image, Medium
 from nextgpt.miniworld.language import canonical_caption
-from nextgpt.model.components import resolve_component_dir
 from nextgpt.model.encoding import load_encoder
+from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.llm.loading import load_language_model
 from nextgpt.model.synthesis import LatentDiffusion, load_synthesizer
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder

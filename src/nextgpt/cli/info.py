@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 TOKEN_ROWS = "llm.signals"
 """The part that holds the rows of new tokens, which the paper does not count."""
-RESTS = {"stays": "stays", "cpu": "waits on the CPU", "disk": "is read again when needed"}
-"""What is said of a part's rest."""
+OFFLOAD_LABELS = {"stays": "stays in memory", "cpu": "offloaded to the CPU", "disk": "read again when needed"}
+"""Labels of the places to which components are offloaded."""
 
 
 def info(
@@ -56,11 +56,11 @@ def _report(model: str, placement: PlacementOptions) -> dict[str, Any]:
         "parameters": sum(part.parameters for part in parts),
         "trainable": sum(part.trainable for part in parts),
     }
-    report |= _beside_published(model, report) if model in PRESETS else {}
-    return report | ({"plan": _planned(parts, placement)} if placement != PlacementOptions() else {})
+    report |= _published_comparison(model, report) if model in PRESETS else {}
+    return report | ({"plan": _placement_rows(parts, placement)} if placement != PlacementOptions() else {})
 
 
-def _planned(parts: list[ComponentSummary], placement: PlacementOptions) -> dict[str, Any]:
+def _placement_rows(parts: list[ComponentSummary], placement: PlacementOptions) -> dict[str, Any]:
     """How the parts would be kept in memory."""
     from nextgpt.model.loading import make_memory_plan
 
@@ -83,7 +83,7 @@ def _part(part: ComponentSummary) -> dict[str, Any]:
     return told | ({"towers": dict(part.towers)} if part.towers else {})
 
 
-def _beside_published(model: str, report: dict[str, Any]) -> dict[str, Any]:
+def _published_comparison(model: str, report: dict[str, Any]) -> dict[str, Any]:
     """What a preset's authors say of it, beside our own numbers."""
     from nextgpt.presets import preset
 
@@ -126,7 +126,13 @@ def _show_plan(plan: dict[str, Any]) -> None:
     for name in ("part", "dtype", "device", "weights GB", "while others work"):
         table.add_column(name, justify="right" if name == "weights GB" else "left")
     for name, part in plan["parts"].items():
-        table.add_row(name, part["dtype"], part["device"], f"{part['weights_gb']:.3f}", RESTS[part["rest"]])
+        table.add_row(
+            name,
+            part["dtype"],
+            part["device"],
+            f"{part['weights_gb']:.3f}",
+            OFFLOAD_LABELS[part["offload_to"]],
+        )
     print()
     print_table(table)
     print(f"At most about {plan['peak_gb']:.1f} GB in use: what stays, the largest part of those that take turns, "

@@ -12,7 +12,7 @@ from nextgpt.errors import ModelError
 from nextgpt.model.encoding.config import EncoderConfig, imagebind_huge
 from nextgpt.model.encoding.imagebind import ImageBind
 from nextgpt.model.encoding.loading import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
-from nextgpt.model.tensors import check_state_dict
+from nextgpt.model.safetensors_io import check_state_dict
 
 
 def convert_imagebind(

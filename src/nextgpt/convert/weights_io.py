@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nextgpt.errors import ModelError, WeightsError
-from nextgpt.model.tensors import read_safetensors
+from nextgpt.model.safetensors_io import read_safetensors
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 

@@ -21,7 +21,7 @@ from nextgpt.evaluate.systems import MAX_TOKENS
 from nextgpt.message import Medium, Part, Reply, Text
 from nextgpt.miniworld.language.types import Dialogue
 from nextgpt.modality import MODALITIES
-from nextgpt.model.components import resolve_component_dir
+from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 from nextgpt.train.pretrain.language_model import CLOSE, in_words, say_in_words

@@ -68,7 +68,7 @@ class Worker:
         if name == DIRECT:
             return NextGPTSystem(self._model, self._steps)
         from nextgpt.evaluate.cascade import CaptionLLM, CascadeSystem, oracle_captions, text_conditioners
-        from nextgpt.model.components import resolve_component_dir
+        from nextgpt.model.hub import resolve_component_dir
 
         if name == TEXT_ONLY:
             from nextgpt.evaluate.text_only import TextOnlySystem

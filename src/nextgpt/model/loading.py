@@ -12,8 +12,9 @@ import torch
 
 from nextgpt.config import ModelConfig, read_config, write_config
 from nextgpt.errors import ConfigError, ModelError, unknown_name_message
-from nextgpt.model.components import Component, OffloadGroup, component_from_dir, download_snapshot
+from nextgpt.model.components import Component, OffloadGroup, component_from_dir
 from nextgpt.model.encoding import Encoder, load_encoder
+from nextgpt.model.hub import download_snapshot
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.llm.loading import load_language_model
 from nextgpt.model.memory_plan import (

@@ -207,7 +207,7 @@ def _from_config(kind: Any, folder: Path, config: dict[str, Any]) -> nn.Module:
 
 def component_config_dir(name: str, source: ComponentSource, model_dir: Path) -> Path:
     """Where a part's configs are: in the model's folder, as presets have them, or fetched from the Hub alone."""
-    from nextgpt.model.components import download_snapshot, resolve_component_dir
+    from nextgpt.model.hub import download_snapshot, resolve_component_dir
 
     if source.hub is None:
         return resolve_component_dir(source, model_dir)

@@ -20,7 +20,7 @@ from torch import Tensor
 from nextgpt.errors import WeightsError
 from nextgpt.model.llm import lora
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.model.tensors import check_state_dict, read_safetensors
+from nextgpt.model.safetensors_io import check_state_dict, read_safetensors
 
 WEIGHTS_FILE = "nextgpt.safetensors"
 LORA = "lora."

@@ -12,7 +12,7 @@ from nextgpt.config import ModelConfig, read_config, write_config
 from nextgpt.data.record import Direction
 from nextgpt.errors import ConfigError, ConversationError
 from nextgpt.message import Medium, Part
-from nextgpt.model.components import resolve_component_dir
+from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.llm.prompt import Prompt
 from nextgpt.model.loading import build_model, resolve_model_dir
 from nextgpt.model.memory_plan import TRAINED, default_plan

@@ -33,8 +33,8 @@ from nextgpt.data.corpus import is_missing
 from nextgpt.data.record import Dialogue, MediaFile
 from nextgpt.errors import ConfigError, MediaError, ModelError
 from nextgpt.message import Medium
-from nextgpt.model.components import resolve_component_dir
 from nextgpt.model.encoding.base import Features
+from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.train.align_corpora import begin, frozen_of, sources_of

@@ -20,7 +20,7 @@ from nextgpt.model.encoding.siglip_clap import (
     build_siglip_clap,
     load_siglip_clap,
 )
-from nextgpt.model.tensors import check_state_dict, read_safetensors
+from nextgpt.model.safetensors_io import check_state_dict, read_safetensors
 
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "config.json", "model.safetensors", "tokenizer.json"
 

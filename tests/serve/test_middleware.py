@@ -24,7 +24,7 @@ SETTINGS = ServerSettings(
     max_body_bytes=20_000,
     body_timeout_s=1.0,
     max_medium_bytes=8_000,
-    pixels=10_000,
+    max_pixels=10_000,
     requests_per_minute=200,
 )
 

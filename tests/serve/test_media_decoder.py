@@ -54,7 +54,7 @@ def test_a_worker_that_hangs_is_ended(
     decoder.decode_sync("image", media_bytes["image"])
     assert decoder._process is not None
     os.kill(decoder._process.pid, signal.SIGSTOP)
-    monkeypatch.setattr("nextgpt.serve.media_decoder.GRACE_S", 0.2)
+    monkeypatch.setattr("nextgpt.serve.media_decoder.TIMEOUT_MARGIN_S", 0.2)
     monkeypatch.setattr(decoder, "limits", MediaLimits(pixels=10_000, time_s=0.2))
     with pytest.raises(MediaError, match="too much time or memory"):
         decoder.decode_sync("image", media_bytes["image"])

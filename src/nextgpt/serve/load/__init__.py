@@ -1,1 +1,0 @@
-"""How much a running server bears, measured from outside: ``python -m nextgpt.serve.load --help``."""
