@@ -183,9 +183,9 @@ def test_pictures_in_a_row_show_several_objects(task: str, can_be_alike: bool):
     given = [
         shown.spec for dialogue in dialogues("train", task) for t in dialogue.turns for shown in t.input_media
     ]
-    scenes = [content.objects for content in given if isinstance(content, SceneSpec)]
+    scenes = [spec.objects for spec in given if isinstance(spec, SceneSpec)]
     assert scenes and all(len(objects) > 1 for objects in scenes)
-    assert any(len({placed.object for placed in objects}) == 1 for objects in scenes) == can_be_alike
+    assert any(len({obj.object for obj in objects}) == 1 for objects in scenes) == can_be_alike
 
 
 @pytest.mark.parametrize("task", ["many_edits", "many_descriptions"])

@@ -111,7 +111,7 @@ class AlignmentTrainer:
         """Draw dialogues of the training split of about one length; long ones count for several."""
         drawn: list[Dialogue] = []
         while sum(len(dialogue.turns) for dialogue in drawn) < size * POOL:
-            drawn.append(sample_dialogue(rng, "train", task=self._task(rng), draw=self._content))
+            drawn.append(sample_dialogue(rng, "train", task=self._task(rng), spec_source=self._content))
         dialogues = _of_one_length(drawn, rng, size)
         contents = [shown.spec for d in dialogues for turn in d.turns for shown in turn.input_media]
         return Batch(tuple(map(example_of, dialogues)), self._features(contents, rng))

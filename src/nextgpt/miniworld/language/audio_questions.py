@@ -15,62 +15,60 @@ from nextgpt.miniworld.language.types import QuestionAnswer
 from nextgpt.miniworld.specs import PITCHES, SOURCES, TIMED_PATTERNS, WORD_SOURCES, MediaSpec, SoundSpec
 
 
-def what_sound(talk: DialogueState, content: MediaSpec) -> QuestionAnswer | None:
+def what_sound(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Which source is heard."""
-    assert isinstance(content, SoundSpec)
-    return QuestionAnswer(f"It is {source_phrase(content.source)}.", ((content.source,),))
+    assert isinstance(spec, SoundSpec)
+    return QuestionAnswer(f"It is {source_phrase(spec.source)}.", ((spec.source,),))
 
 
-def which_instrument(talk: DialogueState, content: MediaSpec) -> QuestionAnswer | None:
+def which_instrument(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Which instrument is heard, where it is one."""
-    assert isinstance(content, SoundSpec)
-    return what_sound(talk, content) if is_instrument(content.source) else None
+    assert isinstance(spec, SoundSpec)
+    return what_sound(state, spec) if is_instrument(spec.source) else None
 
 
-def which_word(talk: DialogueState, content: MediaSpec) -> QuestionAnswer | None:
+def which_word(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Which word is said, where it is one."""
-    assert isinstance(content, SoundSpec)
-    return what_sound(talk, content) if content.source in WORD_SOURCES else None
+    assert isinstance(spec, SoundSpec)
+    return what_sound(state, spec) if spec.source in WORD_SOURCES else None
 
 
-def is_source(talk: DialogueState, content: MediaSpec) -> QuestionAnswer | None:
+def is_source(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Whether a certain source is heard."""
-    assert isinstance(content, SoundSpec)
-    asked = (
-        content.source if talk.bernoulli(0.5) else talk.choice([s for s in SOURCES if s != content.source])
-    )
-    is_so = asked == content.source
-    answer = f"{yes_or_no(is_so)}, it is {source_phrase(content.source)}."
-    return QuestionAnswer(answer, ((yes_or_no(is_so),), (content.source,)), {"source": source_phrase(asked)})
+    assert isinstance(spec, SoundSpec)
+    asked = spec.source if state.bernoulli(0.5) else state.choice([s for s in SOURCES if s != spec.source])
+    is_so = asked == spec.source
+    answer = f"{yes_or_no(is_so)}, it is {source_phrase(spec.source)}."
+    return QuestionAnswer(answer, ((yes_or_no(is_so),), (spec.source,)), {"source": source_phrase(asked)})
 
 
-def how_high(talk: DialogueState, content: MediaSpec) -> QuestionAnswer | None:
+def how_high(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """The pitch."""
-    assert isinstance(content, SoundSpec)
+    assert isinstance(spec, SoundSpec)
     return QuestionAnswer(
-        f"The pitch is {content.pitch}.", ((content.pitch,),), {"source": definite_source(content.source)}
+        f"The pitch is {spec.pitch}.", ((spec.pitch,),), {"source": definite_source(spec.source)}
     )
 
 
-def is_pitched(talk: DialogueState, content: MediaSpec) -> QuestionAnswer | None:
+def is_pitched(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Whether the pitch is a certain one."""
-    assert isinstance(content, SoundSpec)
-    asked = content.pitch if talk.bernoulli(0.5) else talk.choice(PITCHES)
-    is_so = asked == content.pitch
-    answer = f"{yes_or_no(is_so)}, the pitch is {content.pitch}."
-    return QuestionAnswer(answer, ((yes_or_no(is_so),), (content.pitch,)), {"pitch": asked})
+    assert isinstance(spec, SoundSpec)
+    asked = spec.pitch if state.bernoulli(0.5) else state.choice(PITCHES)
+    is_so = asked == spec.pitch
+    answer = f"{yes_or_no(is_so)}, the pitch is {spec.pitch}."
+    return QuestionAnswer(answer, ((yes_or_no(is_so),), (spec.pitch,)), {"pitch": asked})
 
 
-def which_pattern(talk: DialogueState, content: MediaSpec) -> QuestionAnswer | None:
+def which_pattern(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """The pattern, with its speed where it has one."""
-    assert isinstance(content, SoundSpec)
-    key_word = PATTERN_FORMS[content.pattern][0]
-    return QuestionAnswer(f"It is heard {pattern_phrase(content)}.", ((key_word,),))
+    assert isinstance(spec, SoundSpec)
+    key_word = PATTERN_FORMS[spec.pattern][0]
+    return QuestionAnswer(f"It is heard {pattern_phrase(spec)}.", ((key_word,),))
 
 
-def how_fast(talk: DialogueState, content: MediaSpec) -> QuestionAnswer | None:
+def how_fast(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """The speed, of patterns of several notes."""
-    assert isinstance(content, SoundSpec)
-    if content.pattern not in TIMED_PATTERNS:
+    assert isinstance(spec, SoundSpec)
+    if spec.pattern not in TIMED_PATTERNS:
         return None
-    return QuestionAnswer(f"It is {content.speed}.", ((content.speed,),))
+    return QuestionAnswer(f"It is {spec.speed}.", ((spec.speed,),))

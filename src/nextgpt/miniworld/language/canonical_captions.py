@@ -48,15 +48,15 @@ _PLACES_LONGEST_FIRST = sorted(PLACES, key=len, reverse=True)
 _NAMES = frozenset(OBJECTS) if isinstance(OBJECTS, dict) else frozenset(item.name for item in OBJECTS)
 
 
-def canonical_caption(content: MediaSpec) -> str:
+def canonical_caption(spec: MediaSpec) -> str:
     """The caption of ``content``, for example ``"large red cat top left, grass background"``."""
-    if isinstance(content, SceneSpec):
-        return ", ".join([*_object_phrases(content.objects), content.background + _BACKGROUND])
-    if isinstance(content, ClipSpec):
-        thing = f"{_kind_phrase(content.object, content.tint)} {MOTION_WORDS[content.motion]}"
-        return f"{thing}, {content.background}{_BACKGROUND}"
-    words = [content.source + _SOUND, content.pitch, content.pattern]
-    return ", ".join(words + ([content.speed] if content.pattern in TIMED_PATTERNS else []))
+    if isinstance(spec, SceneSpec):
+        return ", ".join([*_object_phrases(spec.objects), spec.background + _BACKGROUND])
+    if isinstance(spec, ClipSpec):
+        thing = f"{_kind_phrase(spec.object, spec.tint)} {MOTION_WORDS[spec.motion]}"
+        return f"{thing}, {spec.background}{_BACKGROUND}"
+    words = [spec.source + _SOUND, spec.pitch, spec.pattern]
+    return ", ".join(words + ([spec.speed] if spec.pattern in TIMED_PATTERNS else []))
 
 
 def parse_caption(caption: str) -> MediaSpec | None:
@@ -73,8 +73,8 @@ def parse_caption(caption: str) -> MediaSpec | None:
     if len(things) == 1 and (motion := _motion_of(things[0])):
         kind = _parse_kind(things[0].removesuffix(MOTION_WORDS[motion]).strip())
         return kind and ClipSpec(*kind, background=background, motion=motion)
-    placed = [_parse_object(thing, is_alone=len(things) == 1) for thing in things]
-    return SceneSpec(tuple(placed), background) if all(placed) else None
+    obj = [_parse_object(thing, is_alone=len(things) == 1) for thing in things]
+    return SceneSpec(tuple(obj), background) if all(obj) else None
 
 
 def _object_phrases(objects: tuple[ObjectSpec, ...]) -> list[str]:

@@ -73,17 +73,17 @@ def choice(rng: np.random.Generator, choices: Sequence[str]) -> str:
     return choices[int(rng.integers(len(choices)))]
 
 
-def caption(content: MediaSpec, rng: np.random.Generator, split: Split = "train") -> str:
+def caption(spec: MediaSpec, rng: np.random.Generator, split: Split = "train") -> str:
     """Say what ``content`` is in one of many ways, in lower case; attributes may be left out."""
-    if isinstance(content, SoundSpec):
-        return _sound_caption(content, rng, split)
-    frame = SCENES if isinstance(content, SceneSpec) else CLIPS
-    values = {"background": "" if _omit(rng) else choice(rng, background_forms(content.background))}
-    if isinstance(content, SceneSpec):
-        values["things"] = objects_phrase(content.objects, rng)
+    if isinstance(spec, SoundSpec):
+        return _sound_caption(spec, rng, split)
+    frame = SCENES if isinstance(spec, SceneSpec) else CLIPS
+    values = {"background": "" if _omit(rng) else choice(rng, background_forms(spec.background))}
+    if isinstance(spec, SceneSpec):
+        values["things"] = objects_phrase(spec.objects, rng)
     else:
-        values["thing"] = indefinite(object_phrase(content.object, content.tint, rng))
-        values["motion"] = choice(rng, MOTION_FORMS[content.motion])
+        values["thing"] = indefinite(object_phrase(spec.object, spec.tint, rng))
+        values["motion"] = choice(rng, MOTION_FORMS[spec.motion])
     return _collapse_gaps(expand_template(rng, choice(rng, frame.of(split))).format(**values))
 
 
@@ -112,7 +112,7 @@ def objects_phrase(objects: tuple[ObjectSpec, ...], rng: np.random.Generator) ->
     ]
     if _omit(rng):
         return listed(things)
-    places = [choice(rng, PLACE_FORMS[placed.place]) for placed in objects]
+    places = [choice(rng, PLACE_FORMS[obj.place]) for obj in objects]
     # All places stand on the same side of their objects, or it would be unclear which belongs to which.
     pairs = zip(places, things, strict=True) if rng.random() < 0.25 else zip(things, places, strict=True)
     return listed([" ".join(pair) for pair in pairs])
@@ -120,7 +120,7 @@ def objects_phrase(objects: tuple[ObjectSpec, ...], rng: np.random.Generator) ->
 
 def are_identical(objects: Sequence[ObjectSpec]) -> bool:
     """Whether all objects are of one kind and tint, so that they can be counted."""
-    return len({(placed.object, placed.tint) for placed in objects}) == 1
+    return len({(obj.object, obj.tint) for obj in objects}) == 1
 
 
 def _sound_caption(sound: SoundSpec, rng: np.random.Generator, split: Split) -> str:

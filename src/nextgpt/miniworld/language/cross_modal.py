@@ -101,16 +101,16 @@ PLAIN_SHARE = 0.5
 """How often a link asks for the default."""
 
 
-def cross_modal_request(talk: DialogueState) -> DialogueTurn | None:
+def cross_modal_request(state: DialogueState) -> DialogueTurn | None:
     """A request for one modality that follows from a medium of another."""
-    for index in talk.rng.permutation(len(REQUESTS)).tolist():
-        if turn := REQUESTS[index](talk):
+    for index in state.rng.permutation(len(REQUESTS)).tolist():
+        if turn := REQUESTS[index](state):
             return turn
     return None
 
 
-def _image_to_audio(talk: DialogueState) -> DialogueTurn | None:
-    scene = _last_or_new(talk, "image", lambda: _scene_with_source(talk))
+def _image_to_audio(state: DialogueState) -> DialogueTurn | None:
+    scene = _last_or_new(state, "image", lambda: _scene_with_source(state))
     if not isinstance(scene, SceneSpec) or len(scene.objects) > 1:
         return None
     name = scene.objects[0].object
@@ -118,7 +118,7 @@ def _image_to_audio(talk: DialogueState) -> DialogueTurn | None:
     if source is None:
         return DialogueTurn(
             "outside",
-            talk.user_parts(scene, talk.phrase(IMAGE_TO_AUDIO)),
+            state.user_parts(scene, state.phrase(IMAGE_TO_AUDIO)),
             (unknown_sound_answer(),),
             (("do not know",),),
         )
@@ -131,18 +131,18 @@ def _image_to_audio(talk: DialogueState) -> DialogueTurn | None:
         for p in PATTERNS
         if p in ("rising", "falling")
     ]
-    return _request_turn(talk, scene, options, f"This is {indefinite(noun(name))}.")
+    return _request_turn(state, scene, options, f"This is {indefinite(noun(name))}.")
 
 
-def _audio_to_image(talk: DialogueState) -> DialogueTurn | None:
-    sound = _last_or_new(talk, "audio", lambda: talk.sample("audio"))
+def _audio_to_image(state: DialogueState) -> DialogueTurn | None:
+    sound = _last_or_new(state, "audio", lambda: state.sample("audio"))
     if not isinstance(sound, SoundSpec):
         return None
     names = [kind.name for kind in OBJECTS.values() if kind.sound == sound.source]
     if not names:
         return DialogueTurn(
             "outside",
-            talk.user_parts(sound, talk.phrase(AUDIO_TO_IMAGE)),
+            state.user_parts(sound, state.phrase(AUDIO_TO_IMAGE)),
             (unknown_image_answer(),),
             (("do not know",),),
         )
@@ -150,43 +150,43 @@ def _audio_to_image(talk: DialogueState) -> DialogueTurn | None:
     options += [
         Option(
             SceneSpec((ObjectSpec(names[0]),), background),
-            talk.choice(background_forms(background)),
+            state.choice(background_forms(background)),
             AUDIO_TO_IMAGE_QUALIFIED,
         )
         for background in BACKGROUNDS
     ]
-    return _request_turn(talk, sound, options, f"This is {source_phrase(sound.source)}.")
+    return _request_turn(state, sound, options, f"This is {source_phrase(sound.source)}.")
 
 
-def _image_to_video(talk: DialogueState) -> DialogueTurn | None:
-    scene = _last_or_new(talk, "image", lambda: talk.sample("image"))
+def _image_to_video(state: DialogueState) -> DialogueTurn | None:
+    scene = _last_or_new(state, "image", lambda: state.sample("image"))
     if not isinstance(scene, SceneSpec) or len(scene.objects) > 1:
         return None
-    placed = scene.objects[0]
+    obj = scene.objects[0]
     options = [
         Option(
-            ClipSpec(placed.object, placed.tint, scene.background, motion),
+            ClipSpec(obj.object, obj.tint, scene.background, motion),
             _third_person(motion),
             IMAGE_TO_VIDEO,
         )
         for motion in MOTIONS
     ]
-    return _request_turn(talk, scene, options, "")
+    return _request_turn(state, scene, options, "")
 
 
-def _video_to_image(talk: DialogueState) -> DialogueTurn | None:
-    clip = _last_or_new(talk, "video", lambda: talk.sample("video"))
+def _video_to_image(state: DialogueState) -> DialogueTurn | None:
+    clip = _last_or_new(state, "video", lambda: state.sample("video"))
     if not isinstance(clip, ClipSpec):
         return None
     options = [
         Option(
             SceneSpec((ObjectSpec(clip.object, clip.tint),), background),
-            talk.choice(background_forms(background)),
+            state.choice(background_forms(background)),
             VIDEO_TO_IMAGE,
         )
         for background in BACKGROUNDS
     ]
-    return _request_turn(talk, clip, options, "", thing=object_phrase(clip.object, "natural", talk.rng))
+    return _request_turn(state, clip, options, "", thing=object_phrase(clip.object, "natural", state.rng))
 
 
 REQUESTS: tuple[Callable[[DialogueState], DialogueTurn | None], ...] = (
@@ -209,15 +209,15 @@ class Option:
 
 
 def _request_turn(
-    talk: DialogueState, given: MediaSpec, options: list[Option], what: str, **values: str
+    state: DialogueState, given: MediaSpec, options: list[Option], what: str, **values: str
 ) -> DialogueTurn | None:
     """Ask for one of ``options`` that belongs to the split; ``what`` names what was given."""
-    suiting = [option for option in options if talk.in_split(option.spec)]
-    if not suiting:
+    options_in_split = [option for option in options if state.in_split(option.spec)]
+    if not options_in_split:
         return None
-    option = suiting[0] if talk.bernoulli(PLAIN_SHARE) else talk.choice(suiting)
+    option = options_in_split[0] if state.bernoulli(PLAIN_SHARE) else state.choice(options_in_split)
     said = dict.fromkeys(("how", "moves", "where"), option.qualifier)
-    words = talk.user_parts(given, talk.phrase(option.templates, **said, **values))
+    words = state.user_parts(given, state.phrase(option.templates, **said, **values))
     here: tuple[TurnPart, ...] = (
         f"{what} Here {describe_intro(option.spec)}.".strip(),
         MediaPart(option.spec),
@@ -226,22 +226,22 @@ def _request_turn(
 
 
 def _last_or_new(
-    talk: DialogueState, modality: str, draw: Callable[[], MediaSpec | None]
+    state: DialogueState, modality: str, draw: Callable[[], MediaSpec | None]
 ) -> MediaSpec | None:
     """The medium that was said last, where it is of ``modality``, otherwise a new one."""
-    return talk.media[-1].spec if talk.media and talk.media[-1].modality == modality else draw()
+    return state.media[-1].spec if state.media and state.media[-1].modality == modality else draw()
 
 
-def _scene_with_source(talk: DialogueState) -> MediaSpec | None:
+def _scene_with_source(state: DialogueState) -> MediaSpec | None:
     """A picture of one thing, mostly of one that can be heard."""
-    is_linked = not talk.bernoulli(UNKNOWN_SHARE)
+    is_linked = not state.bernoulli(UNKNOWN_SHARE)
 
     def draw() -> SceneSpec:
         kinds = [kind for kind in OBJECTS.values() if (kind.sound is not None) == is_linked]
-        kind = talk.choice(kinds)
-        return SceneSpec((ObjectSpec(kind.name, talk.choice(kind.tints)),), talk.choice(BACKGROUNDS))
+        kind = state.choice(kinds)
+        return SceneSpec((ObjectSpec(kind.name, state.choice(kind.tints)),), state.choice(BACKGROUNDS))
 
-    return talk.first_in_split(draw, lambda scene: scene)
+    return state.first_in_split(draw, lambda scene: scene)
 
 
 def _third_person(motion: str) -> str:

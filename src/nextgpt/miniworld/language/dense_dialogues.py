@@ -41,71 +41,71 @@ MAX_TRIES = 1000
 """To draw a picture of several objects, of which the small world itself needs few."""
 
 
-def many_questions(talk: DialogueState) -> DialogueState:
+def many_questions(state: DialogueState) -> DialogueState:
     """Questions about one medium, or about which of two pictures shows something."""
-    if talk.bernoulli(PAIR_SHARE):
-        return _image_pair_questions(talk)
-    modality = talk.choice(tuple(MEDIUM_NOUNS))
-    content = talk.sample(modality)
-    for _ in range(talk.choice(TURNS)):
+    if state.bernoulli(PAIR_SHARE):
+        return _image_pair_questions(state)
+    modality = state.choice(tuple(MEDIUM_NOUNS))
+    spec = state.sample(modality)
+    for _ in range(state.choice(TURNS)):
         turn = (
-            question_about(talk, content, modality, COMPARING_QUESTIONS)
-            if talk.bernoulli(COMPARING_SHARE)
+            question_about(state, spec, modality, COMPARING_QUESTIONS)
+            if state.bernoulli(COMPARING_SHARE)
             else None
         )
-        turn = turn or question_about(talk, content, modality)
+        turn = turn or question_about(state, spec, modality)
         assert turn is not None, "something can be asked about everything"
-        talk = talk.with_turn(turn)
-    return talk
+        state = state.with_turn(turn)
+    return state
 
 
-def _image_pair_questions(talk: DialogueState) -> DialogueState:
-    while (first := comparison(talk)) is None:
+def _image_pair_questions(state: DialogueState) -> DialogueState:
+    while (first := comparison(state)) is None:
         pass
-    talk = talk.with_turn(first)
+    state = state.with_turn(first)
     scenes = [shown.spec for shown in first.input_media]
-    for _ in range(talk.choice(TURNS) - 1):
-        turn = comparison(talk, scenes)
+    for _ in range(state.choice(TURNS) - 1):
+        turn = comparison(state, scenes)
         assert turn is not None, "they differ, as they were compared before"
-        talk = talk.with_turn(turn)
-    return talk
+        state = state.with_turn(turn)
+    return state
 
 
-def many_edits(talk: DialogueState) -> DialogueState:
+def many_edits(state: DialogueState) -> DialogueState:
     """A medium that is changed, and changed again; a picture is one of several objects, of which one is meant."""
-    talk = replace(talk, spec_source=_multi_object(talk.spec_source))
-    modality = talk.choice(("image", "image", "image", "image", "video", "audio"))
-    for _ in range(talk.choice(EDITS_IN_A_ROW)):
-        if turn := edit(talk, modality):
-            talk = talk.with_turn(turn)
-    return talk
+    state = replace(state, spec_source=_multi_object(state.spec_source))
+    modality = state.choice(("image", "image", "image", "image", "video", "audio"))
+    for _ in range(state.choice(EDITS_IN_A_ROW)):
+        if turn := edit(state, modality):
+            state = state.with_turn(turn)
+    return state
 
 
-def many_descriptions(talk: DialogueState) -> DialogueState:
+def many_descriptions(state: DialogueState) -> DialogueState:
     """Pictures of several objects, alike or not, and what each of them shows."""
-    crowded = replace(talk, spec_source=_multi_object(talk.spec_source, may_be_alike=True))
-    for _ in range(talk.choice(PICTURES_IN_A_ROW)):
-        talk = talk.with_turn(description(replace(crowded, turns=()), "image"))
-    return talk
+    multi_object = replace(state, spec_source=_multi_object(state.spec_source, may_be_alike=True))
+    for _ in range(state.choice(PICTURES_IN_A_ROW)):
+        state = state.with_turn(description(replace(multi_object, turns=()), "image"))
+    return state
 
 
-def _multi_object(draw: SpecSource, may_be_alike: bool = False) -> SpecSource:
+def _multi_object(spec_source: SpecSource, may_be_alike: bool = False) -> SpecSource:
     """``draw`` where every picture has several objects, and where they may not be alike at least two kinds of them."""
 
-    def crowded(rng: np.random.Generator, modality: str, split: Split) -> MediaSpec:
+    def multi_object(rng: np.random.Generator, modality: str, split: Split) -> MediaSpec:
         for _ in range(MAX_TRIES):
-            content = draw(rng, modality, split)
-            if not isinstance(content, SceneSpec):
-                return content
-            things = content.objects if may_be_alike else {placed.object for placed in content.objects}
-            if len(things) > 1:
-                return content
+            spec = spec_source(rng, modality, split)
+            if not isinstance(spec, SceneSpec):
+                return spec
+            objects = spec.objects if may_be_alike else {obj.object for obj in spec.objects}
+            if len(objects) > 1:
+                return spec
         raise ConfigError(
             f"{MAX_TRIES} pictures were drawn, none of several objects; expected some, which exercises are about. "
             "Give own_media.share below 1, or leave the exercises out."
         )
 
-    return crowded
+    return multi_object
 
 
 DENSE_TASKS = {

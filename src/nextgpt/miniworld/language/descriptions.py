@@ -51,15 +51,15 @@ from nextgpt.miniworld.specs import (
 )
 
 
-def describe(content: MediaSpec) -> str:
+def describe(spec: MediaSpec) -> str:
     """The phrase that answers use for ``content``."""
-    if isinstance(content, SoundSpec):
-        return f"{source_phrase(content.source)} at a {content.pitch} pitch, {pattern_phrase(content)}"
-    background = background_forms(content.background)[0]
-    if isinstance(content, ClipSpec):
-        thing = indefinite(object_phrase(content.object, content.tint))
-        return f"{thing} {MOTION_FORMS[content.motion][0]} {background}"
-    return f"{objects_phrase(content.objects)} {background}"
+    if isinstance(spec, SoundSpec):
+        return f"{source_phrase(spec.source)} at a {spec.pitch} pitch, {pattern_phrase(spec)}"
+    background = background_forms(spec.background)[0]
+    if isinstance(spec, ClipSpec):
+        thing = indefinite(object_phrase(spec.object, spec.tint))
+        return f"{thing} {MOTION_FORMS[spec.motion][0]} {background}"
+    return f"{objects_phrase(spec.objects)} {background}"
 
 
 def object_phrase(name: str, tint: str = "natural") -> str:
@@ -69,13 +69,13 @@ def object_phrase(name: str, tint: str = "natural") -> str:
 
 def objects_phrase(objects: tuple[ObjectSpec, ...]) -> str:
     """The objects of a picture with their places: ``"two cats on the left and on the right"``."""
-    places = [PLACE_FORMS[placed.place][0] for placed in objects]
+    places = [PLACE_FORMS[obj.place][0] for obj in objects]
     first = objects[0]
     if len(objects) == 1:
         return f"{indefinite(f'{first.size} {object_phrase(first.object, first.tint)}')} {places[0]}"
     if are_identical(objects):
         return f"{counted(len(objects), first.object, first.tint)} {listed(places)}"
-    things = [indefinite(object_phrase(placed.object, placed.tint)) for placed in objects]
+    things = [indefinite(object_phrase(obj.object, obj.tint)) for obj in objects]
     return listed([f"{thing} {place}" for thing, place in zip(things, places, strict=True)])
 
 
@@ -91,13 +91,11 @@ def pattern_phrase(sound: SoundSpec) -> str:
     return f"{words} {SPEED_FORMS[sound.speed][0]}" if sound.pattern in TIMED_PATTERNS else words
 
 
-def in_reading_order(content: MediaSpec) -> MediaSpec:
+def in_reading_order(spec: MediaSpec) -> MediaSpec:
     """``content`` with its objects in the order in which a picture is read, the only one that can be told from it."""
-    if not isinstance(content, SceneSpec):
-        return content
-    return replace(
-        content, objects=tuple(sorted(content.objects, key=lambda placed: PLACES.index(placed.place)))
-    )
+    if not isinstance(spec, SceneSpec):
+        return spec
+    return replace(spec, objects=tuple(sorted(spec.objects, key=lambda obj: PLACES.index(obj.place))))
 
 
 def parse_descriptions(text: str) -> tuple[MediaSpec, ...]:

@@ -62,7 +62,10 @@ MEDIA = tuple(MEDIUM_NOUNS)
 
 
 def sample_dialogue(
-    rng: np.random.Generator, split: Split = "train", task: str | None = None, draw: SpecSource = sample_spec
+    rng: np.random.Generator,
+    split: Split = "train",
+    task: str | None = None,
+    spec_source: SpecSource = sample_spec,
 ) -> Dialogue:
     """Draw a dialogue.
 
@@ -77,85 +80,89 @@ def sample_dialogue(
     """
     if task is not None and task not in (*TASKS, *DENSE_TASKS):
         raise ConfigError(unknown_name_message("Task", task, (*TASKS, *DENSE_TASKS)))
-    talk = DialogueState(rng, split, spec_source=draw)
+    state = DialogueState(rng, split, spec_source=spec_source)
     if task in DENSE_TASKS:
-        return Dialogue(DENSE_TASKS[task](talk).turns)
-    if task == "dialogue" or (task is None and talk.bernoulli(DIALOGUE_SHARE)):
-        return Dialogue(_conversation(talk).turns)
-    return Dialogue(_single_task(talk, task or _sample_task(talk, TASK_SAMPLERS)).turns)
+        return Dialogue(DENSE_TASKS[task](state).turns)
+    if task == "dialogue" or (task is None and state.bernoulli(DIALOGUE_SHARE)):
+        return Dialogue(_conversation(state).turns)
+    return Dialogue(_single_task(state, task or _sample_task(state, TASK_SAMPLERS)).turns)
 
 
-def _single_task(talk: DialogueState, task: str) -> DialogueState:
+def _single_task(state: DialogueState, task: str) -> DialogueState:
     """A talk that ends in a turn of ``task``, often after a turn that leads to it."""
     while True:
-        led = _with_lead_in(talk, task)
-        turn = TASK_SAMPLERS[task][0](led)
+        context = _with_lead_in(state, task)
+        turn = TASK_SAMPLERS[task][0](context)
         if turn is not None and turn.task == task:
-            return led.with_turn(turn)
+            return context.with_turn(turn)
 
 
-def _with_lead_in(talk: DialogueState, task: str) -> DialogueState:
+def _with_lead_in(state: DialogueState, task: str) -> DialogueState:
     """``talk`` with what may come before ``task``: a medium to talk about, or facts to refer to."""
-    if not talk.bernoulli(LEAD_IN_SHARE):
-        return talk
+    if not state.bernoulli(LEAD_IN_SHARE):
+        return state
     if task in ("indirect_image", "indirect_audio"):
-        return _with_facts(talk, task)
-    modality = {"question": talk.choice(MEDIA), "link": talk.choice(MEDIA)}.get(
+        return _with_facts(state, task)
+    modality = {"question": state.choice(MEDIA), "link": state.choice(MEDIA)}.get(
         task
     ) or _LEAD_IN_MODALITY.get(task)
-    lead = request(talk, modality) if modality else None
-    return talk.with_turn(lead) if lead else talk
+    lead_in = request(state, modality) if modality else None
+    return state.with_turn(lead_in) if lead_in else state
 
 
-def _with_facts(talk: DialogueState, task: str) -> DialogueState:
+def _with_facts(state: DialogueState, task: str) -> DialogueState:
     """Facts about one or two kinds of objects of different categories."""
-    categories = talk.rng.permutation(["animal", "food", "vehicle"]).tolist()[: int(talk.rng.integers(1, 3))]
+    categories = state.rng.permutation(["animal", "food", "vehicle"]).tolist()[
+        : int(state.rng.integers(1, 3))
+    ]
     if task == "indirect_audio":
         categories[0] = "instrument"
-    for index in talk.rng.permutation(len(categories)).tolist():
-        talk = talk.with_turn(fact_request(talk, categories[index]))
-    return talk
+    for index in state.rng.permutation(len(categories)).tolist():
+        state = state.with_turn(fact_request(state, categories[index]))
+    return state
 
 
-def _conversation(talk: DialogueState) -> DialogueState:
+def _conversation(state: DialogueState) -> DialogueState:
     """A talk of several turns that follow on one another, or change the subject."""
-    length = talk.choice(TURN_COUNTS)
-    if talk.bernoulli(GREETING_SHARE):
-        talk = talk.with_turn(small_talk(talk, GREETING))
-    while len(talk.turns) < length - 1:
-        talk = talk.with_turn(_next_turn(talk))
-    return talk.with_turn(small_talk(talk, FAREWELL) if talk.bernoulli(FAREWELL_SHARE) else _next_turn(talk))
+    length = state.choice(TURN_COUNTS)
+    if state.bernoulli(GREETING_SHARE):
+        state = state.with_turn(small_talk(state, GREETING))
+    while len(state.turns) < length - 1:
+        state = state.with_turn(_next_turn(state))
+    return state.with_turn(
+        small_talk(state, FAREWELL) if state.bernoulli(FAREWELL_SHARE) else _next_turn(state)
+    )
 
 
-def _next_turn(talk: DialogueState) -> DialogueTurn:
+def _next_turn(state: DialogueState) -> DialogueTurn:
     """Any turn that can follow."""
-    if talk.turns and talk.turns[-1].target_media and talk.bernoulli(THANKS_SHARE):
-        return small_talk(talk, talk.choice((THANKS, PRAISE)))
+    if state.turns and state.turns[-1].target_media and state.bernoulli(THANKS_SHARE):
+        return small_talk(state, state.choice((THANKS, PRAISE)))
     while True:
-        follows = bool(talk.media) and talk.bernoulli(FOLLOW_UP_SHARE)
-        moves = _follow_ups(talk) if follows else TASK_SAMPLERS
-        turn = moves[_sample_task(talk, moves)][0](talk)
+        is_follow_up = bool(state.media) and state.bernoulli(FOLLOW_UP_SHARE)
+        samplers = _follow_ups(state) if is_follow_up else TASK_SAMPLERS
+        turn = samplers[_sample_task(state, samplers)][0](state)
         if turn is not None:
             return turn
 
 
-def _follow_ups(talk: DialogueState) -> dict[str, tuple[TurnSampler, float]]:
+def _follow_ups(state: DialogueState) -> dict[str, tuple[TurnSampler, float]]:
     """Moves about the medium that was shown last, or about what was talked about."""
-    modality = talk.media[-1].modality
-    moves: dict[str, tuple[TurnSampler, float]] = {
+    modality = state.media[-1].modality
+    samplers: dict[str, tuple[TurnSampler, float]] = {
         "edit": (partial(edit, modality=modality), 2.0),
         "question": (partial(question, modality=modality), 1.5),
         "description": (partial(description, modality=modality), 0.5),
         "link": (cross_modal_request, 0.8),
     }
-    if any(turn.topic for turn in talk.turns):
-        moves |= {name: TASK_SAMPLERS[name] for name in ("indirect_image", "indirect_audio")}
-    return moves
+    if any(turn.topic for turn in state.turns):
+        samplers |= {name: TASK_SAMPLERS[name] for name in ("indirect_image", "indirect_audio")}
+    return samplers
 
 
-def _sample_task(talk: DialogueState, moves: Mapping[str, tuple[TurnSampler, float]]) -> str:
+def _sample_task(state: DialogueState, samplers: Mapping[str, tuple[TurnSampler, float]]) -> str:
     """The name of one of ``moves``, by weight."""
-    names = tuple(moves)
-    weights = np.array([moves[name][1] for name in names])
-    position = np.searchsorted(weights.cumsum(), talk.rng.random() * weights.sum(), side="right")
+    names = tuple(samplers)
+    weights = np.array([samplers[name][1] for name in names])
+    position = np.searchsorted(weights.cumsum(), state.rng.random() * weights.sum(), side="right")
     return names[int(position)]

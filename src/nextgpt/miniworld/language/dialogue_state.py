@@ -84,9 +84,9 @@ class DialogueState:
             words = words[0].lower() + words[1:]
         return words[:-1] if words[-1] in ".?!" and self.bernoulli(NO_FULL_STOP_SHARE) else words
 
-    def in_split(self, content: MediaSpec) -> bool:
+    def in_split(self, spec: MediaSpec) -> bool:
         """Whether ``content`` belongs to the split."""
-        return is_held_out(content) == (self.split == "test")
+        return is_held_out(spec) == (self.split == "test")
 
     def first_in_split(
         self, draw: Callable[[], Candidate | None], content_of: Callable[[Candidate], MediaSpec]
@@ -119,10 +119,10 @@ class DialogueState:
         pattern = expand_template(self.rng, self.choice(REFERENCES.of(self.split)))
         return self.casualize(pattern.format(medium=self.choice(MEDIUM_NOUNS[modality]), words=inner))
 
-    def user_parts(self, content: MediaSpec, words: str) -> tuple[TurnPart, ...]:
+    def user_parts(self, spec: MediaSpec, words: str) -> tuple[TurnPart, ...]:
         """``words`` about ``content``, which is given along, or was shown last and is referred to."""
-        shown = MediaPart(content)
-        if content == self.last_spec(shown.modality):
+        shown = MediaPart(spec)
+        if spec == self.last_spec(shown.modality):
             return (self.refer(shown.modality, words),)
         return (shown, words) if self.bernoulli(0.5) else (words, shown)
 
@@ -136,17 +136,17 @@ class DialogueState:
         return replace(self, turns=(*self.turns, turn))
 
 
-def media_answer(talk: DialogueState, *contents: MediaSpec, is_edit: bool = False) -> tuple[TurnPart, ...]:
+def media_answer(state: DialogueState, *specs: MediaSpec, is_edit: bool = False) -> tuple[TurnPart, ...]:
     """An answer that shows or plays contents, mostly saying what they are."""
-    if talk.bernoulli(BRIEF_SHARE):
-        return (BRIEF_ANSWER, *[MediaPart(content, is_edit) for content in contents])
+    if state.bernoulli(BRIEF_SHARE):
+        return (BRIEF_ANSWER, *[MediaPart(spec, is_edit) for spec in specs])
     says: list[TurnPart] = []
-    for content in contents:
-        says += [f"{'And here' if says else 'Here'} {describe_intro(content)}.", MediaPart(content, is_edit)]
-    return (*says, CLOSING) if talk.bernoulli(CLOSING_SHARE) else tuple(says)
+    for spec in specs:
+        says += [f"{'And here' if says else 'Here'} {describe_intro(spec)}.", MediaPart(spec, is_edit)]
+    return (*says, CLOSING) if state.bernoulli(CLOSING_SHARE) else tuple(says)
 
 
-def describe_intro(content: MediaSpec) -> str:
+def describe_intro(spec: MediaSpec) -> str:
     """``"is a large cat in the center on a white background"``, ``"are two dogs ..."``."""
-    words = describe(content)
+    words = describe(spec)
     return f"{'are' if words.startswith(('two ', 'three ')) else 'is'} {words}"

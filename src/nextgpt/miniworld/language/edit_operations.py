@@ -47,112 +47,110 @@ class EditResult:
     values: dict[str, str]
 
 
-def _objects(content: MediaSpec) -> tuple[ObjectSpec, ...]:
+def _objects(spec: MediaSpec) -> tuple[ObjectSpec, ...]:
     """What is seen; a video's object as if it were a picture's."""
-    assert not isinstance(content, SoundSpec)
-    if isinstance(content, ClipSpec):
-        return (ObjectSpec(content.object, content.tint, size="small"),)
-    return content.objects
+    assert not isinstance(spec, SoundSpec)
+    if isinstance(spec, ClipSpec):
+        return (ObjectSpec(spec.object, spec.tint, size="small"),)
+    return spec.objects
 
 
-def _pick_object(talk: DialogueState, content: MediaSpec) -> tuple[ObjectSpec, str] | None:
+def _pick_object(state: DialogueState, spec: MediaSpec) -> tuple[ObjectSpec, str] | None:
     """An object and the words for it: ``it`` where it is alone, else its name if that is enough."""
-    things = _objects(content)
+    things = _objects(spec)
     if len(things) == 1:
-        return things[0], talk.choice(("it", "it", f"the {noun(things[0].object)}"))
-    names = [placed.object for placed in things]
-    unique = [placed for placed in things if names.count(placed.object) == 1]
+        return things[0], state.choice(("it", "it", f"the {noun(things[0].object)}"))
+    names = [obj.object for obj in things]
+    unique = [obj for obj in things if names.count(obj.object) == 1]
     if not unique:
         return None
-    placed = talk.choice(unique)
-    return placed, f"the {noun(placed.object)}"
+    obj = state.choice(unique)
+    return obj, f"the {noun(obj.object)}"
 
 
-def _replace_object(content: MediaSpec, old: ObjectSpec, new: ObjectSpec) -> MediaSpec:
+def _replace_object(spec: MediaSpec, old: ObjectSpec, new: ObjectSpec) -> MediaSpec:
     """``content`` with one object changed."""
-    if isinstance(content, ClipSpec):
-        return replace(content, object=new.object, tint=new.tint)
-    assert isinstance(content, SceneSpec)
-    return replace(content, objects=tuple(new if placed == old else placed for placed in content.objects))
+    if isinstance(spec, ClipSpec):
+        return replace(spec, object=new.object, tint=new.tint)
+    assert isinstance(spec, SceneSpec)
+    return replace(spec, objects=tuple(new if obj == old else obj for obj in spec.objects))
 
 
-def background(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def background(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Another background."""
-    assert not isinstance(content, SoundSpec)
-    background = talk.choice(BACKGROUNDS)
+    assert not isinstance(spec, SoundSpec)
+    background = state.choice(BACKGROUNDS)
     values = {
         "background": _BACKGROUND_NOUNS.get(background, background),
-        "where": talk.choice(background_forms(background)),
-        "it": "it" if len(_objects(content)) == 1 else "them",
+        "where": state.choice(background_forms(background)),
+        "it": "it" if len(_objects(spec)) == 1 else "them",
     }
-    return EditResult(replace(content, background=background), values)
+    return EditResult(replace(spec, background=background), values)
 
 
-def tint(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def tint(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Another colour of one object; its own colour is its natural one."""
-    picked = _pick_object(talk, content)
+    picked = _pick_object(state, spec)
     if picked is None:
         return None
-    placed, it = picked
-    color = talk.choice(TINTS[1:])
-    tint = "natural" if color == OBJECTS[placed.object].color else color
-    return EditResult(
-        _replace_object(content, placed, replace(placed, tint=tint)), {"it": it, "color": color}
-    )
+    obj, it = picked
+    color = state.choice(TINTS[1:])
+    tint = "natural" if color == OBJECTS[obj.object].color else color
+    return EditResult(_replace_object(spec, obj, replace(obj, tint=tint)), {"it": it, "color": color})
 
 
-def natural_tint(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def natural_tint(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Back to the natural colour."""
-    picked = _pick_object(talk, content)
+    picked = _pick_object(state, spec)
     if picked is None:
         return None
-    placed, it = picked
-    return EditResult(_replace_object(content, placed, replace(placed, tint="natural")), {"it": it})
+    obj, it = picked
+    return EditResult(_replace_object(spec, obj, replace(obj, tint="natural")), {"it": it})
 
 
-def object_by_name(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def object_by_name(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Another kind of object, in the colour, place and size of the old one."""
-    picked = _pick_object(talk, content)
+    picked = _pick_object(state, spec)
     if picked is None:
         return None
-    placed, it = picked
-    name = talk.choice([kind.name for kind in OBJECTS.values() if kind.color != placed.tint])
-    if any(name == other.object for other in _objects(content)):
+    obj, it = picked
+    name = state.choice([kind.name for kind in OBJECTS.values() if kind.color != obj.tint])
+    if any(name == other.object for other in _objects(spec)):
         return None
-    values = {"it": it, "old": noun(placed.object), "new": indefinite(noun(name))}
-    return EditResult(_replace_object(content, placed, replace(placed, object=name)), values)
+    values = {"it": it, "old": noun(obj.object), "new": indefinite(noun(name))}
+    return EditResult(_replace_object(spec, obj, replace(obj, object=name)), values)
 
 
-def only_object(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def only_object(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Another kind of object, where there is only one, so that it needs no name."""
-    return object_by_name(talk, content) if len(_objects(content)) == 1 else None
+    return object_by_name(state, spec) if len(_objects(spec)) == 1 else None
 
 
-def _single_object(content: MediaSpec) -> ObjectSpec | None:
+def _single_object(spec: MediaSpec) -> ObjectSpec | None:
     """The only object of a picture, which alone can be moved and resized."""
-    assert isinstance(content, SceneSpec)
-    return content.objects[0] if len(content.objects) == 1 else None
+    assert isinstance(spec, SceneSpec)
+    return spec.objects[0] if len(spec.objects) == 1 else None
 
 
-def place(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def place(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Another place of a single object."""
-    placed = _single_object(content)
-    if placed is None:
+    obj = _single_object(spec)
+    if obj is None:
         return None
-    place = talk.choice(PLACES)
+    place = state.choice(PLACES)
     values = {
-        "it": talk.choice(("it", f"the {noun(placed.object)}")),
+        "it": state.choice(("it", f"the {noun(obj.object)}")),
         "to": f"to the {place}",
         "at": PLACE_FORMS[place][0],
     }
-    return EditResult(_replace_object(content, placed, replace(placed, place=place)), values)
+    return EditResult(_replace_object(spec, obj, replace(obj, place=place)), values)
 
 
-def place_and_tint(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def place_and_tint(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Another place and colour of a single object."""
-    moved = place(talk, content)
-    colored = tint(talk, moved.spec) if moved else None
-    if moved is None or colored is None or len(difference(content, colored.spec)) < 2:
+    moved = place(state, spec)
+    colored = tint(state, moved.spec) if moved else None
+    if moved is None or colored is None or len(difference(spec, colored.spec)) < 2:
         return None
     return EditResult(colored.spec, moved.values | {"color": colored.values["color"]})
 
@@ -160,87 +158,85 @@ def place_and_tint(talk: DialogueState, content: MediaSpec) -> EditResult | None
 def size(value: str) -> Callable[[DialogueState, MediaSpec], EditResult | None]:
     """A change of a single object to a size."""
 
-    def change(talk: DialogueState, content: MediaSpec) -> EditResult | None:
-        placed = _single_object(content)
-        if placed is None:
+    def change(state: DialogueState, spec: MediaSpec) -> EditResult | None:
+        obj = _single_object(spec)
+        if obj is None:
             return None
-        values = {"it": talk.choice(("it", f"the {noun(placed.object)}"))}
-        return EditResult(_replace_object(content, placed, replace(placed, size=value)), values)
+        values = {"it": state.choice(("it", f"the {noun(obj.object)}"))}
+        return EditResult(_replace_object(spec, obj, replace(obj, size=value)), values)
 
     return change
 
 
-def opposite(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def opposite(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """The opposite motion, where there is one."""
-    assert isinstance(content, ClipSpec)
-    if content.motion not in OPPOSITES:
+    assert isinstance(spec, ClipSpec)
+    if spec.motion not in OPPOSITES:
         return None
-    return EditResult(replace(content, motion=OPPOSITES[content.motion]), {})
+    return EditResult(replace(spec, motion=OPPOSITES[spec.motion]), {})
 
 
-def motion(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def motion(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Another motion."""
-    assert isinstance(content, ClipSpec)
-    motion = talk.choice(MOTIONS)
-    it = talk.choice(("it", "it", f"the {noun(content.object)}"))
-    return EditResult(replace(content, motion=motion), {"it": it, "move": MOTION_VERBS.get(motion, motion)})
+    assert isinstance(spec, ClipSpec)
+    motion = state.choice(MOTIONS)
+    it = state.choice(("it", "it", f"the {noun(spec.object)}"))
+    return EditResult(replace(spec, motion=motion), {"it": it, "move": MOTION_VERBS.get(motion, motion)})
 
 
 def pitch_by(step: int) -> Callable[[DialogueState, MediaSpec], EditResult | None]:
     """A change of the pitch by steps, where there are so many."""
 
-    def change(talk: DialogueState, content: MediaSpec) -> EditResult | None:
-        assert isinstance(content, SoundSpec)
-        position = PITCHES.index(content.pitch) + step
+    def change(state: DialogueState, spec: MediaSpec) -> EditResult | None:
+        assert isinstance(spec, SoundSpec)
+        position = PITCHES.index(spec.pitch) + step
         return (
-            EditResult(replace(content, pitch=PITCHES[position]), {})
-            if 0 <= position < len(PITCHES)
-            else None
+            EditResult(replace(spec, pitch=PITCHES[position]), {}) if 0 <= position < len(PITCHES) else None
         )
 
     return change
 
 
-def pitch(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def pitch(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Another pitch."""
-    assert isinstance(content, SoundSpec)
-    pitch = talk.choice(PITCHES)
-    return EditResult(replace(content, pitch=pitch), {"pitch": pitch})
+    assert isinstance(spec, SoundSpec)
+    pitch = state.choice(PITCHES)
+    return EditResult(replace(spec, pitch=pitch), {"pitch": pitch})
 
 
-def source(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def source(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Another source, if it can be heard in the same pattern."""
-    assert isinstance(content, SoundSpec)
-    source = talk.choice(SOURCES)
-    if content.pattern not in patterns_of(source):
+    assert isinstance(spec, SoundSpec)
+    source = state.choice(SOURCES)
+    if spec.pattern not in patterns_of(source):
         return None
     sound = f"the sound of {source_phrase(source)}" if not is_instrument(source) else source_phrase(source)
-    return EditResult(replace(content, source=source), {"new": sound})
+    return EditResult(replace(spec, source=source), {"new": sound})
 
 
-def instrument(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def instrument(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Another source that is an instrument."""
-    edited = source(talk, content)
+    edited = source(state, spec)
     is_playable = (
         edited is not None and isinstance(edited.spec, SoundSpec) and is_instrument(edited.spec.source)
     )
     return edited if is_playable else None
 
 
-def pattern(talk: DialogueState, content: MediaSpec) -> EditResult | None:
+def pattern(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Another pattern; the speed stays where the pattern has one."""
-    assert isinstance(content, SoundSpec)
-    pattern = talk.choice(patterns_of(content.source))
-    speed = content.speed if pattern in TIMED_PATTERNS else "slow"
-    values = {"pattern": talk.choice(PATTERN_FORMS[pattern])}
-    return EditResult(replace(content, pattern=pattern, speed=speed), values)
+    assert isinstance(spec, SoundSpec)
+    pattern = state.choice(patterns_of(spec.source))
+    speed = spec.speed if pattern in TIMED_PATTERNS else "slow"
+    values = {"pattern": state.choice(PATTERN_FORMS[pattern])}
+    return EditResult(replace(spec, pattern=pattern, speed=speed), values)
 
 
 def speed(value: str) -> Callable[[DialogueState, MediaSpec], EditResult | None]:
     """A change to a speed, of patterns of several notes."""
 
-    def change(talk: DialogueState, content: MediaSpec) -> EditResult | None:
-        assert isinstance(content, SoundSpec)
-        return EditResult(replace(content, speed=value), {}) if content.pattern in TIMED_PATTERNS else None
+    def change(state: DialogueState, spec: MediaSpec) -> EditResult | None:
+        assert isinstance(spec, SoundSpec)
+        return EditResult(replace(spec, speed=value), {}) if spec.pattern in TIMED_PATTERNS else None
 
     return change

@@ -383,22 +383,24 @@ EDIT_TEMPLATES = (
 )
 
 
-def edit(talk: DialogueState, modality: str) -> DialogueTurn | None:
+def edit(state: DialogueState, modality: str) -> DialogueTurn | None:
     """A change of the last medium of ``modality``, or of one that is given along."""
-    before = talk.subject(modality)
+    before = state.subject(modality)
     rows = [row for row in EDIT_TEMPLATES if modality in row.modalities]
-    for index in talk.rng.permutation(len(rows)).tolist():
+    for index in state.rng.permutation(len(rows)).tolist():
         row = rows[index]
-        edited = talk.first_in_split(partial(_apply_template, talk, row, before), lambda edited: edited.spec)
+        edited = state.first_in_split(
+            partial(_apply_template, state, row, before), lambda edited: edited.spec
+        )
         if edited is not None:
-            words = talk.user_parts(before, talk.phrase(row.templates, **edited.values))
-            answer = media_answer(talk, edited.spec, is_edit=True)
+            words = state.user_parts(before, state.phrase(row.templates, **edited.values))
+            answer = media_answer(state, edited.spec, is_edit=True)
             return DialogueTurn(
                 f"edit_{modality}", words, answer, changed_attributes=difference(before, edited.spec)
             )
     return None
 
 
-def _apply_template(talk: DialogueState, row: EditTemplate, before: MediaSpec) -> EditResult | None:
-    edited = row.apply(talk, before)
+def _apply_template(state: DialogueState, row: EditTemplate, before: MediaSpec) -> EditResult | None:
+    edited = row.apply(state, before)
     return edited if edited is not None and edited.spec != before else None

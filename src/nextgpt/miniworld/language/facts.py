@@ -74,26 +74,26 @@ RIDDLE = TemplateSet(
 )
 
 
-def fact_request(talk: DialogueState, category: str | None = None) -> DialogueTurn:
+def fact_request(state: DialogueState, category: str | None = None) -> DialogueTurn:
     """A request to tell something about a kind of object, of ``category`` where it is not None."""
-    last = talk.turns[-1] if talk.turns else None
-    if last is not None and last.topic and last.task == "facts" and category is None and talk.bernoulli(0.5):
-        return _more(talk, last.topic, last.assistant)
-    name = talk.choice([kind.name for kind in OBJECTS.values() if category in (None, kind.category)])
-    told = talk.choice(OBJECTS[name].facts)
+    last = state.turns[-1] if state.turns else None
+    if last is not None and last.topic and last.task == "facts" and category is None and state.bernoulli(0.5):
+        return _more(state, last.topic, last.assistant)
+    name = state.choice([kind.name for kind in OBJECTS.values() if category in (None, kind.category)])
+    told = state.choice(OBJECTS[name].facts)
     return DialogueTurn(
         "facts",
-        (talk.phrase(TELL_ME, things=all_of_kind(name)),),
+        (state.phrase(TELL_ME, things=all_of_kind(name)),),
         (told,),
         (_key_words(*OBJECTS[name].facts),),
         topic=name,
     )
 
 
-def _more(talk: DialogueState, name: str, told: tuple[object, ...]) -> DialogueTurn:
+def _more(state: DialogueState, name: str, told: tuple[object, ...]) -> DialogueTurn:
     """The other fact about what was talked about."""
     others = [sentence for sentence in OBJECTS[name].facts if sentence not in told]
-    words = talk.phrase(MORE, things=all_of_kind(name))
+    words = state.phrase(MORE, things=all_of_kind(name))
     return DialogueTurn("facts", (words,), (others[0],), (_key_words(*OBJECTS[name].facts),), topic=name)
 
 
@@ -101,29 +101,29 @@ def _key_words(*sentences: str) -> tuple[str, ...]:
     return tuple(sentence.removesuffix(".") for sentence in sentences)
 
 
-def kind_question(talk: DialogueState) -> DialogueTurn:
+def kind_question(state: DialogueState) -> DialogueTurn:
     """What kind of thing something is."""
-    name = talk.choice([kind.name for kind in OBJECTS.values() if kind.category in CERTAIN_CATEGORIES])
+    name = state.choice([kind.name for kind in OBJECTS.values() if kind.category in CERTAIN_CATEGORIES])
     category = OBJECTS[name].category
     is_or_are = "are" if name in PLURAL_NAMES else "is"
     sentence = f"{any_of_kind(name)} {is_or_are} {CATEGORY_PHRASES[category]}."
-    if talk.bernoulli(0.5):
-        words = talk.phrase(_agreeing(WHAT_IS, is_or_are), thing=any_of_kind(name))
+    if state.bernoulli(0.5):
+        words = state.phrase(_agreeing(WHAT_IS, is_or_are), thing=any_of_kind(name))
         return DialogueTurn("facts", (words,), (_capital(sentence),), ((category,),), topic=name)
-    asked = category if talk.bernoulli(0.5) else talk.choice(CERTAIN_CATEGORIES)
-    words = talk.phrase(
+    asked = category if state.bernoulli(0.5) else state.choice(CERTAIN_CATEGORIES)
+    words = state.phrase(
         _agreeing(IS_IT, is_or_are), thing=any_of_kind(name), category=CATEGORY_PHRASES[asked]
     )
     yes = "Yes" if asked == category else "No"
     return DialogueTurn("facts", (words,), (f"{yes}, {sentence}",), ((yes,), (category,)), topic=name)
 
 
-def riddle(talk: DialogueState) -> DialogueTurn:
+def riddle(state: DialogueState) -> DialogueTurn:
     """A fact whose object is to be guessed."""
-    does = talk.choice(tuple(riddle_answers()))
+    does = state.choice(tuple(riddle_answers()))
     name = riddle_answers()[does]
     sentence = f"{_capital(any_of_kind(name))} {does}."
-    words = talk.phrase(RIDDLE, does=does, category=OBJECTS[name].category)
+    words = state.phrase(RIDDLE, does=does, category=OBJECTS[name].category)
     return DialogueTurn("facts", (words,), (sentence,), ((name,),), topic=name)
 
 
@@ -165,6 +165,6 @@ FACT_QUESTIONS: tuple[Callable[[DialogueState], DialogueTurn], ...] = (
 )
 
 
-def fact_question(talk: DialogueState) -> DialogueTurn:
+def fact_question(state: DialogueState) -> DialogueTurn:
     """Any question about what is known of the kinds of objects."""
-    return talk.choice(FACT_QUESTIONS)(talk)
+    return state.choice(FACT_QUESTIONS)(state)

@@ -83,63 +83,63 @@ class IndirectTarget:
     qualifier: str
 
 
-def indirect_request(talk: DialogueState, modality: str) -> DialogueTurn | None:
+def indirect_request(state: DialogueState, modality: str) -> DialogueTurn | None:
     """A request whose object was talked about or is guessed, with attributes that are said by comparison."""
     draw = {"image": _scene_target, "audio": _sound_target}[modality]
-    meant = talk.first_in_split(lambda: draw(talk), lambda meant: meant.spec)
+    meant = state.first_in_split(lambda: draw(state), lambda meant: meant.spec)
     if meant is None:
         return None
-    words = talk.phrase(
+    words = state.phrase(
         {"image": DRAW, "audio": PLAY}[modality], what=meant.object_phrase, how=meant.qualifier
     )
-    return DialogueTurn(f"indirect_{modality}", (words,), media_answer(talk, meant.spec))
+    return DialogueTurn(f"indirect_{modality}", (words,), media_answer(state, meant.spec))
 
 
-def _scene_target(talk: DialogueState) -> IndirectTarget | None:
-    named = _pick_object(talk, {name: name for name in OBJECTS})
+def _scene_target(state: DialogueState) -> IndirectTarget | None:
+    named = _pick_object(state, {name: name for name in OBJECTS})
     if named is None:
         return None
     name, what = named
-    placed, background, how = ObjectSpec(name), "white", ""
-    if talk.bernoulli(0.75):
-        color = talk.choice(tuple(COLORS))
-        placed = replace(placed, tint="natural" if OBJECTS[name].color == color else color)
-        how += f" in the color of {talk.choice(COLORS[color])}"
-    if not how or talk.bernoulli(0.3):
-        background = talk.choice(tuple(BACKGROUNDS))
-        how += f"{',' if how else ''} {talk.choice(BACKGROUNDS[background])}"
-    return IndirectTarget(SceneSpec((placed,), background), what, how)
+    obj, background, how = ObjectSpec(name), "white", ""
+    if state.bernoulli(0.75):
+        color = state.choice(tuple(COLORS))
+        obj = replace(obj, tint="natural" if OBJECTS[name].color == color else color)
+        how += f" in the color of {state.choice(COLORS[color])}"
+    if not how or state.bernoulli(0.3):
+        background = state.choice(tuple(BACKGROUNDS))
+        how += f"{',' if how else ''} {state.choice(BACKGROUNDS[background])}"
+    return IndirectTarget(SceneSpec((obj,), background), what, how)
 
 
-def _sound_target(talk: DialogueState) -> IndirectTarget | None:
+def _sound_target(state: DialogueState) -> IndirectTarget | None:
     sources = {kind.name: kind.sound for kind in OBJECTS.values() if kind.sound}
-    named = _pick_object(talk, sources)
+    named = _pick_object(state, sources)
     if named is None:
         return None
     name, what = named
     sound, how = SoundSpec(sources[name]), ""
-    if talk.bernoulli(0.7):
-        pitch = talk.choice(tuple(PITCHES))
-        sound, how = replace(sound, pitch=pitch), f" {talk.choice(PITCHES[pitch])}"
-    if not how or talk.bernoulli(0.4):
-        pattern = talk.choice(tuple(PATTERNS))
+    if state.bernoulli(0.7):
+        pitch = state.choice(tuple(PITCHES))
+        sound, how = replace(sound, pitch=pitch), f" {state.choice(PITCHES[pitch])}"
+    if not how or state.bernoulli(0.4):
+        pattern = state.choice(tuple(PATTERNS))
         assert pattern in TIMED_PATTERNS
         sound, how = (
             replace(sound, pattern=pattern),
-            f"{how}{',' if how else ''} {talk.choice(PATTERNS[pattern])}",
+            f"{how}{',' if how else ''} {state.choice(PATTERNS[pattern])}",
         )
     return IndirectTarget(sound, what, how)
 
 
-def _pick_object(talk: DialogueState, names: dict[str, str]) -> tuple[str, str] | None:
+def _pick_object(state: DialogueState, names: dict[str, str]) -> tuple[str, str] | None:
     """One of ``names`` and the words for it: what was talked about, else a riddle's."""
-    topics = [turn.topic for turn in talk.turns if turn.topic]
+    topics = [turn.topic for turn in state.turns if turn.topic]
     categories = [OBJECTS[topic].category for topic in dict.fromkeys(topics)]
     known = [t for t in topics if t in names and categories.count(OBJECTS[t].category) == 1]
     known = [topic for topic in known if OBJECTS[topic].category in PLURAL_CATEGORIES]
     if known:
-        topic = talk.choice(known)
-        return topic, talk.choice(TOPIC_REFERENCES).format(category=OBJECTS[topic].category)
+        topic = state.choice(known)
+        return topic, state.choice(TOPIC_REFERENCES).format(category=OBJECTS[topic].category)
     guessed = [(does, name) for does, name in riddle_answers().items() if name in names]
-    does, name = talk.choice(guessed)
+    does, name = state.choice(guessed)
     return name, f"the {OBJECTS[name].category} that {does}"

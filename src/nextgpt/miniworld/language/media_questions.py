@@ -78,35 +78,35 @@ COMPARISON_SHARE = 0.06
 """How often a question about pictures is about which of two."""
 
 
-def description(talk: DialogueState, modality: str) -> DialogueTurn:
+def description(state: DialogueState, modality: str) -> DialogueTurn:
     """A request to say in words what a medium is."""
-    content = talk.subject(modality)
-    words = talk.phrase(DESCRIBE[modality], medium=talk.choice(MEDIUM_NOUNS[modality]))
-    answer = f"I {'hear' if isinstance(content, SoundSpec) else 'see'} {describe(content)}."
+    spec = state.subject(modality)
+    words = state.phrase(DESCRIBE[modality], medium=state.choice(MEDIUM_NOUNS[modality]))
+    answer = f"I {'hear' if isinstance(spec, SoundSpec) else 'see'} {describe(spec)}."
     return DialogueTurn(
-        f"{modality}_to_text", talk.user_parts(content, words), (answer,), _main_key_words(content)
+        f"{modality}_to_text", state.user_parts(spec, words), (answer,), _main_key_words(spec)
     )
 
 
-def _main_key_words(content: MediaSpec) -> KeyWordGroups:
+def _main_key_words(spec: MediaSpec) -> KeyWordGroups:
     """What a description must say at least."""
-    if isinstance(content, SoundSpec):
-        return ((content.source,),)
-    if isinstance(content, ClipSpec):
-        return (MOTION_FORMS[content.motion][0],), object_names(content.object)
-    return tuple(dict.fromkeys(object_names(placed.object) for placed in content.objects))
+    if isinstance(spec, SoundSpec):
+        return ((spec.source,),)
+    if isinstance(spec, ClipSpec):
+        return (MOTION_FORMS[spec.motion][0],), object_names(spec.object)
+    return tuple(dict.fromkeys(object_names(obj.object) for obj in spec.objects))
 
 
-def question(talk: DialogueState, modality: str | None = None) -> DialogueTurn | None:
+def question(state: DialogueState, modality: str | None = None) -> DialogueTurn | None:
     """A question about the last medium of ``modality``, or about one that is given along."""
-    modality = modality or talk.choice(tuple(MEDIUM_NOUNS))
-    if modality == "image" and talk.bernoulli(COMPARISON_SHARE):
-        return comparison(talk)
-    return question_about(talk, talk.subject(modality), modality)
+    modality = modality or state.choice(tuple(MEDIUM_NOUNS))
+    if modality == "image" and state.bernoulli(COMPARISON_SHARE):
+        return comparison(state)
+    return question_about(state, state.subject(modality), modality)
 
 
 def question_about(
-    talk: DialogueState, content: MediaSpec, modality: str, functions: Container[Callable] | None = None
+    state: DialogueState, spec: MediaSpec, modality: str, functions: Container[Callable] | None = None
 ) -> DialogueTurn | None:
     """A question about ``content``, of all kinds or of those that are answered by one of ``functions``."""
     rows = [
@@ -114,24 +114,24 @@ def question_about(
         for row in QUESTION_TEMPLATES
         if modality in row.modalities and (functions is None or row.ask in functions)
     ]
-    for index in talk.rng.permutation(len(rows)).tolist():
-        if asked := rows[index].ask(talk, content):
-            words = talk.phrase(
-                rows[index].templates, medium=talk.choice(MEDIUM_NOUNS[modality]), **asked.values
+    for index in state.rng.permutation(len(rows)).tolist():
+        if asked := rows[index].ask(state, spec):
+            words = state.phrase(
+                rows[index].templates, medium=state.choice(MEDIUM_NOUNS[modality]), **asked.values
             )
-            return DialogueTurn("question", talk.user_parts(content, words), (asked.answer,), asked.key_words)
+            return DialogueTurn("question", state.user_parts(spec, words), (asked.answer,), asked.key_words)
     return None
 
 
-def comparison(talk: DialogueState, known: Sequence[MediaSpec] = ()) -> DialogueTurn | None:
+def comparison(state: DialogueState, known: Sequence[MediaSpec] = ()) -> DialogueTurn | None:
     """Which of two pictures shows something: two that are given along, or the two that are ``known`` already."""
-    scenes = known or [talk.sample("image") for _ in range(2)]
-    shown = [{placed.object for placed in scene.objects} for scene in scenes if isinstance(scene, SceneSpec)]
+    scenes = known or [state.sample("image") for _ in range(2)]
+    shown = [{obj.object for obj in scene.objects} for scene in scenes if isinstance(scene, SceneSpec)]
     if shown[0] & shown[1]:
         return None
-    position = int(talk.bernoulli(0.5))
-    thing = indefinite(noun(talk.choice(sorted(shown[position]))))
-    words = talk.phrase(COMPARE, thing=thing, medium=talk.choice(MEDIUM_NOUNS["image"]))
+    position = int(state.bernoulli(0.5))
+    thing = indefinite(noun(state.choice(sorted(shown[position]))))
+    words = state.phrase(COMPARE, thing=thing, medium=state.choice(MEDIUM_NOUNS["image"]))
     answer = ("first", "second")[position]
     given = () if known else tuple(map(MediaPart, scenes))
     return DialogueTurn("question", (*given, words), (f"The {answer} one.",), ((answer,),))

@@ -78,24 +78,26 @@ FALSE_PREMISE = TemplateSet(
 )
 
 
-def missing_context(talk: DialogueState) -> DialogueTurn | None:
+def missing_context(state: DialogueState) -> DialogueTurn | None:
     """A question or an edit without what it is about."""
-    if talk.bernoulli(0.4):
-        return _false_premise(talk)
-    absent = [modality for modality in MEDIUM_NOUNS if talk.last_spec(modality) is None]
+    if state.bernoulli(0.4):
+        return _false_premise(state)
+    absent = [modality for modality in MEDIUM_NOUNS if state.last_spec(modality) is None]
     if not absent:
         return None
-    row = MISSING_CONTEXTS[talk.choice(absent)]
-    words = talk.phrase(row.templates, thing=noun(talk.choice(list(OBJECTS))), color=talk.choice(TINTS[1:]))
+    row = MISSING_CONTEXTS[state.choice(absent)]
+    words = state.phrase(
+        row.templates, thing=noun(state.choice(list(OBJECTS))), color=state.choice(TINTS[1:])
+    )
     return DialogueTurn("missing", (words,), (row.answer,), ((row.key_phrase,),))
 
 
-def _false_premise(talk: DialogueState) -> DialogueTurn:
+def _false_premise(state: DialogueState) -> DialogueTurn:
     """Something is asked about an object that the picture does not show."""
-    scene = talk.subject("image")
+    scene = state.subject("image")
     assert isinstance(scene, SceneSpec)
-    name = talk.choice(sorted(OBJECTS.keys() - {placed.object for placed in scene.objects}))
-    words = talk.phrase(FALSE_PREMISE, thing=noun(name), color=talk.choice(TINTS[1:]))
+    name = state.choice(sorted(OBJECTS.keys() - {obj.object for obj in scene.objects}))
+    words = state.phrase(FALSE_PREMISE, thing=noun(name), color=state.choice(TINTS[1:]))
     return DialogueTurn(
-        "missing", talk.user_parts(scene, words), (f"I see no {noun(name)}.",), ((f"no {noun(name)}",),)
+        "missing", state.user_parts(scene, words), (f"I see no {noun(name)}.",), ((f"no {noun(name)}",),)
     )

@@ -57,66 +57,66 @@ def unknown_fact_answer() -> str:
     return f"I do not know that. I am a small model: I only know {len(OBJECTS)} things, {EXAMPLES}."
 
 
-def out_of_domain(talk: DialogueState) -> DialogueTurn:
+def out_of_domain(state: DialogueState) -> DialogueTurn:
     """A request or question that the small world has no answer to."""
-    words, answer = talk.choice(_REQUESTS)(talk)
+    words, answer = state.choice(_REQUESTS)(state)
     return DialogueTurn("outside", (words,), (answer,), KEY_WORDS)
 
 
-def _image_request(talk: DialogueState) -> tuple[str, str]:
-    thing = _thing(talk)
-    if talk.bernoulli(0.25):
-        thing = f"{talk.choice(TINTS[1:])} {thing}"
+def _image_request(state: DialogueState) -> tuple[str, str]:
+    thing = _thing(state)
+    if state.bernoulli(0.25):
+        thing = f"{state.choice(TINTS[1:])} {thing}"
     what = indefinite(thing)
-    if talk.bernoulli(0.15):
-        both = [what, indefinite(noun(talk.choice(list(OBJECTS))))]
-        what = listed(both if talk.bernoulli(0.5) else both[::-1])
-    elif talk.bernoulli(0.25):
-        what = f"{what} {talk.choice(background_forms(talk.choice(BACKGROUNDS)))}"
-    return talk.phrase(IMAGE, what=what), unknown_image_answer()
+    if state.bernoulli(0.15):
+        both = [what, indefinite(noun(state.choice(list(OBJECTS))))]
+        what = listed(both if state.bernoulli(0.5) else both[::-1])
+    elif state.bernoulli(0.25):
+        what = f"{what} {state.choice(background_forms(state.choice(BACKGROUNDS)))}"
+    return state.phrase(IMAGE, what=what), unknown_image_answer()
 
 
-def _video_request(talk: DialogueState) -> tuple[str, str]:
-    motion = MOTION_FORMS[talk.choice(MOTIONS)][0]
-    return talk.phrase(VIDEO, what=f"{indefinite(_thing(talk))} {motion}"), unknown_image_answer()
+def _video_request(state: DialogueState) -> tuple[str, str]:
+    motion = MOTION_FORMS[state.choice(MOTIONS)][0]
+    return state.phrase(VIDEO, what=f"{indefinite(_thing(state))} {motion}"), unknown_image_answer()
 
 
-def _audio_request(talk: DialogueState) -> tuple[str, str]:
-    if talk.bernoulli(0.4):
-        source = talk.choice([kind.name for kind in OBJECTS.values() if kind.sound is None])
-        return talk.phrase(AUDIO, what=f"the sound of {any_of_kind(source)}"), unknown_sound_answer()
-    source = indefinite(talk.choice(unknown.SOUND_MAKERS.of(talk.split)))
-    return talk.phrase(AUDIO, what=talk.choice((source, f"the sound of {source}"))), unknown_sound_answer()
+def _audio_request(state: DialogueState) -> tuple[str, str]:
+    if state.bernoulli(0.4):
+        source = state.choice([kind.name for kind in OBJECTS.values() if kind.sound is None])
+        return state.phrase(AUDIO, what=f"the sound of {any_of_kind(source)}"), unknown_sound_answer()
+    source = indefinite(state.choice(unknown.SOUND_MAKERS.of(state.split)))
+    return state.phrase(AUDIO, what=state.choice((source, f"the sound of {source}"))), unknown_sound_answer()
 
 
-def _word_request(talk: DialogueState) -> tuple[str, str]:
-    return talk.phrase(SPEECH, word=talk.choice(unknown.WORDS.of(talk.split))), unknown_sound_answer()
+def _word_request(state: DialogueState) -> tuple[str, str]:
+    return state.phrase(SPEECH, word=state.choice(unknown.WORDS.of(state.split))), unknown_sound_answer()
 
 
-def _motion_request(talk: DialogueState) -> tuple[str, str]:
-    thing = indefinite(noun(talk.choice(list(OBJECTS))))
-    return talk.phrase(
-        VIDEO, what=f"{thing} {talk.choice(unknown.MOTIONS.of(talk.split))}"
+def _motion_request(state: DialogueState) -> tuple[str, str]:
+    thing = indefinite(noun(state.choice(list(OBJECTS))))
+    return state.phrase(
+        VIDEO, what=f"{thing} {state.choice(unknown.MOTIONS.of(state.split))}"
     ), unknown_motion_answer()
 
 
-def _color_request(talk: DialogueState) -> tuple[str, str]:
+def _color_request(state: DialogueState) -> tuple[str, str]:
     color, name = (
-        _invented_word(talk) or talk.choice(unknown.COLORS.of(talk.split)),
-        noun(talk.choice(list(OBJECTS))),
+        _invented_word(state) or state.choice(unknown.COLORS.of(state.split)),
+        noun(state.choice(list(OBJECTS))),
     )
-    return talk.phrase(IMAGE, what=indefinite(f"{color} {name}")), unknown_color_answer()
+    return state.phrase(IMAGE, what=indefinite(f"{color} {name}")), unknown_color_answer()
 
 
-def _background_request(talk: DialogueState) -> tuple[str, str]:
-    where = talk.choice(unknown.BACKGROUNDS.of(talk.split))
-    return talk.phrase(
-        IMAGE, what=f"{indefinite(noun(talk.choice(list(OBJECTS))))} {where}"
+def _background_request(state: DialogueState) -> tuple[str, str]:
+    where = state.choice(unknown.BACKGROUNDS.of(state.split))
+    return state.phrase(
+        IMAGE, what=f"{indefinite(noun(state.choice(list(OBJECTS))))} {where}"
     ), unknown_background_answer()
 
 
-def _world_question(talk: DialogueState) -> tuple[str, str]:
-    return talk.phrase(unknown.QUESTIONS), unknown_fact_answer()
+def _world_question(state: DialogueState) -> tuple[str, str]:
+    return state.phrase(unknown.QUESTIONS), unknown_fact_answer()
 
 
 _REQUESTS: tuple[Callable[[DialogueState], tuple[str, str]], ...] = (
@@ -131,13 +131,13 @@ _REQUESTS: tuple[Callable[[DialogueState], tuple[str, str]], ...] = (
 )
 
 
-def _thing(talk: DialogueState) -> str:
-    return _invented_word(talk) or talk.choice(unknown.THINGS.of(talk.split))
+def _thing(state: DialogueState) -> str:
+    return _invented_word(state) or state.choice(unknown.THINGS.of(state.split))
 
 
-def _invented_word(talk: DialogueState) -> str | None:
+def _invented_word(state: DialogueState) -> str | None:
     """An invented word, sometimes and in training alone."""
-    if talk.split != "train" or not talk.bernoulli(INVENTED_SHARE):
+    if state.split != "train" or not state.bernoulli(INVENTED_SHARE):
         return None
-    syllables = int(talk.rng.integers(2, 4))
-    return "".join(talk.choice(parts) for _ in range(syllables) for parts in unknown.SYLLABLE_PARTS)
+    syllables = int(state.rng.integers(2, 4))
+    return "".join(state.choice(parts) for _ in range(syllables) for parts in unknown.SYLLABLE_PARTS)

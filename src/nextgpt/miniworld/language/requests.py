@@ -116,36 +116,32 @@ BOTH = TemplateSet(
 )
 
 
-def request(talk: DialogueState, modality: str) -> DialogueTurn | None:
+def request(state: DialogueState, modality: str) -> DialogueTurn | None:
     """A request for one medium."""
-    wish = sample_request_spec(talk, modality)
+    wish = sample_request_spec(state, modality)
     if wish is None:
         return None
     phrasings = {"image": IMAGE, "audio": AUDIO, "video": VIDEO}[modality]
-    words = talk.phrase(phrasings, what=wish.phrase)
-    content = wish.spec
-    if (
-        isinstance(content, SoundSpec)
-        and content == SoundSpec(content.source)
-        and content.source in WORD_SOURCES
-    ):
-        words = talk.phrase(SPEECH, word=content.source.removeprefix("the word "))
-    return DialogueTurn(f"text_to_{modality}", (words,), media_answer(talk, content))
+    words = state.phrase(phrasings, what=wish.phrase)
+    spec = wish.spec
+    if isinstance(spec, SoundSpec) and spec == SoundSpec(spec.source) and spec.source in WORD_SOURCES:
+        words = state.phrase(SPEECH, word=spec.source.removeprefix("the word "))
+    return DialogueTurn(f"text_to_{modality}", (words,), media_answer(state, spec))
 
 
-def request_several(talk: DialogueState) -> DialogueTurn | None:
+def request_several(state: DialogueState) -> DialogueTurn | None:
     """A request for two media."""
-    if talk.bernoulli(0.35):
-        return _request_both(talk)
-    modalities = talk.rng.permutation(["image", "audio", "video"]).tolist()[:2]
-    wishes = [wish for modality in modalities if (wish := sample_request_spec(talk, modality))]
+    if state.bernoulli(0.35):
+        return _request_both(state)
+    modalities = state.rng.permutation(["image", "audio", "video"]).tolist()[:2]
+    wishes = [wish for modality in modalities if (wish := sample_request_spec(state, modality))]
     if len(wishes) < len(modalities):
         return None
     orders = [
         _REQUEST_CLAUSES[m].replace("{what}", wish.phrase) for m, wish in zip(modalities, wishes, strict=True)
     ]
-    words = talk.phrase(_fill_clauses(SEVERAL, *orders))
-    return DialogueTurn("text_to_several", (words,), media_answer(talk, *[wish.spec for wish in wishes]))
+    words = state.phrase(_fill_clauses(SEVERAL, *orders))
+    return DialogueTurn("text_to_several", (words,), media_answer(state, *[wish.spec for wish in wishes]))
 
 
 def _fill_clauses(phrasings: TemplateSet, first: str, second: str) -> TemplateSet:
@@ -157,7 +153,7 @@ def _fill_clauses(phrasings: TemplateSet, first: str, second: str) -> TemplateSe
     return TemplateSet(trained, held_out)
 
 
-def _request_both(talk: DialogueState) -> DialogueTurn:
+def _request_both(state: DialogueState) -> DialogueTurn:
     """A picture and a sound of one thing."""
     pairs = [
         (SceneSpec((ObjectSpec(kind.name),)), SoundSpec(kind.sound))
@@ -165,7 +161,7 @@ def _request_both(talk: DialogueState) -> DialogueTurn:
         if kind.sound
     ]
     # Of the test split one of both is enough: hardly any thing has both held out.
-    suit = any if talk.split == "test" else all
-    picture, sound = talk.choice([pair for pair in pairs if suit(map(talk.in_split, pair))])
-    words = talk.phrase(BOTH, thing=indefinite(noun(picture.objects[0].object)))
-    return DialogueTurn("text_to_several", (words,), media_answer(talk, picture, sound))
+    suit = any if state.split == "test" else all
+    picture, sound = state.choice([pair for pair in pairs if suit(map(state.in_split, pair))])
+    words = state.phrase(BOTH, thing=indefinite(noun(picture.objects[0].object)))
+    return DialogueTurn("text_to_several", (words,), media_answer(state, picture, sound))

@@ -341,9 +341,9 @@ TOPICS = (
 )
 
 
-def small_talk(talk: DialogueState, topic: Topic | None = None) -> DialogueTurn:
+def small_talk(state: DialogueState, topic: Topic | None = None) -> DialogueTurn:
     """Any small talk, or about ``topic``."""
-    topic = topic or talk.choice(TOPICS)
+    topic = topic or state.choice(TOPICS)
     return DialogueTurn(
-        "small_talk", (talk.phrase(topic.templates),), (topic.answer,), ((topic.key_phrase,),)
+        "small_talk", (state.phrase(topic.templates),), (topic.answer,), ((topic.key_phrase,),)
     )

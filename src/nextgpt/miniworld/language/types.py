@@ -91,19 +91,19 @@ class Dialogue:
     turns: tuple[DialogueTurn, ...]
 
 
-def attributes(content: MediaSpec) -> dict[str, str]:
+def attributes(spec: MediaSpec) -> dict[str, str]:
     """Every attribute of a content by name; with several objects, names end in the object's number from 1."""
-    if isinstance(content, SoundSpec):
-        speed = {"speed": content.speed} if content.pattern in TIMED_PATTERNS else {}
-        return {"source": content.source, "pitch": content.pitch, "pattern": content.pattern, **speed}
-    if isinstance(content, ClipSpec):
-        moved = {"object": content.object, "tint": content.tint, "motion": content.motion}
-        return {**moved, "background": content.background}
+    if isinstance(spec, SoundSpec):
+        speed = {"speed": spec.speed} if spec.pattern in TIMED_PATTERNS else {}
+        return {"source": spec.source, "pitch": spec.pitch, "pattern": spec.pattern, **speed}
+    if isinstance(spec, ClipSpec):
+        moved = {"object": spec.object, "tint": spec.tint, "motion": spec.motion}
+        return {**moved, "background": spec.background}
     named = {}
-    for number, placed in enumerate(content.objects, start=1):
-        ending = f" {number}" if len(content.objects) > 1 else ""
-        named |= {f"{name}{ending}": getattr(placed, name) for name in ("object", "tint", "place", "size")}
-    return {**named, "background": content.background}
+    for number, obj in enumerate(spec.objects, start=1):
+        ending = f" {number}" if len(spec.objects) > 1 else ""
+        named |= {f"{name}{ending}": getattr(obj, name) for name in ("object", "tint", "place", "size")}
+    return {**named, "background": spec.background}
 
 
 def difference(before: MediaSpec, after: MediaSpec) -> tuple[str, ...]:
