@@ -25,7 +25,9 @@ def said(record: Record) -> object:
     def shown(part: str | MediaFile) -> object:
         return part if isinstance(part, str) else (part.modality, part.caption, part.is_edit)
 
-    return [(turn.role, [shown(part) for part in turn.parts]) for turn in dialogue_of(record, "drawn").turns]
+    return [
+        (turn.role, [shown(part) for part in turn.parts]) for turn in dialogue_of(record, "generation").turns
+    ]
 
 
 def sound_records(corpus: Corpus) -> list[object]:
@@ -45,14 +47,14 @@ def test_validate_lists_what_is_broken_and_is_no_failure(
     assert main(["data", "validate", str(path), "--out", str(tmp_path / "broken.jsonl")]) == 0
     printed = capsys.readouterr().out
     assert "cc3m_json, 1 records to train on; media opened: 1 image" in printed
-    assert "broken: 1\n  b: b.jpg is a JPEG image that cannot be decoded" in printed
+    assert "invalid: 1\n  b: b.jpg is a JPEG image that cannot be decoded" in printed
     assert json.loads((tmp_path / "broken.jsonl").read_text())["key"] == "b"
 
 
 def test_validate_prints_one_json_object(write: Write, capsys: Printed) -> None:
     assert main(["data", "validate", str(write("mosit").path), "--json"]) == 0
     verdict = json.loads(capsys.readouterr().out)
-    assert (verdict["format"], verdict["records"], verdict["absent"], len(verdict["broken"])) == (
+    assert (verdict["format"], verdict["records"], verdict["missing"], len(verdict["invalid"])) == (
         "mosit",
         1,
         1,
@@ -63,7 +65,7 @@ def test_validate_prints_one_json_object(write: Write, capsys: Printed) -> None:
 def test_stats_count_without_opening(write: Write, capsys: Printed) -> None:
     assert main(["data", "stats", str(write("llava").path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["dialogues"], found["given"], found["absent"]) == (3, {"image": 2}, 1)
+    assert (found["dialogues"], found["input_media"], found["missing"]) == (3, {"image": 2}, 1)
     assert found["turns_mean"] == round((4 + 2 + 2) / 3, 2)
 
 

@@ -49,7 +49,7 @@ def test_records_become_typed_conversations(written: Any) -> None:
     corpus = read_corpus(written.path)
     record = corpus.records[0]
     assert isinstance(record, CaptionPair) == written.is_pairs
-    conversation = dialogue_of(record, "described").conversation(opened_or_stand_in)
+    conversation = dialogue_of(record, "captioning").conversation(opened_or_stand_in)
     assert [message.role for message in conversation][:2] == ["user", "assistant"]
 
 

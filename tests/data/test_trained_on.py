@@ -27,7 +27,7 @@ def test_a_corpus_with_a_corrupt_item_is_trained_on(initial: Path, written: Any,
         "model": tmp_path / "model",
         "work": tmp_path / "work",
         "fit": {"steps": 6, "batch_size": 4, "bf16": False, "log_every": 1, "warmup_steps": 0},
-        "sources": {"corpus": {"path": written.path, "direction": "described" if written.is_pairs else None}},
+        "sources": {"corpus": {"path": written.path, "direction": "captioning" if written.is_pairs else None}},
         "lora": {"rank": 2, "targets": ["q_proj"]},
         "engine": {"workers": 0},
     })  # fmt: skip

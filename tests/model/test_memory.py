@@ -67,7 +67,7 @@ def test_a_model_whose_parts_all_take_turns_answers_the_same_with_one_in_memory(
     config = read_config(adapted)
     plan = default_plan(config.component_sources)
     away = {
-        name: ComponentPlacement(offload_to="stays" if name == "trained" else "disk")
+        name: ComponentPlacement(offload_to="none" if name == "trained" else "disk")
         for name in plan.placements
     }
     model = build_model(config, adapted, MemoryPlan(away))
@@ -91,7 +91,7 @@ def test_every_part_may_have_its_own_type(adapted):
 
 def test_a_budget_is_kept_by_a_tiny_model_and_is_refused_with_settings_of_single_parts(adapted):
     assert_answers_alike(NextGPT.from_pretrained(adapted, max_memory="2GB"), load_model(adapted))
-    with pytest.raises(ModelError, match=r"expected at least 0\.5 GB"):
+    with pytest.raises(ModelError, match=r"needs at least 0\.5 GB"):
         NextGPT.from_pretrained(adapted, max_memory="100MB")
     with pytest.raises(ConfigError, match="Give one or the other"):
         NextGPT.from_pretrained(adapted, max_memory="2GB", dtype={"llm": "int4"})

@@ -73,6 +73,8 @@ class Studio(ScriptedModel):
 
     def stream(self, says: Conversation, sampling: Sampling) -> Iterator[Event]:
         self.samplings.append(sampling)
+        if "pause" in says.messages[-1].text:
+            time.sleep(0.3)
         if "slow" in says.messages[-1].text:
             yield from self._draw_out()
         elif sampling.modalities is None:

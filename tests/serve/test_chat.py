@@ -212,3 +212,44 @@ def test_curl_gets_answers_and_streams(address: str):
 
     assert json.loads(curl(asked))["choices"][0]["message"]["content"] == "Look: hereNice?"
     assert curl(asked | {"stream": True}).endswith("data: [DONE]\n\n")
+
+
+def test_null_means_the_same_as_an_absent_field(http: httpx.Client):
+    fields = http.get("/openapi.json").json()["components"]["schemas"]["ChatRequest"]["properties"]
+    optional = dict.fromkeys(set(fields) - {"model", "messages"})
+    body = {"model": "nano", "messages": [{"role": "user", "content": "x", "name": None, "parts": None}]}
+    assert http.post("/v1/chat/completions", json=body | optional).status_code == 200
+    assert (
+        http.post("/v1/images/generations", json={"prompt": "x", "n": None, "seed": None}).status_code == 200
+    )
+
+
+def test_values_that_other_servers_accept_are_accepted(http: httpx.Client, model: ScriptedModel):
+    body = {"model": "nano", "messages": [{"role": "user", "content": "x"}]}
+    lenient = {"seed": -1, "max_tokens": -1, "top_p": 0, "temperature": 1}
+    assert http.post("/v1/chat/completions", json=body | lenient).status_code == 200
+    sampling = model.samplings[-1]
+    assert sampling.seed >= 0 and sampling.max_tokens == 2048
+    assert (sampling.temperature, sampling.top_p) == (0.0, 1.0), "top_p 0 takes the most likely token"
+
+
+def test_answers_and_last_chunks_have_the_fields_that_typed_clients_require(http: httpx.Client):
+    body = {"model": "nano", "messages": [{"role": "user", "content": "x"}]}
+    answer = http.post("/v1/chat/completions", json=body).json()
+    stream = body | {"stream": True, "stream_options": {"include_usage": True}}
+    lines = http.post("/v1/chat/completions", json=stream).text.splitlines()
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
+    for payload in (answer, chunks[-1]):
+        assert payload["system_fingerprint"] is None
+        assert payload["usage"]["completion_tokens_details"]["reasoning_tokens"] == 0
+    assert all(chunk["system_fingerprint"] is None for chunk in chunks)
+
+
+def test_a_silent_stream_sends_comments(serving, studio):
+    from nextgpt.serve.settings import ServerSettings
+    from nextgpt.testing.serial_engine import SerialEngine
+
+    body = {"model": "nano", "messages": [{"role": "user", "content": "pause"}], "stream": True}
+    with serving(SerialEngine(studio), ServerSettings(keepalive_s=0.05)) as at:
+        text = httpx.post(f"{at}/v1/chat/completions", json=body, timeout=60, trust_env=False).text
+    assert ": keepalive" in text and text.endswith("data: [DONE]\n\n")

@@ -45,16 +45,21 @@ def chat(content: object, **more: object) -> dict[str, object]:
     return {"model": "nano", "messages": [{"role": "user", "content": content}]} | more
 
 
-PATHS = ["/v1/models", "/v1/files", "/metrics", "/ready", "/version", "/openapi.json", "/docs", "/nothing"]
+PATHS = ["/v1/models", "/v1/files", "/metrics", "/ready", "/version", "/docsx", "/static", "/nothing"]
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_route_but_health_wants_a_key(guarded: httpx.Client, path: str):
-    assert guarded.get(path).status_code == 401
+def test_every_route_wants_a_key_by_default(guarded: httpx.Client, path: str):
+    refused = guarded.get(path)
+    assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Bearer"
     assert guarded.get(path, headers=bearer("wrong")).status_code == 401
     assert guarded.get(path, headers={"Authorization": KEY}).status_code == 401
     assert guarded.get(path, headers=bearer(OTHER)).status_code != 401
-    assert guarded.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/", "/docs", "/docs/start.js", "/openapi.json"])
+def test_health_and_pages_without_secrets_need_no_key(guarded: httpx.Client, path: str):
+    assert guarded.get(path).status_code == 200
 
 
 def test_files_are_seen_by_their_owner_alone(guarded: httpx.Client, media_bytes: dict[str, bytes]):
@@ -83,7 +88,7 @@ def test_every_answer_says_that_it_is_not_to_be_run(guarded: httpx.Client):
 
 def test_another_host_name_is_refused(guarded: httpx.Client):
     for host in ("evil.example", "127.0.0.1.evil.example", "", "[broken"):
-        assert guarded.get("/health", headers={"Host": host}).status_code in (400, 421)
+        assert guarded.get("/health", headers={"Host": host}).status_code == 400
     assert guarded.get("/health", headers={"Host": "localhost:1"}).status_code == 200
 
 
@@ -131,7 +136,7 @@ def test_a_slow_body_does_not_hold_its_place(guarded: httpx.Client):
         b'{"model": "nano", "messages": [{"role": "boss", "content": "x"}]}',
         b'{"model": "nano", "messages": [{"role": "user", "content": [{"type": "tool"}]}]}',
         b'{"model": "nano", "messages": [{"role": "user", "content": "x"}], "n": 1e99}',
-        b'{"model": "nano", "messages": [{"role": "user", "content": "x"}], "seed": -1}',
+        b'{"model": "nano", "messages": [{"role": "user", "content": "x"}], "seed": -2}',
         b'{"model": "nano", "messages": [{"role": "user", "content": "x"}], "temperature": NaN}',
         b'{"model": "nano", "messages": "x"}',
         b"\xff\xfe\x00",
@@ -261,3 +266,36 @@ def test_an_error_of_ours_says_nothing_of_the_inside(guarded: httpx.Client, stud
     answer = guarded.post("/v1/chat/completions", json=chat("x"), headers=bearer())
     assert answer.status_code == 503 and "secret" not in answer.text
     assert json.loads(answer.text)["error"]["type"] == "service_unavailable_error"
+
+
+def test_a_request_id_of_the_client_is_returned(guarded: httpx.Client):
+    assert guarded.get("/health", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    for invalid in ("", "a b", "x" * 65, "ü"):
+        answer = guarded.get("/health", headers={"X-Request-Id": invalid.encode()})
+        assert answer.headers["x-request-id"].startswith("req-")
+
+
+def test_health_and_readiness_answer_head(guarded: httpx.Client):
+    assert guarded.head("/health").status_code == 200
+    assert guarded.head("/ready", headers=bearer()).status_code == 200
+
+
+def test_allowed_origins_may_call_the_api_and_others_may_not(studio: Any, serving: Serving):
+    settings = ServerSettings(api_keys=(KEY,), allowed_origins=("https://app.example.org",))
+    preflight = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, content-type",
+    }
+    with serving(SerialEngine(studio), settings) as at, httpx.Client(base_url=at, trust_env=False) as client:
+        allowed, other = {"Origin": "https://app.example.org"}, {"Origin": "https://evil.example"}
+        answer = client.options("/v1/chat/completions", headers=allowed | preflight)
+        assert answer.status_code == 200 and "authorization" in answer.headers["access-control-allow-headers"]
+        answer = client.get("/v1/models", headers=allowed | bearer())
+        assert answer.headers["access-control-allow-origin"] == allowed["Origin"]
+        assert "access-control-allow-credentials" not in answer.headers
+        answer = client.get("/v1/models", headers=allowed)
+        assert (
+            answer.status_code == 401 and answer.headers["access-control-allow-origin"] == allowed["Origin"]
+        )
+        assert client.options("/v1/chat/completions", headers=other | preflight).status_code == 403
+        assert client.get("/v1/models", headers=other | bearer()).status_code == 403

@@ -51,7 +51,7 @@ def test_a_fake_synthesizer_makes_media_of_its_modality_that_tell_the_seed_and_t
     assert one.digest != other.digest
     *_, edited = synthesizer.denoise(conditions, seeds=[0, 1], edit_source=[tiny_image(), tiny_image()])
     assert synthesizer.decode(edited.latents)[0].digest != one.digest
-    assert synthesizer.calls[0] == {"batch": 2, "seeds": [0, 1], "source": None, "guidance": None}
+    assert synthesizer.calls[0] == {"batch": 2, "seeds": [0, 1], "edit_source": None, "guidance_scale": None}
 
 
 def test_a_scripted_model_streams_what_it_chats():

@@ -70,7 +70,7 @@ def validate(
             tell=lambda done, total: bars.update("records", done, total),
         )
     if out is not None:
-        write_broken(verdict.invalid, out)
+        write_invalid(verdict.invalid, out)
     if json:
         print_json(lambda: {"path": str(corpus), **asdict(verdict)})
         return
@@ -78,7 +78,7 @@ def validate(
     echo(f"{corpus}: {verdict.format}, {verdict.records} records to train on; media opened: {opened}")
     if verdict.missing:
         echo(f"{verdict.missing} media that the assistant makes are not there; their captions suffice")
-    _list_broken(verdict.invalid)
+    _list_invalid(verdict.invalid)
 
 
 @app.command()
@@ -131,7 +131,7 @@ def convert(
 
     read = _read(corpus, format, media, limit)
     echo(f"wrote {out}: {write_jsonl(read.records, out)} records")
-    _list_broken(read.invalid)
+    _list_invalid(read.invalid)
 
 
 @app.command()
@@ -154,7 +154,7 @@ def pack(
             broken.append(written)
         else:
             echo(f"wrote {written} ({written.stat().st_size / 1e6:.2f} MB)")
-    _list_broken(broken)
+    _list_invalid(broken)
 
 
 def _read(path: Path, format: str | None, media: Path | None, limit: int | None) -> Corpus:
@@ -163,16 +163,16 @@ def _read(path: Path, format: str | None, media: Path | None, limit: int | None)
     return read_corpus(path, format=format, media=media, limit=limit)
 
 
-def _list_broken(broken: tuple[InvalidRecord, ...] | list[InvalidRecord]) -> None:
+def _list_invalid(broken: tuple[InvalidRecord, ...] | list[InvalidRecord]) -> None:
     if broken:
-        echo(f"broken: {len(broken)}")
+        echo(f"invalid: {len(broken)}")
     for fault in broken[:SHOWN]:
         echo(f"  {fault.key}: {fault.reason}")
     if len(broken) > SHOWN:
         echo(f"  and {len(broken) - SHOWN} more")
 
 
-def write_broken(broken: tuple[InvalidRecord, ...], path: Path) -> None:
+def write_invalid(broken: tuple[InvalidRecord, ...], path: Path) -> None:
     """Write what is broken, a JSON object a line."""
     import json
 

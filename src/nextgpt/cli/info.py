@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TOKEN_ROWS = "llm.signals"
 """The part that holds the rows of new tokens, which the paper does not count."""
-OFFLOAD_LABELS = {"stays": "stays in memory", "cpu": "offloaded to the CPU", "disk": "read again when needed"}
+OFFLOAD_LABELS = {"none": "stays in memory", "cpu": "offloaded to the CPU", "disk": "read again when needed"}
 """Labels of the places to which components are offloaded."""
 
 

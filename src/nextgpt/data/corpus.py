@@ -28,7 +28,7 @@ class Corpus:
         """Changes with every word, medium and size of a file that the corpus has."""
         digest = blake2b(digest_size=16)
         for record in self.records:
-            digest.update(f"{record.key}\0{dialogue_of(record, 'described').text}\0".encode())
+            digest.update(f"{record.key}\0{dialogue_of(record, 'captioning').text}\0".encode())
             for medium in media_of(record):
                 digest.update(f"{medium.key}{medium.caption}\0".encode())
         return digest.hexdigest()

@@ -51,7 +51,7 @@ def _article(record: Record, index: int, folder: Path) -> str:
     names = {
         id(m): f"{index:06d}-{position}{Path(m.name).suffix}" for position, m in enumerate(media_of(record))
     }
-    turns = dialogue_of(record, "described").turns
+    turns = dialogue_of(record, "captioning").turns
     said = (
         f'<div class="{turn.role}"><b>{turn.role}</b> {_parts(turn.parts, names, folder)}</div>\n'
         for turn in turns

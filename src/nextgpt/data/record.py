@@ -171,14 +171,14 @@ class InvalidRecord:
 
 
 Record = CaptionPair | Dialogue
-Direction = Literal["described", "drawn"]
+Direction = Literal["captioning", "generation"]
 
 
 def dialogue_of(record: Record, direction: Direction) -> Dialogue:
     """A record as a dialogue; of a pair, the one of ``direction``."""
     if isinstance(record, Dialogue):
         return record
-    return record.as_captioning() if direction == "described" else record.as_generation()
+    return record.as_captioning() if direction == "captioning" else record.as_generation()
 
 
 def media_of(record: Record) -> tuple[MediaFile, ...]:

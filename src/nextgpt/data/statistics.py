@@ -1,4 +1,4 @@
-"""What a corpus holds, in numbers, from its words and file sizes alone."""
+"""Statistics of a corpus from its text and file sizes alone."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ class Statistics:
     format: str
     pairs: int
     dialogues: int
-    broken_rows: int
+    invalid_rows: int
     turns_mean: float
-    """Messages of a dialogue."""
+    """Messages per dialogue."""
     words_mean: float
-    """Words of a record: of a pair, of its caption."""
+    """Words per record; for a pair, of its caption."""
     words_p95: int
-    """95 % of the records have no more words."""
-    given: dict[str, int]
-    """Media that persons give, by modality."""
-    made: dict[str, int]
-    """Media that the assistant makes, by modality."""
+    """95th percentile of the words per record."""
+    input_media: dict[str, int]
+    """Media of user messages, by modality."""
+    output_media: dict[str, int]
+    """Media of assistant messages, by modality."""
     caption_pairs: dict[str, int]
     """Media of pairs, by modality."""
     media_bytes: int
-    absent: int
-    """Media that are named and not there."""
+    missing: int
+    """Media without a file."""
 
 
 def compute_statistics(corpus: Corpus) -> Statistics:
-    """Count what a corpus holds; opens no medium."""
+    """Count the contents of a corpus; opens no medium."""
     dialogues = [record for record in corpus.records if isinstance(record, Dialogue)]
     pairs = [record for record in corpus.records if isinstance(record, CaptionPair)]
     words = [len(pair.caption.split()) for pair in pairs]
-    words += [len(dialogue_of(record, "described").text.split()) for record in dialogues]
+    words += [len(dialogue.text.split()) for dialogue in dialogues]
     media = [medium for record in corpus.records for medium in media_of(record)]
     return Statistics(
         corpus.format,
         pairs=len(pairs),
         dialogues=len(dialogues),
-        broken_rows=len(corpus.invalid),
+        invalid_rows=len(corpus.invalid),
         turns_mean=_mean([len(dialogue.turns) for dialogue in dialogues]),
         words_mean=_mean(words),
         words_p95=sorted(words)[int(0.95 * (len(words) - 1))],
-        given=dict(Counter(m.modality for dialogue in dialogues for m in dialogue.input_media)),
-        made=dict(Counter(m.modality for dialogue in dialogues for m in dialogue.output_media)),
+        input_media=dict(Counter(m.modality for dialogue in dialogues for m in dialogue.input_media)),
+        output_media=dict(Counter(m.modality for dialogue in dialogues for m in dialogue.output_media)),
         caption_pairs=dict(Counter(pair.medium.modality for pair in pairs)),
         media_bytes=sum(medium.size_bytes for medium in media),
-        absent=sum(map(is_missing, media)),
+        missing=sum(map(is_missing, media)),
     )
 
 

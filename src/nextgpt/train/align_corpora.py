@@ -35,9 +35,9 @@ from nextgpt.train.samples import Samples, requests_of
 from nextgpt.train.stage import Stage, get_stage
 
 DIRECTIONS: dict[str, tuple[Direction, ...]] = {
-    "encoding-alignment": ("described",),
-    "decoding-alignment": ("drawn",),
-    "instruction-tuning": ("described", "drawn"),
+    "encoding-alignment": ("captioning",),
+    "decoding-alignment": ("generation",),
+    "instruction-tuning": ("captioning", "generation"),
 }
 """What pairs teach in each stage."""
 

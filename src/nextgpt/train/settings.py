@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Direction = Literal["described", "drawn"]
+Direction = Literal["captioning", "generation"]
 BatchMixing = Literal["examples", "batches"]
 Sharding = Literal["none", "fsdp2", "zero2"]
 Tracker = Literal["tensorboard", "wandb", "trackio"]

@@ -1,4 +1,4 @@
-"""The thread of a synthesizer: who waits for whom."""
+"""Batching delay of the diffusion scheduler."""
 
 from __future__ import annotations
 
@@ -13,73 +13,73 @@ import torch
 
 from nextgpt.message import Conversation, DenoisingProgress, Medium, Sampling
 from nextgpt.model.synthesis.batching import SegmentKey, SynthesisRequest
-from nextgpt.serve.engine import making
+from nextgpt.serve.engine import diffusion_scheduler
 from nextgpt.serve.engine.base import EngineRequest, RequestHandle
 from nextgpt.serve.engine.diffusion_scheduler import DiffusionScheduler
 from nextgpt.serve.engine.request_state import RequestState
 from nextgpt.testing.fakes import FakeSynthesizer
 
 
-class Wish(RequestState):
-    """A work with one picture to be made, and nobody who is told of it."""
+class ImageRequest(RequestState):
+    """A request for one image whose events nobody reads."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(number, asyncio.run(_ticket()))
-        self.orders = [SynthesisRequest((number, 0), "image", torch.zeros(6, 16), seed=number)]
-        self.is_made = threading.Event()
+        super().__init__(number, asyncio.run(_handle()))
+        self.requests = [SynthesisRequest((number, 0), "image", torch.zeros(6, 16), seed=number)]
+        self.is_finished = threading.Event()
 
-    def show(self, place: SegmentKey, event: DenoisingProgress | Medium) -> bool:
-        """The picture is all."""
+    def on_synthesis_event(self, key: SegmentKey, event: DenoisingProgress | Medium) -> bool:
+        """The image is the last medium."""
         return not isinstance(event, DenoisingProgress)
 
 
-async def _ticket() -> RequestHandle:
+async def _handle() -> RequestHandle:
     return RequestHandle(EngineRequest(Conversation(), Sampling()))
 
 
 def batches(
-    monkeypatch: pytest.MonkeyPatch, crowd: Callable[[], int], *pauses_s: float, patience_s: float = 0.02
+    monkeypatch: pytest.MonkeyPatch, num_active: Callable[[], int], *pauses_s: float, wait_s: float = 0.02
 ) -> list[int]:
-    """The sizes of the batches in which as many pictures were made as there are pauses, each before a wish.
+    """Return the batch sizes for one image request per pause; each pause comes before its request.
 
-    A pause without end lasts until all before it are made.
+    An infinite pause lasts until all earlier requests are finished.
     """
-    monkeypatch.setattr(making, "PATIENCE_S", patience_s)
+    monkeypatch.setattr(diffusion_scheduler, "BATCH_WAIT_S", wait_s)
     synthesizer = FakeSynthesizer("image")
-    made = DiffusionScheduler(
+    scheduler = DiffusionScheduler(
         lambda _: synthesizer,
         max_media=4,
-        on_finished=lambda work: work.is_made.set(),
+        on_finished=lambda request: request.is_finished.set(),
         on_stage_time=lambda *_: None,
-        num_active_requests=crowd,
+        num_active_requests=num_active,
     )
-    thread = threading.Thread(target=made.run, daemon=True)
+    thread = threading.Thread(target=scheduler.run, daemon=True)
     thread.start()
-    wishes = [Wish(number) for number in range(len(pauses_s))]
-    for pause_s, wish in zip(pauses_s, wishes, strict=True):
+    requests = [ImageRequest(number) for number in range(len(pauses_s))]
+    for pause_s, request in zip(pauses_s, requests, strict=True):
         if math.isinf(pause_s):
-            assert wishes[wish.number - 1].is_made.wait(30)
+            assert requests[request.number - 1].is_finished.wait(30)
         else:
             time.sleep(pause_s)
-        made.submit(wish, wish.orders)
-    assert all(wish.is_made.wait(30) for wish in wishes)
-    made.stop()
+        scheduler.submit(request, request.requests)
+    assert all(request.is_finished.wait(30) for request in requests)
+    scheduler.stop()
     thread.join(30)
     assert not thread.is_alive()
     return [call["batch"] for call in synthesizer.calls]
 
 
-def test_one_alone_is_made_at_once(monkeypatch: pytest.MonkeyPatch):
-    assert batches(monkeypatch, lambda: 1, 0.0, patience_s=1000.0) == [1]
+def test_a_single_request_starts_at_once(monkeypatch: pytest.MonkeyPatch):
+    assert batches(monkeypatch, lambda: 1, 0.0, wait_s=1000.0) == [1]
 
 
-def test_the_first_of_many_waits_for_those_who_come_soon(monkeypatch: pytest.MonkeyPatch):
+def test_the_first_of_many_waits_for_those_that_arrive_soon(monkeypatch: pytest.MonkeyPatch):
     assert batches(monkeypatch, lambda: 100, 0.0, 0.1, 0.1) == [3]
 
 
-def test_a_full_batch_waits_for_nobody(monkeypatch: pytest.MonkeyPatch):
+def test_a_full_batch_starts_at_once(monkeypatch: pytest.MonkeyPatch):
     assert batches(monkeypatch, lambda: 10**6, 0.0, 0.01, 0.01, 0.01) == [4]
 
 
-def test_patience_ends(monkeypatch: pytest.MonkeyPatch):
+def test_the_delay_ends(monkeypatch: pytest.MonkeyPatch):
     assert batches(monkeypatch, lambda: 3, 0.0, math.inf) == [1, 1]

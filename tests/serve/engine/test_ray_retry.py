@@ -54,9 +54,9 @@ class Streaming:
         return self.streams[-1]
 
 
-def heard(method: Streaming, **settings: Any) -> list[tuple[bool, Any]]:
+def collect(method: Streaming, **settings: Any) -> list[tuple[bool, Any]]:
     async def listen() -> list[tuple[bool, Any]]:
-        calls = RetryingStage("llm", **{"tries": 3, "patience_s": 5.0} | settings)
+        calls = RetryingStage("llm", **{"max_attempts": 3, "timeout_s": 5.0} | settings)
         return [event async for event in calls.stream(method)]
 
     return asyncio.run(listen())
@@ -64,26 +64,26 @@ def heard(method: Streaming, **settings: Any) -> list[tuple[bool, Any]]:
 
 def test_a_call_whose_replica_dies_is_made_again_and_says_so():
     method = Streaming(["a", ActorDiedError()], [ActorDiedError()], ["a", "b"])
-    assert heard(method) == [(False, "a"), (True, "a"), (False, "b")]
+    assert collect(method) == [(False, "a"), (True, "a"), (False, "b")]
 
 
 def test_after_so_many_tries_the_answer_fails_in_words():
-    with pytest.raises(EngineError, match="llm step was lost at each of several tries"):
-        heard(Streaming([ActorDiedError()], [ActorDiedError()]), tries=2)
+    with pytest.raises(EngineError, match="llm stage lost its replica in every attempt"):
+        collect(Streaming([ActorDiedError()], [ActorDiedError()]), max_attempts=2)
 
 
 def test_a_mistake_of_the_asker_comes_back_as_it_was_and_is_not_tried_again():
     mistake = ConversationError("it is empty; expected words. Say something.")
     method = Streaming([RayTaskError("speak", "a long traceback", mistake)])
     with pytest.raises(ConversationError) as error:
-        heard(method)
+        collect(method)
     assert str(error.value) == str(mistake) and len(method.streams) == 1
 
 
 def test_silence_ends_and_the_replica_is_told():
     method = Streaming(["a", "silence"])
-    with pytest.raises(EngineError, match="told nothing for 0.05 s"):
-        heard(method, patience_s=0.05)
+    with pytest.raises(EngineError, match="did not respond for 0.05 s"):
+        collect(method, timeout_s=0.05)
     assert method.streams[0].is_cancelled
 
 
