@@ -1,1 +1,1 @@
-"""The small world that nano is trained and tested on: contents, their renderings, splits and a judge."""
+"""The small world: synthetic images, audio and video with exact specifications, and language about them."""

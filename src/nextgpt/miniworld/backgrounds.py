@@ -1,4 +1,4 @@
-"""What stands behind the objects: plain colours and four calm landscapes, drawn by formula."""
+"""Backgrounds: plain colors and four landscapes, drawn by formula."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _SKY = (205, 230, 250)
 
 @cache
 def background(name: str) -> np.ndarray:
-    """float32 (64, 64, 3), 0 to 255. Raises :class:`~nextgpt.errors.ConfigError` for an unknown name."""
+    """Return float32 (64, 64, 3), 0 to 255. Raises :class:`~nextgpt.errors.ConfigError` if unknown."""
     if name not in BACKGROUNDS:
         raise ConfigError(unknown_name_message("Background", name, BACKGROUNDS))
     if name in _PLAIN:
-        picture = np.broadcast_to(np.array(_PLAIN[name], np.float32), (SIDE_PX, SIDE_PX, 3)).copy()
+        image = np.broadcast_to(np.array(_PLAIN[name], np.float32), (SIDE_PX, SIDE_PX, 3)).copy()
     else:
-        picture = _LANDSCAPES[name]()
-    picture.flags.writeable = False
-    return picture
+        image = _LANDSCAPES[name]()
+    image.flags.writeable = False
+    return image
 
 
 def _grass() -> np.ndarray:
@@ -67,19 +67,19 @@ _LANDSCAPES = {"grass": _grass, "sea": _sea, "night": _night, "sunset": _sunset}
 
 
 def _grid() -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of each pixel's centre, 0 to 1."""
+    """Return the row and column of each pixel center, in 0 to 1."""
     centres = (np.arange(SIDE_PX, dtype=np.float32) + 0.5) / SIDE_PX
     return np.meshgrid(centres, centres, indexing="ij")
 
 
 def _gradient(share: np.ndarray, first: tuple[int, int, int], last: tuple[int, int, int]) -> np.ndarray:
-    """From ``first`` where ``share`` (H, W) is 0 to ``last`` where it is 1."""
+    """Blend from ``first`` where ``share`` (H, W) is 0 to ``last`` where it is 1."""
     share = np.clip(share, 0, 1)[..., None]
     return (1 - share) * np.array(first, np.float32) + share * np.array(last, np.float32)
 
 
 def _above(y: np.ndarray, horizon: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    """A pale sky above ``horizon`` (H, W), ``ground`` below, with an edge two pixels wide."""
+    """Draw a pale sky above ``horizon`` (H, W) and ``ground`` below, with an edge two pixels wide."""
     share = np.clip((y - horizon) * SIDE_PX / 2 + 0.5, 0, 1)[..., None]
     sky = np.array(_SKY, np.float32)
     return (sky * (1 - share) + ground * share).astype(np.float32)

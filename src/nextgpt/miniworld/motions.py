@@ -1,4 +1,4 @@
-"""How the object of a clip moves: for each motion the object's place, scale, turn and visibility in every frame."""
+"""Motions of a clip's object: position, scale, rotation and visibility in every frame."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ _TIME = np.arange(FRAMES) / (FRAMES - 1)
 
 
 def motion_layers(name: str, tint: str, motion: str) -> tuple[np.ndarray, np.ndarray]:
-    """What a moving object adds to a background and leaves of it.
+    """Return the layers that a moving object composites over a background.
 
-    Returns light, float32 (16, 64, 64, 3), and transparency, float32 (16, 64, 64, 1), as in
-    :class:`~nextgpt.miniworld.sprites.Sprite`. Raises :class:`~nextgpt.errors.ConfigError` for an unknown motion.
+    The layers are premultiplied RGB, float32 (16, 64, 64, 3), and inverse alpha, float32 (16, 64, 64, 1), as
+    in :class:`~nextgpt.miniworld.sprites.Sprite`. Raises :class:`~nextgpt.errors.ConfigError` for an unknown
+    motion.
     """
     if motion not in MOTIONS:
         raise ConfigError(unknown_name_message("Motion", motion, MOTIONS))
     if motion in ("grow", "shrink"):
         return _scaled(sprite(name, tint, "large"), SIDES_PX[motion])
-    drawing = sprite(name, tint, "small")
+    image = sprite(name, tint, "small")
     if motion == "spin":
-        return _rotated(drawing)
+        return _rotated(image)
     if motion in ("appear", "disappear"):
-        return _faded(drawing, VISIBILITY[motion])
-    return _translated(drawing, TRACKS[motion])
+        return _faded(image, VISIBILITY[motion])
+    return _translated(image, TRACKS[motion])
 
 
 def _track(top: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """Top and left corner in whole pixels, int (16, 2)."""
+    """Round top and left corners to whole pixels, int (16, 2)."""
     return np.rint(np.stack(np.broadcast_arrays(top, left), axis=1)).astype(int)
 
 
@@ -50,53 +51,53 @@ TRACKS = {
     "bounce": _track(TRAVEL_PX * (1 - np.abs(np.sin(2 * np.pi * _TIME))), _MIDDLE),
 }
 SIDES_PX = {"grow": 14 + 34 * _TIME, "shrink": 48 - 34 * _TIME}
-"""Side of the object in each frame."""
+"""Side length of the object in each frame."""
 VISIBILITY = {"appear": np.clip(1.4 * _TIME - 0.2, 0, 1), "disappear": np.clip(1.2 - 1.4 * _TIME, 0, 1)}
 _ANGLES = 2 * np.pi * np.arange(FRAMES) / FRAMES
-"""One whole turn, clockwise."""
+"""One full clockwise rotation."""
 
 
 def _canvas() -> tuple[np.ndarray, np.ndarray]:
-    light = np.zeros((FRAMES, SIDE_PX, SIDE_PX, 3), np.float32)
-    return light, np.ones((FRAMES, SIDE_PX, SIDE_PX, 1), np.float32)
+    rgb = np.zeros((FRAMES, SIDE_PX, SIDE_PX, 3), np.float32)
+    return rgb, np.ones((FRAMES, SIDE_PX, SIDE_PX, 1), np.float32)
 
 
-def _translated(drawing: Sprite, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    light, transparency = _canvas()
+def _translated(image: Sprite, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rgb, inverse_alpha = _canvas()
     for frame, (top, left) in enumerate(track):
         window = (frame, slice(top, top + SPRITE_PX), slice(left, left + SPRITE_PX))
-        light[window], transparency[window] = drawing.premultiplied_rgb, drawing.inverse_alpha
-    return light, transparency
+        rgb[window], inverse_alpha[window] = image.premultiplied_rgb, image.inverse_alpha
+    return rgb, inverse_alpha
 
 
-def _faded(drawing: Sprite, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    light, transparency = _translated(drawing, np.full((FRAMES, 2), TRAVEL_PX // 2))
+def _faded(image: Sprite, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rgb, inverse_alpha = _translated(image, np.full((FRAMES, 2), TRAVEL_PX // 2))
     share = visibility.astype(np.float32)[:, None, None, None]
-    return light * share, 1 - (1 - transparency) * share
+    return rgb * share, 1 - (1 - inverse_alpha) * share
 
 
-def _scaled(drawing: Sprite, sides_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Resize by one matrix for rows and one for columns in each frame; both sides shrink alike."""
-    pixels = _pixels(drawing)
+def _scaled(image: Sprite, sides_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Resize every frame by one matrix for rows and one for columns."""
+    pixels = _pixels(image)
     matrices = resize_matrices(len(pixels), tuple(sides_px.tolist()))  # (16, 64, side)
     rows = np.tensordot(matrices, pixels, axes=(2, 0))  # (16, 64, side, 4)
     return _layers(matrices[:, None] @ rows)
 
 
-def _rotated(drawing: Sprite) -> tuple[np.ndarray, np.ndarray]:
-    indices, weights = rotation_weights(len(drawing.premultiplied_rgb))
-    corners = _pixels(drawing).reshape(-1, 4)[indices]  # (16, 4 corners, points, 4 channels)
+def _rotated(image: Sprite) -> tuple[np.ndarray, np.ndarray]:
+    indices, weights = rotation_weights(len(image.premultiplied_rgb))
+    corners = _pixels(image).reshape(-1, 4)[indices]  # (16, 4 corners, points, 4 channels)
     box = _layers((corners * weights[..., None]).sum(1).reshape(FRAMES, *[ROTATION_BOX_PX] * 2, 4))
-    light, transparency = _canvas()
+    rgb, inverse_alpha = _canvas()
     edge = (SIDE_PX - ROTATION_BOX_PX) // 2
     window = (slice(None), slice(edge, -edge), slice(edge, -edge))
-    light[window], transparency[window] = box
-    return light, transparency
+    rgb[window], inverse_alpha[window] = box
+    return rgb, inverse_alpha
 
 
-def _pixels(drawing: Sprite) -> np.ndarray:
-    """Light and coverage side by side, float32 (side, side, 4), so that nothing lies outside the sprite."""
-    return np.concatenate([drawing.premultiplied_rgb, 1 - drawing.inverse_alpha], axis=2)
+def _pixels(image: Sprite) -> np.ndarray:
+    """Concatenate RGB and alpha, float32 (side, side, 4), so that zero means outside the sprite."""
+    return np.concatenate([image.premultiplied_rgb, 1 - image.inverse_alpha], axis=2)
 
 
 def _layers(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,9 +106,12 @@ def _layers(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def resize_matrices(side: int, sides_px: tuple[float, ...]) -> np.ndarray:
-    """Matrices (frames, 64, side) that put ``side`` pixels, resized, into the middle of 64: area-averaging tents."""
+    """Return matrices (frames, 64, side) that resize ``side`` pixels into the center of 64.
+
+    The weights are area-averaging tents.
+    """
     target = np.arange(SIDE_PX) + 0.5 - SIDE_PX / 2
-    source = np.arange(-side, 2 * side) + 0.5 - side / 2  # beyond the sprite's edges, where nothing covers
+    source = np.arange(-side, 2 * side) + 0.5 - side / 2  # includes transparent pixels beyond the edges
     matrices = []
     for side_px in sides_px:
         scale = side_px / side
@@ -118,12 +122,12 @@ def resize_matrices(side: int, sides_px: tuple[float, ...]) -> np.ndarray:
 
 
 ROTATION_BOX_PX = 46
-"""Even, and not less than the diagonal of a small sprite."""
+"""Side of the square that contains a rotated small sprite: even, at least the sprite's diagonal."""
 
 
 @cache
 def rotation_weights(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each frame the four source pixels of every target pixel, (16, 4, points), and their bilinear weights."""
+    """Return four source pixels per target pixel and frame, (16, 4, points), and bilinear weights."""
     y, x = np.meshgrid(*[np.arange(ROTATION_BOX_PX) + 0.5 - ROTATION_BOX_PX / 2] * 2, indexing="ij")
     indices, weights = [], []
     for angle in _ANGLES:

@@ -1,6 +1,6 @@
-"""The single notes that sounds are put together from: every source at every pitch and interval that a pattern needs.
+"""Recorded notes: every source at every pitch and interval that a pattern needs.
 
-Recorded once by ``scripts/make_miniworld_notes.py`` into one file of equal slots.
+``scripts/make_miniworld_notes.py`` recorded them into one file of equal slots.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from nextgpt.miniworld.specs import PITCHES, SOURCES
 
 SAMPLE_RATE_HZ = 16000
 ROOT_MIDI_NOTES = {"low": 48, "middle": 60, "high": 72}
-"""MIDI notes of the pitches: C3, C4, C5, an octave apart."""
+"""MIDI notes of the pitches: C3, C4 and C5."""
 INTERVALS = (0, 4, 7)
 """Semitones above the root: a major chord."""
 NOTE_SAMPLES = 22400
-"""1.4 s."""
+"""Samples per note: 1.4 s."""
 SLOT_SAMPLES = 24000
-"""A note and the silence that keeps it from its neighbour when the file is compressed."""
+"""Samples per slot: a note and enough silence that compression does not mix neighbours."""
 
 
 def note_sample(source: str, pitch: str, step: int) -> np.ndarray:
-    """The note of ``source`` that stands ``INTERVALS[step]`` above ``pitch``: float32 (22400,) in [-1, 1].
+    """Return the note ``INTERVALS[step]`` semitones above ``pitch``: float32 (22400,) in [-1, 1].
 
-    Raises :class:`~nextgpt.errors.ConfigError` for a source or pitch that the world has not.
+    Raises :class:`~nextgpt.errors.ConfigError` for an unknown source or pitch.
     """
-    for kind, value, known in (("Source", source, SOURCES), ("Pitch", pitch, PITCHES)):
-        if value not in known:
-            raise ConfigError(unknown_name_message(kind, value, known))
+    for kind, value, accepted in (("Source", source, SOURCES), ("Pitch", pitch, PITCHES)):
+        if value not in accepted:
+            raise ConfigError(unknown_name_message(kind, value, accepted))
     return _note_bank()[SOURCES.index(source), PITCHES.index(pitch), step]
 
 
 @cache
 def _note_bank() -> np.ndarray:
-    """All notes, float32 (sources, pitches, intervals, samples)."""
+    """Load all notes: float32 (sources, pitches, intervals, samples)."""
     import soundfile
 
     with (resources.files("nextgpt.miniworld") / "assets" / "notes.ogg").open("rb") as file:
         samples, rate_hz = soundfile.read(file, dtype="float32")
     slots = len(SOURCES) * len(PITCHES) * len(INTERVALS)
     assert (rate_hz, len(samples)) == (SAMPLE_RATE_HZ, slots * SLOT_SAMPLES), (
-        "the notes are older than the sources"
+        "assets/notes.ogg does not match SOURCES: run scripts/make_miniworld_notes.py"
     )
     return samples.reshape(len(SOURCES), len(PITCHES), len(INTERVALS), SLOT_SAMPLES)[..., :NOTE_SAMPLES]

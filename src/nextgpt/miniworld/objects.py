@@ -1,6 +1,6 @@
-"""The kinds of objects that pictures and clips can show, with what is known about each.
+"""Objects of images and videos with their categories, colors, sounds, synonyms and facts.
 
-One row a kind. The names are the words of captions; they never change once a model was trained on them.
+One table row per kind. The names are the words of captions; never change them, trained models depend on them.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ class ObjectKind:
 
     name: str
     emoji: str
-    """The character that Noto Color Emoji draws; empty for shapes, which are drawn by formula."""
+    """Character that Noto Color Emoji draws; empty for shapes, which are drawn by formula."""
     category: str
     color: str | None = None
-    """Its own colour where it has one that is also a tint: it is not tinted in that colour, being so already."""
+    """Natural color if it equals a tint; the object is never tinted in that color."""
     sound: str | None = None
-    """The source of sound that it makes, where the small world can play it."""
+    """Sound source that the object makes, if the small world can play it."""
     synonyms: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
     """Short true sentences."""
 
     @property
     def tints(self) -> tuple[str, ...]:
-        """The tints that it is shown in."""
+        """Return the tints that the object can have."""
         return tuple(tint for tint in TINTS if tint != self.color)
 
 

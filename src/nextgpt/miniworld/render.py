@@ -1,7 +1,7 @@
-"""From a content to its medium: the same content gives the same bytes, on every machine.
+"""Render specs to media: equal specs give equal bytes on every machine.
 
-The array functions are what trainings use (thousands of pictures a second on one core); :func:`render` wraps their
-results in the types that travel.
+Training uses the array functions directly (thousands of images per second on one core); :func:`render` wraps
+their results in media types.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from nextgpt.miniworld.specs import PLACES, ClipSpec, MediaSpec, SceneSpec, Soun
 from nextgpt.miniworld.sprites import SIZES_PX, sprite
 
 
-def render(content: MediaSpec) -> Medium:
-    """The medium that shows or plays ``content``."""
-    if isinstance(content, SceneSpec):
+def render(spec: MediaSpec) -> Medium:
+    """Render a spec to its medium."""
+    if isinstance(spec, SceneSpec):
         import PIL.Image
 
-        return Image(PIL.Image.fromarray(render_scene(content)))
-    if isinstance(content, SoundSpec):
-        return Audio(render_sound(content)[None], SAMPLE_RATE_HZ)
-    audio = None if content.sound is None else Audio(render_sound(content.sound)[None], SAMPLE_RATE_HZ)
-    return Video(render_clip(content), FPS, audio)
+        return Image(PIL.Image.fromarray(render_scene(spec)))
+    if isinstance(spec, SoundSpec):
+        return Audio(render_sound(spec)[None], SAMPLE_RATE_HZ)
+    audio = None if spec.sound is None else Audio(render_sound(spec.sound)[None], SAMPLE_RATE_HZ)
+    return Video(render_clip(spec), FPS, audio)
 
 
 def object_box(place: str, size: str) -> tuple[int, int, int]:
-    """Top, left and side in pixels of where an object of ``size`` stands when it is at ``place``."""
+    """Return top, left and side in pixels of an object of ``size`` at ``place``."""
     if place not in PLACES:
         raise ConfigError(unknown_name_message("Place", place, PLACES))
     row, column = divmod(PLACES.index(place), 3)
@@ -41,21 +41,21 @@ def object_box(place: str, size: str) -> tuple[int, int, int]:
 
 
 def render_scene(scene: SceneSpec) -> np.ndarray:
-    """The picture of ``scene``, uint8 (64, 64, 3)."""
-    picture = background(scene.background).copy()
-    for placed in scene.objects:
-        top, left, side = object_box(placed.place, placed.size)
-        drawing = sprite(placed.object, placed.tint, placed.size)
-        window = picture[top : top + side, left : left + side]
-        window *= drawing.inverse_alpha
-        window += drawing.premultiplied_rgb
-    return to_bytes(picture)
+    """Render an image, uint8 (64, 64, 3)."""
+    pixels = background(scene.background).copy()
+    for obj in scene.objects:
+        top, left, side = object_box(obj.place, obj.size)
+        image_sprite = sprite(obj.object, obj.tint, obj.size)
+        window = pixels[top : top + side, left : left + side]
+        window *= image_sprite.inverse_alpha
+        window += image_sprite.premultiplied_rgb
+    return to_bytes(pixels)
 
 
 def render_clip(clip: ClipSpec) -> np.ndarray:
-    """The frames of ``clip``, uint8 (16, 64, 64, 3)."""
-    light, transparency = motion_layers(clip.object, clip.tint, clip.motion)
-    return to_bytes(background(clip.background) * transparency + light)
+    """Render the frames of a video, uint8 (16, 64, 64, 3)."""
+    rgb, inverse_alpha = motion_layers(clip.object, clip.tint, clip.motion)
+    return to_bytes(background(clip.background) * inverse_alpha + rgb)
 
 
 def to_bytes(pixels: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Drawing contents at random: for trainings from what they may see, for tests from what is held out."""
+"""Random specs of the training split or of the held-out test split."""
 
 from __future__ import annotations
 
@@ -41,34 +41,34 @@ LAYOUTS: dict[int, tuple[tuple[str, ...], ...]] = {
         ("left", "top right", "bottom right"),
     ),
 }
-"""Where several objects stand, by their number; boxes of one layout never overlap."""
+"""Places of several objects by their number; the boxes of one layout never overlap."""
 COUNT_SHARES = (0.55, 0.3, 0.15)
-"""How often a picture holds one, two or three objects."""
+"""Probabilities of one, two and three objects per image."""
 NATURAL_SHARE = 0.35
 SAME_KIND_SHARE = 0.3
-"""How often several objects are of one kind and tint, so that counting means something."""
+"""Probability that several objects share kind and tint, so that counting is meaningful."""
 SOUND_SHARE = 0.3
-"""How often a clip has a sound."""
+"""Probability that a clip has audio."""
 
 Choice = TypeVar("Choice")
 Drawn = TypeVar("Drawn", bound=MediaSpec)
 
 
 def sample_scene(rng: np.random.Generator, split: Split = "train", count: int | None = None) -> SceneSpec:
-    """A picture of ``count`` objects, or of one to three where ``count`` is None."""
+    """Sample an image spec of ``count`` objects; None means one to three."""
     number = count or int(rng.choice(3, p=COUNT_SHARES)) + 1
     return _sample_in_split(lambda: _any_scene(rng, number), split)
 
 
 def sample_sound(rng: np.random.Generator, split: Split = "train") -> SoundSpec:
-    """A sound of one source."""
+    """Sample an audio spec."""
     return _sample_in_split(lambda: _any_sound(rng), split)
 
 
 def sample_clip(rng: np.random.Generator, split: Split = "train", with_sound: bool | None = None) -> ClipSpec:
-    """A clip, with a sound or without as ``with_sound`` says, by chance where it is None.
+    """Sample a video spec. ``with_sound`` forces audio on or off; None samples it.
 
-    Of the test split, the picture or the motion is held out; its sound too, where it has one.
+    In the test split the image or the motion is held out, and so is the audio if there is any.
     """
     clip = _sample_in_split(lambda: _any_clip(rng), split)
     if rng.random() < SOUND_SHARE if with_sound is None else with_sound:
@@ -77,7 +77,7 @@ def sample_clip(rng: np.random.Generator, split: Split = "train", with_sound: bo
 
 
 def sample_object(rng: np.random.Generator, place: str = "center", size: str = "large") -> ObjectSpec:
-    """Any object in any of its tints, of no split: check the scene that it is put into."""
+    """Sample an object in any tint, of either split: check the split of the resulting scene."""
     name = _choose(rng, list(OBJECTS))
     tinted = [tint for tint in OBJECTS[name].tints if tint != "natural"]
     tint = "natural" if rng.random() < NATURAL_SHARE else _choose(rng, tinted)
@@ -105,16 +105,16 @@ def _any_sound(rng: np.random.Generator) -> SoundSpec:
 
 
 def _any_clip(rng: np.random.Generator) -> ClipSpec:
-    placed = sample_object(rng)
-    return ClipSpec(placed.object, placed.tint, _choose(rng, BACKGROUNDS), _choose(rng, MOTIONS))
+    obj = sample_object(rng)
+    return ClipSpec(obj.object, obj.tint, _choose(rng, BACKGROUNDS), _choose(rng, MOTIONS))
 
 
 def _sample_in_split(draw: Callable[[], Drawn], split: Split) -> Drawn:
-    """Draw until the content belongs to ``split``."""
+    """Sample until the spec belongs to ``split``."""
     while True:
-        content = draw()
-        if is_held_out(content) == (split == "test"):
-            return content
+        spec = draw()
+        if is_held_out(spec) == (split == "test"):
+            return spec
 
 
 def _choose(rng: np.random.Generator, choices: Sequence[Choice]) -> Choice:

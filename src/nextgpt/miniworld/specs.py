@@ -1,7 +1,7 @@
-"""What the small world consists of: pictures, sounds and clips, said as plain values.
+"""Specifications of the small world's images, audio and video as plain values.
 
-A content is a complete description: rendering it gives the same bytes every time, and everything that is asked,
-answered or judged about a medium is read from its content. The module knows nothing about pixels, samples or words.
+A spec is a complete description: rendering it always gives the same bytes, and every question, answer and
+judgement about a medium follows from its spec. This module knows nothing about pixels, samples or language.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PITCHES = ("low", "middle", "high")
 PATTERNS = ("single", "rising", "falling", "repeated", "chord")
 SPEEDS = ("slow", "fast")
 TIMED_PATTERNS = ("rising", "falling", "repeated")
-"""Patterns of several notes, where slow and fast can be told apart; the others are always slow."""
+"""Patterns of several notes, in which slow and fast differ; all others are always slow."""
 MOTIONS = ("left", "right", "up", "down", "grow", "shrink", "spin", "bounce", "appear", "disappear")
 
 INSTRUMENT_SOURCES = (
@@ -34,18 +34,18 @@ SOURCES = INSTRUMENT_SOURCES + EFFECT_SOURCES + WORD_SOURCES
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """One object in a picture."""
+    """One object in an image."""
 
     object: str
     tint: str = "natural"
     place: str = "center"
     size: str = "large"
-    """``small`` is 32 pixels, ``large`` 48 of the picture's 64."""
+    """``small`` is 32 pixels, ``large`` 48 of the image's 64."""
 
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """A picture: one to three objects on a background. Several objects are small and never overlap."""
+    """An image: one to three objects on a background. Several objects are small and never overlap."""
 
     objects: tuple[ObjectSpec, ...]
     background: str = "white"
@@ -63,7 +63,7 @@ class SoundSpec:
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """Sixteen frames at 8 a second in which one small object moves, with a sound or without."""
+    """A video: 16 frames at 8 frames per second in which one small object moves, optionally with audio."""
 
     object: str
     tint: str = "natural"
@@ -76,5 +76,5 @@ MediaSpec = SceneSpec | SoundSpec | ClipSpec
 
 
 def patterns_of(source: str) -> tuple[str, ...]:
-    """The patterns in which ``source`` is heard: what has no pitch of its own has no chord."""
+    """Return the patterns that ``source`` can play; only instruments can play a chord."""
     return PATTERNS if source in INSTRUMENT_SOURCES else tuple(p for p in PATTERNS if p != "chord")

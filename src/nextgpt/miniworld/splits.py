@@ -1,7 +1,7 @@
-"""Which contents are kept for tests: combinations that no training of any part ever sees.
+"""Train/test split: combinations of attributes that no training of any component uses.
 
-About a tenth of the pairs and triples that define a content is held out: object with tint and background, source with
-pitch and pattern, object with motion. Each value alone is seen in training; what is tested is that they combine.
+About a tenth of the defining combinations is held out: object with tint and background, source with pitch and
+pattern, object with motion. Every single value occurs in training; the tests check that values combine.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 HELD_OUT_SHARE = 0.1
 
 
-def is_held_out(content: MediaSpec) -> bool:
-    """Whether ``content`` shows any combination that is kept for tests."""
-    return any(_is_test_key("/".join(key)) for key in split_keys(content))
+def is_held_out(spec: MediaSpec) -> bool:
+    """Return True if ``spec`` contains a combination of the test split."""
+    return any(_is_test_key("/".join(key)) for key in split_keys(spec))
 
 
-def split_keys(content: MediaSpec) -> Iterator[tuple[str, ...]]:
-    """The combinations that ``content`` shows, the one that defines it first."""
-    if isinstance(content, SceneSpec):
-        for placed in content.objects:
-            yield "picture", placed.object, placed.tint, content.background
-    elif isinstance(content, SoundSpec):
-        yield "sound", content.source, content.pitch, content.pattern
+def split_keys(spec: MediaSpec) -> Iterator[tuple[str, ...]]:
+    """Yield the combinations in ``spec``, its defining one first."""
+    if isinstance(spec, SceneSpec):
+        for obj in spec.objects:
+            yield "picture", obj.object, obj.tint, spec.background
+    elif isinstance(spec, SoundSpec):
+        yield "sound", spec.source, spec.pitch, spec.pattern
     else:
-        yield "motion", content.object, content.motion
-        yield "picture", content.object, content.tint, content.background
-        if content.sound is not None:
-            yield from split_keys(content.sound)
+        yield "motion", spec.object, spec.motion
+        yield "picture", spec.object, spec.tint, spec.background
+        if spec.sound is not None:
+            yield from split_keys(spec.sound)
 
 
 @cache

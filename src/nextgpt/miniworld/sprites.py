@@ -1,7 +1,7 @@
-"""The drawings of objects, tinted where asked: what a picture or a clip puts on its background.
+"""Sprites of all objects, tinted on request.
 
-Sprites are held premultiplied, so that placing one is ``background * transparency + light``. The sheets in
-``assets/`` were made by ``scripts/make_miniworld_sprites.py``.
+Colors are premultiplied by alpha, so compositing is ``background * inverse_alpha + premultiplied_rgb``.
+``scripts/make_miniworld_sprites.py`` made the sheets in ``assets/``.
 """
 
 from __future__ import annotations
@@ -32,34 +32,35 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Sprite:
-    """An object as it is laid over a background."""
+    """One object ready to composite over a background."""
 
     premultiplied_rgb: np.ndarray
-    """float32 (H, W, 3), 0 to 255: colour times coverage."""
+    """float32 (H, W, 3), 0 to 255: color times alpha."""
     inverse_alpha: np.ndarray
-    """float32 (H, W, 1), 0 to 1: how much of the background shines through."""
+    """float32 (H, W, 1), 0 to 1: fraction of the background that stays visible."""
 
 
 @cache
 def sprite(name: str, tint: str = "natural", size: str = "large") -> Sprite:
-    """The object ``name`` in ``tint``. Raises :class:`~nextgpt.errors.ConfigError` for what the world has not."""
-    for kind, value, known in (("Object", name, OBJECTS), ("Tint", tint, TINTS), ("Size", size, SIZES_PX)):
-        if value not in known:
-            raise ConfigError(unknown_name_message(kind, value, known))
+    """Return an object's sprite. Raises :class:`~nextgpt.errors.ConfigError` for unknown names."""
+    for kind, value, accepted in (("Object", name, OBJECTS), ("Tint", tint, TINTS), ("Size", size, SIZES_PX)):
+        if value not in accepted:
+            raise ConfigError(unknown_name_message(kind, value, accepted))
     pixels = _sheet(size)[list(OBJECTS).index(name)]
-    color, coverage = pixels[..., :3], pixels[..., 3:] / 255
+    color, alpha = pixels[..., :3], pixels[..., 3:] / 255
     if tint != "natural":
-        color = _tinted(color, coverage, TINT_COLORS[tint])
-    return Sprite(premultiplied_rgb=color * coverage, inverse_alpha=1 - coverage)
+        color = _tinted(color, alpha, TINT_COLORS[tint])
+    return Sprite(premultiplied_rgb=color * alpha, inverse_alpha=1 - alpha)
 
 
-def _tinted(color: np.ndarray, coverage: np.ndarray, tint: tuple[int, int, int]) -> np.ndarray:
-    """Keep the drawing's light and shade, and say all of it in shades of ``tint``.
+def _tinted(color: np.ndarray, alpha: np.ndarray, tint: tuple[int, int, int]) -> np.ndarray:
+    """Recolor with shades of ``tint``, keeping the drawing's shading.
 
-    The mean brightness is moved to the middle first, so that a white ghost and a black hat both become clearly red.
+    The mean brightness is moved to the middle first, so that a white ghost and a black hat both become
+    clearly red.
     """
     shade = np.clip(color @ _LUMINANCE / 255, 0.02, 0.98)[..., None]
-    mean = float((shade * coverage).sum() / coverage.sum())
+    mean = float((shade * alpha).sum() / alpha.sum())
     shade = shade ** (np.log(0.5) / np.log(mean))
     pure = np.array(tint, np.float32)
     dark, bright = 0.2 * pure, 0.55 * pure + 0.45 * 255
@@ -68,13 +69,15 @@ def _tinted(color: np.ndarray, coverage: np.ndarray, tint: tuple[int, int, int])
 
 @cache
 def _sheet(size: str) -> np.ndarray:
-    """All natural sprites of one size, float32 (objects, H, W, 4), in the order of the table."""
+    """Load all natural sprites of one size, float32 (objects, H, W, 4), in table order."""
     from PIL import Image
 
     side = SIZES_PX[size]
     with (resources.files("nextgpt.miniworld") / "assets" / f"sprites-{size}.png").open("rb") as file:
         image = Image.open(file)
         image.load()
-    assert image.info["names"] == ", ".join(OBJECTS), "the sheets are older than the table: make them again"
+    assert image.info["names"] == ", ".join(OBJECTS), (
+        "sprite sheets do not match OBJECTS: run scripts/make_miniworld_sprites.py"
+    )
     cells = np.asarray(image, np.float32).reshape(-1, side, SHEET_COLUMNS, side, 4).swapaxes(1, 2)
     return cells.reshape(-1, side, side, 4)[: len(OBJECTS)]

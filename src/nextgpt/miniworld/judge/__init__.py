@@ -1,6 +1,5 @@
-"""What is in a medium: the judge finds the content whose own rendering explains the medium best."""
+"""The judge: find the spec whose own rendering explains a medium best (analysis by synthesis)."""
 
-from nextgpt.miniworld.judge.accuracy import AttributeAccuracy, judge_accuracy
 from nextgpt.miniworld.judge.attribute_match import match_attributes
 from nextgpt.miniworld.judge.clips import judge_clips
 from nextgpt.miniworld.judge.result import JudgeResult
@@ -8,9 +7,7 @@ from nextgpt.miniworld.judge.scenes import judge_scenes
 from nextgpt.miniworld.judge.sounds import judge_sounds
 
 __all__ = [
-    "AttributeAccuracy",
     "JudgeResult",
-    "judge_accuracy",
     "judge_clips",
     "judge_scenes",
     "judge_sounds",

@@ -1,4 +1,4 @@
-"""Attribute by attribute, whether what is seen is what was meant."""
+"""Compare the recognized spec of a medium with the expected one, attribute by attribute."""
 
 from __future__ import annotations
 
@@ -11,47 +11,49 @@ ATTRIBUTES: dict[type, tuple[str, ...]] = {
     SoundSpec: ("source", "pitch", "pattern", "speed"),
     ClipSpec: ("object", "tint", "background", "motion"),
 }
-"""What is compared of each kind of content. A clip's sound is compared as the sound that it is."""
+"""Compared attributes by spec type. A clip's audio is compared as a sound of its own."""
 _OBJECT_ATTRIBUTES = ("object", "tint", "place", "size")
 
 
-def match_attributes(expected: MediaSpec, seen: MediaSpec) -> dict[str, bool]:
-    """Whether each attribute of ``expected`` is found in ``seen``, which must be of the same kind.
+def match_attributes(expected: MediaSpec, actual: MediaSpec) -> dict[str, bool]:
+    """Return for each attribute of ``expected`` if ``actual``, of the same type, has it.
 
-    Objects of a picture are matched so that as much as possible agrees; an attribute holds where it holds for every
-    object that was expected. Objects too many show in ``count`` alone.
+    Objects of an image are paired so that as many attributes as possible match. An attribute matches if it
+    matches for every expected object; surplus objects affect ``count`` alone.
     """
-    assert type(expected) is type(seen), (
-        f"a {type(expected).__name__} is compared with a {type(seen).__name__}"
+    assert type(expected) is type(actual), (
+        f"a {type(expected).__name__} is compared with a {type(actual).__name__}"
     )
-    if not isinstance(expected, SceneSpec) or not isinstance(seen, SceneSpec):
-        return {name: getattr(expected, name) == getattr(seen, name) for name in ATTRIBUTES[type(expected)]}
-    partners = max(_pairings(expected, seen), key=lambda partners: _agreements(expected, partners))
-    found = {
-        name: all(_agrees(name, one, other) for one, other in zip(expected.objects, partners, strict=True))
+    if not isinstance(expected, SceneSpec) or not isinstance(actual, SceneSpec):
+        return {name: getattr(expected, name) == getattr(actual, name) for name in ATTRIBUTES[type(expected)]}
+    partners = max(_pairings(expected, actual), key=lambda partners: _agreements(expected, partners))
+    matches = {
+        name: all(
+            _agrees(name, obj, partner) for obj, partner in zip(expected.objects, partners, strict=True)
+        )
         for name in _OBJECT_ATTRIBUTES
     }
     return {
-        **found,
-        "background": expected.background == seen.background,
-        "count": len(expected.objects) == len(seen.objects),
+        **matches,
+        "background": expected.background == actual.background,
+        "count": len(expected.objects) == len(actual.objects),
     }
 
 
-def _pairings(expected: SceneSpec, seen: SceneSpec) -> list[tuple[ObjectSpec | None, ...]]:
-    """Every way to give each expected object one that is seen, or None where there are too few."""
-    missing = max(len(expected.objects) - len(seen.objects), 0)
-    return list(permutations((*seen.objects, *[None] * missing), len(expected.objects)))
+def _pairings(expected: SceneSpec, actual: SceneSpec) -> list[tuple[ObjectSpec | None, ...]]:
+    """List all assignments of recognized objects to expected ones; None stands for a missing object."""
+    missing = max(len(expected.objects) - len(actual.objects), 0)
+    return list(permutations((*actual.objects, *[None] * missing), len(expected.objects)))
 
 
 def _agreements(expected: SceneSpec, partners: tuple[ObjectSpec | None, ...]) -> tuple[int, int]:
-    """How many attributes agree, names of objects first."""
+    """Count matching object names, then all matching attributes."""
     pairs = list(zip(expected.objects, partners, strict=True))
     return (
-        sum(_agrees("object", one, other) for one, other in pairs),
-        sum(_agrees(name, one, other) for one, other in pairs for name in _OBJECT_ATTRIBUTES),
+        sum(_agrees("object", obj, partner) for obj, partner in pairs),
+        sum(_agrees(name, obj, partner) for obj, partner in pairs for name in _OBJECT_ATTRIBUTES),
     )
 
 
-def _agrees(name: str, one: ObjectSpec, other: ObjectSpec | None) -> bool:
-    return other is not None and getattr(one, name) == getattr(other, name)
+def _agrees(name: str, obj: ObjectSpec, partner: ObjectSpec | None) -> bool:
+    return partner is not None and getattr(obj, name) == getattr(partner, name)

@@ -1,4 +1,4 @@
-"""Media of answers to what they show and play: many at once, whoever made them, in whatever size."""
+"""Adapter from media of any size, frame rate and sample rate to the judge's arrays."""
 
 from __future__ import annotations
 
@@ -24,29 +24,31 @@ from nextgpt.miniworld.specs import MediaSpec
 
 @dataclass(frozen=True)
 class ModalityJudge:
-    """How media of one modality are judged."""
+    """Judge of one modality."""
 
     as_array: Callable[[Any], np.ndarray]
-    """A medium as the judge takes it."""
+    """Convert a medium to the judge's input array."""
     judge: Callable[[np.ndarray], Sequence[Any]]
-    """A batch of them to verdicts."""
+    """Recognize a batch of arrays."""
 
 
 def recognize_media(media: Sequence[Medium]) -> list[MediaSpec]:
-    """What each medium shows or plays, objects in the order in which a picture is read."""
-    seen: dict[int, MediaSpec] = {}
-    for modality, judging in MODALITY_JUDGES.items():
-        places = [place for place, medium in enumerate(media) if medium.modality == modality]
-        if places:
-            verdicts = judging.judge(np.stack([judging.as_array(media[place]) for place in places]))
-            seen |= {
-                place: in_reading_order(verdict.spec) for place, verdict in zip(places, verdicts, strict=True)
+    """Return the spec that the judge recognizes in each medium, objects in reading order."""
+    observed: dict[int, MediaSpec] = {}
+    for modality, modality_judge in MODALITY_JUDGES.items():
+        indices = [index for index, medium in enumerate(media) if medium.modality == modality]
+        if indices:
+            results = modality_judge.judge(
+                np.stack([modality_judge.as_array(media[index]) for index in indices])
+            )
+            observed |= {
+                index: in_reading_order(result.spec) for index, result in zip(indices, results, strict=True)
             }
-    return [seen[place] for place in range(len(media))]
+    return [observed[index] for index in range(len(media))]
 
 
-def _picture(image: Image) -> np.ndarray:
-    return _fitted(image.image)
+def _image_pixels(image: Image) -> np.ndarray:
+    return _resized(image.image)
 
 
 def _samples(audio: Audio) -> np.ndarray:
@@ -55,17 +57,17 @@ def _samples(audio: Audio) -> np.ndarray:
 
 
 def _frames(video: Video) -> np.ndarray:
-    chosen = video.frames[uniform_indices(len(video.frames), FRAMES)]
-    return np.stack([_fitted(PIL.Image.fromarray(frame)) for frame in chosen])
+    sampled = video.frames[uniform_indices(len(video.frames), FRAMES)]
+    return np.stack([_resized(PIL.Image.fromarray(frame)) for frame in sampled])
 
 
-def _fitted(picture: PIL.Image.Image) -> np.ndarray:
+def _resized(image: PIL.Image.Image) -> np.ndarray:
     size = (SIDE_PX, SIDE_PX)
-    return np.asarray(picture if picture.size == size else picture.resize(size, PIL.Image.Resampling.BICUBIC))
+    return np.asarray(image if image.size == size else image.resize(size, PIL.Image.Resampling.BICUBIC))
 
 
 MODALITY_JUDGES: dict[str, ModalityJudge] = {
-    "image": ModalityJudge(_picture, judge_scenes),
+    "image": ModalityJudge(_image_pixels, judge_scenes),
     "audio": ModalityJudge(_samples, judge_sounds),
     "video": ModalityJudge(_frames, judge_clips),
 }

@@ -1,4 +1,4 @@
-"""What the judge says about one medium."""
+"""Result type of the judge."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ Seen = TypeVar("Seen", bound=MediaSpec)
 
 @dataclass(frozen=True)
 class JudgeResult(Generic[Seen]):
-    """The content that explains a medium best, and how well it does."""
+    """The spec that explains a medium best, and its residual."""
 
     spec: Seen
     residual: float
-    """Share of what the medium shows or plays that the content does not account for: 0 for a true rendering, near 1
-    for a medium that shows nothing of this world."""
+    """Fraction of the medium's energy that the spec does not explain.
+
+    0 for a true rendering, near 1 for a medium that contains nothing of the small world.
+    """
