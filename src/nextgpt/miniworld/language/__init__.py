@@ -1,6 +1,7 @@
-"""What can be said about the small world: captions, questions, requests, edits and dialogues.
+"""Language about the small world: captions, questions, requests, edits and dialogues.
 
-Everything is drawn from a generator of numpy and a split; trainings and tests turn dialogues into what they need.
+Everything is sampled from a numpy generator and a split; training and evaluation convert dialogues to their
+own types.
 """
 
 from nextgpt.miniworld.language.canonical_captions import canonical_caption, parse_caption

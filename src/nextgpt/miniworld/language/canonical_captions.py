@@ -1,12 +1,10 @@
-"""The one compact caption of each content, and the way back: what diffusion models learn from, and conditions aim at.
+"""Canonical caption of each spec and its parser; diffusion models are trained on these captions.
 
-Compact, because every token of a condition costs a diffusion model time at every step; regular, so that a caption
-that a language model wrote can be read back and judged::
+Captions are short, because each condition token costs time in every denoising step, and regular, so that
+captions written by a language model can be parsed and judged::
 
-    large red cat top left, grass background
-    cat left, blue dog right, pink background
-    flute sound, high, rising, fast
-    red cat moving left, grass background
+    large red cat top left, grass background     cat left, blue dog right, pink background     flute sound,
+high, rising, fast     red cat moving left, grass background
 """
 
 from __future__ import annotations
@@ -49,18 +47,18 @@ _NAMES = frozenset(OBJECTS) if isinstance(OBJECTS, dict) else frozenset(item.nam
 
 
 def canonical_caption(spec: MediaSpec) -> str:
-    """The caption of ``content``, for example ``"large red cat top left, grass background"``."""
+    """Return the caption of ``spec``, for example ``"large red cat top left, grass background"``."""
     if isinstance(spec, SceneSpec):
         return ", ".join([*_object_phrases(spec.objects), spec.background + _BACKGROUND])
     if isinstance(spec, ClipSpec):
-        thing = f"{_kind_phrase(spec.object, spec.tint)} {MOTION_WORDS[spec.motion]}"
-        return f"{thing}, {spec.background}{_BACKGROUND}"
+        phrase = f"{_kind_phrase(spec.object, spec.tint)} {MOTION_WORDS[spec.motion]}"
+        return f"{phrase}, {spec.background}{_BACKGROUND}"
     words = [spec.source + _SOUND, spec.pitch, spec.pattern]
     return ", ".join(words + ([spec.speed] if spec.pattern in TIMED_PATTERNS else []))
 
 
 def parse_caption(caption: str) -> MediaSpec | None:
-    """The content whose canonical caption this is; None where there is no such content. A clip comes without sound."""
+    """Parse a canonical caption; None if it is invalid. Clips have no audio."""
     parts = caption.strip().split(", ")
     if parts[0].endswith(_SOUND):
         return _parse_sound(parts)
@@ -69,18 +67,21 @@ def parse_caption(caption: str) -> MediaSpec | None:
     background = parts[-1].removesuffix(_BACKGROUND)
     if background not in BACKGROUNDS:
         return None
-    things = parts[:-1]
-    if len(things) == 1 and (motion := _motion_of(things[0])):
-        kind = _parse_kind(things[0].removesuffix(MOTION_WORDS[motion]).strip())
+    phrases = parts[:-1]
+    if len(phrases) == 1 and (motion := _motion_of(phrases[0])):
+        kind = _parse_kind(phrases[0].removesuffix(MOTION_WORDS[motion]).strip())
         return kind and ClipSpec(*kind, background=background, motion=motion)
-    obj = [_parse_object(thing, is_alone=len(things) == 1) for thing in things]
-    return SceneSpec(tuple(obj), background) if all(obj) else None
+    objects = [_parse_object(phrase, is_alone=len(phrases) == 1) for phrase in phrases]
+    return SceneSpec(tuple(objects), background) if all(objects) else None
 
 
 def _object_phrases(objects: tuple[ObjectSpec, ...]) -> list[str]:
-    """One phrase an object; only a single object has a size to tell, several are always small."""
+    """Return one phrase per object; several objects are always small, so only a single one has a size."""
     is_alone = len(objects) == 1
-    return [f"{o.size + ' ' if is_alone else ''}{_kind_phrase(o.object, o.tint)} {o.place}" for o in objects]
+    return [
+        f"{obj.size + ' ' if is_alone else ''}{_kind_phrase(obj.object, obj.tint)} {obj.place}"
+        for obj in objects
+    ]
 
 
 def _kind_phrase(name: str, tint: str) -> str:

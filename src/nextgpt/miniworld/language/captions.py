@@ -1,4 +1,4 @@
-"""Varied captions: synonyms, other orders, and attributes that are left out, as people write them."""
+"""Varied captions: synonyms, different orders and omitted attributes."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from nextgpt.miniworld.specs import TIMED_PATTERNS, MediaSpec, ObjectSpec, Scene
 from nextgpt.miniworld.splits import Split
 
 OMISSION_SHARE = 0.15
-"""How often an attribute of a caption is left out; what is shown or heard never is."""
+"""Probability of omitting an attribute; the main attribute is never omitted."""
 SYNONYM_SHARE = 0.3
-"""How often an object has one of its other names."""
+"""Probability of using a synonym of an object's name."""
 COUNTED_SHARE = 0.7
-"""How often objects of one kind and tint are counted instead of listed."""
+"""Probability of counting identical objects instead of listing them."""
 
 SCENES = TemplateSet(
     (
@@ -69,12 +69,12 @@ CLIPS = TemplateSet(
 
 
 def choice(rng: np.random.Generator, choices: Sequence[str]) -> str:
-    """One of ``choices``."""
+    """Return a random element of ``choices``."""
     return choices[int(rng.integers(len(choices)))]
 
 
 def caption(spec: MediaSpec, rng: np.random.Generator, split: Split = "train") -> str:
-    """Say what ``content`` is in one of many ways, in lower case; attributes may be left out."""
+    """Sample a caption of ``spec`` in lower case; attributes may be omitted."""
     if isinstance(spec, SoundSpec):
         return _sound_caption(spec, rng, split)
     frame = SCENES if isinstance(spec, SceneSpec) else CLIPS
@@ -90,36 +90,40 @@ def caption(spec: MediaSpec, rng: np.random.Generator, split: Split = "train") -
 def object_phrase(
     name: str, tint: str, rng: np.random.Generator, *, size: str = "", may_omit: bool = True
 ) -> str:
-    """An object without its article: ``"tiny violet kitten"``. Left-out attributes are those of a default."""
+    """Return an object without its article: ``"tiny violet kitten"``. Omitted attributes have defaults."""
     others = synonyms(name)
-    named = choice(rng, others) if others and rng.random() < SYNONYM_SHARE else noun(name)
+    word = choice(rng, others) if others and rng.random() < SYNONYM_SHARE else noun(name)
     size = choice(rng, SIZE_FORMS[size]) if size and not (may_omit and _omit(rng)) else ""
     has_tint = tint != "natural" and not (may_omit and _omit(rng))
-    return " ".join(filter(None, [size, choice(rng, TINT_FORMS[tint]) if has_tint else "", named]))
+    return " ".join(filter(None, [size, choice(rng, TINT_FORMS[tint]) if has_tint else "", word]))
 
 
 def objects_phrase(objects: tuple[ObjectSpec, ...], rng: np.random.Generator) -> str:
-    """The objects of a picture: ``"on the left a dog and on the right a cat"``, ``"two dogs"``."""
+    """Return the objects of an image: ``"on the left a dog and on the right a cat"``, ``"two dogs"``."""
     first = objects[0]
     if len(objects) > 1 and are_identical(objects) and rng.random() < COUNTED_SHARE:
         tint = "" if first.tint == "natural" else f"{choice(rng, TINT_FORMS[first.tint])} "
         places = [choice(rng, PLACE_FORMS[o.place]) for o in objects]
         where = "" if _omit(rng) else f" {listed(places)}"
         return f"{NUMBERS[len(objects)]} {tint}{plural(first.object)}{where}"
-    things = [
+    noun_phrases = [
         indefinite(object_phrase(o.object, o.tint, rng, size=o.size if len(objects) == 1 else ""))
         for o in objects
     ]
     if _omit(rng):
-        return listed(things)
+        return listed(noun_phrases)
     places = [choice(rng, PLACE_FORMS[obj.place]) for obj in objects]
     # All places stand on the same side of their objects, or it would be unclear which belongs to which.
-    pairs = zip(places, things, strict=True) if rng.random() < 0.25 else zip(things, places, strict=True)
+    pairs = (
+        zip(places, noun_phrases, strict=True)
+        if rng.random() < 0.25
+        else zip(noun_phrases, places, strict=True)
+    )
     return listed([" ".join(pair) for pair in pairs])
 
 
 def are_identical(objects: Sequence[ObjectSpec]) -> bool:
-    """Whether all objects are of one kind and tint, so that they can be counted."""
+    """Return True if all objects share kind and tint, so that they can be counted."""
     return len({(obj.object, obj.tint) for obj in objects}) == 1
 
 
@@ -145,5 +149,5 @@ def _omit(rng: np.random.Generator) -> bool:
 
 
 def _collapse_gaps(words: str) -> str:
-    """Close the gaps that left-out attributes leave."""
+    """Remove the gaps of omitted attributes."""
     return " ".join(words.split()).strip(", ").replace(" ,", ",")

@@ -1,4 +1,4 @@
-"""Links between modalities: what a thing in a picture sounds like, what a thing in a sound looks like, how it moves."""
+"""Cross-modal requests: the sound of an object in an image, the image of a sound source, a moving object."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ VIDEO_TO_IMAGE = TemplateSet(
     held_out=("I want a picture of it {where}.", "[can|could] you draw the {thing} of the video {where}?"),
 )
 UNKNOWN_SHARE = 0.12
-"""How often the thing makes no sound, or has no picture, that the small world knows."""
+"""Probability that the object has no sound in the small world."""
 PLAIN_SHARE = 0.5
-"""How often a link asks for the default."""
+"""Probability of a request without qualifiers."""
 
 
 def cross_modal_request(state: DialogueState) -> DialogueTurn | None:
-    """A request for one modality that follows from a medium of another."""
+    """Sample a request for one modality that follows from a medium of another."""
     for index in state.rng.permutation(len(REQUESTS)).tolist():
         if turn := REQUESTS[index](state):
             return turn
@@ -135,14 +135,14 @@ def _image_to_audio(state: DialogueState) -> DialogueTurn | None:
 
 
 def _audio_to_image(state: DialogueState) -> DialogueTurn | None:
-    sound = _last_or_new(state, "audio", lambda: state.sample("audio"))
-    if not isinstance(sound, SoundSpec):
+    sound_spec = _last_or_new(state, "audio", lambda: state.sample("audio"))
+    if not isinstance(sound_spec, SoundSpec):
         return None
-    names = [kind.name for kind in OBJECTS.values() if kind.sound == sound.source]
+    names = [kind.name for kind in OBJECTS.values() if kind.sound == sound_spec.source]
     if not names:
         return DialogueTurn(
             "outside",
-            state.user_parts(sound, state.phrase(AUDIO_TO_IMAGE)),
+            state.user_parts(sound_spec, state.phrase(AUDIO_TO_IMAGE)),
             (unknown_image_answer(),),
             (("do not know",),),
         )
@@ -155,7 +155,7 @@ def _audio_to_image(state: DialogueState) -> DialogueTurn | None:
         )
         for background in BACKGROUNDS
     ]
-    return _request_turn(state, sound, options, f"This is {source_phrase(sound.source)}.")
+    return _request_turn(state, sound_spec, options, f"This is {source_phrase(sound_spec.source)}.")
 
 
 def _image_to_video(state: DialogueState) -> DialogueTurn | None:
@@ -201,7 +201,7 @@ REQUESTS: tuple[Callable[[DialogueState], DialogueTurn | None], ...] = (
 
 @dataclass(frozen=True)
 class Option:
-    """One content that could be asked for, how it is said, and in which phrasings."""
+    """A possible target: spec, qualifying phrase and templates."""
 
     spec: MediaSpec
     qualifier: str
@@ -209,31 +209,31 @@ class Option:
 
 
 def _request_turn(
-    state: DialogueState, given: MediaSpec, options: list[Option], what: str, **values: str
+    state: DialogueState, input_spec: MediaSpec, options: list[Option], what: str, **values: str
 ) -> DialogueTurn | None:
-    """Ask for one of ``options`` that belongs to the split; ``what`` names what was given."""
+    """Sample a request for one of ``options`` of the split; ``what`` names the input medium."""
     options_in_split = [option for option in options if state.in_split(option.spec)]
     if not options_in_split:
         return None
     option = options_in_split[0] if state.bernoulli(PLAIN_SHARE) else state.choice(options_in_split)
-    said = dict.fromkeys(("how", "moves", "where"), option.qualifier)
-    words = state.user_parts(given, state.phrase(option.templates, **said, **values))
-    here: tuple[TurnPart, ...] = (
+    qualifiers = dict.fromkeys(("how", "moves", "where"), option.qualifier)
+    words = state.user_parts(input_spec, state.phrase(option.templates, **qualifiers, **values))
+    answer: tuple[TurnPart, ...] = (
         f"{what} Here {describe_intro(option.spec)}.".strip(),
         MediaPart(option.spec),
     )
-    return DialogueTurn("link", words, here)
+    return DialogueTurn("link", words, answer)
 
 
 def _last_or_new(
     state: DialogueState, modality: str, draw: Callable[[], MediaSpec | None]
 ) -> MediaSpec | None:
-    """The medium that was said last, where it is of ``modality``, otherwise a new one."""
+    """Return the last spec if it is of ``modality``, otherwise a new one."""
     return state.media[-1].spec if state.media and state.media[-1].modality == modality else draw()
 
 
 def _scene_with_source(state: DialogueState) -> MediaSpec | None:
-    """A picture of one thing, mostly of one that can be heard."""
+    """Sample an image of one object, usually one that has a sound."""
     is_linked = not state.bernoulli(UNKNOWN_SHARE)
 
     def draw() -> SceneSpec:

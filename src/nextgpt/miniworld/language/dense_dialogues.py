@@ -1,7 +1,7 @@
-"""Exercises, which training alone has: many questions about one medium, many edits in a row, pictures to describe.
+"""Training dialogues that are dense in hard answers: many questions, edits or descriptions in a row.
 
-In a dialogue as people lead it, few words say whether two things are the same. Here most answers hang on it, so that a
-model learns to compare, and to find one object among several, from far fewer words.
+In natural dialogues, few tokens depend on comparing two things. Here most answers do, so that a model learns
+to compare and to find one of several objects from much less text.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from nextgpt.errors import ConfigError
-from nextgpt.miniworld.language import audio_questions as heard
-from nextgpt.miniworld.language import visual_questions as seen
+from nextgpt.miniworld.language import audio_questions, visual_questions
 from nextgpt.miniworld.language.dialogue_state import MEDIUM_NOUNS, DialogueState, SpecSource
 from nextgpt.miniworld.language.edit_templates import edit
 from nextgpt.miniworld.language.media_questions import comparison, description, question_about
@@ -20,29 +19,29 @@ from nextgpt.miniworld.specs import MediaSpec, SceneSpec
 from nextgpt.miniworld.splits import Split
 
 COMPARING_QUESTIONS = (
-    seen.is_object,
-    seen.is_there,
-    seen.is_colored,
-    seen.is_category,
-    seen.is_moving,
-    seen.how_many_of,
-    heard.is_source,
-    heard.is_pitched,
+    visual_questions.is_object,
+    visual_questions.is_there,
+    visual_questions.is_colored,
+    visual_questions.is_category,
+    visual_questions.is_moving,
+    visual_questions.how_many_of,
+    audio_questions.is_source,
+    audio_questions.is_pitched,
 )
-"""What is answered by comparing what is asked for with what is there."""
+"""Answer functions that compare the question with the medium."""
 COMPARING_SHARE = 0.6
-"""How much of an interview these are, where the medium allows them."""
+"""Fraction of comparing questions, if the medium allows them."""
 PAIR_SHARE = 0.15
-"""How many interviews are about two pictures."""
+"""Fraction of question dialogues about two images."""
 TURNS = (4, 5, 6, 7, 8)
 EDITS_IN_A_ROW = (3, 4, 5, 6)
 PICTURES_IN_A_ROW = (3, 4, 5)
 MAX_TRIES = 1000
-"""To draw a picture of several objects, of which the small world itself needs few."""
+"""Attempts to sample an image of several objects."""
 
 
 def many_questions(state: DialogueState) -> DialogueState:
-    """Questions about one medium, or about which of two pictures shows something."""
+    """Sample questions about one medium, or about two images."""
     if state.bernoulli(PAIR_SHARE):
         return _image_pair_questions(state)
     modality = state.choice(tuple(MEDIUM_NOUNS))
@@ -63,7 +62,7 @@ def _image_pair_questions(state: DialogueState) -> DialogueState:
     while (first := comparison(state)) is None:
         pass
     state = state.with_turn(first)
-    scenes = [shown.spec for shown in first.input_media]
+    scenes = [part.spec for part in first.input_media]
     for _ in range(state.choice(TURNS) - 1):
         turn = comparison(state, scenes)
         assert turn is not None, "they differ, as they were compared before"
@@ -72,7 +71,7 @@ def _image_pair_questions(state: DialogueState) -> DialogueState:
 
 
 def many_edits(state: DialogueState) -> DialogueState:
-    """A medium that is changed, and changed again; a picture is one of several objects, of which one is meant."""
+    """Sample a medium and successive edits; images contain several objects, each edit changes one."""
     state = replace(state, spec_source=_multi_object(state.spec_source))
     modality = state.choice(("image", "image", "image", "image", "video", "audio"))
     for _ in range(state.choice(EDITS_IN_A_ROW)):
@@ -82,7 +81,7 @@ def many_edits(state: DialogueState) -> DialogueState:
 
 
 def many_descriptions(state: DialogueState) -> DialogueState:
-    """Pictures of several objects, alike or not, and what each of them shows."""
+    """Sample images of several objects, identical or not, and their descriptions."""
     multi_object = replace(state, spec_source=_multi_object(state.spec_source, may_be_alike=True))
     for _ in range(state.choice(PICTURES_IN_A_ROW)):
         state = state.with_turn(description(replace(multi_object, turns=()), "image"))
@@ -90,7 +89,7 @@ def many_descriptions(state: DialogueState) -> DialogueState:
 
 
 def _multi_object(spec_source: SpecSource, may_be_alike: bool = False) -> SpecSource:
-    """``draw`` where every picture has several objects, and where they may not be alike at least two kinds of them."""
+    """Restrict images to several objects, of at least two kinds unless ``may_be_alike``."""
 
     def multi_object(rng: np.random.Generator, modality: str, split: Split) -> MediaSpec:
         for _ in range(MAX_TRIES):

@@ -1,4 +1,4 @@
-"""How answers describe a content: one regular English phrase each, complete, and the way back from what was said.
+"""Descriptions in answers: one regular English phrase per spec, and its parser.
 
 ::
 
@@ -8,7 +8,7 @@
     a flute at a high pitch, rising fast
     a red cat moving left on grass
 
-A natural tint is not mentioned, and several objects are always small.
+The natural tint is not mentioned; several objects are always small.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from nextgpt.miniworld.specs import (
 
 
 def describe(spec: MediaSpec) -> str:
-    """The phrase that answers use for ``content``."""
+    """Return the description of ``spec``."""
     if isinstance(spec, SoundSpec):
         return f"{source_phrase(spec.source)} at a {spec.pitch} pitch, {pattern_phrase(spec)}"
     background = background_forms(spec.background)[0]
@@ -63,43 +63,43 @@ def describe(spec: MediaSpec) -> str:
 
 
 def object_phrase(name: str, tint: str = "natural") -> str:
-    """An object with its tint, without an article: ``"red cat"``."""
+    """Return an object with its tint, without an article: ``"red cat"``."""
     return noun(name) if tint == "natural" else f"{tint} {noun(name)}"
 
 
 def objects_phrase(objects: tuple[ObjectSpec, ...]) -> str:
-    """The objects of a picture with their places: ``"two cats on the left and on the right"``."""
+    """Return the objects of an image with their places: ``"two cats on the left and on the right"``."""
     places = [PLACE_FORMS[obj.place][0] for obj in objects]
     first = objects[0]
     if len(objects) == 1:
         return f"{indefinite(f'{first.size} {object_phrase(first.object, first.tint)}')} {places[0]}"
     if are_identical(objects):
         return f"{counted(len(objects), first.object, first.tint)} {listed(places)}"
-    things = [indefinite(object_phrase(obj.object, obj.tint)) for obj in objects]
-    return listed([f"{thing} {place}" for thing, place in zip(things, places, strict=True)])
+    objects_text = [indefinite(object_phrase(obj.object, obj.tint)) for obj in objects]
+    return listed([f"{thing} {place}" for thing, place in zip(objects_text, places, strict=True)])
 
 
 def counted(number: int, name: str, tint: str = "natural") -> str:
-    """A number of objects: ``"one red cat"``, ``"no owls"``."""
+    """Return a number of objects: ``"one red cat"``, ``"no owls"``."""
     words = noun(name) if number == 1 else plural(name)
     return f"{NUMBERS[number]} {words}" if tint == "natural" else f"{NUMBERS[number]} {tint} {words}"
 
 
 def pattern_phrase(sound: SoundSpec) -> str:
-    """The pattern of a sound with its speed where it has one: ``"rising fast"``, ``"once"``."""
+    """Return the pattern of a sound, with its speed if it has one: ``"rising fast"``, ``"once"``."""
     words = PATTERN_FORMS[sound.pattern][0]
     return f"{words} {SPEED_FORMS[sound.speed][0]}" if sound.pattern in TIMED_PATTERNS else words
 
 
 def in_reading_order(spec: MediaSpec) -> MediaSpec:
-    """``content`` with its objects in the order in which a picture is read, the only one that can be told from it."""
+    """Sort the objects of an image by place in reading order, as their order cannot be recognized."""
     if not isinstance(spec, SceneSpec):
         return spec
     return replace(spec, objects=tuple(sorted(spec.objects, key=lambda obj: PLACES.index(obj.place))))
 
 
 def parse_descriptions(text: str) -> tuple[MediaSpec, ...]:
-    """All contents that ``text`` describes as :func:`describe` does, in order."""
+    """Parse all descriptions in ``text``, in order."""
     return tuple(_parse_match(match.groupdict()) for match in _grammar().finditer(text))
 
 
@@ -128,41 +128,41 @@ _SEVERAL = rf"\b(?:{_any_of(NUMBERS[2:])}) (?:{_any_of(TINTS[1:])} )?{_any_of(_P
 
 @cache
 def _grammar() -> re.Pattern[str]:
-    """All contents; the names of its groups tell which kind of content matched."""
+    """Compile the grammar of all specs; the group names identify the spec type."""
     background, joint = _any_of(_BACKGROUNDS), "(?:, | and )"
-    things = rf"{_ONE} {_PLACE}(?:{joint}{_ONE} {_PLACE})*|{_SEVERAL} {_PLACE}(?:{joint}{_PLACE})+"
+    objects_text = rf"{_ONE} {_PLACE}(?:{joint}{_ONE} {_PLACE})*|{_SEVERAL} {_PLACE}(?:{joint}{_PLACE})+"
     clip = rf"(?P<moved>{_ONE}) (?P<motion>{_any_of(_MOTIONS)}) (?P<behind>{background})"
     pitch, pattern = _any_of(PITCHES), _any_of(_PATTERNS)
     sound = rf"(?P<source>{_any_of(_SOURCES)}) at a (?P<pitch>{pitch}) pitch, (?P<pattern>{pattern})"
-    return re.compile(rf"(?P<things>{things}) (?P<background>{background})|{clip}|{sound}")
+    return re.compile(rf"(?P<things>{objects_text}) (?P<background>{background})|{clip}|{sound}")
 
 
-def _parse_match(said: Mapping[str, str | None]) -> MediaSpec:
-    if source := said["source"]:
-        pattern, speed = _PATTERNS[said["pattern"] or ""]
-        return SoundSpec(_SOURCES[source], said["pitch"] or "", pattern, speed)
-    if moved := said["moved"]:
-        kind = _parse_object(moved)
+def _parse_match(groups: Mapping[str, str | None]) -> MediaSpec:
+    if source := groups["source"]:
+        pattern, speed = _PATTERNS[groups["pattern"] or ""]
+        return SoundSpec(_SOURCES[source], groups["pitch"] or "", pattern, speed)
+    if moving_object := groups["moved"]:
+        kind = _parse_object(moving_object)
         return ClipSpec(
-            kind.object, kind.tint, _BACKGROUNDS[said["behind"] or ""], _MOTIONS[said["motion"] or ""]
+            kind.object, kind.tint, _BACKGROUNDS[groups["behind"] or ""], _MOTIONS[groups["motion"] or ""]
         )
-    things = said["things"] or ""
-    return SceneSpec(tuple(_parse_objects(things)), _BACKGROUNDS[said["background"] or ""])
+    objects_text = groups["things"] or ""
+    return SceneSpec(tuple(_parse_objects(objects_text)), _BACKGROUNDS[groups["background"] or ""])
 
 
-def _parse_objects(things: str) -> Iterable[ObjectSpec]:
-    named, places = re.findall(f"{_ONE}|{_SEVERAL}", things), re.findall(_PLACE, things)
+def _parse_objects(objects_text: str) -> Iterable[ObjectSpec]:
+    noun_phrases, places = re.findall(f"{_ONE}|{_SEVERAL}", objects_text), re.findall(_PLACE, objects_text)
     kinds = (
-        [_parse_object(words) for words in named]
-        if len(named) == len(places)
-        else [_parse_object(named[0])] * len(places)
+        [_parse_object(words) for words in noun_phrases]
+        if len(noun_phrases) == len(places)
+        else [_parse_object(noun_phrases[0])] * len(places)
     )
     for kind, place in zip(kinds, places, strict=True):
         yield replace(kind, place=_PLACES[place], size=kind.size if len(places) == 1 else "small")
 
 
 def _parse_object(words: str) -> ObjectSpec:
-    """The object that ``"a large red cat"`` or ``"two red cats"`` names; its place is unknown yet."""
+    """Parse ``"a large red cat"`` or ``"two red cats"``, without the place."""
     number, _, words = words.partition(" ")
     head, _, rest = words.partition(" ")
     size, words = (head, rest) if head in SIZES else ("small", words)

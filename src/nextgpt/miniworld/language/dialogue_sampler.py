@@ -1,4 +1,4 @@
-"""Whole dialogues: single tasks, and conversations of several turns that mix them all."""
+"""Dialogue sampler: single tasks, and conversations of several turns that mix all tasks."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ TASK_SAMPLERS: dict[str, tuple[TurnSampler, float]] = {
     "outside": (out_of_domain, 1.2),
     "missing": (missing_context, 0.4),
 }
-"""Every kind of turn with its weight."""
+"""Turn sampler and weight of each task."""
 TASKS = (*TASK_SAMPLERS, "dialogue")
-"""What people do with a model, and :func:`sample_dialogue` can be asked for."""
+"""Tasks that :func:`sample_dialogue` accepts."""
 DIALOGUE_SHARE = 0.4
-"""How many of all dialogues are conversations of several turns."""
+"""Fraction of conversations among all dialogues."""
 TURN_COUNTS = (3, 4, 5, 6, 7)
 FOLLOW_UP_SHARE = 0.55
-"""How often a turn of a conversation is about what was said before, where it can be."""
+"""Probability that a turn of a conversation is about an earlier medium, if there is one."""
 LEAD_IN_SHARE = 0.5
-"""How often a single edit, question or link is about a medium that the model itself made a turn before."""
+"""Probability that a single task starts with a turn that provides its medium or facts."""
 _LEAD_IN_MODALITY = {
     "edit_image": "image", "edit_audio": "audio", "edit_video": "video",
     "image_to_text": "image", "audio_to_text": "audio", "video_to_text": "video",
@@ -67,16 +67,16 @@ def sample_dialogue(
     task: str | None = None,
     spec_source: SpecSource = sample_spec,
 ) -> Dialogue:
-    """Draw a dialogue.
+    """Sample a dialogue.
 
     Args:
-        split: ``test`` uses only phrasings and contents that ``train`` never does.
-        task: what its last turn is, one of :data:`TASKS`; ``dialogue`` is a conversation of 3 to 7 turns of all kinds.
-            None draws the task too. Or one of :data:`.exercises.EXERCISES`, which are never drawn.
-        draw: where contents that are talked about come from; they must be of the split.
+        split: ``test`` uses templates and specs that ``train`` never uses.
+        task: Task of the last turn, one of :data:`TASKS`; ``dialogue`` is a conversation of 3 to 7 turns of all tasks.
+            None samples the task. :data:`.dense_dialogues.DENSE_TASKS` are accepted, but never sampled.
+        spec_source: Source of the specs that are asked about; they must belong to the split.
 
     Raises:
-        ConfigError: there is no such task.
+        ConfigError: Unknown task.
     """
     if task is not None and task not in (*TASKS, *DENSE_TASKS):
         raise ConfigError(unknown_name_message("Task", task, (*TASKS, *DENSE_TASKS)))
@@ -89,7 +89,7 @@ def sample_dialogue(
 
 
 def _single_task(state: DialogueState, task: str) -> DialogueState:
-    """A talk that ends in a turn of ``task``, often after a turn that leads to it."""
+    """Sample a dialogue that ends in a turn of ``task``, often after a lead-in."""
     while True:
         context = _with_lead_in(state, task)
         turn = TASK_SAMPLERS[task][0](context)
@@ -98,7 +98,7 @@ def _single_task(state: DialogueState, task: str) -> DialogueState:
 
 
 def _with_lead_in(state: DialogueState, task: str) -> DialogueState:
-    """``talk`` with what may come before ``task``: a medium to talk about, or facts to refer to."""
+    """Add a turn before ``task`` in half of all cases: a medium to ask about, or facts to refer to."""
     if not state.bernoulli(LEAD_IN_SHARE):
         return state
     if task in ("indirect_image", "indirect_audio"):
@@ -111,7 +111,7 @@ def _with_lead_in(state: DialogueState, task: str) -> DialogueState:
 
 
 def _with_facts(state: DialogueState, task: str) -> DialogueState:
-    """Facts about one or two kinds of objects of different categories."""
+    """Add facts about one or two kinds of objects of different categories."""
     categories = state.rng.permutation(["animal", "food", "vehicle"]).tolist()[
         : int(state.rng.integers(1, 3))
     ]
@@ -123,7 +123,7 @@ def _with_facts(state: DialogueState, task: str) -> DialogueState:
 
 
 def _conversation(state: DialogueState) -> DialogueState:
-    """A talk of several turns that follow on one another, or change the subject."""
+    """Sample several turns that follow up on one another or change the subject."""
     length = state.choice(TURN_COUNTS)
     if state.bernoulli(GREETING_SHARE):
         state = state.with_turn(small_talk(state, GREETING))
@@ -135,7 +135,7 @@ def _conversation(state: DialogueState) -> DialogueState:
 
 
 def _next_turn(state: DialogueState) -> DialogueTurn:
-    """Any turn that can follow."""
+    """Sample any turn that can follow."""
     if state.turns and state.turns[-1].target_media and state.bernoulli(THANKS_SHARE):
         return small_talk(state, state.choice((THANKS, PRAISE)))
     while True:
@@ -147,7 +147,7 @@ def _next_turn(state: DialogueState) -> DialogueTurn:
 
 
 def _follow_ups(state: DialogueState) -> dict[str, tuple[TurnSampler, float]]:
-    """Moves about the medium that was shown last, or about what was talked about."""
+    """Return samplers of turns about the last medium or about the topics so far."""
     modality = state.media[-1].modality
     samplers: dict[str, tuple[TurnSampler, float]] = {
         "edit": (partial(edit, modality=modality), 2.0),
@@ -161,7 +161,7 @@ def _follow_ups(state: DialogueState) -> dict[str, tuple[TurnSampler, float]]:
 
 
 def _sample_task(state: DialogueState, samplers: Mapping[str, tuple[TurnSampler, float]]) -> str:
-    """The name of one of ``moves``, by weight."""
+    """Sample a name from ``samplers`` by weight."""
     names = tuple(samplers)
     weights = np.array([samplers[name][1] for name in names])
     position = np.searchsorted(weights.cumsum(), state.rng.random() * weights.sum(), side="right")

@@ -1,4 +1,4 @@
-"""What the next turn is made from: chance, the split, and what was said before."""
+"""State from which the next turn is sampled: random generator, split and previous turns."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from nextgpt.miniworld.specs import MediaSpec
 from nextgpt.miniworld.splits import Split, is_held_out
 
 BRIEF_SHARE = 0.25
-"""How often a medium is handed over without saying what it is."""
+"""Probability that an answer does not describe its media."""
 CLOSING_SHARE = 0.05
-"""How often words follow the media of an answer."""
+"""Probability that text follows the media of an answer."""
 LOWER_CASE_SHARE = 0.4
 NO_FULL_STOP_SHARE = 0.35
-"""How often people begin in lower case, and leave out the last full stop or question mark."""
+"""Probabilities of a lower-case first letter and of a missing final full stop or question mark."""
 MAX_TRIES = 30
-"""How often a move is tried before it is given up."""
+"""Attempts to sample a spec of the split."""
 
 BRIEF_ANSWER = "Here you are."
 CLOSING = "Shall I change anything?"
@@ -37,18 +37,18 @@ REFERENCES = TemplateSet(
     ),
     held_out=("Back to the last {medium}: {words}", "About the {medium} again: {words}"),
 )
-"""Said where the last medium is of another modality than the one that is meant."""
+"""Templates that name the medium if the last one has another modality."""
 
 Choice = TypeVar("Choice")
 Candidate = TypeVar("Made")
 
 
 SpecSource = Callable[[np.random.Generator, str, Split], MediaSpec]
-"""``(rng, modality, split) -> content``: where new contents come from."""
+"""Source of new specs: ``(rng, modality, split) -> spec``."""
 
 
 def sample_spec(rng: np.random.Generator, modality: str, split: Split) -> MediaSpec:
-    """Any content of ``modality`` and of ``split``; clips are silent."""
+    """Sample a spec of ``modality`` and ``split``; clips have no audio."""
     if modality == "image":
         return in_reading_order(sample_scene(rng, split))
     if modality == "audio":
@@ -58,7 +58,7 @@ def sample_spec(rng: np.random.Generator, modality: str, split: Split) -> MediaS
 
 @dataclass(frozen=True)
 class DialogueState:
-    """A dialogue so far. Everything in it but the state of ``rng`` is immutable."""
+    """A dialogue so far; immutable except for the state of ``rng``."""
 
     rng: np.random.Generator
     split: Split
@@ -66,53 +66,53 @@ class DialogueState:
     spec_source: SpecSource = sample_spec
 
     def choice(self, choices: Sequence[Choice]) -> Choice:
-        """One of ``choices``."""
+        """Return a random element of ``choices``."""
         return choices[int(self.rng.integers(len(choices)))]
 
     def bernoulli(self, share: float) -> bool:
-        """True in ``share`` of all cases."""
+        """Return True with probability ``share``."""
         return bool(self.rng.random() < share)
 
-    def phrase(self, phrasings: TemplateSet, **values: str) -> str:
-        """A person's words, in a phrasing of the split."""
-        words = expand_template(self.rng, self.choice(phrasings.of(self.split))).format(**values)
+    def phrase(self, templates: TemplateSet, **values: str) -> str:
+        """Expand a random template of the split to a user message."""
+        words = expand_template(self.rng, self.choice(templates.of(self.split))).format(**values)
         return self.casualize(words[0].upper() + words[1:])
 
     def casualize(self, words: str) -> str:
-        """``words`` as people type them: a small first letter, no full stop."""
+        """Imitate casual typing: sometimes a lower-case first letter or no final punctuation."""
         if self.bernoulli(LOWER_CASE_SHARE) and not words.startswith(("I ", "I'")):
             words = words[0].lower() + words[1:]
         return words[:-1] if words[-1] in ".?!" and self.bernoulli(NO_FULL_STOP_SHARE) else words
 
     def in_split(self, spec: MediaSpec) -> bool:
-        """Whether ``content`` belongs to the split."""
+        """Return True if ``spec`` belongs to the split."""
         return is_held_out(spec) == (self.split == "test")
 
     def first_in_split(
-        self, draw: Callable[[], Candidate | None], content_of: Callable[[Candidate], MediaSpec]
+        self, sample: Callable[[], Candidate | None], content_of: Callable[[Candidate], MediaSpec]
     ) -> Candidate | None:
-        """Draw until the content belongs to the split; None where it never does."""
+        """Sample until the spec belongs to the split; None after :data:`MAX_TRIES` attempts."""
         for _ in range(MAX_TRIES):
-            drawn = draw()
-            if drawn is not None and self.in_split(content_of(drawn)):
-                return drawn
+            candidate = sample()
+            if candidate is not None and self.in_split(content_of(candidate)):
+                return candidate
         return None
 
     def sample(self, modality: str) -> MediaSpec:
-        """Any content of ``modality`` and of the split; clips are silent."""
+        """Sample a spec of ``modality`` and the split."""
         return self.spec_source(self.rng, modality, self.split)
 
     @property
     def media(self) -> tuple[MediaPart, ...]:
-        """All media of the dialogue, in order."""
-        return tuple(shown for turn in self.turns for shown in (*turn.input_media, *turn.target_media))
+        """Return all media of the dialogue in order."""
+        return tuple(part for turn in self.turns for part in (*turn.input_media, *turn.target_media))
 
     def last_spec(self, modality: str) -> MediaSpec | None:
-        """The medium of ``modality`` that was shown last, by whomever."""
-        return next((shown.spec for shown in reversed(self.media) if shown.modality == modality), None)
+        """Return the spec of the last medium of ``modality`` from either side."""
+        return next((part.spec for part in reversed(self.media) if part.modality == modality), None)
 
     def refer(self, modality: str, words: str) -> str:
-        """``words`` about the last medium of ``modality``, saying so where another medium came after it."""
+        """Refer ``words`` to the last medium of ``modality``, naming it if another medium followed."""
         if self.media[-1].modality == modality:
             return words
         inner = words if words.startswith(("I ", "I'")) else words[0].lower() + words[1:]
@@ -120,33 +120,33 @@ class DialogueState:
         return self.casualize(pattern.format(medium=self.choice(MEDIUM_NOUNS[modality]), words=inner))
 
     def user_parts(self, spec: MediaSpec, words: str) -> tuple[TurnPart, ...]:
-        """``words`` about ``content``, which is given along, or was shown last and is referred to."""
-        shown = MediaPart(spec)
-        if spec == self.last_spec(shown.modality):
-            return (self.refer(shown.modality, words),)
-        return (shown, words) if self.bernoulli(0.5) else (words, shown)
+        """Attach ``spec`` to ``words``, or refer to it if it is the last medium of its modality."""
+        part = MediaPart(spec)
+        if spec == self.last_spec(part.modality):
+            return (self.refer(part.modality, words),)
+        return (part, words) if self.bernoulli(0.5) else (words, part)
 
     def subject(self, modality: str) -> MediaSpec:
-        """What to talk about: mostly the last medium of ``modality`` if there is one, otherwise a new one."""
+        """Return the last spec of ``modality`` in three of four cases, otherwise a new one."""
         last = self.last_spec(modality)
         return last if last is not None and self.bernoulli(0.75) else self.sample(modality)
 
     def with_turn(self, turn: DialogueTurn) -> DialogueState:
-        """The dialogue with one more turn."""
+        """Return the dialogue with ``turn`` appended."""
         return replace(self, turns=(*self.turns, turn))
 
 
 def media_answer(state: DialogueState, *specs: MediaSpec, is_edit: bool = False) -> tuple[TurnPart, ...]:
-    """An answer that shows or plays contents, mostly saying what they are."""
+    """Return an answer with media, usually with descriptions."""
     if state.bernoulli(BRIEF_SHARE):
         return (BRIEF_ANSWER, *[MediaPart(spec, is_edit) for spec in specs])
-    says: list[TurnPart] = []
+    parts: list[TurnPart] = []
     for spec in specs:
-        says += [f"{'And here' if says else 'Here'} {describe_intro(spec)}.", MediaPart(spec, is_edit)]
-    return (*says, CLOSING) if state.bernoulli(CLOSING_SHARE) else tuple(says)
+        parts += [f"{'And here' if parts else 'Here'} {describe_intro(spec)}.", MediaPart(spec, is_edit)]
+    return (*parts, CLOSING) if state.bernoulli(CLOSING_SHARE) else tuple(parts)
 
 
 def describe_intro(spec: MediaSpec) -> str:
-    """``"is a large cat in the center on a white background"``, ``"are two dogs ..."``."""
+    """Return ``"is a large cat in the center on a white background"``, ``"are two dogs ..."``."""
     words = describe(spec)
     return f"{'are' if words.startswith(('two ', 'three ')) else 'is'} {words}"

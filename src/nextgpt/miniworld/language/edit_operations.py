@@ -1,4 +1,4 @@
-"""How single attributes of a content are changed by an edit: each gives the new content, or None where it cannot."""
+"""Edit operations on specs: each returns the edited spec, or None if it does not apply."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _BACKGROUND_NOUNS = {"sea": "the sea", "sunset": "a sunset", "night": "a night s
 
 @dataclass(frozen=True)
 class EditResult:
-    """A content that was changed, and what stands in the braces of the phrasing."""
+    """An edited spec and the values of the template's placeholders."""
 
     spec: MediaSpec
     values: dict[str, str]
 
 
 def _objects(spec: MediaSpec) -> tuple[ObjectSpec, ...]:
-    """What is seen; a video's object as if it were a picture's."""
+    """Return the visible objects; a clip's object counts as a small one."""
     assert not isinstance(spec, SoundSpec)
     if isinstance(spec, ClipSpec):
         return (ObjectSpec(spec.object, spec.tint, size="small"),)
@@ -56,12 +56,12 @@ def _objects(spec: MediaSpec) -> tuple[ObjectSpec, ...]:
 
 
 def _pick_object(state: DialogueState, spec: MediaSpec) -> tuple[ObjectSpec, str] | None:
-    """An object and the words for it: ``it`` where it is alone, else its name if that is enough."""
-    things = _objects(spec)
-    if len(things) == 1:
-        return things[0], state.choice(("it", "it", f"the {noun(things[0].object)}"))
-    names = [obj.object for obj in things]
-    unique = [obj for obj in things if names.count(obj.object) == 1]
+    """Pick an object and a phrase for it: ``it`` if it is alone, otherwise its name if that is unique."""
+    objects = _objects(spec)
+    if len(objects) == 1:
+        return objects[0], state.choice(("it", "it", f"the {noun(objects[0].object)}"))
+    names = [obj.object for obj in objects]
+    unique = [obj for obj in objects if names.count(obj.object) == 1]
     if not unique:
         return None
     obj = state.choice(unique)
@@ -69,7 +69,7 @@ def _pick_object(state: DialogueState, spec: MediaSpec) -> tuple[ObjectSpec, str
 
 
 def _replace_object(spec: MediaSpec, old: ObjectSpec, new: ObjectSpec) -> MediaSpec:
-    """``content`` with one object changed."""
+    """Replace one object of ``spec``."""
     if isinstance(spec, ClipSpec):
         return replace(spec, object=new.object, tint=new.tint)
     assert isinstance(spec, SceneSpec)
@@ -77,7 +77,7 @@ def _replace_object(spec: MediaSpec, old: ObjectSpec, new: ObjectSpec) -> MediaS
 
 
 def background(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Another background."""
+    """Change the background."""
     assert not isinstance(spec, SoundSpec)
     background = state.choice(BACKGROUNDS)
     values = {
@@ -89,31 +89,31 @@ def background(state: DialogueState, spec: MediaSpec) -> EditResult | None:
 
 
 def tint(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Another colour of one object; its own colour is its natural one."""
-    picked = _pick_object(state, spec)
-    if picked is None:
+    """Change the color of one object; the object's own color becomes the natural tint."""
+    selection = _pick_object(state, spec)
+    if selection is None:
         return None
-    obj, it = picked
+    obj, it = selection
     color = state.choice(TINTS[1:])
     tint = "natural" if color == OBJECTS[obj.object].color else color
     return EditResult(_replace_object(spec, obj, replace(obj, tint=tint)), {"it": it, "color": color})
 
 
 def natural_tint(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Back to the natural colour."""
-    picked = _pick_object(state, spec)
-    if picked is None:
+    """Restore the natural color."""
+    selection = _pick_object(state, spec)
+    if selection is None:
         return None
-    obj, it = picked
+    obj, it = selection
     return EditResult(_replace_object(spec, obj, replace(obj, tint="natural")), {"it": it})
 
 
 def object_by_name(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Another kind of object, in the colour, place and size of the old one."""
-    picked = _pick_object(state, spec)
-    if picked is None:
+    """Replace an object by another kind with the same color, place and size."""
+    selection = _pick_object(state, spec)
+    if selection is None:
         return None
-    obj, it = picked
+    obj, it = selection
     name = state.choice([kind.name for kind in OBJECTS.values() if kind.color != obj.tint])
     if any(name == other.object for other in _objects(spec)):
         return None
@@ -122,18 +122,18 @@ def object_by_name(state: DialogueState, spec: MediaSpec) -> EditResult | None:
 
 
 def only_object(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Another kind of object, where there is only one, so that it needs no name."""
+    """Replace the only object, which needs no name."""
     return object_by_name(state, spec) if len(_objects(spec)) == 1 else None
 
 
 def _single_object(spec: MediaSpec) -> ObjectSpec | None:
-    """The only object of a picture, which alone can be moved and resized."""
+    """Return the only object of an image; others cannot be moved or resized."""
     assert isinstance(spec, SceneSpec)
     return spec.objects[0] if len(spec.objects) == 1 else None
 
 
 def place(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Another place of a single object."""
+    """Move the only object."""
     obj = _single_object(spec)
     if obj is None:
         return None
@@ -147,16 +147,16 @@ def place(state: DialogueState, spec: MediaSpec) -> EditResult | None:
 
 
 def place_and_tint(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Another place and colour of a single object."""
-    moved = place(state, spec)
-    colored = tint(state, moved.spec) if moved else None
-    if moved is None or colored is None or len(difference(spec, colored.spec)) < 2:
+    """Move and recolor the only object."""
+    move = place(state, spec)
+    recolor = tint(state, move.spec) if move else None
+    if move is None or recolor is None or len(difference(spec, recolor.spec)) < 2:
         return None
-    return EditResult(colored.spec, moved.values | {"color": colored.values["color"]})
+    return EditResult(recolor.spec, move.values | {"color": recolor.values["color"]})
 
 
 def size(value: str) -> Callable[[DialogueState, MediaSpec], EditResult | None]:
-    """A change of a single object to a size."""
+    """Return an operation that resizes the only object."""
 
     def change(state: DialogueState, spec: MediaSpec) -> EditResult | None:
         obj = _single_object(spec)
@@ -169,7 +169,7 @@ def size(value: str) -> Callable[[DialogueState, MediaSpec], EditResult | None]:
 
 
 def opposite(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """The opposite motion, where there is one."""
+    """Reverse the motion if it has an opposite."""
     assert isinstance(spec, ClipSpec)
     if spec.motion not in OPPOSITES:
         return None
@@ -177,7 +177,7 @@ def opposite(state: DialogueState, spec: MediaSpec) -> EditResult | None:
 
 
 def motion(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Another motion."""
+    """Change the motion."""
     assert isinstance(spec, ClipSpec)
     motion = state.choice(MOTIONS)
     it = state.choice(("it", "it", f"the {noun(spec.object)}"))
@@ -185,7 +185,7 @@ def motion(state: DialogueState, spec: MediaSpec) -> EditResult | None:
 
 
 def pitch_by(step: int) -> Callable[[DialogueState, MediaSpec], EditResult | None]:
-    """A change of the pitch by steps, where there are so many."""
+    """Return an operation that shifts the pitch by ``step``, within range."""
 
     def change(state: DialogueState, spec: MediaSpec) -> EditResult | None:
         assert isinstance(spec, SoundSpec)
@@ -198,14 +198,14 @@ def pitch_by(step: int) -> Callable[[DialogueState, MediaSpec], EditResult | Non
 
 
 def pitch(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Another pitch."""
+    """Change the pitch."""
     assert isinstance(spec, SoundSpec)
     pitch = state.choice(PITCHES)
     return EditResult(replace(spec, pitch=pitch), {"pitch": pitch})
 
 
 def source(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Another source, if it can be heard in the same pattern."""
+    """Change the source if it can play the same pattern."""
     assert isinstance(spec, SoundSpec)
     source = state.choice(SOURCES)
     if spec.pattern not in patterns_of(source):
@@ -215,16 +215,16 @@ def source(state: DialogueState, spec: MediaSpec) -> EditResult | None:
 
 
 def instrument(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Another source that is an instrument."""
-    edited = source(state, spec)
+    """Change the source to an instrument."""
+    result = source(state, spec)
     is_playable = (
-        edited is not None and isinstance(edited.spec, SoundSpec) and is_instrument(edited.spec.source)
+        result is not None and isinstance(result.spec, SoundSpec) and is_instrument(result.spec.source)
     )
-    return edited if is_playable else None
+    return result if is_playable else None
 
 
 def pattern(state: DialogueState, spec: MediaSpec) -> EditResult | None:
-    """Another pattern; the speed stays where the pattern has one."""
+    """Change the pattern; keep the speed if the pattern has one."""
     assert isinstance(spec, SoundSpec)
     pattern = state.choice(patterns_of(spec.source))
     speed = spec.speed if pattern in TIMED_PATTERNS else "slow"
@@ -233,7 +233,7 @@ def pattern(state: DialogueState, spec: MediaSpec) -> EditResult | None:
 
 
 def speed(value: str) -> Callable[[DialogueState, MediaSpec], EditResult | None]:
-    """A change to a speed, of patterns of several notes."""
+    """Return an operation that sets the speed of a pattern of several notes."""
 
     def change(state: DialogueState, spec: MediaSpec) -> EditResult | None:
         assert isinstance(spec, SoundSpec)

@@ -1,4 +1,4 @@
-"""Edits: what is to change in the last picture, sound or video, or in one that is given along. One row an edit."""
+"""Edits of the last medium or of an attached one. One table row per edit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from nextgpt.miniworld.language import edit_operations as changes
+from nextgpt.miniworld.language import edit_operations
 from nextgpt.miniworld.language.dialogue_state import DialogueState, media_answer
 from nextgpt.miniworld.language.edit_operations import EditResult
 from nextgpt.miniworld.language.templates import TemplateSet
@@ -16,11 +16,11 @@ from nextgpt.miniworld.specs import MediaSpec
 
 @dataclass(frozen=True)
 class EditTemplate:
-    """A row: of which modalities, how the content changes, and how it is said."""
+    """One edit: modalities, operation and templates."""
 
     modalities: tuple[str, ...]
     apply: Callable[[DialogueState, MediaSpec], EditResult | None]
-    """None where this content cannot be changed so."""
+    """Apply the edit; None if it is impossible for this spec."""
     templates: TemplateSet
 
 
@@ -28,7 +28,7 @@ VISUAL, AUDIO = ("image", "video"), ("audio",)
 EDIT_TEMPLATES = (
     EditTemplate(
         VISUAL,
-        changes.background,
+        edit_operations.background,
         TemplateSet(
             (
                 "make the background {background}.",
@@ -51,7 +51,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         VISUAL,
-        changes.tint,
+        edit_operations.tint,
         TemplateSet(
             (
                 "make {it} {color}.",
@@ -82,7 +82,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         VISUAL,
-        changes.natural_tint,
+        edit_operations.natural_tint,
         TemplateSet(
             (
                 "give {it} its natural color.",
@@ -102,7 +102,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         VISUAL,
-        changes.object_by_name,
+        edit_operations.object_by_name,
         TemplateSet(
             (
                 "replace the {old} with {new}.",
@@ -142,7 +142,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         VISUAL,
-        changes.only_object,
+        edit_operations.only_object,
         TemplateSet(
             (
                 "[now|and now] with {new} instead.",
@@ -164,7 +164,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         ("image",),
-        changes.place,
+        edit_operations.place,
         TemplateSet(
             (
                 "move {it} {to}.",
@@ -184,7 +184,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         ("image",),
-        changes.place_and_tint,
+        edit_operations.place_and_tint,
         TemplateSet(
             (
                 "move {it} {to} and make it {color}.",
@@ -200,7 +200,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         ("image",),
-        changes.size("small"),
+        edit_operations.size("small"),
         TemplateSet(
             (
                 "make {it} small[er|].",
@@ -215,7 +215,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         ("image",),
-        changes.size("large"),
+        edit_operations.size("large"),
         TemplateSet(
             (
                 "make {it} big[ger|].",
@@ -231,7 +231,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         ("video",),
-        changes.opposite,
+        edit_operations.opposite,
         TemplateSet(
             (
                 "the other way[, please|].",
@@ -245,7 +245,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         ("video",),
-        changes.motion,
+        edit_operations.motion,
         TemplateSet(
             (
                 "let {it} {move}.",
@@ -259,7 +259,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         AUDIO,
-        changes.pitch_by(1),
+        edit_operations.pitch_by(1),
         TemplateSet(
             (
                 "higher[, please|].",
@@ -274,7 +274,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         AUDIO,
-        changes.pitch_by(-1),
+        edit_operations.pitch_by(-1),
         TemplateSet(
             (
                 "lower[, please|].",
@@ -289,7 +289,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         AUDIO,
-        changes.pitch,
+        edit_operations.pitch,
         TemplateSet(
             (
                 "at a {pitch} pitch[, please|].",
@@ -307,7 +307,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         AUDIO,
-        changes.source,
+        edit_operations.source,
         TemplateSet(
             (
                 "now with {new}[ instead|].",
@@ -326,7 +326,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         AUDIO,
-        changes.instrument,
+        edit_operations.instrument,
         TemplateSet(
             (
                 "now on {new}[, please|].",
@@ -340,7 +340,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         AUDIO,
-        changes.pattern,
+        edit_operations.pattern,
         TemplateSet(
             (
                 "play it {pattern}[, please|].",
@@ -354,7 +354,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         AUDIO,
-        changes.speed("fast"),
+        edit_operations.speed("fast"),
         TemplateSet(
             (
                 "faster[, please|].",
@@ -368,7 +368,7 @@ EDIT_TEMPLATES = (
     ),
     EditTemplate(
         AUDIO,
-        changes.speed("slow"),
+        edit_operations.speed("slow"),
         TemplateSet(
             (
                 "slower[, please|].",
@@ -384,23 +384,23 @@ EDIT_TEMPLATES = (
 
 
 def edit(state: DialogueState, modality: str) -> DialogueTurn | None:
-    """A change of the last medium of ``modality``, or of one that is given along."""
-    before = state.subject(modality)
-    rows = [row for row in EDIT_TEMPLATES if modality in row.modalities]
-    for index in state.rng.permutation(len(rows)).tolist():
-        row = rows[index]
-        edited = state.first_in_split(
-            partial(_apply_template, state, row, before), lambda edited: edited.spec
+    """Sample an edit of the last medium of ``modality`` or of a new one."""
+    old_spec = state.subject(modality)
+    templates = [template for template in EDIT_TEMPLATES if modality in template.modalities]
+    for index in state.rng.permutation(len(templates)).tolist():
+        template = templates[index]
+        result = state.first_in_split(
+            partial(_apply_template, state, template, old_spec), lambda result: result.spec
         )
-        if edited is not None:
-            words = state.user_parts(before, state.phrase(row.templates, **edited.values))
-            answer = media_answer(state, edited.spec, is_edit=True)
+        if result is not None:
+            words = state.user_parts(old_spec, state.phrase(template.templates, **result.values))
+            answer = media_answer(state, result.spec, is_edit=True)
             return DialogueTurn(
-                f"edit_{modality}", words, answer, changed_attributes=difference(before, edited.spec)
+                f"edit_{modality}", words, answer, changed_attributes=difference(old_spec, result.spec)
             )
     return None
 
 
-def _apply_template(state: DialogueState, row: EditTemplate, before: MediaSpec) -> EditResult | None:
-    edited = row.apply(state, before)
-    return edited if edited is not None and edited.spec != before else None
+def _apply_template(state: DialogueState, template: EditTemplate, old_spec: MediaSpec) -> EditResult | None:
+    result = template.apply(state, old_spec)
+    return result if result is not None and result.spec != old_spec else None

@@ -1,4 +1,4 @@
-"""What is known about the kinds of objects: facts, what kind of thing something is, and riddles."""
+"""Facts about object kinds: statements, categories and riddles."""
 
 from __future__ import annotations
 
@@ -75,26 +75,26 @@ RIDDLE = TemplateSet(
 
 
 def fact_request(state: DialogueState, category: str | None = None) -> DialogueTurn:
-    """A request to tell something about a kind of object, of ``category`` where it is not None."""
+    """Sample a request for a fact about an object kind of ``category``; None means any."""
     last = state.turns[-1] if state.turns else None
     if last is not None and last.topic and last.task == "facts" and category is None and state.bernoulli(0.5):
         return _more(state, last.topic, last.assistant)
     name = state.choice([kind.name for kind in OBJECTS.values() if category in (None, kind.category)])
-    told = state.choice(OBJECTS[name].facts)
+    fact = state.choice(OBJECTS[name].facts)
     return DialogueTurn(
         "facts",
         (state.phrase(TELL_ME, things=all_of_kind(name)),),
-        (told,),
+        (fact,),
         (_key_words(*OBJECTS[name].facts),),
         topic=name,
     )
 
 
-def _more(state: DialogueState, name: str, told: tuple[object, ...]) -> DialogueTurn:
-    """The other fact about what was talked about."""
-    others = [sentence for sentence in OBJECTS[name].facts if sentence not in told]
+def _more(state: DialogueState, name: str, fact: tuple[object, ...]) -> DialogueTurn:
+    """Ask for the other fact about the same topic."""
+    other_facts = [sentence for sentence in OBJECTS[name].facts if sentence not in fact]
     words = state.phrase(MORE, things=all_of_kind(name))
-    return DialogueTurn("facts", (words,), (others[0],), (_key_words(*OBJECTS[name].facts),), topic=name)
+    return DialogueTurn("facts", (words,), (other_facts[0],), (_key_words(*OBJECTS[name].facts),), topic=name)
 
 
 def _key_words(*sentences: str) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def _key_words(*sentences: str) -> tuple[str, ...]:
 
 
 def kind_question(state: DialogueState) -> DialogueTurn:
-    """What kind of thing something is."""
+    """Sample a question about the category of an object."""
     name = state.choice([kind.name for kind in OBJECTS.values() if kind.category in CERTAIN_CATEGORIES])
     category = OBJECTS[name].category
     is_or_are = "are" if name in PLURAL_NAMES else "is"
@@ -110,16 +110,18 @@ def kind_question(state: DialogueState) -> DialogueTurn:
     if state.bernoulli(0.5):
         words = state.phrase(_agreeing(WHAT_IS, is_or_are), thing=any_of_kind(name))
         return DialogueTurn("facts", (words,), (_capital(sentence),), ((category,),), topic=name)
-    asked = category if state.bernoulli(0.5) else state.choice(CERTAIN_CATEGORIES)
+    candidate = category if state.bernoulli(0.5) else state.choice(CERTAIN_CATEGORIES)
     words = state.phrase(
-        _agreeing(IS_IT, is_or_are), thing=any_of_kind(name), category=CATEGORY_PHRASES[asked]
+        _agreeing(IS_IT, is_or_are), thing=any_of_kind(name), category=CATEGORY_PHRASES[candidate]
     )
-    yes = "Yes" if asked == category else "No"
-    return DialogueTurn("facts", (words,), (f"{yes}, {sentence}",), ((yes,), (category,)), topic=name)
+    polarity = "Yes" if candidate == category else "No"
+    return DialogueTurn(
+        "facts", (words,), (f"{polarity}, {sentence}",), ((polarity,), (category,)), topic=name
+    )
 
 
 def riddle(state: DialogueState) -> DialogueTurn:
-    """A fact whose object is to be guessed."""
+    """Sample a riddle whose answer is an object."""
     does = state.choice(tuple(riddle_answers()))
     name = riddle_answers()[does]
     sentence = f"{_capital(any_of_kind(name))} {does}."
@@ -129,28 +131,28 @@ def riddle(state: DialogueState) -> DialogueTurn:
 
 @cache
 def riddle_answers() -> dict[str, str]:
-    """What only one kind of object is or does, to that kind: ``{"has whiskers": "cat"}``."""
-    told = [
-        (told.removeprefix(start).removesuffix("."), kind.name, kind.category)
+    """Return the answer of each riddle: ``{"has whiskers": "cat"}``."""
+    predicates = [
+        (fact.removeprefix(start).removesuffix("."), kind.name, kind.category)
         for kind in OBJECTS.values()
-        for told in kind.facts
+        for fact in kind.facts
         for start in [f"{_capital(any_of_kind(kind.name))} "]
-        if told.startswith(start) and kind.name not in PLURAL_NAMES
+        if fact.startswith(start) and kind.name not in PLURAL_NAMES
     ]
-    counts = Counter(does for does, _, _ in told)
+    counts = Counter(does for does, _, _ in predicates)
     return {
         does: name
-        for does, name, category in told
+        for does, name, category in predicates
         if counts[does] == 1 and category not in ("nature", "shape")
     }
 
 
-def _agreeing(phrasings: TemplateSet, is_or_are: str) -> TemplateSet:
-    trained, held_out = (
+def _agreeing(templates: TemplateSet, is_or_are: str) -> TemplateSet:
+    train, held_out = (
         tuple(pattern.replace("[is|are]", is_or_are) for pattern in patterns)
-        for patterns in (phrasings.train, phrasings.held_out)
+        for patterns in (templates.train, templates.held_out)
     )
-    return TemplateSet(trained, held_out)
+    return TemplateSet(train, held_out)
 
 
 def _capital(words: str) -> str:
@@ -166,5 +168,5 @@ FACT_QUESTIONS: tuple[Callable[[DialogueState], DialogueTurn], ...] = (
 
 
 def fact_question(state: DialogueState) -> DialogueTurn:
-    """Any question about what is known of the kinds of objects."""
+    """Sample any question about facts."""
     return state.choice(FACT_QUESTIONS)(state)

@@ -1,4 +1,4 @@
-"""Requests that say things indirectly: what was talked about, the colour of the sky, the animal that barks."""
+"""Indirect requests: an earlier topic, the color of the sky, the animal that barks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLORS: dict[str, tuple[str, ...]] = {
     "purple": ("grapes", "an umbrella"),
     "pink": ("a pig", "a tulip"),
 }
-"""Things of each colour."""
+"""Objects that stand for each color."""
 BACKGROUNDS: dict[str, tuple[str, ...]] = {
     "grass": ("where cows eat",),
     "sea": ("where whales live", "where ships sail"),
@@ -71,12 +71,12 @@ TOPIC_REFERENCES = (
     "the {category} I asked about",
 )
 PLURAL_CATEGORIES = ("animal", "vehicle", "instrument", "shape", "food")
-"""What an object can be called when it was talked about."""
+"""Categories that can name an earlier topic."""
 
 
 @dataclass(frozen=True)
 class IndirectTarget:
-    """A content and how it is said."""
+    """A spec and its indirect phrases."""
 
     spec: MediaSpec
     object_phrase: str
@@ -84,62 +84,62 @@ class IndirectTarget:
 
 
 def indirect_request(state: DialogueState, modality: str) -> DialogueTurn | None:
-    """A request whose object was talked about or is guessed, with attributes that are said by comparison."""
+    """Sample a request whose object is an earlier topic or a riddle, with attributes by comparison."""
     draw = {"image": _scene_target, "audio": _sound_target}[modality]
-    meant = state.first_in_split(lambda: draw(state), lambda meant: meant.spec)
-    if meant is None:
+    target = state.first_in_split(lambda: draw(state), lambda target: target.spec)
+    if target is None:
         return None
     words = state.phrase(
-        {"image": DRAW, "audio": PLAY}[modality], what=meant.object_phrase, how=meant.qualifier
+        {"image": DRAW, "audio": PLAY}[modality], what=target.object_phrase, how=target.qualifier
     )
-    return DialogueTurn(f"indirect_{modality}", (words,), media_answer(state, meant.spec))
+    return DialogueTurn(f"indirect_{modality}", (words,), media_answer(state, target.spec))
 
 
 def _scene_target(state: DialogueState) -> IndirectTarget | None:
-    named = _pick_object(state, {name: name for name in OBJECTS})
-    if named is None:
+    selection = _pick_object(state, {name: name for name in OBJECTS})
+    if selection is None:
         return None
-    name, what = named
-    obj, background, how = ObjectSpec(name), "white", ""
+    name, object_phrase = selection
+    obj, background, qualifier = ObjectSpec(name), "white", ""
     if state.bernoulli(0.75):
         color = state.choice(tuple(COLORS))
         obj = replace(obj, tint="natural" if OBJECTS[name].color == color else color)
-        how += f" in the color of {state.choice(COLORS[color])}"
-    if not how or state.bernoulli(0.3):
+        qualifier += f" in the color of {state.choice(COLORS[color])}"
+    if not qualifier or state.bernoulli(0.3):
         background = state.choice(tuple(BACKGROUNDS))
-        how += f"{',' if how else ''} {state.choice(BACKGROUNDS[background])}"
-    return IndirectTarget(SceneSpec((obj,), background), what, how)
+        qualifier += f"{',' if qualifier else ''} {state.choice(BACKGROUNDS[background])}"
+    return IndirectTarget(SceneSpec((obj,), background), object_phrase, qualifier)
 
 
 def _sound_target(state: DialogueState) -> IndirectTarget | None:
     sources = {kind.name: kind.sound for kind in OBJECTS.values() if kind.sound}
-    named = _pick_object(state, sources)
-    if named is None:
+    selection = _pick_object(state, sources)
+    if selection is None:
         return None
-    name, what = named
-    sound, how = SoundSpec(sources[name]), ""
+    name, object_phrase = selection
+    sound, qualifier = SoundSpec(sources[name]), ""
     if state.bernoulli(0.7):
         pitch = state.choice(tuple(PITCHES))
-        sound, how = replace(sound, pitch=pitch), f" {state.choice(PITCHES[pitch])}"
-    if not how or state.bernoulli(0.4):
+        sound, qualifier = replace(sound, pitch=pitch), f" {state.choice(PITCHES[pitch])}"
+    if not qualifier or state.bernoulli(0.4):
         pattern = state.choice(tuple(PATTERNS))
         assert pattern in TIMED_PATTERNS
-        sound, how = (
+        sound, qualifier = (
             replace(sound, pattern=pattern),
-            f"{how}{',' if how else ''} {state.choice(PATTERNS[pattern])}",
+            f"{qualifier}{',' if qualifier else ''} {state.choice(PATTERNS[pattern])}",
         )
-    return IndirectTarget(sound, what, how)
+    return IndirectTarget(sound, object_phrase, qualifier)
 
 
 def _pick_object(state: DialogueState, names: dict[str, str]) -> tuple[str, str] | None:
-    """One of ``names`` and the words for it: what was talked about, else a riddle's."""
+    """Pick one of ``names`` with a phrase for it: an earlier topic if possible, otherwise a riddle."""
     topics = [turn.topic for turn in state.turns if turn.topic]
     categories = [OBJECTS[topic].category for topic in dict.fromkeys(topics)]
-    known = [t for t in topics if t in names and categories.count(OBJECTS[t].category) == 1]
-    known = [topic for topic in known if OBJECTS[topic].category in PLURAL_CATEGORIES]
-    if known:
-        topic = state.choice(known)
+    usable_topics = [t for t in topics if t in names and categories.count(OBJECTS[t].category) == 1]
+    usable_topics = [topic for topic in usable_topics if OBJECTS[topic].category in PLURAL_CATEGORIES]
+    if usable_topics:
+        topic = state.choice(usable_topics)
         return topic, state.choice(TOPIC_REFERENCES).format(category=OBJECTS[topic].category)
-    guessed = [(does, name) for does, name in riddle_answers().items() if name in names]
-    does, name = state.choice(guessed)
+    riddles = [(does, name) for does, name in riddle_answers().items() if name in names]
+    does, name = state.choice(riddles)
     return name, f"the {OBJECTS[name].category} that {does}"

@@ -1,6 +1,6 @@
-"""How the values of the small world are said: nouns with their articles and plurals, and the forms of each attribute.
+"""Lexicon: nouns with articles and plurals, and the phrases of each attribute.
 
-The first form of an attribute is the one that answers use; people may use any of them.
+Answers use the first phrase of an attribute; users may use any of them.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ CATEGORY_PHRASES = {
     "shape": "a shape",
 }
 CERTAIN_CATEGORIES = ("animal", "food", "vehicle", "instrument", "shape")
-"""Categories that are certain: whether a tree is a thing is not."""
+"""Categories that are unambiguous; a tree, for example, may or may not be a thing."""
 NUMBERS = ("no", "one", "two", "three")
 
 _UNITS = {
     "bread": "loaf", "cheese": "piece", "corn": "ear", "broccoli": "piece", "candy": "piece", "grapes": "bunch",
     "cherries": "pair", "french fries": "box", "scissors": "pair", "glasses": "pair", "lightning": "bolt",
 }  # fmt: skip
-"""What has no singular is counted in units: a pair of scissors."""
+"""Units of nouns without a singular: a pair of scissors."""
 PLURAL_NAMES = ("grapes", "cherries", "french fries", "scissors", "glasses")
 _IRREGULAR_PLURALS = {
     "mouse": "mice",
@@ -79,12 +79,12 @@ _IRREGULAR_PLURALS = {
 _UNIQUE_NAMES = {"sun": "the sun", "moon": "the moon"}
 _SOURCE_PHRASES = {"applause": "applause", "seashore": "the seashore"} | {word: word for word in WORD_SOURCES}
 _AMBIGUOUS = {*TINTS, *BACKGROUNDS, "white", "brown", "big", "little", "great", "king", "colors"}
-"""Words that make a synonym read as a tint, a background or a size: a big cat is a large cat, not a lion."""
+"""Words that turn a synonym into a tint, a background or a size: a big cat is a large cat, not a lion."""
 _NO_ARTICLE = {"spectacles", "eyeglasses", "fries", "chips", "shears", "cattle", "maize", "mail", "sunshine"}
 
 
 def indefinite(words: str) -> str:
-    """``words`` with the article they need: ``"an owl"``, ``"a ufo"``, ``"fries"``."""
+    """Add the indefinite article if needed: ``"an owl"``, ``"a ufo"``, ``"fries"``."""
     if words in _NO_ARTICLE:
         return words
     is_vowel = words[0] in "aeiou" and not words.startswith("ufo")
@@ -92,12 +92,12 @@ def indefinite(words: str) -> str:
 
 
 def noun(name: str) -> str:
-    """The countable noun of an object: ``"cat"``, ``"pair of scissors"``."""
+    """Return the countable noun of an object: ``"cat"``, ``"pair of scissors"``."""
     return f"{_UNITS[name]} of {name}" if name in _UNITS else name
 
 
 def plural(name: str) -> str:
-    """Several of an object: ``"butterflies"``, ``"pairs of scissors"``."""
+    """Return the plural of an object: ``"butterflies"``, ``"pairs of scissors"``."""
     if name in _UNITS:
         return f"{plural(_UNITS[name])} of {name}"
     if name in _IRREGULAR_PLURALS:
@@ -108,44 +108,44 @@ def plural(name: str) -> str:
 
 
 def all_of_kind(name: str) -> str:
-    """All objects of a kind, to say something about: ``"owls"``, ``"bread"``, ``"the sun"``."""
+    """Return the generic plural of a kind: ``"owls"``, ``"bread"``, ``"the sun"``."""
     return name if name in _UNITS else _UNIQUE_NAMES.get(name, plural(name))
 
 
 def any_of_kind(name: str) -> str:
-    """Any object of a kind, to say what it is: ``"an owl"``, ``"bread"``, ``"the sun"``."""
+    """Return the generic singular of a kind: ``"an owl"``, ``"bread"``, ``"the sun"``."""
     return name if name in _UNITS else _UNIQUE_NAMES.get(name, indefinite(name))
 
 
 def source_phrase(source: str) -> str:
-    """A source of sound as it is heard: ``"an organ"``, ``"applause"``, ``"the word hello"``."""
+    """Return a sound source with its article: ``"an organ"``, ``"applause"``, ``"the word hello"``."""
     return _SOURCE_PHRASES.get(source) or indefinite(source)
 
 
 def definite_source(source: str) -> str:
-    """A source of sound that is known: ``"the organ"``, ``"the applause"``, ``"the word hello"``."""
+    """Return a known sound source: ``"the organ"``, ``"the applause"``, ``"the word hello"``."""
     return source if source in WORD_SOURCES else f"the {source}"
 
 
 def is_instrument(source: str) -> bool:
-    """Whether notes are played on ``source``."""
+    """Return True if ``source`` plays notes."""
     assert source in INSTRUMENT_SOURCES + EFFECT_SOURCES + WORD_SOURCES, source
     return source in INSTRUMENT_SOURCES
 
 
 def synonyms(name: str) -> tuple[str, ...]:
-    """Other nouns for an object that cannot be taken for anything else."""
+    """Return unambiguous synonyms of an object."""
     return tuple(words for words in OBJECTS[name].synonyms if not _AMBIGUOUS & set(words.split()))
 
 
 def background_forms(background: str) -> tuple[str, ...]:
-    """Phrases that put something before a background: ``"on a blue background"``, ``"at night"``."""
+    """Return phrases for a background: ``"on a blue background"``, ``"at night"``."""
     plain = (f"on a {background} background", f"with a {background} background", f"on {background}")
     return _SCENERY_FORMS.get(background, plain)
 
 
 def listed(phrases: Sequence[str]) -> str:
-    """``"a, b and c"``."""
+    """Join phrases: ``"a, b and c"``."""
     return " and ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)
 
 

@@ -1,4 +1,4 @@
-"""Turns about a medium: what it shows or plays, and single questions about it."""
+"""Turns about a medium: descriptions and single questions."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ COMPARE = TemplateSet(
     held_out=("which one is {thing}, the first or the second?", "in which {medium} is {thing}?"),
 )
 COMPARISON_SHARE = 0.06
-"""How often a question about pictures is about which of two."""
+"""Fraction of image questions that compare two images."""
 
 
 def description(state: DialogueState, modality: str) -> DialogueTurn:
-    """A request to say in words what a medium is."""
+    """Sample a request to describe a medium."""
     spec = state.subject(modality)
     words = state.phrase(DESCRIBE[modality], medium=state.choice(MEDIUM_NOUNS[modality]))
     answer = f"I {'hear' if isinstance(spec, SoundSpec) else 'see'} {describe(spec)}."
@@ -89,7 +89,7 @@ def description(state: DialogueState, modality: str) -> DialogueTurn:
 
 
 def _main_key_words(spec: MediaSpec) -> KeyWordGroups:
-    """What a description must say at least."""
+    """Return the minimum content of a description."""
     if isinstance(spec, SoundSpec):
         return ((spec.source,),)
     if isinstance(spec, ClipSpec):
@@ -98,7 +98,7 @@ def _main_key_words(spec: MediaSpec) -> KeyWordGroups:
 
 
 def question(state: DialogueState, modality: str | None = None) -> DialogueTurn | None:
-    """A question about the last medium of ``modality``, or about one that is given along."""
+    """Sample a question about the last medium of ``modality`` or about a new one."""
     modality = modality or state.choice(tuple(MEDIUM_NOUNS))
     if modality == "image" and state.bernoulli(COMPARISON_SHARE):
         return comparison(state)
@@ -108,30 +108,30 @@ def question(state: DialogueState, modality: str | None = None) -> DialogueTurn 
 def question_about(
     state: DialogueState, spec: MediaSpec, modality: str, functions: Container[Callable] | None = None
 ) -> DialogueTurn | None:
-    """A question about ``content``, of all kinds or of those that are answered by one of ``functions``."""
-    rows = [
-        row
-        for row in QUESTION_TEMPLATES
-        if modality in row.modalities and (functions is None or row.ask in functions)
+    """Sample a question about ``spec``, restricted to those answered by ``functions`` unless None."""
+    templates = [
+        template
+        for template in QUESTION_TEMPLATES
+        if modality in template.modalities and (functions is None or template.ask in functions)
     ]
-    for index in state.rng.permutation(len(rows)).tolist():
-        if asked := rows[index].ask(state, spec):
+    for index in state.rng.permutation(len(templates)).tolist():
+        if answer := templates[index].ask(state, spec):
             words = state.phrase(
-                rows[index].templates, medium=state.choice(MEDIUM_NOUNS[modality]), **asked.values
+                templates[index].templates, medium=state.choice(MEDIUM_NOUNS[modality]), **answer.values
             )
-            return DialogueTurn("question", state.user_parts(spec, words), (asked.answer,), asked.key_words)
+            return DialogueTurn("question", state.user_parts(spec, words), (answer.answer,), answer.key_words)
     return None
 
 
-def comparison(state: DialogueState, known: Sequence[MediaSpec] = ()) -> DialogueTurn | None:
-    """Which of two pictures shows something: two that are given along, or the two that are ``known`` already."""
-    scenes = known or [state.sample("image") for _ in range(2)]
-    shown = [{obj.object for obj in scene.objects} for scene in scenes if isinstance(scene, SceneSpec)]
-    if shown[0] & shown[1]:
+def comparison(state: DialogueState, earlier_scenes: Sequence[MediaSpec] = ()) -> DialogueTurn | None:
+    """Sample a question which of two images shows an object. ``known`` are images of an earlier turn."""
+    scenes = earlier_scenes or [state.sample("image") for _ in range(2)]
+    kinds = [{obj.object for obj in scene.objects} for scene in scenes if isinstance(scene, SceneSpec)]
+    if kinds[0] & kinds[1]:
         return None
     position = int(state.bernoulli(0.5))
-    thing = indefinite(noun(state.choice(sorted(shown[position]))))
+    thing = indefinite(noun(state.choice(sorted(kinds[position]))))
     words = state.phrase(COMPARE, thing=thing, medium=state.choice(MEDIUM_NOUNS["image"]))
     answer = ("first", "second")[position]
-    given = () if known else tuple(map(MediaPart, scenes))
-    return DialogueTurn("question", (*given, words), (f"The {answer} one.",), ((answer,),))
+    input_media = () if earlier_scenes else tuple(map(MediaPart, scenes))
+    return DialogueTurn("question", (*input_media, words), (f"The {answer} one.",), ((answer,),))

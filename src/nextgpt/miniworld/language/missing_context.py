@@ -1,4 +1,4 @@
-"""What cannot be answered as nothing was shown yet, or as what was asked about is not in the picture."""
+"""Questions and edits that cannot be answered: no medium so far, or the object is not in the image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nextgpt.miniworld.specs import TINTS, SceneSpec
 
 @dataclass(frozen=True)
 class MissingContext:
-    """A row: what people say as if there were a medium, and the answer."""
+    """One table row: templates that presuppose a medium, and the answer."""
 
     templates: TemplateSet
     answer: str
@@ -79,7 +79,7 @@ FALSE_PREMISE = TemplateSet(
 
 
 def missing_context(state: DialogueState) -> DialogueTurn | None:
-    """A question or an edit without what it is about."""
+    """Sample a question or an edit without its medium."""
     if state.bernoulli(0.4):
         return _false_premise(state)
     absent = [modality for modality in MEDIUM_NOUNS if state.last_spec(modality) is None]
@@ -93,7 +93,7 @@ def missing_context(state: DialogueState) -> DialogueTurn | None:
 
 
 def _false_premise(state: DialogueState) -> DialogueTurn:
-    """Something is asked about an object that the picture does not show."""
+    """Sample a question about an object that the image does not contain."""
     scene = state.subject("image")
     assert isinstance(scene, SceneSpec)
     name = state.choice(sorted(OBJECTS.keys() - {obj.object for obj in scene.objects}))

@@ -1,10 +1,10 @@
-"""What lies outside the small world, answered honestly: what the model does not know, and how much it does."""
+"""Requests outside the small world, answered with what the model does not know and what it can do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from nextgpt.miniworld.language import out_of_domain_words as unknown
+from nextgpt.miniworld.language import out_of_domain_words as words
 from nextgpt.miniworld.language.dialogue_state import DialogueState
 from nextgpt.miniworld.language.lexicon import (
     MOTION_FORMS,
@@ -24,53 +24,53 @@ SOUND_EXAMPLES = "for example piano, bell and bird"
 MOTION_EXAMPLES = "for example spinning, growing and moving left"
 KEY_WORDS = (("do not know",),)
 INVENTED_SHARE = 0.35
-"""How often, in training, the thing or colour that is asked for has an invented name."""
+"""Probability, in training, that the requested object or color is an invented word."""
 
 
 def unknown_image_answer() -> str:
-    """The answer where there is no picture of what was asked for."""
+    """Return the answer to a request for an unknown object."""
     return f"I do not know how that looks. I am a small model: I can draw {len(OBJECTS)} things, {EXAMPLES}."
 
 
 def unknown_sound_answer() -> str:
-    """The answer where there is no sound of what was asked for."""
+    """Return the answer to a request for an unknown sound."""
     return f"I do not know how that sounds. I am a small model: I can play {len(SOURCES)} sounds, {SOUND_EXAMPLES}."
 
 
 def unknown_motion_answer() -> str:
-    """The answer where a motion is asked for that there is not."""
+    """Return the answer to a request for an unknown motion."""
     return f"I do not know that motion. I am a small model: I know {len(MOTIONS)} motions, {MOTION_EXAMPLES}."
 
 
 def unknown_color_answer() -> str:
-    """The answer where a colour is asked for that things are not shown in."""
+    """Return the answer to a request for an unknown color."""
     return f"I do not know things in that color. I know {listed(TINTS[1:])}."
 
 
 def unknown_background_answer() -> str:
-    """The answer where a background is asked for that there is not."""
+    """Return the answer to a request for an unknown background."""
     return f"I do not know that background. I know {listed(BACKGROUNDS)}."
 
 
 def unknown_fact_answer() -> str:
-    """The answer to questions about the large world."""
+    """Return the answer to general questions."""
     return f"I do not know that. I am a small model: I only know {len(OBJECTS)} things, {EXAMPLES}."
 
 
 def out_of_domain(state: DialogueState) -> DialogueTurn:
-    """A request or question that the small world has no answer to."""
+    """Sample a request or question outside the small world."""
     words, answer = state.choice(_REQUESTS)(state)
     return DialogueTurn("outside", (words,), (answer,), KEY_WORDS)
 
 
 def _image_request(state: DialogueState) -> tuple[str, str]:
-    thing = _thing(state)
+    object_noun = _thing(state)
     if state.bernoulli(0.25):
-        thing = f"{state.choice(TINTS[1:])} {thing}"
-    what = indefinite(thing)
+        object_noun = f"{state.choice(TINTS[1:])} {object_noun}"
+    what = indefinite(object_noun)
     if state.bernoulli(0.15):
-        both = [what, indefinite(noun(state.choice(list(OBJECTS))))]
-        what = listed(both if state.bernoulli(0.5) else both[::-1])
+        noun_phrases = [what, indefinite(noun(state.choice(list(OBJECTS))))]
+        what = listed(noun_phrases if state.bernoulli(0.5) else noun_phrases[::-1])
     elif state.bernoulli(0.25):
         what = f"{what} {state.choice(background_forms(state.choice(BACKGROUNDS)))}"
     return state.phrase(IMAGE, what=what), unknown_image_answer()
@@ -85,38 +85,38 @@ def _audio_request(state: DialogueState) -> tuple[str, str]:
     if state.bernoulli(0.4):
         source = state.choice([kind.name for kind in OBJECTS.values() if kind.sound is None])
         return state.phrase(AUDIO, what=f"the sound of {any_of_kind(source)}"), unknown_sound_answer()
-    source = indefinite(state.choice(unknown.SOUND_MAKERS.of(state.split)))
+    source = indefinite(state.choice(words.SOUND_MAKERS.of(state.split)))
     return state.phrase(AUDIO, what=state.choice((source, f"the sound of {source}"))), unknown_sound_answer()
 
 
 def _word_request(state: DialogueState) -> tuple[str, str]:
-    return state.phrase(SPEECH, word=state.choice(unknown.WORDS.of(state.split))), unknown_sound_answer()
+    return state.phrase(SPEECH, word=state.choice(words.WORDS.of(state.split))), unknown_sound_answer()
 
 
 def _motion_request(state: DialogueState) -> tuple[str, str]:
-    thing = indefinite(noun(state.choice(list(OBJECTS))))
+    object_noun = indefinite(noun(state.choice(list(OBJECTS))))
     return state.phrase(
-        VIDEO, what=f"{thing} {state.choice(unknown.MOTIONS.of(state.split))}"
+        VIDEO, what=f"{object_noun} {state.choice(words.MOTIONS.of(state.split))}"
     ), unknown_motion_answer()
 
 
 def _color_request(state: DialogueState) -> tuple[str, str]:
     color, name = (
-        _invented_word(state) or state.choice(unknown.COLORS.of(state.split)),
+        _invented_word(state) or state.choice(words.COLORS.of(state.split)),
         noun(state.choice(list(OBJECTS))),
     )
     return state.phrase(IMAGE, what=indefinite(f"{color} {name}")), unknown_color_answer()
 
 
 def _background_request(state: DialogueState) -> tuple[str, str]:
-    where = state.choice(unknown.BACKGROUNDS.of(state.split))
+    where = state.choice(words.BACKGROUNDS.of(state.split))
     return state.phrase(
         IMAGE, what=f"{indefinite(noun(state.choice(list(OBJECTS))))} {where}"
     ), unknown_background_answer()
 
 
 def _world_question(state: DialogueState) -> tuple[str, str]:
-    return state.phrase(unknown.QUESTIONS), unknown_fact_answer()
+    return state.phrase(words.QUESTIONS), unknown_fact_answer()
 
 
 _REQUESTS: tuple[Callable[[DialogueState], tuple[str, str]], ...] = (
@@ -132,12 +132,12 @@ _REQUESTS: tuple[Callable[[DialogueState], tuple[str, str]], ...] = (
 
 
 def _thing(state: DialogueState) -> str:
-    return _invented_word(state) or state.choice(unknown.THINGS.of(state.split))
+    return _invented_word(state) or state.choice(words.THINGS.of(state.split))
 
 
 def _invented_word(state: DialogueState) -> str | None:
-    """An invented word, sometimes and in training alone."""
+    """Return an invented word, sometimes and in training alone."""
     if state.split != "train" or not state.bernoulli(INVENTED_SHARE):
         return None
     syllables = int(state.rng.integers(2, 4))
-    return "".join(state.choice(parts) for _ in range(syllables) for parts in unknown.SYLLABLE_PARTS)
+    return "".join(state.choice(parts) for _ in range(syllables) for parts in words.SYLLABLE_PARTS)

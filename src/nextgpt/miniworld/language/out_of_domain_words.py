@@ -1,4 +1,4 @@
-"""Words for what the small world does not hold. Those kept for tests occur in no training."""
+"""Words for what the small world does not contain. Held-out words occur in no training."""
 
 from __future__ import annotations
 
@@ -213,4 +213,4 @@ _ONSETS = (
 _VOWELS = ("a", "e", "i", "o", "u", "ee", "oo")
 _CODAS = ("", "b", "ck", "ff", "g", "l", "m", "n", "p", "r", "rt", "sh", "t", "x", "zz")
 SYLLABLE_PARTS = (_ONSETS, _VOWELS, _CODAS)
-"""What invented words are made of: whatever a model has never heard is outside, not only what a list names."""
+"""Parts of invented words, so that the model declines unknown words beyond these lists."""

@@ -1,12 +1,11 @@
-"""All questions about media, whose answers follow from the contents alone. One row a question."""
+"""All questions about media; their answers follow from the specs alone. One table row per question."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nextgpt.miniworld.language import audio_questions as heard
-from nextgpt.miniworld.language import visual_questions as seen
+from nextgpt.miniworld.language import audio_questions, visual_questions
 from nextgpt.miniworld.language.dialogue_state import DialogueState
 from nextgpt.miniworld.language.templates import TemplateSet
 from nextgpt.miniworld.language.types import QuestionAnswer
@@ -15,18 +14,18 @@ from nextgpt.miniworld.specs import MediaSpec
 
 @dataclass(frozen=True)
 class QuestionTemplate:
-    """A row: about which modalities, how it is answered, and how it is asked."""
+    """One question: modalities, answer function and templates."""
 
     modalities: tuple[str, ...]
     ask: Callable[[DialogueState, MediaSpec], QuestionAnswer | None]
-    """None where the content gives no answer that is certain."""
+    """Compute the answer; None if it is ambiguous for this spec."""
     templates: TemplateSet
 
 
 QUESTION_TEMPLATES = (
     QuestionTemplate(
         ("image", "video"),
-        seen.what_object,
+        visual_questions.what_object,
         TemplateSet(
             (
                 "what is this?",
@@ -45,7 +44,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image", "video"),
-        seen.is_object,
+        visual_questions.is_object,
         TemplateSet(
             (
                 "is this {thing}?",
@@ -64,7 +63,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image",),
-        seen.which_objects,
+        visual_questions.which_objects,
         TemplateSet(
             (
                 "what is in [this|the] {medium}?",
@@ -77,7 +76,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image",),
-        seen.where_is,
+        visual_questions.where_is,
         TemplateSet(
             (
                 "where is the {thing}?",
@@ -99,7 +98,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image",),
-        seen.what_is_at,
+        visual_questions.what_is_at,
         TemplateSet(
             (
                 "what is {place}?",
@@ -120,7 +119,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image",),
-        seen.how_many,
+        visual_questions.how_many,
         TemplateSet(
             (
                 "how many objects [are there|do you see]?",
@@ -136,7 +135,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image",),
-        seen.how_many_of,
+        visual_questions.how_many_of,
         TemplateSet(
             (
                 "how many {things} [are there|do you see]?",
@@ -158,7 +157,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image", "video"),
-        seen.which_color,
+        visual_questions.which_color,
         TemplateSet(
             (
                 "[what|which] color is the {thing}?",
@@ -180,7 +179,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image", "video"),
-        seen.which_background,
+        visual_questions.which_background,
         TemplateSet(
             (
                 "what is the background?",
@@ -202,7 +201,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image",),
-        seen.how_big,
+        visual_questions.how_big,
         TemplateSet(
             (
                 "how big is the {thing}?",
@@ -221,7 +220,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image",),
-        seen.is_there,
+        visual_questions.is_there,
         TemplateSet(
             (
                 "is there {thing}?",
@@ -240,7 +239,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image", "video"),
-        seen.is_colored,
+        visual_questions.is_colored,
         TemplateSet(
             (
                 "is the {thing} {color}?",
@@ -261,7 +260,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("image", "video"),
-        seen.is_category,
+        visual_questions.is_category,
         TemplateSet(
             (
                 "is this {category}?",
@@ -282,7 +281,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("video",),
-        seen.which_motion,
+        visual_questions.which_motion,
         TemplateSet(
             (
                 "what does the {thing} do?",
@@ -304,7 +303,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("video",),
-        seen.which_way,
+        visual_questions.which_way,
         TemplateSet(
             (
                 "which way does the {thing} [go|move]?",
@@ -319,7 +318,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("video",),
-        seen.is_moving,
+        visual_questions.is_moving,
         TemplateSet(
             (
                 "is the {thing} {motion}?",
@@ -337,7 +336,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("audio",),
-        heard.what_sound,
+        audio_questions.what_sound,
         TemplateSet(
             (
                 "what is this?",
@@ -353,7 +352,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("audio",),
-        heard.which_instrument,
+        audio_questions.which_instrument,
         TemplateSet(
             (
                 "[what|which] instrument is this?",
@@ -370,7 +369,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("audio",),
-        heard.which_word,
+        audio_questions.which_word,
         TemplateSet(
             (
                 "[what|which] word is this?",
@@ -383,7 +382,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("audio",),
-        heard.is_source,
+        audio_questions.is_source,
         TemplateSet(
             (
                 "is this {source}?",
@@ -402,7 +401,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("audio",),
-        heard.how_high,
+        audio_questions.how_high,
         TemplateSet(
             (
                 "how high is {source}?",
@@ -417,7 +416,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("audio",),
-        heard.is_pitched,
+        audio_questions.is_pitched,
         TemplateSet(
             (
                 "is the pitch {pitch}?",
@@ -433,7 +432,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("audio",),
-        heard.which_pattern,
+        audio_questions.which_pattern,
         TemplateSet(
             (
                 "[what|which] pattern is it?",
@@ -457,7 +456,7 @@ QUESTION_TEMPLATES = (
     ),
     QuestionTemplate(
         ("audio",),
-        heard.how_fast,
+        audio_questions.how_fast,
         TemplateSet(
             (
                 "how fast is it?",

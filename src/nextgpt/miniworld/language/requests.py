@@ -1,4 +1,4 @@
-"""Requests for one medium, or for several at once, and the answers that show and play what was asked for."""
+"""Requests for one or several media, and their answers."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ _REQUEST_CLAUSES = {
     "audio": "play {what}",
     "video": "make a [video|clip] of {what}",
 }
-"""Each modality's part of a request for several."""
+"""Clause per modality in a request for several media."""
 BOTH = TemplateSet(
     (
         "show me {thing} and how it sounds.",
@@ -117,51 +117,54 @@ BOTH = TemplateSet(
 
 
 def request(state: DialogueState, modality: str) -> DialogueTurn | None:
-    """A request for one medium."""
-    wish = sample_request_spec(state, modality)
-    if wish is None:
+    """Sample a request for one medium."""
+    requested = sample_request_spec(state, modality)
+    if requested is None:
         return None
-    phrasings = {"image": IMAGE, "audio": AUDIO, "video": VIDEO}[modality]
-    words = state.phrase(phrasings, what=wish.phrase)
-    spec = wish.spec
+    templates = {"image": IMAGE, "audio": AUDIO, "video": VIDEO}[modality]
+    words = state.phrase(templates, what=requested.phrase)
+    spec = requested.spec
     if isinstance(spec, SoundSpec) and spec == SoundSpec(spec.source) and spec.source in WORD_SOURCES:
         words = state.phrase(SPEECH, word=spec.source.removeprefix("the word "))
     return DialogueTurn(f"text_to_{modality}", (words,), media_answer(state, spec))
 
 
 def request_several(state: DialogueState) -> DialogueTurn | None:
-    """A request for two media."""
+    """Sample a request for two media."""
     if state.bernoulli(0.35):
         return _request_both(state)
     modalities = state.rng.permutation(["image", "audio", "video"]).tolist()[:2]
-    wishes = [wish for modality in modalities if (wish := sample_request_spec(state, modality))]
-    if len(wishes) < len(modalities):
+    requests = [request for modality in modalities if (request := sample_request_spec(state, modality))]
+    if len(requests) < len(modalities):
         return None
-    orders = [
-        _REQUEST_CLAUSES[m].replace("{what}", wish.phrase) for m, wish in zip(modalities, wishes, strict=True)
+    clauses = [
+        _REQUEST_CLAUSES[modality].replace("{what}", request.phrase)
+        for modality, request in zip(modalities, requests, strict=True)
     ]
-    words = state.phrase(_fill_clauses(SEVERAL, *orders))
-    return DialogueTurn("text_to_several", (words,), media_answer(state, *[wish.spec for wish in wishes]))
-
-
-def _fill_clauses(phrasings: TemplateSet, first: str, second: str) -> TemplateSet:
-    """Put orders into patterns before their alternatives are chosen, as orders have alternatives too."""
-    trained, held_out = (
-        tuple(pattern.replace("{first}", first).replace("{second}", second) for pattern in patterns)
-        for patterns in (phrasings.train, phrasings.held_out)
+    words = state.phrase(_fill_clauses(SEVERAL, *clauses))
+    return DialogueTurn(
+        "text_to_several", (words,), media_answer(state, *[request.spec for request in requests])
     )
-    return TemplateSet(trained, held_out)
+
+
+def _fill_clauses(templates: TemplateSet, first: str, second: str) -> TemplateSet:
+    """Insert clauses into templates before expansion, since clauses contain alternatives too."""
+    train, held_out = (
+        tuple(pattern.replace("{first}", first).replace("{second}", second) for pattern in patterns)
+        for patterns in (templates.train, templates.held_out)
+    )
+    return TemplateSet(train, held_out)
 
 
 def _request_both(state: DialogueState) -> DialogueTurn:
-    """A picture and a sound of one thing."""
+    """Sample a request for an image and the sound of one object."""
     pairs = [
         (SceneSpec((ObjectSpec(kind.name),)), SoundSpec(kind.sound))
         for kind in OBJECTS.values()
         if kind.sound
     ]
     # Of the test split one of both is enough: hardly any thing has both held out.
-    suit = any if state.split == "test" else all
-    picture, sound = state.choice([pair for pair in pairs if suit(map(state.in_split, pair))])
-    words = state.phrase(BOTH, thing=indefinite(noun(picture.objects[0].object)))
-    return DialogueTurn("text_to_several", (words,), media_answer(state, picture, sound))
+    require = any if state.split == "test" else all
+    scene, sound = state.choice([pair for pair in pairs if require(map(state.in_split, pair))])
+    words = state.phrase(BOTH, thing=indefinite(noun(scene.objects[0].object)))
+    return DialogueTurn("text_to_several", (words,), media_answer(state, scene, sound))

@@ -1,4 +1,4 @@
-"""Small talk, and what the model says of itself. One row a topic, always with the same answer."""
+"""Small talk, and answers about the model itself. One table row per topic, always with the same answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nextgpt.miniworld.specs import BACKGROUNDS, MOTIONS, SOURCES, TINTS
 
 @dataclass(frozen=True)
 class Topic:
-    """A row: how it is said, the answer, and the phrase that it must contain."""
+    """One topic: templates, answer and required phrase."""
 
     templates: TemplateSet
     answer: str
@@ -342,7 +342,7 @@ TOPICS = (
 
 
 def small_talk(state: DialogueState, topic: Topic | None = None) -> DialogueTurn:
-    """Any small talk, or about ``topic``."""
+    """Sample small talk about ``topic``; None means any."""
     topic = topic or state.choice(TOPICS)
     return DialogueTurn(
         "small_talk", (state.phrase(topic.templates),), (topic.answer,), ((topic.key_phrase,),)

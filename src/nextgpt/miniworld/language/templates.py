@@ -1,7 +1,7 @@
-"""Phrasings: patterns in which people say something, some of which are kept for tests.
+"""Templates of sentences, some of which are held out for tests.
 
-A pattern holds alternatives in square brackets and values in braces: ``"[please |]draw {thing}[ for me|]"``. A pattern
-that is kept for tests is never used in training, in any of its variants; its single words are.
+A template holds alternatives in square brackets and placeholders in braces: ``"[please |]draw {thing}[ for
+me|]"``. No expansion of a held-out template occurs in training; its single words do.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _ALTERNATIVES = re.compile(r"\[([^\]]*)\]")
 
 @dataclass(frozen=True)
 class TemplateSet:
-    """Ways of saying one thing."""
+    """Templates with the same meaning."""
 
     train: tuple[str, ...]
     held_out: tuple[str, ...]
 
     def of(self, split: Split) -> tuple[str, ...]:
-        """The patterns of one split."""
+        """Return the templates of one split."""
         return self.held_out if split == "test" else self.train
 
 
 def expand_template(rng: np.random.Generator, pattern: str) -> str:
-    """One variant of ``pattern``, each of its alternatives chosen by chance."""
+    """Expand a template, choosing each alternative at random."""
 
     def choose(match: re.Match[str]) -> str:
         choices = match[1].split("|")
@@ -41,7 +41,7 @@ def expand_template(rng: np.random.Generator, pattern: str) -> str:
 
 
 def all_expansions(pattern: str) -> Iterator[str]:
-    """All variants of ``pattern``: ``"[a|b] c"`` gives ``"a c"`` and ``"b c"``."""
+    """Yield all expansions: ``"[a|b] c"`` gives ``"a c"`` and ``"b c"``."""
     pieces = _ALTERNATIVES.split(pattern)  # text and alternatives in turns
     for choice in product(*[piece.split("|") if i % 2 else [piece] for i, piece in enumerate(pieces)]):
         yield "".join(choice)

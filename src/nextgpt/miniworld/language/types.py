@@ -1,4 +1,4 @@
-"""What a dialogue is: turns in which media stand in place, with what a right answer must say, show and play."""
+"""Dialogue types: turns with media in place, and what a correct answer contains."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _MODALITIES: dict[type, str] = {SceneSpec: "image", SoundSpec: "audio", ClipSpec
 
 @dataclass(frozen=True)
 class MediaPart:
-    """A medium in a message, held as its content."""
+    """A medium in a message, represented by its spec."""
 
     spec: MediaSpec
     is_edit: bool = False
-    """Whether it is made from the last medium of its modality."""
+    """True if it is made from the last medium of its modality."""
 
     @property
     def modality(self) -> str:
-        """``image``, ``audio`` or ``video``."""
+        """Return ``image``, ``audio`` or ``video``."""
         return _MODALITIES[type(self.spec)]
 
 
@@ -32,45 +32,45 @@ KeyWordGroups = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class DialogueTurn:
-    """What a person says and how it is answered."""
+    """A user message and its correct answer."""
 
     task: str
     user: tuple[TurnPart, ...]
     assistant: tuple[TurnPart, ...]
     key_words: KeyWordGroups = ()
-    """What the words of a right answer say: at least one phrase of each group; the main attribute stands first."""
+    """Phrases of a correct answer."""
     changed_attributes: tuple[str, ...] = ()
-    """Of an edit: the names of the attributes that must be new; see :func:`attributes`."""
+    """Names of the attributes that an edit must change; see :func:`attributes`."""
     topic: str | None = None
-    """The kind of object whose facts were talked about."""
+    """Object kind whose facts the turn is about."""
 
     @property
     def input_media(self) -> tuple[MediaPart, ...]:
-        """The media of the user."""
-        return tuple(say for say in self.user if isinstance(say, MediaPart))
+        """Return the media of the user message."""
+        return tuple(part for part in self.user if isinstance(part, MediaPart))
 
     @property
     def target_media(self) -> tuple[MediaPart, ...]:
-        """The media of the answer, in speaking order: their contents and modalities are what is expected."""
-        return tuple(say for say in self.assistant if isinstance(say, MediaPart))
+        """Return the media of the answer in order: the expected modalities and specs."""
+        return tuple(part for part in self.assistant if isinstance(part, MediaPart))
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities of the answer beside text, in speaking order."""
-        return tuple(shown.modality for shown in self.target_media)
+        """Return the modalities of the answer's media in order."""
+        return tuple(part.modality for part in self.target_media)
 
     @property
     def preserved_attributes(self) -> tuple[str, ...]:
-        """Of an edit: the names of the attributes that must stay as they were."""
-        edited = next((shown.spec for shown in self.target_media if shown.is_edit), None)
+        """Return the names of the attributes that an edit must keep."""
+        target = next((part.spec for part in self.target_media if part.is_edit), None)
         return (
-            tuple(name for name in attributes(edited) if name not in self.changed_attributes)
-            if edited
+            tuple(name for name in attributes(target) if name not in self.changed_attributes)
+            if target
             else ()
         )
 
     def contains_key_words(self, text: str) -> bool:
-        """Whether ``text`` says what a right answer must say."""
+        """Return True if ``text`` contains a phrase of every key word group."""
         return all(any(_contains_phrase(phrase, text) for phrase in group) for group in self.key_words)
 
 
@@ -92,22 +92,22 @@ class Dialogue:
 
 
 def attributes(spec: MediaSpec) -> dict[str, str]:
-    """Every attribute of a content by name; with several objects, names end in the object's number from 1."""
+    """Return all attributes of a spec by name; with several objects, names end in the object's number."""
     if isinstance(spec, SoundSpec):
         speed = {"speed": spec.speed} if spec.pattern in TIMED_PATTERNS else {}
         return {"source": spec.source, "pitch": spec.pitch, "pattern": spec.pattern, **speed}
     if isinstance(spec, ClipSpec):
-        moved = {"object": spec.object, "tint": spec.tint, "motion": spec.motion}
-        return {**moved, "background": spec.background}
-    named = {}
+        values = {"object": spec.object, "tint": spec.tint, "motion": spec.motion}
+        return {**values, "background": spec.background}
+    values = {}
     for number, obj in enumerate(spec.objects, start=1):
         ending = f" {number}" if len(spec.objects) > 1 else ""
-        named |= {f"{name}{ending}": getattr(obj, name) for name in ("object", "tint", "place", "size")}
-    return {**named, "background": spec.background}
+        values |= {f"{name}{ending}": getattr(obj, name) for name in ("object", "tint", "place", "size")}
+    return {**values, "background": spec.background}
 
 
 def difference(before: MediaSpec, after: MediaSpec) -> tuple[str, ...]:
-    """The names of the attributes of ``after`` that are not as ``before``."""
+    """Return the names of the attributes of ``after`` that differ from ``before``."""
     old = attributes(before)
     return tuple(name for name, value in attributes(after).items() if name in old and old[name] != value)
 

@@ -1,4 +1,4 @@
-"""Questions about what is seen, in pictures and videos: each gives its answer, or None where none is certain."""
+"""Questions about images and videos: each function computes the answer, or None if it is ambiguous."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from nextgpt.miniworld.specs import MOTIONS, TINTS, ClipSpec, MediaSpec, ObjectS
 
 
 def _single(spec: MediaSpec) -> ObjectSpec | None:
-    """The only object of a picture or a video."""
+    """Return the only object of an image or a video."""
     if isinstance(spec, ClipSpec):
         return ObjectSpec(spec.object, spec.tint)
     return spec.objects[0] if isinstance(spec, SceneSpec) and len(spec.objects) == 1 else None
 
 
 def _unique(state: DialogueState, spec: MediaSpec) -> ObjectSpec | None:
-    """An object that is the only one of its kind, so that its name is enough."""
+    """Pick an object that is the only one of its kind, so that its name identifies it."""
     if not isinstance(spec, SceneSpec):
         return _single(spec)
-    shown = [obj.object for obj in spec.objects]
-    unique = [obj for obj in spec.objects if shown.count(obj.object) == 1]
+    kinds = [obj.object for obj in spec.objects]
+    unique = [obj for obj in spec.objects if kinds.count(obj.object) == 1]
     return state.choice(unique) if unique else None
 
 
 def _other_object(state: DialogueState, spec: MediaSpec) -> str:
-    shown = {obj.object for obj in spec.objects} if isinstance(spec, SceneSpec) else {spec.object}
-    return state.choice([name for name in OBJECTS if name not in shown])
+    kinds = {obj.object for obj in spec.objects} if isinstance(spec, SceneSpec) else {spec.object}
+    return state.choice([name for name in OBJECTS if name not in kinds])
 
 
 def what_object(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """Which object it is, where there is only one."""
+    """Name the only object."""
     obj = _single(spec)
     if obj is None:
         return None
@@ -52,32 +52,32 @@ def what_object(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 
 
 def is_object(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """Whether it is a certain object."""
+    """Confirm or deny the kind of the only object."""
     obj = _single(spec)
     if obj is None:
         return None
-    asked = obj.object if state.bernoulli(0.5) else _other_object(state, spec)
-    is_so = asked == obj.object
-    answer = f"{yes_or_no(is_so)}, it is {indefinite(noun(obj.object))}."
+    candidate = obj.object if state.bernoulli(0.5) else _other_object(state, spec)
+    is_match = candidate == obj.object
+    answer = f"{yes_or_no(is_match)}, it is {indefinite(noun(obj.object))}."
     return QuestionAnswer(
-        answer, ((yes_or_no(is_so),), object_names(obj.object)), {"thing": indefinite(noun(asked))}
+        answer, ((yes_or_no(is_match),), object_names(obj.object)), {"thing": indefinite(noun(candidate))}
     )
 
 
 def which_objects(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """All objects, where there are several."""
+    """List all objects, if there are several."""
     assert isinstance(spec, SceneSpec)
     if len(spec.objects) == 1:
         return None
-    shown = [obj.object for obj in spec.objects]
-    groups = [counted(shown.count(name), name) for name in dict.fromkeys(shown)]
+    kinds = [obj.object for obj in spec.objects]
+    groups = [counted(kinds.count(name), name) for name in dict.fromkeys(kinds)]
     return QuestionAnswer(
-        f"I see {listed(groups)}.", tuple(object_names(name) for name in dict.fromkeys(shown))
+        f"I see {listed(groups)}.", tuple(object_names(name) for name in dict.fromkeys(kinds))
     )
 
 
 def where_is(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """The place of an object."""
+    """Name the place of an object."""
     obj = _unique(state, spec)
     if obj is None:
         return None
@@ -86,7 +86,7 @@ def where_is(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 
 
 def what_is_at(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """The object at a place."""
+    """Name the object at a place."""
     assert isinstance(spec, SceneSpec)
     obj = state.choice(spec.objects)
     thing, place = object_phrase(obj.object, obj.tint), PLACE_FORMS[obj.place][0]
@@ -95,7 +95,7 @@ def what_is_at(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 
 
 def how_many(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """The number of objects."""
+    """Count all objects."""
     assert isinstance(spec, SceneSpec)
     number = len(spec.objects)
     things = f"{NUMBERS[number]} object{'s' if number > 1 else ''}"
@@ -103,7 +103,7 @@ def how_many(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 
 
 def how_many_of(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """The number of objects of one kind, which may be none."""
+    """Count the objects of one kind, possibly zero."""
     assert isinstance(spec, SceneSpec)
     name = _other_object(state, spec) if state.bernoulli(0.2) else state.choice(spec.objects).object
     number = [obj.object for obj in spec.objects].count(name)
@@ -118,7 +118,7 @@ def _are(number: int) -> str:
 
 
 def which_color(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """The colour of an object, its natural one included."""
+    """Name the color of an object, which may be its natural one."""
     obj = _unique(state, spec)
     if obj is None:
         return None
@@ -132,7 +132,7 @@ def which_color(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 
 
 def which_background(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """The background."""
+    """Name the background."""
     assert not isinstance(spec, SoundSpec)
     obj = _single(spec)
     values = {"thing": noun(obj.object) if obj else "objects"}
@@ -140,7 +140,7 @@ def which_background(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | 
 
 
 def how_big(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """The size of a single object."""
+    """Name the size of the only object."""
     obj = _single(spec)
     if obj is None:
         return None
@@ -150,7 +150,7 @@ def how_big(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 
 
 def is_there(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """Whether a picture shows a kind of object."""
+    """Confirm or deny that an image contains a kind of object."""
     assert isinstance(spec, SceneSpec)
     if state.bernoulli(0.5):
         name = state.choice(spec.objects).object
@@ -161,56 +161,58 @@ def is_there(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 
 
 def is_colored(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """Whether an object has a certain colour."""
+    """Confirm or deny the color of an object."""
     obj = _unique(state, spec)
     if obj is None or obj.tint == "natural":
         return None
-    asked = (
+    candidate = (
         obj.tint if state.bernoulli(0.5) else state.choice([tint for tint in TINTS[1:] if tint != obj.tint])
     )
-    answer = f"{yes_or_no(asked == obj.tint)}, the {noun(obj.object)} is {obj.tint}."
-    key_words = ((yes_or_no(asked == obj.tint),), (obj.tint,))
-    article, _ = indefinite(asked).split()
-    return QuestionAnswer(answer, key_words, {"thing": noun(obj.object), "color": asked, "a": article})
+    answer = f"{yes_or_no(candidate == obj.tint)}, the {noun(obj.object)} is {obj.tint}."
+    key_words = ((yes_or_no(candidate == obj.tint),), (obj.tint,))
+    article, _ = indefinite(candidate).split()
+    return QuestionAnswer(answer, key_words, {"thing": noun(obj.object), "color": candidate, "a": article})
 
 
 def which_motion(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """What the object of a video does."""
+    """Name the motion of a video."""
     assert isinstance(spec, ClipSpec)
     motion = MOTION_FORMS[spec.motion][0]
     return QuestionAnswer(f"The {noun(spec.object)} is {motion}.", ((motion,),), {"thing": noun(spec.object)})
 
 
 def which_way(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """The direction, where the object travels."""
+    """Name the direction, if the object travels."""
     assert isinstance(spec, ClipSpec)
     return which_motion(state, spec) if spec.motion in ("left", "right", "up", "down") else None
 
 
 def is_moving(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """Whether the object of a video does a certain thing."""
+    """Confirm or deny a motion."""
     assert isinstance(spec, ClipSpec)
-    asked = spec.motion if state.bernoulli(0.5) else state.choice([m for m in MOTIONS if m != spec.motion])
-    is_so, motion = asked == spec.motion, MOTION_FORMS[spec.motion][0]
-    answer = f"{yes_or_no(is_so)}, the {noun(spec.object)} is {motion}."
-    values = {"thing": noun(spec.object), "motion": MOTION_FORMS[asked][0]}
-    return QuestionAnswer(answer, ((yes_or_no(is_so),), (motion,)), values)
+    candidate = (
+        spec.motion if state.bernoulli(0.5) else state.choice([m for m in MOTIONS if m != spec.motion])
+    )
+    is_match, motion = candidate == spec.motion, MOTION_FORMS[spec.motion][0]
+    answer = f"{yes_or_no(is_match)}, the {noun(spec.object)} is {motion}."
+    values = {"thing": noun(spec.object), "motion": MOTION_FORMS[candidate][0]}
+    return QuestionAnswer(answer, ((yes_or_no(is_match),), (motion,)), values)
 
 
 def is_category(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
-    """Whether the object is an animal, a vehicle and so on."""
+    """Confirm or deny the category of an object."""
     obj = _single(spec)
     if obj is None:
         return None
     category = OBJECTS[obj.object].category
-    asked = (
+    candidate = (
         category if state.bernoulli(0.5) else state.choice([c for c in CERTAIN_CATEGORIES if c != category])
     )
     if category not in CERTAIN_CATEGORIES:
         return None
-    answer = f"{yes_or_no(asked == category)}, it is {indefinite(noun(obj.object))}."
+    answer = f"{yes_or_no(candidate == category)}, it is {indefinite(noun(obj.object))}."
     return QuestionAnswer(
         answer,
-        ((yes_or_no(asked == category),), object_names(obj.object)),
-        {"category": CATEGORY_PHRASES[asked]},
+        ((yes_or_no(candidate == category),), object_names(obj.object)),
+        {"category": CATEGORY_PHRASES[candidate]},
     )

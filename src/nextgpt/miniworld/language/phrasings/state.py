@@ -1,0 +1,116 @@
+"""State of a phrased dialogue: turns so far, random generator, author."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from nextgpt.miniworld.language.dialogue_state import DialogueState, describe_intro
+from nextgpt.miniworld.language.phrasings.author import SLOT, Author, shared_phrasings
+from nextgpt.miniworld.language.phrasings.filling import decapitalize, fill, type_words
+from nextgpt.miniworld.language.types import DialogueTurn, KeyWordGroups, MediaPart, TurnPart, difference
+from nextgpt.miniworld.specs import MediaSpec
+
+BEFORE_RATE, AFTER_RATE = 0.1, 0.1
+GIVEN_FIRST_RATE = 0.6
+"""Probability that a given medium stands before the words about it."""
+
+Spec = TypeVar("Spec", bound=MediaSpec)
+
+
+@dataclass(frozen=True)
+class PhrasedState(DialogueState):
+    """A dialogue so far, in one author's words."""
+
+    author: Author = field(kw_only=True)
+    any_split: bool = False
+    """Sample specs of both splits. For evaluation only."""
+
+    def in_split(self, spec: MediaSpec) -> bool:
+        """Return True if ``spec`` may be used."""
+        return self.any_split or super().in_split(spec)
+
+    def sample_in_split(self, sample: Callable[[], Spec | None]) -> Spec | None:
+        """Sample until a spec may be used; None if none is found."""
+        return self.first_in_split(sample, lambda spec: spec)
+
+    def usable_patterns(self, intent: str, slots: Collection[str]) -> list[str]:
+        """Return the author's templates of ``intent`` that need no slot besides ``slots``."""
+        return [p for p in self.author.patterns.get(intent, ()) if set(SLOT.findall(p)) <= set(slots)]
+
+    def fill_intent(self, intent: str, **values: str) -> str:
+        """Fill one of the author's templates, as it is written."""
+        return fill(self.rng, self.choice(self.usable_patterns(intent, values)), values)
+
+    def phrase_intent(self, intent: str, *, around: bool = False, **values: str) -> str:
+        """Fill one of the author's templates, as typed; ``around`` allows a lead-in or an ending."""
+        words = self.fill_intent(intent, **values)
+        return self.typed(self.surround(words) if around else words)
+
+    def fill_shared(self, *keys: str, **values: str) -> str:
+        """Fill a template that belongs to no author, found under ``keys``."""
+        patterns = shared_phrasings()
+        for key in keys:
+            patterns = patterns[key]
+        return fill(self.rng, self.choice(patterns), values)
+
+    def typed(self, words: str) -> str:
+        """Return ``words`` as a person may type them."""
+        return type_words(self.rng, words)
+
+    def surround(self, words: str) -> str:
+        """Put a lead-in before or an ending after ``words``, at times."""
+        if self.author.before and self.bernoulli(BEFORE_RATE):
+            before = self.choice(self.author.before).rstrip()
+            return f"{before} {words if before[-1:] in '.!?' else decapitalize(words)}"
+        if self.author.after and self.bernoulli(AFTER_RATE):
+            after = self.choice(self.author.after)
+            # An ending that is a sentence of its own follows a full stop.
+            stop = "." if after.strip()[:1].isupper() else ""
+            return f"{words.rstrip('.?! ')}{stop}{'' if after[:1] in ' ,.!?-' else ' '}{after}"
+        return words
+
+    def user_message(self, words: str, given: MediaSpec | None = None) -> tuple[TurnPart, ...]:
+        """Return ``words``, with the ``given`` medium before or after them."""
+        if given is None:
+            return (words,)
+        first = self.bernoulli(GIVEN_FIRST_RATE)
+        return (MediaPart(given), words) if first else (words, MediaPart(given))
+
+    def media_turn(
+        self,
+        task: str,
+        words: str,
+        *specs: MediaSpec,
+        given: MediaSpec | None = None,
+        edited: MediaSpec | None = None,
+        intro: str = "",
+    ) -> DialogueTurn:
+        """Build a turn whose answer names each medium before generating it.
+
+        Args:
+            given: Medium that comes with the words.
+            edited: Spec before the edit; None if the answer is no edit.
+            intro: First sentence of the answer.
+        """
+        answer: list[TurnPart] = []
+        for spec in specs:
+            sentence = f"{'And here' if answer else 'Here'} {describe_intro(spec)}."
+            answer += [
+                f"{intro} {sentence}" if intro and not answer else sentence,
+                MediaPart(spec, edited is not None),
+            ]
+        changed = () if edited is None else difference(edited, specs[0])
+        return DialogueTurn(task, self.user_message(words, given), tuple(answer), changed_attributes=changed)
+
+    def text_turn(
+        self,
+        task: str,
+        words: str,
+        answer: str,
+        key_words: KeyWordGroups = (),
+        given: MediaSpec | None = None,
+    ) -> DialogueTurn:
+        """Build a turn that is answered in words."""
+        return DialogueTurn(task, self.user_message(words, given), (answer,), key_words)
