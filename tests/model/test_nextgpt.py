@@ -129,7 +129,7 @@ def several_threads() -> Iterator[None]:
 
 
 def workers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("nextgpt-at-once")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("nextgpt-parallel")]
 
 
 def test_media_made_at_once_are_those_made_one_by_one_but_for_rounding(home, monkeypatch, several_threads):

@@ -123,4 +123,4 @@ def test_closing_ends_each_after_the_item_at_hand_and_begins_no_other():
     assert next(running) == 1
     running.close()
     assert ended.is_set() and not begun.is_set()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("nextgpt-at-once")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("nextgpt-parallel")]

@@ -1,7 +1,7 @@
 """The other way to the same media: captions in words, through the diffusion models' own text encoders.
 
 The cascade's captions are written by the language model as it was before the alignments, when media still stood as
-captions between markers (:mod:`nextgpt.train.pretrain.language_model`); what was given or made before, it is told in
+captions between markers (:mod:`nextgpt.nano.dialogue_text`); what was given or made before, it is told in
 true captions. True captions are the most that this way can reach. Denoisers, steps, guidance and seeds are those of
 the direct way.
 """
@@ -24,7 +24,7 @@ from nextgpt.modality import MODALITIES
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
-from nextgpt.train.pretrain.language_model import CLOSE, in_words, say_in_words
+from nextgpt.nano.dialogue_text import CLOSE, dialogue_to_text, part_to_text
 
 WriteCaptions = Callable[[Sequence[EvalCase]], list[str]]
 """Answers to the last turns of cases, with media as captions between markers."""
@@ -138,14 +138,14 @@ class CaptionLLM:
 
     def _prompt(self, case: EvalCase) -> list[int]:
         """The dialogue up to the answer, in the pieces in which it was tokenized for training."""
-        *speeches, _ = in_words(Dialogue(case.dialogue.turns))
+        *speeches, _ = dialogue_to_text(Dialogue(case.dialogue.turns))
         pieces = [self._tokenizer.encode(speech.text, add_special_tokens=False) for speech in speeches]
         return [token_id for piece in pieces for token_id in piece]
 
 
 def oracle_captions(cases: Sequence[EvalCase]) -> list[str]:
     """The right answers, with media as their captions."""
-    return ["".join(map(say_in_words, case.evaluated_turns[-1].assistant)) for case in cases]
+    return ["".join(map(part_to_text, case.evaluated_turns[-1].assistant)) for case in cases]
 
 
 def _parts(row: int, split: Sequence[str], media: dict[tuple[int, int], Medium]) -> list[Part]:

@@ -1,4 +1,4 @@
-"""Features of media that were seen before, by content, so that a conversation's history is not encoded every turn."""
+"""Cache encoder features by media content, so that a conversation's history is encoded once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from nextgpt.model.encoding.base import Features
 
 
 class FeatureCache:
-    """The latest features, within a budget of memory.
+    """Least-recently-used cache of features.
 
     Args:
-        max_bytes: Memory that all of them together may take.
+        max_bytes: Maximum memory of all features.
     """
 
     def __init__(self, *, max_bytes: int = 256 * 2**20) -> None:
@@ -23,17 +23,17 @@ class FeatureCache:
     def get_or_encode(
         self, media: Sequence[Medium], encode: Callable[[Sequence[Medium]], Sequence[Features]]
     ) -> list[Features]:
-        """Features of all media, in order; what is not known yet is encoded at once, each content once."""
+        """Return the features of ``media``, in order; encode each uncached content once, in one call."""
         new = {medium.digest: medium for medium in media if medium.digest not in self._features}
         if new:
             self._features.update(zip(new, encode(list(new.values())), strict=True))
-        found = [self._features[medium.digest] for medium in media]
+        features = [self._features[medium.digest] for medium in media]
         for medium in media:
             self._features.move_to_end(medium.digest)
-        self._shrink()
-        return found
+        self._evict()
+        return features
 
-    def _shrink(self) -> None:
+    def _evict(self) -> None:
         size = sum(features.vectors.nbytes for features in self._features.values())
         while size > self._max_bytes:
             _, oldest = self._features.popitem(last=False)

@@ -1,4 +1,4 @@
-"""A whole model on disk: ``config.json``, ``nextgpt.safetensors``, and a folder for each part that it carries."""
+"""Load and save model folders: ``config.json``, ``nextgpt.safetensors``, and one folder per bundled component."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from nextgpt.model.trained_weights import WEIGHTS_FILE, load_trained, save_train
 from nextgpt.presets import PRESETS, installed_preset_dir
 
 Dtype = torch.dtype | str
-"""One of torch, or ``int8`` or ``int4`` for the LLM."""
+"""A torch dtype, or ``int8`` or ``int4`` for the LLM."""
 BUILTIN_MODELS = {"nano": Path(__file__).parents[1] / "weights" / "nano"}
-"""Models that come with the package."""
+"""Models that are part of the package."""
 
 
 def load_model(
@@ -50,20 +50,19 @@ def load_model(
     max_memory: str | int | None = None,
     allow_offload: bool = True,
 ) -> NextGPT:
-    """Load a model, ready to answer; see :meth:`.nextgpt.NextGPT.from_pretrained`."""
-    folder = resolve_model_dir(name)
-    config = read_config(folder)
-    rows = summarize_model(config, folder) if max_memory is not None else ()
+    """Load a model for inference; see :meth:`.nextgpt.NextGPT.from_pretrained`."""
+    model_dir = resolve_model_dir(name)
+    config = read_config(model_dir)
     plan = make_memory_plan(
-        rows,
+        summarize_model(config, model_dir) if max_memory is not None else (),
         names=config.component_sources,
         device=device,
         dtype=dtype,
         max_memory=max_memory,
         allow_offload=allow_offload,
     )
-    model = build_model(config, folder, plan)
-    load_trained(model, folder / WEIGHTS_FILE)
+    model = build_model(config, model_dir, plan)
+    load_trained(model, model_dir / WEIGHTS_FILE)
     return model
 
 
@@ -76,107 +75,114 @@ def make_memory_plan(
     max_memory: str | int | None = None,
     allow_offload: bool = True,
 ) -> MemoryPlan:
-    """How a model is to be kept in memory: as said, or the best within a budget.
+    """Return the plan that the options ask for, or the best one within ``max_memory``.
 
     Args:
-        rows: What the model is made of; needed for a budget, and to tell what parts weigh.
-        names: Of its parts, where there are no rows.
+        components: Summary of the model; required for a budget and for sizes in the plan.
+        names: Names of the components, if there is no summary.
 
     Raises:
-        ConfigError: Settings that do not go together.
-        ModelError: It does not fit the budget.
+        ConfigError: The options contradict each other.
+        ModelError: The model does not fit into the budget.
     """
     sizes = component_sizes(components)
-    parts = [name for name in sizes if name != TRAINED] if names is None else names
+    names = [name for name in sizes if name != TRAINED] if names is None else names
     if dtype is None:
-        dtype = fastest_dtypes(parts) if device == "cpu" and max_memory is None else torch.float32
-    widest = _dtype_names(dtype)
+        dtype = fastest_dtypes(names) if device == "cpu" and max_memory is None else torch.float32
+    dtypes = _dtype_names(dtype)
     if max_memory is None:
-        return default_plan(parts, device=device, dtype=widest).with_sizes(sizes)
-    if (
-        not isinstance(device, str)
-        or not isinstance(widest, str)
-        or device in AUTO_DEVICE_MAPS
-        or widest in QUANTIZED_DTYPES
-    ):
+        return default_plan(names, device=device, dtype=dtypes).with_sizes(sizes)
+    is_per_component = not isinstance(device, str) or not isinstance(dtypes, str)
+    if is_per_component or device in AUTO_DEVICE_MAPS or dtypes in QUANTIZED_DTYPES:
         raise ConfigError(
-            "A budget of memory came with types or places of single parts, or a quantised type; expected one device "
-            "and the widest type, as the budget chooses the rest. Give one or the other."
+            "max_memory was combined with per-component options or a quantized dtype; expected one device and the "
+            "widest dtype, as the budget chooses the rest. Give one or the other."
         )
-    if widest not in BYTES_PER_WEIGHT:
-        raise ConfigError(unknown_name_message("type", widest, BYTES_PER_WEIGHT))
-    has_library = find_spec("bitsandbytes") is not None
+    if dtypes not in BYTES_PER_WEIGHT:
+        raise ConfigError(unknown_name_message("dtype", dtypes, BYTES_PER_WEIGHT))
     return plan_within_budget(
         sizes,
         parse_size(max_memory),
         device=device,
-        dtype=widest,
-        can_quantize=has_library,
+        dtype=dtypes,
+        can_quantize=find_spec("bitsandbytes") is not None,
         allow_offload=allow_offload,
     )
 
 
-def build_model(config: ModelConfig, model_dir: Path, plan: MemoryPlan | None = None) -> NextGPT:
-    """Join frozen parts; what is to be trained is fresh. Paths in ``config`` are relative to ``folder``.
+def _dtype_names(dtype: Dtype | Mapping[str, Dtype]) -> str | dict[str, str]:
+    if isinstance(dtype, Mapping):
+        return {name: str(value).removeprefix("torch.") for name, value in dtype.items()}
+    return str(dtype).removeprefix("torch.")
 
-    Without a plan everything is float32 on the CPU, as for training.
+
+def build_model(config: ModelConfig, model_dir: Path, plan: MemoryPlan | None = None) -> NextGPT:
+    """Assemble a model from frozen components and fresh trainable weights.
+
+    Args:
+        model_dir: Base of the relative paths in ``config``.
+        plan: Default: float32 on the CPU, as for training.
     """
     plan = plan or default_plan(config.component_sources)
     model = NextGPT(config, lazy_components(config, model_dir, plan))
-    trained = plan.placements[TRAINED]
+    placement = plan.placements[TRAINED]
     for module in (model.input_projection, model.output_projections, model.llm.signals):
-        module.to(device=trained.device, dtype=getattr(torch, trained.dtype))
+        module.to(device=placement.device, dtype=getattr(torch, placement.dtype))
     return model.eval()
 
 
 def lazy_components(config: ModelConfig, model_dir: Path, plan: MemoryPlan) -> dict[str, Component]:
-    """The frozen parts by name, each loaded when first needed, as the plan says."""
+    """Return the frozen components by name; each is loaded on first use, as the plan says."""
     quirks = QUIRKS.get(config.quirks or "")
 
-    def encoder(source: Path, place: ComponentPlacement) -> Encoder:
+    def encoder(folder: Path, placement: ComponentPlacement) -> Encoder:
         return load_encoder(
-            source,
-            dtype=getattr(torch, place.dtype),
-            device=place.device,
+            folder,
+            dtype=getattr(torch, placement.dtype),
+            device=placement.device,
             keep_feature_norms=quirks is not None,
         )
 
-    def llm(source: Path, place: ComponentPlacement) -> LanguageModel:
+    def llm(folder: Path, placement: ComponentPlacement) -> LanguageModel:
         return load_language_model(
-            source,
+            folder,
             template=quirks.template if quirks else config.llm.template,
             soft_tokens=config.input_projection.soft_tokens,
             context_length=config.llm.context_length,
-            dtype=place.dtype,
-            device=place.device,
+            dtype=placement.dtype,
+            device=placement.device,
         )
 
-    def synthesizer(source: Path, place: ComponentPlacement, modality: str) -> Synthesizer:
-        from nextgpt.model.synthesis import load_synthesizer  # diffusers takes seconds to import
+    def synthesizer(folder: Path, placement: ComponentPlacement, modality: str) -> Synthesizer:
+        from nextgpt.model.synthesis import load_synthesizer  # importing diffusers takes seconds
 
-        return load_synthesizer(source, modality, device=place.device, dtype=getattr(torch, place.dtype))
+        dtype = getattr(torch, placement.dtype)
+        return load_synthesizer(folder, modality, device=placement.device, dtype=dtype)
 
     loaders = {"encoder": encoder, "llm": llm}
     loaders |= {modality: partial(synthesizer, modality=modality) for modality in config.synthesizers}
     group = OffloadGroup()
-    parts: dict[str, Component] = {}
+    components: dict[str, Component] = {}
     for name, source in config.component_sources.items():
-        place = plan.placements[name]
-        parts[name] = component_from_dir(
-            source, model_dir, partial(loaders[name], place=place), **_offload_options(name, place, group)
+        placement = plan.placements[name]
+        components[name] = component_from_dir(
+            source,
+            model_dir,
+            partial(loaders[name], placement=placement),
+            **_offload_options(name, placement, group),
         )
-    return parts
+    return components
 
 
-def _offload_options(name: str, place: ComponentPlacement, group: OffloadGroup) -> dict[str, Any]:
-    """What a part's rest asks of :class:`Part`. The LLM keeps what is trained in it, and lets its weights alone go."""
-    if place.offload_to == "stays":
+def _offload_options(name: str, placement: ComponentPlacement, group: OffloadGroup) -> dict[str, Any]:
+    """Return the offload arguments of one component. The LLM offloads only its frozen weights."""
+    if placement.offload_to == "none":
         return {}
-    if place.offload_to == "cpu":
+    if placement.offload_to == "cpu":
         return {
             "group": group,
-            "offload": lambda part: part.to("cpu"),
-            "onload": lambda part: part.to(place.device),
+            "offload": lambda component: component.to("cpu"),
+            "onload": lambda component: component.to(placement.device),
         }
     if name == "llm":
         return {
@@ -187,15 +193,8 @@ def _offload_options(name: str, place: ComponentPlacement, group: OffloadGroup) 
     return {"group": group}
 
 
-def _dtype_names(dtype: Dtype | Mapping[str, Dtype]) -> str | dict[str, str]:
-    """Types by their names: those of torch, ``int8`` and ``int4``."""
-    if isinstance(dtype, Mapping):
-        return {name: str(value).removeprefix("torch.") for name, value in dtype.items()}
-    return str(dtype).removeprefix("torch.")
-
-
 def save_model(model: NextGPT, model_dir: Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write a whole model folder; see :meth:`.nextgpt.NextGPT.save_pretrained`."""
+    """Write a complete model folder; see :meth:`.nextgpt.NextGPT.save_pretrained`."""
     model_dir.mkdir(parents=True, exist_ok=True)
     for name in model.config.bundled_components:
         model.components[name].save(model_dir / name)
@@ -204,14 +203,14 @@ def save_model(model: NextGPT, model_dir: Path, *, dtype: torch.dtype | None = N
 
 
 def resolve_model_dir(name: str | Path) -> Path:
-    """The folder of a model: an embedded one, a preset's, a folder of that name, or the local copy of a Hub repository.
+    """Return the folder of a built-in model, a preset, a path, or a Hub repository (downloaded once).
 
     Raises:
-        ModelError: It is none of them; names what is known. For a preset without weights, says which files to get.
+        ModelError: The name is unknown, or a preset's weights are missing; the message says how to get them.
     """
-    embedded = BUILTIN_MODELS.get(str(name))
-    if embedded is not None:
-        return embedded
+    builtin = BUILTIN_MODELS.get(str(name))
+    if builtin is not None:
+        return builtin
     if str(name) in PRESETS:
         return installed_preset_dir(str(name))
     folder = Path(name)
@@ -221,5 +220,5 @@ def resolve_model_dir(name: str | Path) -> Path:
         return download_snapshot(name)
     raise ModelError(
         unknown_name_message("model", str(name), [*BUILTIN_MODELS, *PRESETS])
-        + " A model folder or a Hub id (owner/name) serves as well."
+        + " A model folder or a Hub id (owner/name) is accepted as well."
     )

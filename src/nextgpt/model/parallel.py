@@ -1,8 +1,8 @@
-"""Several generators of tensor work at once, each on its share of the cores.
+"""Run several generators of tensor work in parallel, each on its share of torch's threads.
 
-Where layers take microseconds, two cores share one of them badly: two networks on one core each are done sooner than
-one after the other on both. Torch keeps a number of threads for each thread, but has one that new threads begin with,
-and its matrix library one for all; so shares are given to one call at a time, and what was there is put back.
+Small layers cannot use two cores well: two networks on one core each finish earlier than one after the other on both
+cores. Torch keeps a thread count per thread plus a default for new threads, and its matrix library keeps a global one.
+Therefore only one call at a time divides the threads, and it restores the previous count at its end.
 """
 
 from __future__ import annotations
@@ -18,76 +18,76 @@ import torch
 Item = TypeVar("Item")
 
 _THREADS_LOCK = Lock()
-"""Held while threads are shared out."""
+"""Held while a call divides the threads."""
 _total_threads: int | None = None
-"""Meanwhile, the threads that were shared out."""
+"""Thread count before the division, while it lasts."""
 
 
 def use_all_threads() -> None:
-    """Let the calling thread use all threads, even where it meets torch for the first time while they are shared out.
+    """Give the calling thread all of torch's threads, even if it first uses torch during a division.
 
-    It would begin, and stay, with the share of a worker otherwise.
+    Otherwise it would inherit a worker's share for its lifetime.
     """
     if (threads := _total_threads) is not None:
         _set_threads(threads)
 
 
 def interleave_parallel(tasks: Sequence[Callable[[], Iterator[Item]]], threads: int) -> Iterator[Item]:
-    """Yield what all ``works`` yield, as it comes; those that find no thread free begin when another ends.
+    """Run generators in parallel and yield their items in order of arrival.
 
-    Works go on while the reader does something else, and what they yield waits for it. Closing the iterator ends each
-    work after the item at hand; what one of them raises ends all, and is raised here.
+    Tasks run ahead of the consumer. Closing the iterator ends each task after its current item. The first exception
+    ends all tasks and is raised here.
 
     Args:
-        works: Make the generators; each is run in inference mode.
-        threads: Threads of torch for all together, of which the first works get the larger shares. With 1, and while
-            another call shares out threads, one work runs after the other in the caller's own thread.
+        tasks: Functions that create the generators; each runs in inference mode. Tasks beyond the number of threads
+            start when earlier ones end.
+        threads: Torch threads for all tasks together. With 1, or during another call's division, the tasks run one
+            after the other in the calling thread.
     """
     workers = min(len(tasks), threads)
     if workers < 2 or not _THREADS_LOCK.acquire(blocking=False):
-        for work in tasks:
-            yield from work()
+        for task in tasks:
+            yield from task()
         return
     try:
-        yield from _shared(tasks, threads, workers)
+        yield from _run_in_pool(tasks, threads, workers)
     finally:
         _THREADS_LOCK.release()
 
 
 def _set_threads(threads: int) -> None:
-    """Set the calling thread's number."""
-    torch.get_num_threads()  # a thread's first look sets it to what new threads begin with, so that has to come before
+    torch.get_num_threads()  # the first call in a thread resets its count, so it has to come before the setter
     torch.set_num_threads(threads)
 
 
-def _shared(works: Sequence[Callable[[], Iterator[Item]]], threads: int, workers: int) -> Iterator[Item]:
+def _run_in_pool(tasks: Sequence[Callable[[], Iterator[Item]]], threads: int, workers: int) -> Iterator[Item]:
     global _total_threads
     before = _total_threads = torch.get_num_threads()
-    told: SimpleQueue[tuple[Item, ...] | BaseException | None] = SimpleQueue()
-    is_over = Event()
+    queue: SimpleQueue[tuple[Item, ...] | BaseException | None] = SimpleQueue()
+    is_closed = Event()
 
-    def run(work: Callable[[], Iterator[Item]], share: int) -> None:
+    def run(task: Callable[[], Iterator[Item]], share: int) -> None:
         try:
-            if is_over.is_set():
+            if is_closed.is_set():
                 return
             _set_threads(share)
             with torch.inference_mode():
-                for item in work():
-                    told.put((item,))
-                    if is_over.is_set():
+                for item in task():
+                    queue.put((item,))
+                    if is_closed.is_set():
                         break
-            told.put(None)
-        except BaseException as error:  # whatever it is, it is the caller's
-            is_over.set()
-            told.put(error)
+            queue.put(None)
+        except BaseException as error:  # raised again in the calling thread
+            is_closed.set()
+            queue.put(error)
 
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="nextgpt-at-once")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="nextgpt-parallel")
     try:
-        for position, work in enumerate(works):
-            pool.submit(run, work, threads // workers + (position < threads % workers))
-        running = len(works)
+        for position, task in enumerate(tasks):
+            pool.submit(run, task, threads // workers + (position < threads % workers))
+        running = len(tasks)
         while running:
-            match told.get():
+            match queue.get():
                 case None:
                     running -= 1
                 case BaseException() as error:
@@ -95,7 +95,7 @@ def _shared(works: Sequence[Callable[[], Iterator[Item]]], threads: int, workers
                 case (item,):
                     yield item
     finally:
-        is_over.set()
+        is_closed.set()
         try:
             pool.shutdown(cancel_futures=True)
         finally:

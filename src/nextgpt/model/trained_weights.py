@@ -1,9 +1,9 @@
-"""What this system trains, as one file: the signal tokens' rows, LoRA, both kinds of projections.
+"""The trained weights as one file: signal-token embeddings, LoRA, input and output projections.
 
 ::
 
-    signals.input  signals.output                      rows of the signal tokens
-    lora.<layer>.A  lora.<layer>.B                     adapters of the LLM, never merged on disk
+    signals.input  signals.output                      embeddings of the signal tokens
+    lora.<layer>.A  lora.<layer>.B                     LoRA adapters of the LLM, never merged on disk
     input_projection.<name>                            features -> soft tokens
     output_projections.<modality>.<name>               hidden states -> condition
 """
@@ -27,55 +27,56 @@ LORA = "lora."
 
 
 def save_trained(model: NextGPT, path: Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write what is trained, in ``dtype`` where one is given."""
+    """Write the trained weights; in their own dtype unless ``dtype`` is set."""
     tensors = trained_state_dict(model)
-    written = {name: tensor.to("cpu", dtype).contiguous() for name, tensor in tensors.items()}
-    save_file(written, path, metadata={"format": "pt"})
+    save_file(
+        {name: tensor.to("cpu", dtype).contiguous() for name, tensor in tensors.items()},
+        path,
+        metadata={"format": "pt"},
+    )
 
 
 def load_trained(model: NextGPT, path: Path, *, merge_lora: bool = True) -> None:
-    """Read what was trained; LoRA is merged into the LLM to answer, or stays apart to be trained on.
+    """Read the trained weights. LoRA is merged into the LLM for inference, or kept apart for training.
 
     Raises:
-        WeightsError: The file is missing or damaged, or does not fit the model; every tensor that does not is named.
+        WeightsError: The file is missing or damaged, or does not fit the model; all mismatches are listed.
     """
     tensors = read_safetensors(path)
     adapters = {name.removeprefix(LORA): tensors.pop(name) for name in list(tensors) if name.startswith(LORA)}
     expected = _trained_modules_state_dict(model)
-    _check_width(path, tensors, model.llm.hidden_size)
+    _check_hidden_size(path, tensors, model.llm.hidden_size)
     check_state_dict(path, tensors, expected)
     with torch.no_grad():
         for name, tensor in expected.items():
             tensor.copy_(tensors[name])
-    settings = model.config.llm.lora
-    if bool(adapters) != (settings is not None):
-        named, held = ("names", "holds none") if settings else ("does not name", "holds some")
+    config = model.config.llm.lora
+    if bool(adapters) != (config is not None):
+        named, content = ("names", "has none") if config else ("does not name", "has some")
         raise WeightsError(
-            f"config.json {named} LoRA, but {path} {held}. Take both files from the same model."
+            f"config.json {named} LoRA, but {path} {content}. Take both files from the same model."
         )
-    if settings is not None and merge_lora:
-        model.llm.merge_lora(adapters, alpha=settings.alpha, rank=settings.rank)
-    elif settings is not None:
-        model.llm.add_lora(**settings.model_dump(), adapters=adapters)
+    if config is not None and merge_lora:
+        model.llm.merge_lora(adapters, alpha=config.alpha, rank=config.rank)
+    elif config is not None:
+        model.llm.add_lora(**config.model_dump(), adapters=adapters)
 
 
-def _check_width(path: Path, tensors: Mapping[str, Tensor], width: int) -> None:
-    """One clear line instead of every tensor, where the LLM is another."""
+def _check_hidden_size(path: Path, tensors: Mapping[str, Tensor], hidden_size: int) -> None:
+    """Raise one clear error for another LLM, instead of a list of all tensors."""
     rows = tensors.get("signals.input")
-    if rows is not None and rows.ndim == 2 and rows.shape[1] != width:
+    if rows is not None and rows.ndim == 2 and rows.shape[1] != hidden_size:
         raise WeightsError(
-            f"{path} was trained with an LLM that is {rows.shape[1]} wide; the one that config.json names is {width} "
-            "wide. Name the LLM that it was trained with."
+            f"{path} was trained with an LLM of hidden size {rows.shape[1]}; config.json names one of {hidden_size}. "
+            "Name the LLM that it was trained with."
         )
 
 
 def trained_state_dict(model: NextGPT) -> dict[str, Tensor]:
-    """Everything that is trained, by its name on disk."""
+    """Return all trained tensors by their names on disk."""
     llm = model.components["llm"].get()
     adapters = llm.adapters or lora.adapter_state_dict(llm.transformer)
-    assert not adapters or model.config.llm.lora is not None, (
-        "LoRA is given by NextGPT.adapt, which notes its settings"
-    )
+    assert not adapters or model.config.llm.lora is not None, "NextGPT.add_lora records the LoRA config"
     return _trained_modules_state_dict(model) | {LORA + name: tensor for name, tensor in adapters.items()}
 
 

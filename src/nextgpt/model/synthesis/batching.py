@@ -1,6 +1,7 @@
-"""Last step, for many at once: all media that several thoughts ask for, alike ones side by side.
+"""Synthesize the media of several replies: similar requests in one batch, small modalities in parallel.
 
-An edit of a medium that the same answer makes waits for it. Knows no language model; conditions are ready.
+An edit of a medium of the same reply waits for that medium. Conditions are inputs: this module does not depend on the
+language model.
 """
 
 from __future__ import annotations
@@ -20,27 +21,31 @@ from nextgpt.model.synthesis.base import Synthesizer
 from nextgpt.model.timing import StageTimer
 
 SegmentKey = tuple[int, int]
-"""Which answer, and which of its segments; places of one answer sort in speaking order."""
+"""Row of the reply in the batch and index of the segment in the reply."""
+SynthesisEvents = Iterator[tuple[SegmentKey, DenoisingProgress | Medium]]
 
 
 @dataclass(frozen=True, eq=False)
 class SynthesisRequest:
-    """One medium to be made."""
+    """One medium to synthesize."""
 
     key: SegmentKey
     modality: str
     condition: Float[Tensor, "Q C"]
     seed: int
     num_inference_steps: int | None = None
-    """``None``: the synthesizer's own default, here and below."""
+    """Denoising steps. Default: the synthesizer's own."""
     guidance_scale: float | None = None
+    """Classifier-free guidance scale. Default: the synthesizer's own."""
     edit_source: Medium | SegmentKey | None = None
-    """What an edit starts from: a medium, or the place of one that is yet to be made."""
+    """Medium that an edit starts from, or the key of one that is not yet synthesized."""
 
 
 PARALLEL_MAX_MACS = 2.5e9
-"""A denoising step of less, for all media of a modality, leaves cores idle between its layers; more fills them, and is
-done sooner in turn. ``benchmarks/at_once.py`` finds where."""
+"""Maximum multiply-accumulates of one denoising step, for all media of a modality, to run modalities in parallel.
+
+Smaller steps leave cores idle between layers. ``benchmarks/at_once.py`` measures the threshold.
+"""
 
 
 def synthesize_batch(
@@ -50,87 +55,84 @@ def synthesize_batch(
     previews: bool = False,
     threads: int = 1,
     timer: StageTimer | None = None,
-) -> Iterator[tuple[SegmentKey, DenoisingProgress | Medium]]:
-    """Make all that was ordered; yield every step, and every medium when it is done.
+) -> SynthesisEvents:
+    """Synthesize all requests; yield every denoising step, and every medium when it is finished.
 
     Args:
-        threads: Of torch. Where there are several, media of several modalities that take little are made at once, on
-            a share of the threads each; otherwise one kind after the other. Synthesizers that take turns in memory
-            allow one alone. The number of threads changes how sums are rounded, and nothing else.
-        clock: Is told the seconds that each modality took, which overlap where they are made at once.
+        threads: Torch threads. With several, modalities with small steps run in parallel and share the threads.
+            With offloading only 1 is possible. The number of threads changes results only by rounding.
+        timer: Receives the seconds of each modality; they overlap for modalities that run in parallel.
     """
     timer = timer or StageTimer()
-    made: dict[SegmentKey, Medium] = {}
-    waiting = list(requests)
-    while waiting:
+    finished: dict[SegmentKey, Medium] = {}
+    pending = list(requests)
+    while pending:
         ready = [
-            order
-            for order in waiting
-            if not isinstance(order.edit_source, tuple) or order.edit_source in made
+            request
+            for request in pending
+            if not isinstance(request.edit_source, tuple) or request.edit_source in finished
         ]
-        assert ready, "an edit waits for an earlier medium of the same answer, never in a circle"
-        parts = {
-            order.modality: [other for other in ready if other.modality == order.modality] for order in ready
-        }
-        is_shared = threads > 1 and len(parts) > 1
-        if is_shared:
-            macs = {name: len(part) * synthesizer(name).macs_per_step for name, part in parts.items()}
-            parts = dict(
-                sorted(parts.items(), key=lambda part: -macs[part[0]])
-            )  # what takes longest begins first
-            is_shared = max(macs.values()) < PARALLEL_MAX_MACS and all(
-                synthesizer(name).device.type == "cpu" for name in parts
-            )
-        works = [
-            partial(_synthesize_modality, part, synthesizer, made, previews, timer) for part in parts.values()
+        assert ready, "an edit waits for an earlier medium of the same reply, so there is no cycle"
+        batches: dict[str, list[SynthesisRequest]] = {}
+        for request in ready:
+            batches.setdefault(request.modality, []).append(request)
+        is_parallel = False
+        if threads > 1 and len(batches) > 1:
+            macs = {name: len(batch) * synthesizer(name).macs_per_step for name, batch in batches.items()}
+            batches = {name: batches[name] for name in sorted(macs, key=lambda name: -macs[name])}
+            is_on_cpu = all(synthesizer(name).device.type == "cpu" for name in batches)
+            is_parallel = is_on_cpu and max(macs.values()) < PARALLEL_MAX_MACS
+        tasks = [
+            partial(_synthesize_modality, batch, synthesizer, finished, previews, timer)
+            for batch in batches.values()
         ]
-        with closing(interleave_parallel(works, threads if is_shared else 1)) as events:
-            for place, event in events:
+        with closing(interleave_parallel(tasks, threads if is_parallel else 1)) as events:
+            for key, event in events:
                 if not isinstance(event, DenoisingProgress):
-                    made[place] = event
-                yield place, event
-        waiting = [order for order in waiting if order.key not in made]
+                    finished[key] = event
+                yield key, event
+        pending = [request for request in pending if request.key not in finished]
 
 
 def _synthesize_modality(
-    orders: Sequence[SynthesisRequest],
-    synthesizers: Callable[[str], Synthesizer],
-    made: Mapping[SegmentKey, Medium],
-    has_previews: bool,
-    clock: StageTimer,
-) -> Iterator[tuple[SegmentKey, DenoisingProgress | Medium]]:
-    """One kind after the other; orders of one kind are made side by side."""
-    kinds: dict[tuple[object, ...], list[SynthesisRequest]] = {}
-    for order in orders:
-        kinds.setdefault(
-            (order.num_inference_steps, order.guidance_scale, order.edit_source is None), []
-        ).append(order)
-    for alike in kinds.values():
-        events = _synthesize_group(alike, synthesizers, made, has_previews)
-        yield from clock.time_each(orders[0].modality, events)
+    requests: Sequence[SynthesisRequest],
+    synthesizer: Callable[[str], Synthesizer],
+    finished: Mapping[SegmentKey, Medium],
+    previews: bool,
+    timer: StageTimer,
+) -> SynthesisEvents:
+    """Synthesize requests of one modality; those with equal settings form one batch."""
+    groups: dict[tuple[object, ...], list[SynthesisRequest]] = {}
+    for request in requests:
+        settings = (request.num_inference_steps, request.guidance_scale, request.edit_source is None)
+        groups.setdefault(settings, []).append(request)
+    for group in groups.values():
+        modality = group[0].modality
+        events = _synthesize_group(group, synthesizer, finished, previews)
+        yield from timer.time_each(modality, events)
 
 
 def _synthesize_group(
-    orders: Sequence[SynthesisRequest],
+    requests: Sequence[SynthesisRequest],
     synthesizers: Callable[[str], Synthesizer],
-    made: Mapping[SegmentKey, Medium],
-    has_previews: bool,
-) -> Iterator[tuple[SegmentKey, DenoisingProgress | Medium]]:
-    first = orders[0]
-    synthesizer = synthesizers(first.modality)
+    finished: Mapping[SegmentKey, Medium],
+    previews: bool,
+) -> SynthesisEvents:
+    first = requests[0]
+    synthesizer = synthesizers(first.modality)  # here, so that loading counts as time of the modality
     sources = [
-        made[order.edit_source] if isinstance(order.edit_source, tuple) else order.edit_source
-        for order in orders
+        finished[request.edit_source] if isinstance(request.edit_source, tuple) else request.edit_source
+        for request in requests
     ]
     for step in synthesizer.denoise(
-        torch.stack([order.condition for order in orders]),  # (B, Q, C)
-        seeds=[order.seed for order in orders],
+        torch.stack([request.condition for request in requests]),  # (B, Q, C)
+        seeds=[request.seed for request in requests],
         num_inference_steps=first.num_inference_steps,
         guidance_scale=first.guidance_scale,
         edit_source=None if first.edit_source is None else sources,
     ):
-        previews = synthesizer.preview(step.predicted_original) if has_previews else [None] * len(orders)
-        for order, preview in zip(orders, previews, strict=True):
-            yield order.key, DenoisingProgress(order.modality, step.index, step.total, preview)
-    for order, medium in zip(orders, synthesizer.decode(step.latents), strict=True):
-        yield order.key, medium
+        rough = synthesizer.preview(step.predicted_original) if previews else [None] * len(requests)
+        for request, preview in zip(requests, rough, strict=True):
+            yield request.key, DenoisingProgress(request.modality, step.index, step.total, preview)
+    for request, medium in zip(requests, synthesizer.decode(step.latents), strict=True):
+        yield request.key, medium
