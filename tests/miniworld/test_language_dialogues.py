@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from functools import cache
+from importlib import resources
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-import nextgpt.miniworld.language as language
 from nextgpt.errors import ConfigError
 from nextgpt.miniworld.language import (
     TASKS,
@@ -27,8 +25,14 @@ from nextgpt.miniworld.language import (
 from nextgpt.miniworld.language.dense_dialogues import COMPARING_QUESTIONS, DENSE_TASKS
 from nextgpt.miniworld.language.dialogue_state import sample_spec
 from nextgpt.miniworld.language.facts import riddle_answers
+from nextgpt.miniworld.language.out_of_domain import UNKNOWN
 from nextgpt.miniworld.language.question_templates import QUESTION_TEMPLATES
-from nextgpt.miniworld.language.templates import TemplateSet, all_expansions, expand_template
+from nextgpt.miniworld.language.templates import (
+    TemplateSet,
+    all_expansions,
+    expand_template,
+    load_templates,
+)
 from nextgpt.miniworld.language.types import difference
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import SOURCES, ObjectSpec, SceneSpec
@@ -54,29 +58,11 @@ def turns(*tasks: str) -> Iterator[tuple[Dialogue, int, DialogueTurn]]:
                     yield dialogue, position, turn
 
 
-def phrasings(value: object) -> Iterator[TemplateSet]:
-    """All phrasings inside of ``value``."""
-    if isinstance(value, TemplateSet):
-        yield value
-    elif isinstance(value, dict):
-        yield from (found for inner in value.values() for found in phrasings(inner))
-    elif isinstance(value, tuple):
-        yield from (found for inner in value for found in phrasings(inner))
-    elif is_dataclass(value) and not isinstance(value, type):
-        yield from (found for field in fields(value) for found in phrasings(getattr(value, field.name)))
-
-
 @cache
-def bank() -> dict[str, tuple[TemplateSet, ...]]:
-    """All phrasings of the package by module."""
-    modules = [
-        importlib.import_module(f"{language.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(language.__path__)
-    ]
-    return {
-        module.__name__.rpartition(".")[2]: tuple(phrasings(tuple(vars(module).values())))
-        for module in modules
-    }
+def all_templates() -> dict[str, dict[str, TemplateSet]]:
+    """All template sets by section and name."""
+    sections = json.loads((resources.files("nextgpt.miniworld") / "assets" / "templates.json").read_text())
+    return {section: load_templates(section) for section in sections}
 
 
 def plain(variant: str) -> str:
@@ -90,7 +76,7 @@ def words_of(patterns: tuple[str, ...]) -> set[str]:
 
 
 def test_no_phrasing_of_the_tests_is_ever_used_in_training():
-    everything = [found for found in bank().values() for found in found]
+    everything = [templates for section in all_templates().values() for templates in section.values()]
     trained = {plain(variant) for found in everything for p in found.train for variant in all_expansions(p)}
     held_out = {
         plain(variant) for found in everything for p in found.held_out for variant in all_expansions(p)
@@ -104,16 +90,22 @@ def test_no_phrasing_of_the_tests_is_ever_used_in_training():
 
 
 def test_phrasings_of_the_tests_use_words_that_training_knows_except_for_what_is_unknown():
-    known = [found for module, found in bank().items() if module != "out_of_domain_words"]
-    trained = set().union(*[words_of(phrasing.train) for found in known for phrasing in found])
-    held_out = set().union(*[words_of(phrasing.held_out) for found in known for phrasing in found])
+    known = [
+        templates
+        for section, named in all_templates().items()
+        if section != "unknown"
+        for templates in named.values()
+    ]
+    trained = set().union(*[words_of(templates.train) for templates in known])
+    held_out = set().union(*[words_of(templates.held_out) for templates in known])
     assert held_out <= trained
 
 
 def test_unknown_things_are_unknown():
     known = {words for kind in OBJECTS.values() for words in (kind.name, *kind.synonyms)} | set(SOURCES)
-    for phrasing in bank()["out_of_domain_words"][:2]:
-        assert not known & set(phrasing.train + phrasing.held_out)
+    for name in ("things", "sounds"):
+        templates = UNKNOWN[name]
+        assert not known & set(templates.train + templates.held_out)
 
 
 def test_alternatives_of_a_pattern_are_all_chosen():

@@ -24,9 +24,11 @@ from nextgpt.miniworld.language.lexicon import (
     source_phrase,
     synonyms,
 )
-from nextgpt.miniworld.language.templates import TemplateSet, expand_template
+from nextgpt.miniworld.language.templates import expand_template, load_templates
 from nextgpt.miniworld.specs import TIMED_PATTERNS, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import Split
+
+TEMPLATES = load_templates("captions")
 
 OMISSION_SHARE = 0.15
 """Probability of omitting an attribute; the main attribute is never omitted."""
@@ -34,38 +36,6 @@ SYNONYM_SHARE = 0.3
 """Probability of using a synonym of an object's name."""
 COUNTED_SHARE = 0.7
 """Probability of counting identical objects instead of listing them."""
-
-SCENES = TemplateSet(
-    (
-        "{things} {background}",
-        "[a picture|an image] of {things}",
-        "{background}, {things}",
-        "there is {things}",
-        "a picture of {things} {background}",
-        "[a picture|an image], {background}, {things}",
-    ),
-    held_out=("an image of {things} {background}", "a picture, {things} {background}"),
-)
-SOUNDS = TemplateSet(
-    (
-        "{source}, {pitch}{pattern}",
-        "[the|a] sound of {source}, {pitch}{pattern}",
-        "{pitch_of} {name}{pattern}",
-        "{source} at a {level} pitch{pattern}",
-        "{pitch_of} sound, {source}{pattern}",
-    ),
-    held_out=("the sound of {source} at a {level} pitch{pattern}", "a sound, {source}, {pitch}{pattern}"),
-)
-CLIPS = TemplateSet(
-    (
-        "{thing} {motion} {background}",
-        "a video of {thing} {motion}",
-        "{background}, {thing} {motion}",
-        "[a clip|a video] of {thing} {motion} {background}",
-        "there is {thing} {motion} {background}",
-    ),
-    held_out=("{background}, a video of {thing} {motion}", "there is a clip of {thing} {motion}"),
-)
 
 
 def choice(rng: np.random.Generator, choices: Sequence[str]) -> str:
@@ -77,7 +47,7 @@ def caption(spec: MediaSpec, rng: np.random.Generator, split: Split = "train") -
     """Sample a caption of ``spec`` in lower case; attributes may be omitted."""
     if isinstance(spec, SoundSpec):
         return _sound_caption(spec, rng, split)
-    frame = SCENES if isinstance(spec, SceneSpec) else CLIPS
+    frame = TEMPLATES["scenes"] if isinstance(spec, SceneSpec) else TEMPLATES["clips"]
     values = {"background": "" if _omit(rng) else choice(rng, background_forms(spec.background))}
     if isinstance(spec, SceneSpec):
         values["things"] = objects_phrase(spec.objects, rng)
@@ -141,7 +111,7 @@ def _sound_caption(sound: SoundSpec, rng: np.random.Generator, split: Split) -> 
         "pitch_of": indefinite(pitch),
         "pattern": pattern and f", {pattern}",
     }
-    return _collapse_gaps(expand_template(rng, choice(rng, SOUNDS.of(split))).format(**values))
+    return _collapse_gaps(expand_template(rng, choice(rng, TEMPLATES["sounds"].of(split))).format(**values))
 
 
 def _omit(rng: np.random.Generator) -> bool:

@@ -10,7 +10,7 @@ from nextgpt.miniworld.language.dialogue_state import DialogueState, describe_in
 from nextgpt.miniworld.language.edit_operations import MOTION_VERBS
 from nextgpt.miniworld.language.lexicon import background_forms, indefinite, noun, source_phrase
 from nextgpt.miniworld.language.out_of_domain import unknown_image_answer, unknown_sound_answer
-from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.templates import TemplateSet, load_templates
 from nextgpt.miniworld.language.types import DialogueTurn, MediaPart, TurnPart
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import (
@@ -25,76 +25,8 @@ from nextgpt.miniworld.specs import (
     SoundSpec,
 )
 
-IMAGE_TO_AUDIO = TemplateSet(
-    (
-        "what does [this|it] sound like?",
-        "what sound does [this|it] make?",
-        "[please |]play [this|it].",
-        "how does [this|it] sound?",
-        "I want to hear [this|it].",
-        "let me hear how [this|it] sounds.",
-        "[can|could] you play [this|it]?",
-        "play the sound of [this|it].",
-    ),
-    held_out=(
-        "which sound does [this|it] make?",
-        "let me hear [this|it].",
-        "[can|could] I hear what [this|it] sounds like?",
-    ),
-)
-IMAGE_TO_AUDIO_QUALIFIED = TemplateSet(
-    (
-        "play [this|it] {how}.",
-        "let me hear [this|it] {how}.",
-        "how does [this|it] sound {how}?",
-        "[can|could] you play [this|it] {how}?",
-    ),
-    held_out=("what does [this|it] sound like {how}?", "I would like to hear [this|it] {how}."),
-)
-AUDIO_TO_IMAGE = TemplateSet(
-    (
-        "what does [this|it] look like?",
-        "[please |]draw what you hear.",
-        "show me what [you|I] hear.",
-        "show me what makes this sound.",
-        "[can|could] you draw [this|it]?",
-        "I want to see what makes this sound.",
-        "how does [this|it] look?",
-        "show me how [this|it] looks.",
-    ),
-    held_out=(
-        "draw what makes this sound.",
-        "[can|could] you show me what [this|it] looks like?",
-        "I want to see what I hear.",
-    ),
-)
-AUDIO_TO_IMAGE_QUALIFIED = TemplateSet(
-    (
-        "draw what you hear {how}.",
-        "show me what makes this sound {how}.",
-        "[can|could] you draw what I hear {how}?",
-        "what does [this|it] look like {how}?",
-    ),
-    held_out=("draw what makes this sound {how}.", "[can|could] you show me what you hear {how}?"),
-)
-IMAGE_TO_VIDEO = TemplateSet(
-    (
-        "make a video in which it {moves}.",
-        "show me a video in which it {moves}.",
-        "animate it: it {moves}.",
-        "now a video in which it {moves}.",
-    ),
-    held_out=("I want a video in which it {moves}.", "[can|could] you make a video in which it {moves}?"),
-)
-VIDEO_TO_IMAGE = TemplateSet(
-    (
-        "draw the {thing} of the video {where}.",
-        "make a picture of the {thing} {where}.",
-        "now a picture of it {where}.",
-        "a picture of the {thing} {where}[, please|].",
-    ),
-    held_out=("I want a picture of it {where}.", "[can|could] you draw the {thing} of the video {where}?"),
-)
+TEMPLATES = load_templates("cross_modal")
+
 UNKNOWN_SHARE = 0.12
 """Probability that the object has no sound in the small world."""
 PLAIN_SHARE = 0.5
@@ -118,16 +50,17 @@ def _image_to_audio(state: DialogueState) -> DialogueTurn | None:
     if source is None:
         return DialogueTurn(
             "outside",
-            state.user_parts(scene, state.phrase(IMAGE_TO_AUDIO)),
+            state.user_parts(scene, state.phrase(TEMPLATES["image_to_audio"])),
             (unknown_sound_answer(),),
             (("do not know",),),
         )
-    options = [Option(SoundSpec(source), "", IMAGE_TO_AUDIO)]
+    options = [Option(SoundSpec(source), "", TEMPLATES["image_to_audio"])]
     options += [
-        Option(SoundSpec(source, pitch), f"at a {pitch} pitch", IMAGE_TO_AUDIO_QUALIFIED) for pitch in PITCHES
+        Option(SoundSpec(source, pitch), f"at a {pitch} pitch", TEMPLATES["image_to_audio_qualified"])
+        for pitch in PITCHES
     ]
     options += [
-        Option(SoundSpec(source, pattern=p), p, IMAGE_TO_AUDIO_QUALIFIED)
+        Option(SoundSpec(source, pattern=p), p, TEMPLATES["image_to_audio_qualified"])
         for p in PATTERNS
         if p in ("rising", "falling")
     ]
@@ -142,16 +75,16 @@ def _audio_to_image(state: DialogueState) -> DialogueTurn | None:
     if not names:
         return DialogueTurn(
             "outside",
-            state.user_parts(sound_spec, state.phrase(AUDIO_TO_IMAGE)),
+            state.user_parts(sound_spec, state.phrase(TEMPLATES["audio_to_image"])),
             (unknown_image_answer(),),
             (("do not know",),),
         )
-    options = [Option(SceneSpec((ObjectSpec(names[0]),)), "", AUDIO_TO_IMAGE)]
+    options = [Option(SceneSpec((ObjectSpec(names[0]),)), "", TEMPLATES["audio_to_image"])]
     options += [
         Option(
             SceneSpec((ObjectSpec(names[0]),), background),
             state.choice(background_forms(background)),
-            AUDIO_TO_IMAGE_QUALIFIED,
+            TEMPLATES["audio_to_image_qualified"],
         )
         for background in BACKGROUNDS
     ]
@@ -167,7 +100,7 @@ def _image_to_video(state: DialogueState) -> DialogueTurn | None:
         Option(
             ClipSpec(obj.object, obj.tint, scene.background, motion),
             _third_person(motion),
-            IMAGE_TO_VIDEO,
+            TEMPLATES["image_to_video"],
         )
         for motion in MOTIONS
     ]
@@ -182,7 +115,7 @@ def _video_to_image(state: DialogueState) -> DialogueTurn | None:
         Option(
             SceneSpec((ObjectSpec(clip.object, clip.tint),), background),
             state.choice(background_forms(background)),
-            VIDEO_TO_IMAGE,
+            TEMPLATES["video_to_image"],
         )
         for background in BACKGROUNDS
     ]

@@ -18,7 +18,7 @@ from nextgpt.miniworld.language.media_questions import description, question
 from nextgpt.miniworld.language.missing_context import missing_context
 from nextgpt.miniworld.language.out_of_domain import out_of_domain
 from nextgpt.miniworld.language.requests import request, request_several
-from nextgpt.miniworld.language.smalltalk import FAREWELL, GREETING, PRAISE, THANKS, small_talk
+from nextgpt.miniworld.language.smalltalk import small_talk
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn
 from nextgpt.miniworld.splits import Split
 
@@ -126,18 +126,18 @@ def _conversation(state: DialogueState) -> DialogueState:
     """Sample several turns that follow up on one another or change the subject."""
     length = state.choice(TURN_COUNTS)
     if state.bernoulli(GREETING_SHARE):
-        state = state.with_turn(small_talk(state, GREETING))
+        state = state.with_turn(small_talk(state, "greeting"))
     while len(state.turns) < length - 1:
         state = state.with_turn(_next_turn(state))
     return state.with_turn(
-        small_talk(state, FAREWELL) if state.bernoulli(FAREWELL_SHARE) else _next_turn(state)
+        small_talk(state, "farewell") if state.bernoulli(FAREWELL_SHARE) else _next_turn(state)
     )
 
 
 def _next_turn(state: DialogueState) -> DialogueTurn:
     """Sample any turn that can follow."""
     if state.turns and state.turns[-1].target_media and state.bernoulli(THANKS_SHARE):
-        return small_talk(state, state.choice((THANKS, PRAISE)))
+        return small_talk(state, state.choice(("thanks", "praise")))
     while True:
         is_follow_up = bool(state.media) and state.bernoulli(FOLLOW_UP_SHARE)
         samplers = _follow_ups(state) if is_follow_up else TASK_SAMPLERS

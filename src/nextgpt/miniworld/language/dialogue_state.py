@@ -9,11 +9,14 @@ from typing import TypeVar
 import numpy as np
 
 from nextgpt.miniworld.language.descriptions import describe, in_reading_order
-from nextgpt.miniworld.language.templates import TemplateSet, expand_template
+from nextgpt.miniworld.language.templates import TemplateSet, expand_template, load_templates
 from nextgpt.miniworld.language.types import DialogueTurn, MediaPart, TurnPart
 from nextgpt.miniworld.sample_specs import sample_clip, sample_scene, sample_sound
 from nextgpt.miniworld.specs import MediaSpec
 from nextgpt.miniworld.splits import Split, is_held_out
+
+REFERENCES = load_templates("references")["last_medium"]
+"""Templates that name the medium if the last one has another modality."""
 
 BRIEF_SHARE = 0.25
 """Probability that an answer does not describe its media."""
@@ -28,16 +31,6 @@ MAX_TRIES = 30
 BRIEF_ANSWER = "Here you are."
 CLOSING = "Shall I change anything?"
 MEDIUM_NOUNS = {"image": ("picture", "image"), "audio": ("sound",), "video": ("video", "clip")}
-REFERENCES = TemplateSet(
-    (
-        "Back to the {medium}: {words}",
-        "About the {medium}: {words}",
-        "The last {medium}: {words}",
-        "The {medium} again: {words}",
-    ),
-    held_out=("Back to the last {medium}: {words}", "About the {medium} again: {words}"),
-)
-"""Templates that name the medium if the last one has another modality."""
 
 Choice = TypeVar("Choice")
 Candidate = TypeVar("Made")

@@ -14,64 +14,11 @@ from nextgpt.miniworld.language.lexicon import (
     all_of_kind,
     any_of_kind,
 )
-from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.templates import TemplateSet, load_templates
 from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.miniworld.objects import OBJECTS
 
-TELL_ME = TemplateSet(
-    (
-        "tell me something about {things}.",
-        "what do you know about {things}?",
-        "tell me about {things}.",
-        "[can|could] you tell me something about {things}?",
-        "do you know anything about {things}?",
-        "I want to know something about {things}.",
-        "a fact about {things}[, please|].",
-    ),
-    held_out=(
-        "tell me a fact about {things}.",
-        "[can|could] you tell me about {things}?",
-        "I want to know about {things}.",
-    ),
-)
-MORE = TemplateSet(
-    (
-        "tell me more[ about {things}|].",
-        "what else do you know[ about {things}|]?",
-        "anything else?",
-        "more[, please|].",
-    ),
-    held_out=("do you know more[ about {things}|]?", "tell me something else[ about {things}|]."),
-)
-WHAT_IS = TemplateSet(
-    ("what [is|are] {thing}?", "what kind of thing [is|are] {thing}?", "do you know what {thing} [is|are]?"),
-    held_out=("tell me what {thing} [is|are].", "[can|could] you tell me what {thing} [is|are]?"),
-)
-IS_IT = TemplateSet(
-    (
-        "[is|are] {thing} {category}?",
-        "do you think that {thing} [is|are] {category}?",
-        "tell me if {thing} [is|are] {category}.",
-    ),
-    held_out=(
-        "do you know if {thing} [is|are] {category}?",
-        "I think that {thing} [is|are] {category}, right?",
-    ),
-)
-RIDDLE = TemplateSet(
-    (
-        "what {does}?",
-        "which {category} {does}?",
-        "do you know what {does}?",
-        "a riddle: what {does}?",
-        "tell me what {does}.",
-    ),
-    held_out=(
-        "do you know which {category} {does}?",
-        "tell me which {category} {does}.",
-        "what is it that {does}?",
-    ),
-)
+TEMPLATES = load_templates("facts")
 
 
 def fact_request(state: DialogueState, category: str | None = None) -> DialogueTurn:
@@ -83,7 +30,7 @@ def fact_request(state: DialogueState, category: str | None = None) -> DialogueT
     fact = state.choice(OBJECTS[name].facts)
     return DialogueTurn(
         "facts",
-        (state.phrase(TELL_ME, things=all_of_kind(name)),),
+        (state.phrase(TEMPLATES["tell_me"], things=all_of_kind(name)),),
         (fact,),
         (_key_words(*OBJECTS[name].facts),),
         topic=name,
@@ -93,7 +40,7 @@ def fact_request(state: DialogueState, category: str | None = None) -> DialogueT
 def _more(state: DialogueState, name: str, fact: tuple[object, ...]) -> DialogueTurn:
     """Ask for the other fact about the same topic."""
     other_facts = [sentence for sentence in OBJECTS[name].facts if sentence not in fact]
-    words = state.phrase(MORE, things=all_of_kind(name))
+    words = state.phrase(TEMPLATES["more"], things=all_of_kind(name))
     return DialogueTurn("facts", (words,), (other_facts[0],), (_key_words(*OBJECTS[name].facts),), topic=name)
 
 
@@ -108,11 +55,13 @@ def kind_question(state: DialogueState) -> DialogueTurn:
     is_or_are = "are" if name in PLURAL_NAMES else "is"
     sentence = f"{any_of_kind(name)} {is_or_are} {CATEGORY_PHRASES[category]}."
     if state.bernoulli(0.5):
-        words = state.phrase(_agreeing(WHAT_IS, is_or_are), thing=any_of_kind(name))
+        words = state.phrase(_agreeing(TEMPLATES["what_is"], is_or_are), thing=any_of_kind(name))
         return DialogueTurn("facts", (words,), (_capital(sentence),), ((category,),), topic=name)
     candidate = category if state.bernoulli(0.5) else state.choice(CERTAIN_CATEGORIES)
     words = state.phrase(
-        _agreeing(IS_IT, is_or_are), thing=any_of_kind(name), category=CATEGORY_PHRASES[candidate]
+        _agreeing(TEMPLATES["is_it"], is_or_are),
+        thing=any_of_kind(name),
+        category=CATEGORY_PHRASES[candidate],
     )
     polarity = "Yes" if candidate == category else "No"
     return DialogueTurn(
@@ -125,7 +74,7 @@ def riddle(state: DialogueState) -> DialogueTurn:
     does = state.choice(tuple(riddle_answers()))
     name = riddle_answers()[does]
     sentence = f"{_capital(any_of_kind(name))} {does}."
-    words = state.phrase(RIDDLE, does=does, category=OBJECTS[name].category)
+    words = state.phrase(TEMPLATES["riddle"], does=does, category=OBJECTS[name].category)
     return DialogueTurn("facts", (words,), (sentence,), ((name,),), topic=name)
 
 
@@ -148,11 +97,7 @@ def riddle_answers() -> dict[str, str]:
 
 
 def _agreeing(templates: TemplateSet, is_or_are: str) -> TemplateSet:
-    train, held_out = (
-        tuple(pattern.replace("[is|are]", is_or_are) for pattern in patterns)
-        for patterns in (templates.train, templates.held_out)
-    )
-    return TemplateSet(train, held_out)
+    return templates.map(lambda template: template.replace("[is|are]", is_or_are))
 
 
 def _capital(words: str) -> str:

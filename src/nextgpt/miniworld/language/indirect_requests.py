@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 from nextgpt.miniworld.language.dialogue_state import DialogueState, media_answer
 from nextgpt.miniworld.language.facts import riddle_answers
-from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.templates import load_templates
 from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import TIMED_PATTERNS, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
+
+TEMPLATES = load_templates("indirect_requests")
 
 COLORS: dict[str, tuple[str, ...]] = {
     "red": ("blood", "a fire truck", "a ripe tomato"),
@@ -36,35 +38,6 @@ PATTERNS: dict[str, tuple[str, ...]] = {
     "falling": ("like going down the stairs", "like a stone that falls"),
     "repeated": ("again and again like a clock", "like somebody who knocks three times"),
 }
-DRAW = TemplateSet(
-    (
-        "draw {what}{how}.",
-        "[please |]paint {what}{how}.",
-        "show me {what}{how}.",
-        "make a picture of {what}{how}.",
-        "I want to see {what}{how}.",
-        "[can|could] you draw {what}{how}?",
-    ),
-    held_out=(
-        "I want a picture of {what}{how}.",
-        "[can|could] you show me {what}{how}?",
-        "please show me {what}{how}.",
-    ),
-)
-PLAY = TemplateSet(
-    (
-        "play {what}{how}.",
-        "let me hear {what}{how}.",
-        "I want to hear {what}{how}.",
-        "[can|could] you play {what}{how}?",
-        "make the sound of {what}{how}.",
-    ),
-    held_out=(
-        "[can|could] I hear {what}{how}?",
-        "please let me hear {what}{how}.",
-        "I want you to play {what}{how}.",
-    ),
-)
 TOPIC_REFERENCES = (
     "the {category} we talked about",
     "the {category} we spoke of",
@@ -89,9 +62,7 @@ def indirect_request(state: DialogueState, modality: str) -> DialogueTurn | None
     target = state.first_in_split(lambda: draw(state), lambda target: target.spec)
     if target is None:
         return None
-    words = state.phrase(
-        {"image": DRAW, "audio": PLAY}[modality], what=target.object_phrase, how=target.qualifier
-    )
+    words = state.phrase(TEMPLATES[modality], what=target.object_phrase, how=target.qualifier)
     return DialogueTurn(f"indirect_{modality}", (words,), media_answer(state, target.spec))
 
 

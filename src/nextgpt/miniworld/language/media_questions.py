@@ -8,72 +8,12 @@ from nextgpt.miniworld.language.descriptions import describe
 from nextgpt.miniworld.language.dialogue_state import MEDIUM_NOUNS, DialogueState
 from nextgpt.miniworld.language.lexicon import MOTION_FORMS, indefinite, noun, object_names
 from nextgpt.miniworld.language.question_templates import QUESTION_TEMPLATES
-from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.templates import load_templates
 from nextgpt.miniworld.language.types import DialogueTurn, KeyWordGroups, MediaPart
 from nextgpt.miniworld.specs import ClipSpec, MediaSpec, SceneSpec, SoundSpec
 
-DESCRIBE = {
-    "image": TemplateSet(
-        (
-            "[please |]describe [this|the] {medium}.",
-            "what does [this|the] {medium} show?",
-            "what do you see[ here|]?",
-            "tell me [all|everything|what] [that |]you see.",
-            "[can|could] you describe what you see?",
-            "[can|could] you tell me what is in [this|the] {medium}?",
-            "tell me what is in [this|the] {medium}.",
-            "tell me about [this|the] {medium}.",
-            "I want to know what [this|the] {medium} shows.",
-            "say what [this|the] {medium} shows.",
-            "what is shown[ here|]?",
-            "I need [you to describe |a description of ][this|the] {medium}.",
-        ),
-        held_out=("[can|could] you describe [this|the] {medium}?", "tell me what [this|the] {medium} shows."),
-    ),
-    "audio": TemplateSet(
-        (
-            "[please |]describe [this|the] {medium}.",
-            "what do you hear[ here|]?",
-            "tell me [all|everything] that you hear.",
-            "[can|could] you describe what you hear?",
-            "[can|could] you tell me about [this|the] {medium}?",
-            "tell me about [this|the] {medium}.",
-            "say what you hear.",
-            "I want to know what you hear.",
-            "how does [this|the] {medium} go?",
-        ),
-        held_out=("[can|could] you describe [this|the] {medium}?", "tell me what you hear[ here|]."),
-    ),
-    "video": TemplateSet(
-        (
-            "[please |]describe [this|the] {medium}.",
-            "what does [this|the] {medium} show?",
-            "what happens[ here|]?",
-            "what do you see[ here|]?",
-            "[can|could] you describe what happens?",
-            "[can|could] you tell me what [this|the] {medium} shows?",
-            "tell me about [this|the] {medium}.",
-            "say what happens[ here|].",
-            "I want to know what happens.",
-        ),
-        held_out=("[can|could] you describe [this|the] {medium}?", "tell me what happens[ here|]."),
-    ),
-}
-COMPARE = TemplateSet(
-    (
-        "which one shows {thing}, the first or the second?",
-        "in which {medium} do you see {thing}?",
-        "which {medium} shows {thing}?",
-        "where is {thing}, in the first or in the second?",
-        "is {thing} in the first {medium} or in the second?",
-        "do you see {thing} in the first or in the second {medium}?",
-        "in which {medium} can {thing} be seen?",
-        "which {medium} has {thing}?",
-        "which one has {thing}, the first or the second?",
-        "can you tell me which {medium} shows {thing}?",
-    ),
-    held_out=("which one is {thing}, the first or the second?", "in which {medium} is {thing}?"),
-)
+TEMPLATES = load_templates("media_questions")
+
 COMPARISON_SHARE = 0.06
 """Fraction of image questions that compare two images."""
 
@@ -81,7 +21,7 @@ COMPARISON_SHARE = 0.06
 def description(state: DialogueState, modality: str) -> DialogueTurn:
     """Sample a request to describe a medium."""
     spec = state.subject(modality)
-    words = state.phrase(DESCRIBE[modality], medium=state.choice(MEDIUM_NOUNS[modality]))
+    words = state.phrase(TEMPLATES[f"describe_{modality}"], medium=state.choice(MEDIUM_NOUNS[modality]))
     answer = f"I {'hear' if isinstance(spec, SoundSpec) else 'see'} {describe(spec)}."
     return DialogueTurn(
         f"{modality}_to_text", state.user_parts(spec, words), (answer,), _main_key_words(spec)
@@ -131,7 +71,7 @@ def comparison(state: DialogueState, earlier_scenes: Sequence[MediaSpec] = ()) -
         return None
     position = int(state.bernoulli(0.5))
     thing = indefinite(noun(state.choice(sorted(kinds[position]))))
-    words = state.phrase(COMPARE, thing=thing, medium=state.choice(MEDIUM_NOUNS["image"]))
+    words = state.phrase(TEMPLATES["compare"], thing=thing, medium=state.choice(MEDIUM_NOUNS["image"]))
     answer = ("first", "second")[position]
     input_media = () if earlier_scenes else tuple(map(MediaPart, scenes))
     return DialogueTurn("question", (*input_media, words), (f"The {answer} one.",), ((answer,),))

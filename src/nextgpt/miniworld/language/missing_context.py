@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nextgpt.miniworld.language.dialogue_state import MEDIUM_NOUNS, DialogueState
 from nextgpt.miniworld.language.lexicon import noun
-from nextgpt.miniworld.language.templates import TemplateSet
+from nextgpt.miniworld.language.templates import TemplateSet, load_templates
 from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import TINTS, SceneSpec
@@ -21,61 +21,12 @@ class MissingContext:
     key_phrase: str
 
 
+_TEMPLATES = load_templates("missing_context")
 MISSING_CONTEXTS = {
-    "image": MissingContext(
-        TemplateSet(
-            (
-                "what is in this picture?",
-                "describe this picture.",
-                "make the {thing} of the picture {color}.",
-                "what color is the {thing} in the picture?",
-                "what does the image show?",
-            ),
-            held_out=(
-                "what can you see in the picture?",
-                "make the {thing} in the image {color}.",
-            ),
-        ),
-        "I see no picture yet. Please show me one.",
-        "no picture",
-    ),
-    "audio": MissingContext(
-        TemplateSet(
-            (
-                "what do you hear?",
-                "describe this sound.",
-                "make the sound higher.",
-                "which instrument do you hear?",
-                "play it again faster.",
-            ),
-            held_out=("describe what is heard.", "make the sound lower.", "which instrument is it?"),
-        ),
-        "I hear no sound yet. Please play me one.",
-        "no sound",
-    ),
-    "video": MissingContext(
-        TemplateSet(
-            (
-                "what happens in this video?",
-                "describe this video.",
-                "let the video go the other way.",
-                "how does the {thing} in the video move?",
-            ),
-            held_out=("what can you see in the video?", "tell me what happens in the video."),
-        ),
-        "I see no video yet. Please show me one.",
-        "no video",
-    ),
+    "image": MissingContext(_TEMPLATES["image"], "I see no picture yet. Please show me one.", "no picture"),
+    "audio": MissingContext(_TEMPLATES["audio"], "I hear no sound yet. Please play me one.", "no sound"),
+    "video": MissingContext(_TEMPLATES["video"], "I see no video yet. Please show me one.", "no video"),
 }
-FALSE_PREMISE = TemplateSet(
-    (
-        "[what|which] color is the {thing}?",
-        "where is the {thing}?",
-        "how big is the {thing}?",
-        "make the {thing} {color}.",
-    ),
-    held_out=("tell me where the {thing} is.", "how large is the {thing}?"),
-)
 
 
 def missing_context(state: DialogueState) -> DialogueTurn | None:
@@ -97,7 +48,7 @@ def _false_premise(state: DialogueState) -> DialogueTurn:
     scene = state.subject("image")
     assert isinstance(scene, SceneSpec)
     name = state.choice(sorted(OBJECTS.keys() - {obj.object for obj in scene.objects}))
-    words = state.phrase(FALSE_PREMISE, thing=noun(name), color=state.choice(TINTS[1:]))
+    words = state.phrase(_TEMPLATES["false_premise"], thing=noun(name), color=state.choice(TINTS[1:]))
     return DialogueTurn(
         "missing", state.user_parts(scene, words), (f"I see no {noun(name)}.",), ((f"no {noun(name)}",),)
     )

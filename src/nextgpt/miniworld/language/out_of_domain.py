@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nextgpt.miniworld.language import out_of_domain_words as words
 from nextgpt.miniworld.language.dialogue_state import DialogueState
 from nextgpt.miniworld.language.lexicon import (
     MOTION_FORMS,
@@ -14,11 +13,24 @@ from nextgpt.miniworld.language.lexicon import (
     listed,
     noun,
 )
-from nextgpt.miniworld.language.requests import AUDIO, IMAGE, SPEECH, VIDEO
+from nextgpt.miniworld.language.requests import TEMPLATES
+from nextgpt.miniworld.language.templates import load_templates
 from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import BACKGROUNDS, MOTIONS, SOURCES, TINTS
 
+UNKNOWN = load_templates("unknown")
+"""Words for what the small world does not contain. Held-out words occur in no training."""
+# fmt: off
+_ONSETS = (
+    "b", "bl", "d", "dr", "f", "fl", "g", "gr", "k", "kl", "m", "n", "p", "qu", "s", "sk", "t", "tr", "v", "w",
+    "z", "",
+)
+_VOWELS = ("a", "e", "i", "o", "u", "ee", "oo")
+_CODAS = ("", "b", "ck", "ff", "g", "l", "m", "n", "p", "r", "rt", "sh", "t", "x", "zz")
+SYLLABLE_PARTS = (_ONSETS, _VOWELS, _CODAS)
+"""Parts of invented words, so that the model declines unknown words beyond these lists."""
+# fmt: on
 EXAMPLES = "for example cat, piano and car"
 SOUND_EXAMPLES = "for example piano, bell and bird"
 MOTION_EXAMPLES = "for example spinning, growing and moving left"
@@ -73,50 +85,58 @@ def _image_request(state: DialogueState) -> tuple[str, str]:
         what = listed(noun_phrases if state.bernoulli(0.5) else noun_phrases[::-1])
     elif state.bernoulli(0.25):
         what = f"{what} {state.choice(background_forms(state.choice(BACKGROUNDS)))}"
-    return state.phrase(IMAGE, what=what), unknown_image_answer()
+    return state.phrase(TEMPLATES["image"], what=what), unknown_image_answer()
 
 
 def _video_request(state: DialogueState) -> tuple[str, str]:
     motion = MOTION_FORMS[state.choice(MOTIONS)][0]
-    return state.phrase(VIDEO, what=f"{indefinite(_thing(state))} {motion}"), unknown_image_answer()
+    return state.phrase(
+        TEMPLATES["video"], what=f"{indefinite(_thing(state))} {motion}"
+    ), unknown_image_answer()
 
 
 def _audio_request(state: DialogueState) -> tuple[str, str]:
     if state.bernoulli(0.4):
         source = state.choice([kind.name for kind in OBJECTS.values() if kind.sound is None])
-        return state.phrase(AUDIO, what=f"the sound of {any_of_kind(source)}"), unknown_sound_answer()
-    source = indefinite(state.choice(words.SOUND_MAKERS.of(state.split)))
-    return state.phrase(AUDIO, what=state.choice((source, f"the sound of {source}"))), unknown_sound_answer()
+        return state.phrase(
+            TEMPLATES["audio"], what=f"the sound of {any_of_kind(source)}"
+        ), unknown_sound_answer()
+    source = indefinite(state.choice(UNKNOWN["sounds"].of(state.split)))
+    return state.phrase(
+        TEMPLATES["audio"], what=state.choice((source, f"the sound of {source}"))
+    ), unknown_sound_answer()
 
 
 def _word_request(state: DialogueState) -> tuple[str, str]:
-    return state.phrase(SPEECH, word=state.choice(words.WORDS.of(state.split))), unknown_sound_answer()
+    return state.phrase(
+        TEMPLATES["speech"], word=state.choice(UNKNOWN["words"].of(state.split))
+    ), unknown_sound_answer()
 
 
 def _motion_request(state: DialogueState) -> tuple[str, str]:
     object_noun = indefinite(noun(state.choice(list(OBJECTS))))
     return state.phrase(
-        VIDEO, what=f"{object_noun} {state.choice(words.MOTIONS.of(state.split))}"
+        TEMPLATES["video"], what=f"{object_noun} {state.choice(UNKNOWN['motions'].of(state.split))}"
     ), unknown_motion_answer()
 
 
 def _color_request(state: DialogueState) -> tuple[str, str]:
     color, name = (
-        _invented_word(state) or state.choice(words.COLORS.of(state.split)),
+        _invented_word(state) or state.choice(UNKNOWN["colors"].of(state.split)),
         noun(state.choice(list(OBJECTS))),
     )
-    return state.phrase(IMAGE, what=indefinite(f"{color} {name}")), unknown_color_answer()
+    return state.phrase(TEMPLATES["image"], what=indefinite(f"{color} {name}")), unknown_color_answer()
 
 
 def _background_request(state: DialogueState) -> tuple[str, str]:
-    where = state.choice(words.BACKGROUNDS.of(state.split))
+    where = state.choice(UNKNOWN["backgrounds"].of(state.split))
     return state.phrase(
-        IMAGE, what=f"{indefinite(noun(state.choice(list(OBJECTS))))} {where}"
+        TEMPLATES["image"], what=f"{indefinite(noun(state.choice(list(OBJECTS))))} {where}"
     ), unknown_background_answer()
 
 
 def _world_question(state: DialogueState) -> tuple[str, str]:
-    return state.phrase(words.QUESTIONS), unknown_fact_answer()
+    return state.phrase(UNKNOWN["questions"]), unknown_fact_answer()
 
 
 _REQUESTS: tuple[Callable[[DialogueState], tuple[str, str]], ...] = (
@@ -132,7 +152,7 @@ _REQUESTS: tuple[Callable[[DialogueState], tuple[str, str]], ...] = (
 
 
 def _thing(state: DialogueState) -> str:
-    return _invented_word(state) or state.choice(words.THINGS.of(state.split))
+    return _invented_word(state) or state.choice(UNKNOWN["things"].of(state.split))
 
 
 def _invented_word(state: DialogueState) -> str | None:
@@ -140,4 +160,4 @@ def _invented_word(state: DialogueState) -> str | None:
     if state.split != "train" or not state.bernoulli(INVENTED_SHARE):
         return None
     syllables = int(state.rng.integers(2, 4))
-    return "".join(state.choice(parts) for _ in range(syllables) for parts in words.SYLLABLE_PARTS)
+    return "".join(state.choice(parts) for _ in range(syllables) for parts in SYLLABLE_PARTS)

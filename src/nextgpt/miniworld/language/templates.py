@@ -6,9 +6,12 @@ me|]"``. No expansion of a held-out template occurs in training; its single word
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from itertools import product
 
 import numpy as np
@@ -28,6 +31,21 @@ class TemplateSet:
     def of(self, split: Split) -> tuple[str, ...]:
         """Return the templates of one split."""
         return self.held_out if split == "test" else self.train
+
+    def map(self, function: Callable[[str], str]) -> TemplateSet:
+        """Apply ``function`` to every template."""
+        return TemplateSet(tuple(map(function, self.train)), tuple(map(function, self.held_out)))
+
+
+@cache
+def load_templates(section: str) -> dict[str, TemplateSet]:
+    """Load one section of ``assets/templates.json``: template sets by name."""
+    path = resources.files("nextgpt.miniworld") / "assets" / "templates.json"
+    sections = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: TemplateSet(tuple(templates["train"]), tuple(templates["held_out"]))
+        for name, templates in sections[section].items()
+    }
 
 
 def expand_template(rng: np.random.Generator, pattern: str) -> str:
