@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nextgpt.cli.app import main
-from nextgpt.train.outline import Share
+from nextgpt.train.parameter_report import ParameterCount
 from nextgpt.train.recipe import BaseRecipe, Report
 
 Printed = pytest.CaptureFixture[str]
@@ -79,7 +79,8 @@ def test_a_dry_run_shows_what_would_be_trained_and_trains_nothing(
     written: Path, ran: list[BaseRecipe], monkeypatch: pytest.MonkeyPatch, capsys: Printed
 ) -> None:
     monkeypatch.setattr(
-        "nextgpt.train.outline.outline", lambda _: [Share("head", 1200, 0), Share("trunk", 30, 45_000)]
+        "nextgpt.train.registry.load_recipe_kind",
+        lambda _: [ParameterCount("head", 1200, 0), ParameterCount("trunk", 30, 45_000)],
     )
     assert main(["train", str(written), "--dry-run"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -81,7 +81,7 @@ def serve(
     if engine == "ray":
         launch_ray(model, BindAddress(host, port), settings, engine_settings, config)
     else:
-        launch(model, BindAddress(host, port), settings, engine_settings, placement.options())
+        launch(model, BindAddress(host, port), settings, engine_settings, placement.as_arguments())
 
 
 def is_loopback(host: str) -> bool:

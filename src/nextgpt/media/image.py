@@ -79,7 +79,7 @@ def _decode(opened: OpenSource, limits: MediaLimits) -> PIL.Image.Image:
         if width * height > limits.pixels:
             raise _too_many_pixels(opened.name, f"{width} x {height} pixels", limits)
         picture.load()
-        return _as_rgb(PIL.ImageOps.exif_transpose(picture))
+        return to_rgb(PIL.ImageOps.exif_transpose(picture))
 
 
 def _too_many_pixels(name: str, size: str, limits: MediaLimits) -> MediaError:
@@ -87,7 +87,7 @@ def _too_many_pixels(name: str, size: str, limits: MediaLimits) -> MediaError:
     return media_error(name, f"has {size}", f"at most {limits.pixels:,} in all", advice)
 
 
-def _as_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
+def to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
     if picture.mode.startswith("I;16") or picture.mode == "I":
         # Pillow clips 16-bit grey to 255 when it converts; the upper byte is meant.
         return PIL.Image.fromarray((np.asarray(picture).clip(0, 65535) // 256).astype(np.uint8)).convert(

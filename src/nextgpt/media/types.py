@@ -1,56 +1,88 @@
-"""Media types: everything that a conversation holds besides text. Immutable; knows no message and no model."""
+"""Media types: everything that a conversation holds besides text. Immutable; knows no message and no model.
+
+Constructors convert what is unambiguous (tensors, integer samples, floats in [0, 1], one channel without an axis) and
+refuse the rest with a :class:`~nextgpt.errors.MediaError`.
+"""
 
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar, SupportsFloat
 
 import numpy as np
+import PIL.Image
 
-if TYPE_CHECKING:
-    import PIL.Image
+from nextgpt.media.limits import media_error
 
 MediaSource = str | Path | bytes | io.IOBase
 """A path, the bytes of a file, or an open binary file."""
 
+ArrayLike = Any
+"""A NumPy array, a tensor, or nested sequences of numbers."""
 
-@dataclass(frozen=True, eq=False)
+MAX_CHANNELS = 32
+"""Maximum audio channels; an array with more rows and fewer columns is taken as (samples, channels)."""
+MAX_PEAK = 32.0
+"""Float samples above this are not scaled to [-1, 1], e.g. 16-bit values as floats."""
+IMU_AXES = 6
+_INTEGER_AUDIO = {"uint8": (128.0, 128.0), "int16": (0.0, 2.0**15), "int32": (0.0, 2.0**31)}
+"""Offset and scale of integer samples, by dtype."""
+
+
+@dataclass(frozen=True, eq=False, init=False)
 class Image:
-    """A picture, held as an RGB :class:`PIL.Image.Image`."""
+    """An RGB image, held as :class:`PIL.Image.Image`; uint8 or float arrays (H, W, 3) are converted."""
 
     image: PIL.Image.Image
     modality: ClassVar[str] = "image"
 
+    def __init__(self, image: PIL.Image.Image | ArrayLike) -> None:
+        if not isinstance(image, PIL.Image.Image):
+            image = PIL.Image.fromarray(_pixels(image, "An image", dimensions=3))
+        if image.mode != "RGB":
+            from nextgpt.media.image import to_rgb
+
+            image = to_rgb(image)
+        object.__setattr__(self, "image", image)
+
     @classmethod
     def open(cls, source: MediaSource) -> Image:
-        """Read a picture in any format that Pillow knows. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media import read_image
+        """Read an image in any format that Pillow supports. Raises :class:`~nextgpt.errors.MediaError`."""
+        from nextgpt.media.image import read_image
 
         return read_image(source)
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture in the format of the suffix, PNG where there is none."""
-        from nextgpt.media import write_image
+        """Write the image in the format of the suffix; PNG if there is none."""
+        from nextgpt.media.image import write_image
 
         return write_image(self, path)
 
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
-        return _digest(self.image.tobytes(), self.image.size)
+        return blake2b(self.image.tobytes() + repr(self.image.size).encode(), digest_size=16).digest()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Audio:
-    """Sound: float32 samples (channels, samples) in [-1, 1] at ``sample_rate_hz``."""
+    """Audio samples: float32 (channels, samples) in [-1, 1] at ``sample_rate_hz``."""
 
     samples: np.ndarray
     sample_rate_hz: int
     modality: ClassVar[str] = "audio"
+
+    def __init__(self, samples: ArrayLike, sample_rate_hz: SupportsFloat) -> None:
+        rate = _positive(sample_rate_hz, "Audio", "sample_rate_hz")
+        if rate != int(rate):
+            raise media_error("Audio", f"has a sample rate of {rate} Hz", "a whole number", "Round it.")
+        object.__setattr__(self, "sample_rate_hz", int(rate))
+        object.__setattr__(self, "samples", _audio_samples(_array(samples, "Audio")))
 
     @property
     def duration_s(self) -> float:
@@ -59,31 +91,40 @@ class Audio:
 
     @classmethod
     def open(cls, source: MediaSource) -> Audio:
-        """Read a sound in any format that soundfile or FFmpeg knows. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media import read_audio
+        """Read audio in any format that soundfile or FFmpeg supports. Raises :class:`~nextgpt.errors.MediaError`."""
+        from nextgpt.media.audio import read_audio
 
         return read_audio(source)
 
     def save(self, path: str | Path) -> Path:
-        """Write the sound in the format of the suffix, WAV where there is none."""
-        from nextgpt.media import write_audio
+        """Write the audio in the format of the suffix; WAV if there is none."""
+        from nextgpt.media.audio import write_audio
 
         return write_audio(self, path)
 
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
-        return _digest(np.ascontiguousarray(self.samples).tobytes(), (self.sample_rate_hz,))
+        return _digest(self.samples, "audio", self.sample_rate_hz)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Video:
-    """A film: uint8 frames (F, H, W, 3) at ``fps`` frames a second, with sound where it has any."""
+    """Frames: uint8 (F, H, W, 3) at ``fps`` frames per second, with optional audio; float frames are converted."""
 
     frames: np.ndarray
     fps: float
     audio: Audio | None = None
     modality: ClassVar[str] = "video"
+
+    def __init__(self, frames: ArrayLike, fps: SupportsFloat, audio: Audio | None = None) -> None:
+        if audio is not None and not isinstance(audio, Audio):
+            problem = f"has audio of the type {type(audio).__name__}"
+            advice = "Wrap it in Audio(samples, sample_rate_hz)."
+            raise media_error("A video", problem, "Audio or None", advice)
+        object.__setattr__(self, "frames", _pixels(frames, "A video", dimensions=4))
+        object.__setattr__(self, "fps", _positive(fps, "A video", "fps"))
+        object.__setattr__(self, "audio", audio)
 
     @property
     def duration_s(self) -> float:
@@ -92,29 +133,46 @@ class Video:
 
     @classmethod
     def open(cls, source: MediaSource) -> Video:
-        """Read a film in any container that FFmpeg knows. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media import read_video
+        """Read a video in any container that FFmpeg supports. Raises :class:`~nextgpt.errors.MediaError`."""
+        from nextgpt.media.video import read_video
 
         return read_video(source)
 
     def save(self, path: str | Path) -> Path:
-        """Write the film in the container of the suffix, MP4 where there is none."""
-        from nextgpt.media import write_video
+        """Write the video in the container of the suffix; MP4 if there is none."""
+        from nextgpt.media.video import write_video
 
         return write_video(self, path)
 
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
-        return _digest(np.ascontiguousarray(self.frames).tobytes(), (self.fps, *self.frames.shape))
+        sound = self.audio.digest if self.audio is not None else b""
+        return _digest(self.frames, "video", self.fps, sound)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Depth:
-    """A depth map: float32 distances (H, W) in metres, 0 where nothing is known. Heard, never answered."""
+    """A depth map: float32 distances (H, W) in metres, 0 where unknown. Input only."""
 
     metres: np.ndarray
     modality: ClassVar[str] = "depth"
+
+    def __init__(self, metres: ArrayLike) -> None:
+        metres = _array(metres, "A depth map")
+        if metres.dtype.kind != "f":
+            raise media_error(
+                "A depth map",
+                f"has the dtype {metres.dtype}",
+                "floats in metres",
+                "Divide millimetres by 1000.",
+            )
+        _check_map(metres, "A depth map")
+        if metres.size and metres.min() < 0:
+            raise media_error(
+                "A depth map", f"has a distance of {metres.min():g} m", "0 (unknown) or more", "Correct it."
+            )
+        object.__setattr__(self, "metres", metres.astype(np.float32, copy=False))
 
     @classmethod
     def open(cls, source: MediaSource) -> Depth:
@@ -124,7 +182,7 @@ class Depth:
         return read_depth(source)
 
     def save(self, path: str | Path) -> Path:
-        """Write it as NPY in metres."""
+        """Write the depth map as NPY in metres."""
         from nextgpt.media.sensors import write_array
 
         return write_array(self.metres, path)
@@ -132,15 +190,33 @@ class Depth:
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
-        return _digest(np.ascontiguousarray(self.metres).tobytes(), ("depth", *self.metres.shape))
+        return _digest(self.metres, "depth")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Thermal:
-    """A thermal picture: float32 (H, W), 0 is cold and 1 is warm. Heard, never answered."""
+    """A thermal image: float32 (H, W), 0 is cold and 1 is warm; uint8 is scaled from 0..255. Input only."""
 
     values: np.ndarray
     modality: ClassVar[str] = "thermal"
+
+    def __init__(self, values: ArrayLike) -> None:
+        values = _array(values, "A thermal image")
+        if values.dtype == np.uint8:
+            values = values / np.float32(255)
+        if values.dtype.kind != "f":
+            raise media_error(
+                "A thermal image", f"has the dtype {values.dtype}", "floats in [0, 1], or uint8", "Scale it."
+            )
+        _check_map(values, "A thermal image")
+        if values.size and not 0 <= values.min() <= values.max() <= 1:
+            raise media_error(
+                "A thermal image",
+                f"has values from {values.min():g} to {values.max():g}",
+                "0 (cold) to 1 (warm)",
+                "Subtract the minimum and divide by the range.",
+            )
+        object.__setattr__(self, "values", values.astype(np.float32, copy=False))
 
     @classmethod
     def open(cls, source: MediaSource) -> Thermal:
@@ -150,7 +226,7 @@ class Thermal:
         return read_thermal(source)
 
     def save(self, path: str | Path) -> Path:
-        """Write it as NPY."""
+        """Write the thermal image as NPY."""
         from nextgpt.media.sensors import write_array
 
         return write_array(self.values, path)
@@ -158,26 +234,41 @@ class Thermal:
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
-        return _digest(np.ascontiguousarray(self.values).tobytes(), ("thermal", *self.values.shape))
+        return _digest(self.values, "thermal")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Imu:
-    """Inertial measurements: float32 (6, samples), acceleration then rotation of three axes. Heard, never answered."""
+    """Inertial measurements: float32 (6, samples), acceleration then rotation of three axes. Input only."""
 
     samples: np.ndarray
     sample_rate_hz: float
     modality: ClassVar[str] = "imu"
 
+    def __init__(self, samples: ArrayLike, sample_rate_hz: SupportsFloat) -> None:
+        samples = _array(samples, "IMU data")
+        if samples.ndim == 2 and samples.shape[1] == IMU_AXES != samples.shape[0]:
+            samples = samples.T
+        if samples.ndim != 2 or len(samples) != IMU_AXES or samples.dtype.kind not in "fiu":
+            raise media_error(
+                "IMU data",
+                f"has the shape {samples.shape} and dtype {samples.dtype}",
+                f"numbers of the shape ({IMU_AXES}, samples)",
+                "Order the axes as ax, ay, az, gx, gy, gz.",
+            )
+        _check_finite(samples, "IMU data")
+        object.__setattr__(self, "sample_rate_hz", _positive(sample_rate_hz, "IMU data", "sample_rate_hz"))
+        object.__setattr__(self, "samples", samples.astype(np.float32, copy=False))
+
     @classmethod
     def open(cls, source: MediaSource) -> Imu:
-        """Read a CSV that states its rate. Raises :class:`~nextgpt.errors.MediaError`."""
+        """Read a CSV that states its sample rate. Raises :class:`~nextgpt.errors.MediaError`."""
         from nextgpt.media.sensors import read_imu
 
         return read_imu(source)
 
     def save(self, path: str | Path) -> Path:
-        """Write it as CSV with its rate."""
+        """Write the measurements as CSV with their sample rate."""
         from nextgpt.media.sensors import write_imu
 
         return write_imu(self, path)
@@ -185,13 +276,93 @@ class Imu:
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
-        return _digest(
-            np.ascontiguousarray(self.samples).tobytes(), ("imu", self.sample_rate_hz, *self.samples.shape)
-        )
+        return _digest(self.samples, "imu", self.sample_rate_hz)
 
 
 Medium = Image | Audio | Video | Depth | Thermal | Imu
 
 
-def _digest(content: bytes, shape: object) -> bytes:
-    return blake2b(content + repr(shape).encode(), digest_size=16).digest()
+def _array(values: Any, name: str) -> np.ndarray:
+    """Convert tensors and nested sequences to a NumPy array."""
+    if callable(getattr(values, "detach", None)):  # a torch tensor; torch itself need not be imported
+        values = values.detach().cpu()
+        values = (values.float() if values.is_floating_point() else values).numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of unequal lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        raise media_error(
+            name, f"was given as {type(values).__name__}", "an array of numbers", "Read files with open()."
+        )
+    return array
+
+
+def _pixels(values: Any, name: str, *, dimensions: int) -> np.ndarray:
+    """Convert to uint8 (..., H, W, 3); floats must lie in [0, 1]; channels may stand before the rows."""
+    pixels = _array(values, name)
+    if pixels.ndim == dimensions and pixels.shape[-1] != 3 == pixels.shape[-3]:
+        pixels = np.moveaxis(pixels, -3, -1)
+    if pixels.ndim != dimensions or pixels.shape[-1] != 3 or 0 in pixels.shape[-3:]:
+        expected = f"({'frames, ' if dimensions == 4 else ''}height, width, 3)"
+        raise media_error(name, f"has the shape {pixels.shape}", expected, "Convert it to RGB.")
+    if pixels.dtype == np.uint8:
+        return pixels
+    low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
+    limit = 1 if pixels.dtype.kind == "f" else 255
+    if not 0 <= low <= high <= limit or pixels.dtype.kind == "b":  # also false if anything is NaN
+        raise media_error(
+            name,
+            f"has {pixels.dtype} values from {low:g} to {high:g}",
+            "integers from 0 to 255, or floats from 0 to 1",
+            "Scale it.",
+        )
+    return (pixels * 255).round().astype(np.uint8) if limit == 1 else pixels.astype(np.uint8)
+
+
+def _audio_samples(samples: np.ndarray) -> np.ndarray:
+    """Convert to float32 (channels, samples)."""
+    if samples.dtype.name in _INTEGER_AUDIO:
+        offset, scale = _INTEGER_AUDIO[samples.dtype.name]
+        samples = ((samples.astype(np.float64) - offset) / scale).astype(np.float32)
+    if samples.dtype.kind != "f":
+        expected = f"floats in [-1, 1], or {', '.join(_INTEGER_AUDIO)}"
+        raise media_error("Audio", f"has the dtype {samples.dtype}", expected, "Convert it to float32.")
+    if samples.ndim == 1:
+        samples = samples[None]
+    if samples.ndim == 2 and samples.shape[1] <= MAX_CHANNELS < samples.shape[0]:
+        samples = samples.T
+    if samples.ndim != 2 or not 1 <= len(samples) <= MAX_CHANNELS:
+        expected = f"(channels, samples) with 1 to {MAX_CHANNELS} channels"
+        raise media_error("Audio", f"has the shape {samples.shape}", expected, "Transpose or cut it.")
+    _check_finite(samples, "Audio")
+    if samples.size and (peak := float(np.abs(samples).max())) > MAX_PEAK:
+        raise media_error("Audio", f"has a peak of {peak:g}", "samples in [-1, 1]", "Divide by full scale.")
+    return samples.astype(np.float32, copy=False)
+
+
+def _check_map(values: np.ndarray, name: str) -> None:
+    if values.ndim != 2 or 0 in values.shape:
+        raise media_error(name, f"has the shape {values.shape}", "(height, width)", "Remove other axes.")
+    _check_finite(values, name)
+
+
+def _check_finite(values: np.ndarray, name: str) -> None:
+    if not np.isfinite(values).all():
+        raise media_error(name, "holds NaN or infinite values", "finite numbers", "Replace them.")
+
+
+def _positive(value: Any, name: str, field: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not 0 < number < math.inf:
+        raise media_error(name, f"has {field}={value!r}", "a number above 0", "State the real rate.")
+    return number
+
+
+def _digest(array: np.ndarray, *facts: object) -> bytes:
+    content = blake2b(np.ascontiguousarray(array).data.cast("B") if array.size else b"", digest_size=16)
+    content.update(repr((*facts, array.shape)).encode())
+    return content.digest()
