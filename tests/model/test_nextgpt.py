@@ -298,7 +298,7 @@ def test_what_cannot_be_answered_is_refused(model, says):
 
 def test_a_text_that_is_far_too_long_is_refused_and_the_conversation_goes_on(model):
     conversation = Conversation().with_message("hello")
-    with pytest.raises(ConversationError, match="tokens; the model hears at most 512"):
+    with pytest.raises(ConversationError, match="tokens; the model takes at most 512"):
         model.chat(conversation.with_message("x" * 100_000))
     assert model.chat(conversation, Sampling(max_tokens=4)) is not None
 

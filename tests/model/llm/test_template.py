@@ -85,7 +85,7 @@ def test_a_tokenizers_own_template_serves_too():
 def test_a_template_that_leaves_a_turn_out_is_refused():
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = "{{ messages[-1].content }}"
-    with pytest.raises(ModelError, match="leaves out a turn of the user"):
+    with pytest.raises(ModelError, match="omits a turn with the role user"):
         create_template("chat_template", tokenizer).turn_delimiters(
             ["user", "assistant"], add_generation_prompt=True
         )

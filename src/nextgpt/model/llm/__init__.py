@@ -1,4 +1,4 @@
-"""Third step: the language model hears words and soft tokens, and says words and signal tokens.
+"""Language model: text and soft tokens in, text and hidden states at signal tokens out.
 
-Import from the modules: ``template.py`` is light, so that configs can be read without torch.
+Import from the modules: ``template.py`` does not import torch, so configs can be read without it.
 """

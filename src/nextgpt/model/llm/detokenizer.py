@@ -1,65 +1,71 @@
-"""Token ids to words while they are spoken: whole characters only, and nothing that may become a stop string."""
+"""Incremental detokenization: emit complete characters only, and nothing that may become a stop string."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-UNFINISHED = "\ufffd"
-"""What a decoder writes for bytes that are no whole character yet."""
+INCOMPLETE = "\ufffd"
+"""Character that a decoder writes for an incomplete UTF-8 sequence."""
 
 
 class IncrementalDetokenizer:
-    """The words of one stretch of text.
+    """Converts the tokens of one text segment to text.
 
     Args:
         decode: Token ids to text.
-        stop: Strings at which the text ends; they are not part of it.
+        stop_strings: Strings that end the text; they are not part of it.
     """
 
-    def __init__(self, decode: Callable[[list[int]], str], stop: tuple[str, ...] = ()) -> None:
+    def __init__(self, decode: Callable[[list[int]], str], stop_strings: tuple[str, ...] = ()) -> None:
         self._decode = decode
-        self._stop = stop
+        self._stop_strings = stop_strings
         self._ids: list[int] = []
         self._num_decoded = 0
-        """Ids of which the words are known; the last few of them are decoded again for their spaces."""
+        """Number of tokens with known text; the last few are decoded again as context for spaces."""
         self._context = 0
+        """Index of the first context token."""
         self._context_text = ""
-        """The words of those few."""
         self._num_emitted = 0
         self.text = ""
-        """All words so far, those held back included."""
+        """Complete text so far, including held-back text."""
         self.is_stopped = False
 
     def add_token(self, token_id: int) -> str:
-        """Hear one more token; give the words that have become sure, often none."""
+        """Add a token; return the text that became final, often none."""
         self._ids.append(token_id)
         return self._advance(is_last=False)
 
     def flush(self) -> str:
-        """Give what was held back: nothing more will come."""
+        """Return the held-back text at the end of the segment."""
         return self._advance(is_last=True)
 
     def _advance(self, *, is_last: bool) -> str:
         if self.is_stopped:
             return ""
-        after = self._decode(self._ids[self._context :])
-        if len(after) > len(self._context_text) and (is_last or not after.endswith(UNFINISHED)):
-            self.text += after[len(self._context_text) :]
+        decoded = self._decode(self._ids[self._context :])
+        if len(decoded) > len(self._context_text) and (is_last or not decoded.endswith(INCOMPLETE)):
+            self.text += decoded[len(self._context_text) :]
             self._context, self._num_decoded = self._num_decoded, len(self._ids)
             self._context_text = self._decode(self._ids[self._context :])
             self._cut_at_stop()
-        sure = len(self.text) if is_last or self.is_stopped else len(self.text) - self._possible_stop_length()
-        words, self._num_emitted = self.text[self._num_emitted : sure], max(sure, self._num_emitted)
-        return words
+        is_final = is_last or self.is_stopped
+        end = len(self.text) if is_final else len(self.text) - self._possible_stop_length()
+        delta, self._num_emitted = self.text[self._num_emitted : end], max(end, self._num_emitted)
+        return delta
 
     def _cut_at_stop(self) -> None:
-        found = [position for position in map(self.text.find, self._stop) if position >= 0]
-        if found:
-            self.text, self.is_stopped = self.text[: min(found)], True
+        matches = [position for position in map(self.text.find, self._stop_strings) if position >= 0]
+        if matches:
+            self.text, self.is_stopped = self.text[: min(matches)], True
 
     def _possible_stop_length(self) -> int:
-        """Length of the longest end of the text with which a stop string begins."""
+        """Return the length of the longest suffix that is the start of a stop string."""
         return max(
-            (size for stop in self._stop for size in range(1, len(stop)) if self.text.endswith(stop[:size])),
+            (
+                size
+                for stop in self._stop_strings
+                for size in range(1, len(stop))
+                if self.text.endswith(stop[:size])
+            ),
             default=0,
         )

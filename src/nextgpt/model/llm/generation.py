@@ -1,8 +1,8 @@
-"""Third step: the language model answers, several conversations side by side.
+"""Batched generation with signal tokens.
 
-Every step feeds each conversation's queue of positions: its prompt at first, then one chosen token, or a whole run of
-signal tokens at once, as nothing is left to sample_next_tokens in it. So prefill, decoding and forced runs are one code, and 24
-signal tokens of a video cost one step. Knows nothing of encoders and synthesizers.
+Each step feeds every sequence its pending positions: the prompt first, then the sampled token, or a complete span of
+signal tokens, since the tokens after the first are determined. So prefill, decoding and spans share one code path, and
+the 24 signal tokens of a video cost one step. This module does not depend on encoders or synthesizers.
 """
 
 from __future__ import annotations
@@ -24,39 +24,38 @@ from nextgpt.model.llm.prompt import Prompt
 from nextgpt.model.llm.sampler import sample_next_tokens
 
 LLMEvent = TextDelta | MediumSegment | LLMOutput
-"""What generation yields: words and media as they come, the whole thought at the end."""
+"""Text and media in output order, then the complete output."""
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One conversation to answer."""
+    """One conversation to reply to."""
 
     prompt: Prompt
     sampling: Sampling
     modalities: tuple[str, ...]
-    """What may be answered, ``text`` included."""
+    """Allowed output modalities, including ``text``."""
     editable: tuple[str, ...] = ()
-    """Modalities of which the conversation holds a medium that could be edited."""
+    """Modalities with at least one medium in the conversation."""
 
 
 def generate(
     llm: LanguageModel, requests: Sequence[GenerationRequest], soft: Float[Tensor, "N K D"]
 ) -> Iterator[tuple[int, LLMEvent]]:
-    """Answer all requests side by side; yield what each says, with its index, as it is said.
+    """Generate all replies in one batch; yield each event with the index of its request.
 
     Args:
-        llm: The language model.
-        requests: Conversations, each with its own sampling: an answer does not depend on its neighbours.
-        soft: The soft tokens of all their media, in order.
+        requests: Conversations with their own sampling. A reply does not depend on the rest of the batch.
+        soft: Soft tokens of all their media, in order.
     """
-    generation = BatchGenerator(llm)
-    generation.add(enumerate(requests), soft)
-    while generation.request_ids:
-        yield from generation.step()
+    generator = BatchGenerator(llm)
+    generator.add(enumerate(requests), soft)
+    while generator.request_ids:
+        yield from generator.step()
 
 
 class BatchGenerator:
-    """Conversations that are answered side by side, and may come and go between two steps."""
+    """Continuous batching: sequences may be added and aborted between two steps."""
 
     def __init__(self, llm: LanguageModel) -> None:
         self._llm = llm
@@ -64,34 +63,33 @@ class BatchGenerator:
 
     @property
     def request_ids(self) -> list[int]:
-        """Keys of the conversations that are being answered."""
-        return [row.request_id for batch in (self._running, self._new) for row in batch.rows]
+        """Ids of the unfinished requests."""
+        return [sequence.request_id for batch in (self._running, self._new) for sequence in batch.sequences]
 
     def add(self, requests: Iterable[tuple[int, GenerationRequest]], soft: Float[Tensor, "N K D"]) -> None:
-        """Begin to answer more conversations, each under a key of the caller's; ``soft`` as for :func:`generate`."""
+        """Add requests under ids of the caller's choice; ``soft`` as for :func:`generate`."""
         self._merge_new()
         remaining = iter(soft)
-        rows = [_Sequence(self._llm, key, request, remaining) for key, request in requests]
-        self._new = _SequenceBatch(
-            rows, BatchedKVCache([row.cached_prefix for row in rows], soft.device) if rows else None
-        )
+        new = [_Sequence(self._llm, request_id, request, remaining) for request_id, request in requests]
+        cache = BatchedKVCache([sequence.cached_prefix for sequence in new], soft.device) if new else None
+        self._new = _SequenceBatch(new, cache)
 
-    def leave(self, request_ids: Collection[int]) -> None:
-        """Answer these conversations no further."""
+    def abort(self, request_ids: Collection[int]) -> None:
+        """Drop unfinished requests."""
         for batch in (self._running, self._new):
-            batch.select([place for place, row in enumerate(batch.rows) if row.request_id not in request_ids])
+            batch.select([i for i, seq in enumerate(batch.sequences) if seq.request_id not in request_ids])
 
     def step(self) -> Iterator[tuple[int, LLMEvent]]:
-        """Take one step of every conversation; newcomers hear their prompts apart, so that nobody is padded to them."""
+        """Run one step of every sequence. New prompts are prefilled in their own batch, which avoids padding."""
         for batch in (self._running, self._new):
-            if batch.rows:
+            if batch.sequences:
                 yield from batch.step(self._llm)
         self._merge_new()
 
     def _merge_new(self) -> None:
-        """Put newcomers beside those that are running; places that are padding in every row go on the way."""
-        if self._new.rows:
-            if self._running.rows:
+        """Merge prefilled sequences into the running batch."""
+        if self._new.sequences:
+            if self._running.sequences:
                 self._running.append(self._new)
             else:
                 self._running = self._new
@@ -99,60 +97,60 @@ class BatchGenerator:
 
 
 class _SequenceBatch:
-    """Rows that are fed together, and their keys and values."""
+    """Sequences that run in one forward pass, with their KV cache."""
 
-    def __init__(self, rows: Sequence[_Sequence] = (), cache: BatchedKVCache | None = None) -> None:
-        self.rows = list(rows)
+    def __init__(self, sequences: Sequence[_Sequence] = (), cache: BatchedKVCache | None = None) -> None:
+        self.sequences = list(sequences)
         self.cache = cache
 
     def step(self, llm: LanguageModel) -> Iterator[tuple[int, LLMEvent]]:
-        assert self.cache is not None, "a batch with rows has a cache"
-        hidden = _forward(llm, self.rows, self.cache)
+        assert self.cache is not None, "a batch with sequences has a cache"
+        hidden = _forward(llm, self.sequences, self.cache)
         logits = llm.logits(torch.stack([states[-1] for states in hidden]))  # (B, Vn)
-        barred = torch.stack(
-            [row.grammar.mask(scores) for row, scores in zip(self.rows, logits, strict=True)]
-        )
-        samplings, generators = [row.sampling for row in self.rows], [row.generator for row in self.rows]
-        chosen = sample_next_tokens(logits + barred, samplings, generators)
-        for row, states, token_id in zip(self.rows, hidden, chosen, strict=True):
-            for spoken in row.on_token(states, token_id):
-                yield row.request_id, spoken
-        for place, row in enumerate(self.rows):
-            if row.is_done:
-                llm.prefix_cache.insert(row.cached_keys, self.cache.extract(place))
-        self.select([place for place, row in enumerate(self.rows) if not row.is_done])
+        mask = torch.stack([seq.grammar.mask(row) for seq, row in zip(self.sequences, logits, strict=True)])
+        samplings = [seq.sampling for seq in self.sequences]
+        generators = [seq.generator for seq in self.sequences]
+        token_ids = sample_next_tokens(logits + mask, samplings, generators)
+        for seq, states, token_id in zip(self.sequences, hidden, token_ids, strict=True):
+            for event in seq.on_token(states, token_id):
+                yield seq.request_id, event
+        for index, seq in enumerate(self.sequences):
+            if seq.is_done:
+                llm.prefix_cache.insert(seq.cached_keys, self.cache.extract(index))
+        self.select([index for index, seq in enumerate(self.sequences) if not seq.is_done])
 
-    def select(self, places: list[int]) -> None:
-        """Keep the rows at these places only; the last ones take the places of those that go."""
-        if len(places) == len(self.rows):
+    def select(self, indices: list[int]) -> None:
+        """Keep these sequences; the last ones fill the gaps of the dropped ones."""
+        if len(indices) == len(self.sequences):
             return
-        if places and self.cache is not None:
-            self.rows = [self.rows[place] for place in self.cache.select(places)]
+        if indices and self.cache is not None:
+            self.sequences = [self.sequences[index] for index in self.cache.select(indices)]
         else:
-            self.rows, self.cache = [], None
+            self.sequences, self.cache = [], None
 
     def append(self, other: _SequenceBatch) -> None:
-        """Take in the rows of another batch."""
-        assert self.cache is not None and other.cache is not None, "a batch with rows has a cache"
+        """Append the sequences of another batch."""
+        assert self.cache is not None and other.cache is not None, "a batch with sequences has a cache"
         self.cache.append(other.cache)
-        self.rows += other.rows
+        self.sequences += other.sequences
 
 
 def _forward(
-    llm: LanguageModel, rows: Sequence[_Sequence], batch: BatchedKVCache
+    llm: LanguageModel, sequences: Sequence[_Sequence], cache: BatchedKVCache
 ) -> list[Float[Tensor, "n D"]]:
-    """Feed every row's queue in one step; give the hidden states of each row's own positions."""
-    queues = [row.pop_pending() for row in rows]
-    said = [queue for queue, _ in queues if not isinstance(queue, Tensor)]
-    embedded = iter(
-        llm.embed_ids([token_id for ids in said for token_id in ids]).split([len(ids) for ids in said])
+    """Run the pending positions of all sequences; return the hidden states of each one's own positions."""
+    pending = [seq.pop_pending() for seq in sequences]
+    spans = [item for item, _ in pending if not isinstance(item, Tensor)]
+    embedded = llm.embed_ids([token_id for ids in spans for token_id in ids]).split(
+        [len(ids) for ids in spans]
     )
-    fed = [queue if isinstance(queue, Tensor) else next(embedded) for queue, _ in queues]  # (n, D) each
-    embeddings, mask = _left_pad(fed)
-    starts = torch.tensor([start for _, start in queues], device=mask.device)
-    positions = (starts[:, None] + mask.long().cumsum(dim=1) - 1).clamp(min=0)
-    hidden = llm.hidden_states(embeddings, batch.extend(mask), positions, batch.cache)  # (B, T, D)
-    return [states[-len(queue) :] for states, queue in zip(hidden, fed, strict=True)]
+    remaining = iter(embedded)
+    inputs = [item if isinstance(item, Tensor) else next(remaining) for item, _ in pending]  # (n, D) each
+    inputs_embeds, mask = _left_pad(inputs)
+    starts = torch.tensor([start for _, start in pending], device=mask.device)
+    position_ids = (starts[:, None] + mask.long().cumsum(dim=1) - 1).clamp(min=0)
+    hidden = llm.hidden_states(inputs_embeds, cache.extend(mask), position_ids, cache.cache)  # (B, T, D)
+    return [states[-len(rows) :] for states, rows in zip(hidden, inputs, strict=True)]
 
 
 def _left_pad(rows: Sequence[Float[Tensor, "_ D"]]) -> tuple[Float[Tensor, "B T D"], Bool[Tensor, "B T"]]:
@@ -166,13 +164,17 @@ def _left_pad(rows: Sequence[Float[Tensor, "_ D"]]) -> tuple[Float[Tensor, "B T 
 
 
 class _Sequence:
-    """One conversation while it is answered: what is to be fed next, and what was said so far."""
+    """State of one request: positions to feed next, and the output so far."""
 
     def __init__(
-        self, llm: LanguageModel, key: int, request: GenerationRequest, soft: Iterator[Float[Tensor, "K D"]]
+        self,
+        llm: LanguageModel,
+        request_id: int,
+        request: GenerationRequest,
+        soft: Iterator[Float[Tensor, "K D"]],
     ) -> None:
         sampling, keys = request.sampling, request.prompt.cache_keys(llm.soft_tokens)
-        self.request_id = key
+        self.request_id = request_id
         self.is_done = False
         self.cached_prefix = llm.prefix_cache.match_prefix(keys)
         start = self.cached_prefix.length if self.cached_prefix else 0
@@ -193,26 +195,23 @@ class _Sequence:
         )
         self._detokenizer = IncrementalDetokenizer(llm.tokenizer.decode, self._stop_strings)
         self._open_span: str | None = None
-        """The modality whose run is being fed."""
+        """Modality of the span that is being fed."""
         self._is_edit = False
         self._segments: list[Segment] = []
         self._token_ids: list[int] = []
         self._dropped: list[str] = []
 
     def pop_pending(self) -> tuple[Float[Tensor, "n D"] | tuple[int, ...], int]:
-        """What is to be fed now, embedded or as token ids, and the position of its first."""
+        """Return the pending embeddings or token ids and the position of the first one."""
         start = len(self.cached_keys)
         self.cached_keys += self._pending_keys
         return self._pending, start
 
     def on_token(self, hidden: Float[Tensor, "n D"], token_id: int) -> Iterator[LLMEvent]:
-        """Take the hidden states of what was fed and the token chosen after it, and say the next thing."""
+        """Process the hidden states of the fed positions and the token sampled after them."""
         if self._open_span is not None:
             yield self._finish_span(hidden)
-        if self._tokens_left == 0:
-            yield from self._finish()
-            return
-        if token_id in self._llm.end_ids:
+        if self._tokens_left == 0 or token_id in self._llm.end_ids:
             yield from self._finish()
         elif token_id < self._llm.vocabulary_size:
             yield from self._append_text_token(token_id)
@@ -220,24 +219,24 @@ class _Sequence:
             yield from self._append_signal_token(token_id)
 
     def _append_text_token(self, token_id: int) -> Iterator[LLMEvent]:
-        words = self._detokenizer.add_token(token_id)
-        if words:
-            yield TextDelta(words)
+        text = self._detokenizer.add_token(token_id)
+        if text:
+            yield TextDelta(text)
         self._append((token_id,))
         if self._detokenizer.is_stopped or self._tokens_left == 0:
             yield from self._finish()
 
     def _append_signal_token(self, token_id: int) -> Iterator[LLMEvent]:
-        self._open_span = self._llm.signals.vocabulary.modality_started_by(token_id)
-        run = (
-            (token_id,) if self._open_span is None else self._llm.signals.vocabulary.span_ids(self._open_span)
-        )
-        if len(run) > self._tokens_left or (self._open_span is None and self._tokens_left == 1):
-            yield from self._truncate(self._open_span or "edit", len(run))
+        vocabulary = self._llm.signals.vocabulary
+        self._open_span = vocabulary.modality_started_by(token_id)
+        is_edit_token = self._open_span is None
+        ids = (token_id,) if self._open_span is None else vocabulary.span_ids(self._open_span)
+        if len(ids) > self._tokens_left or (is_edit_token and self._tokens_left == 1):
+            yield from self._truncate(self._open_span or "edit", len(ids))
             return
         yield from self._flush_text()
-        self._append(run)
-        self._is_edit = self._is_edit or self._open_span is None
+        self._append(ids)
+        self._is_edit = self._is_edit or is_edit_token
 
     def _append(self, ids: tuple[int, ...]) -> None:
         self.grammar.accept(ids[0])
@@ -246,22 +245,22 @@ class _Sequence:
         self._pending, self._pending_keys = ids, list(ids)
 
     def _finish_span(self, hidden: Float[Tensor, "n D"]) -> MediumSegment:
-        assert self._open_span is not None, "a run is being fed"
+        assert self._open_span is not None, "a span is being fed"
         segment = MediumSegment(self._open_span, hidden, self._is_edit)
         self._segments.append(segment)
         self._open_span, self._is_edit = None, False
         return segment
 
     def _flush_text(self) -> Iterator[TextDelta]:
-        words = self._detokenizer.flush()
-        if words:
-            yield TextDelta(words)
+        text = self._detokenizer.flush()
+        if text:
+            yield TextDelta(text)
         if self._detokenizer.text:
             self._segments.append(TextSegment(self._detokenizer.text))
         self._detokenizer = IncrementalDetokenizer(self._llm.tokenizer.decode, self._stop_strings)
 
-    def _truncate(self, what: str, needed: int) -> Iterator[LLMEvent]:
-        self._dropped.append(f"{what}: {needed} signal tokens needed, {self._tokens_left} tokens left")
+    def _truncate(self, name: str, needed: int) -> Iterator[LLMEvent]:
+        self._dropped.append(f"{name}: {needed} signal tokens needed, {self._tokens_left} tokens left")
         yield from self._finish()
 
     def _finish(self) -> Iterator[LLMEvent]:

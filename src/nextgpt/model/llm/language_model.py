@@ -1,7 +1,7 @@
-"""The language model: any causal LM of transformers, its tokenizer, a template, and the signal tokens beside it.
+"""The language model: a causal LM of transformers with its tokenizer, prompt template and signal tokens.
 
-It is driven by embeddings, so that soft tokens and signal tokens can stand anywhere among words. It knows nothing about
-encoders, synthesizers, or what a soft token means.
+Inputs are embeddings, so soft tokens and signal tokens may stand anywhere in the text. This module does not depend on
+encoders or synthesizers.
 """
 
 from __future__ import annotations
@@ -25,48 +25,48 @@ from nextgpt.model.llm.template import Template
 from nextgpt.model.llm.tokenizer import SafeTokenizer
 
 NO_TOKEN_ID = -1
-"""Stands in ``PromptBatch.input_ids`` where there is a soft token or padding."""
+"""Value of ``PromptBatch.input_ids`` at soft tokens and padding."""
 
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """PromptBatch prompts side by side as tensors, padded at the right."""
+    """Embedded prompts, padded at the right."""
 
     inputs_embeds: Float[Tensor, "B T D"]
     attention_mask: Bool[Tensor, "B T"]
-    """Where there is something."""
+    """True except at padding."""
     input_ids: Int[Tensor, "B T"]
     """Token ids, ``NO_TOKEN_ID`` at soft tokens and padding."""
     loss_mask: Bool[Tensor, "B T"]
-    """Where the assistant speaks."""
+    """True at tokens that the assistant generates."""
 
 
 @dataclass(frozen=True)
 class LLMForwardOutput:
-    """What the LLM makes of woven prompts, at every position."""
+    """Hidden states and logits of the LLM at all positions."""
 
     prompts: PromptBatch
     hidden_states: Float[Tensor, "B T D"]
-    """Last-layer hidden states (after the final norm); what follows is read from the position before it."""
+    """Last-layer hidden states after the final norm; each position predicts the next token."""
     lm_head: Callable[[Float[Tensor, "*B D"]], Float[Tensor, "*B Vn"]]
-    """Hidden states to logits over the vocabulary, then the signal tokens; training asks at few positions."""
+    """Hidden states to logits over the vocabulary, then the signal tokens; training needs few positions."""
 
     @property
     def logits(self) -> Float[Tensor, "B T Vn"]:
-        """At every position."""
+        """Logits at all positions."""
         return self.lm_head(self.hidden_states)
 
 
 class LanguageModel(nn.Module):
-    """A causal LM that hears soft tokens and speaks signal tokens.
+    """A causal LM with soft tokens as input and signal tokens as output.
 
     Args:
         transformer: The frozen LLM.
-        tokenizer: Its tokenizer.
-        template: How conversations are laid out.
-        soft_tokens: K, the positions that one given medium takes.
-        context_length: Positions that a conversation may take, answer included.
-        load: Reads the transformer again, after :meth:`unload_weights`.
+        tokenizer: Tokenizer of the LLM.
+        template: Prompt template.
+        soft_tokens: K, positions per input medium.
+        context_length: Maximum positions of a conversation with its reply.
+        load: Reads the transformer again after :meth:`unload_weights`.
     """
 
     def __init__(
@@ -94,16 +94,18 @@ class LanguageModel(nn.Module):
         self.context_length = context_length
         self.prefix_cache = PrefixCache()
         self.adapters: dict[str, Tensor] = {}
-        """LoRA that was merged into the weights; kept, as it is saved apart from them."""
+        """LoRA adapters that were merged into the weights; kept for saving."""
         self._adapter_scale = 1.0
         self.end_ids = _end_ids(
             transformer, tokenizer, self.tokenizer.split_special_tokens(template.end_of_turn)
         )
 
     def init_signals_from_tokens(self, markers: Mapping[str, str], end: str | None = None) -> None:
-        """Start runs of signal tokens, by modality or ``edit``, at special tokens that this LLM knows in their place.
+        """Initialize spans of signal tokens from special tokens that the LLM already uses.
 
-        Behind ``end`` it goes on as after a medium: the last token of each run starts there.
+        Args:
+            markers: Special token by modality, or for ``edit``.
+            end: Special token that ends a medium; initializes the last token of each span.
 
         Raises:
             ConfigError: The tokenizer has no such special token.
@@ -123,7 +125,7 @@ class LanguageModel(nn.Module):
             return pieces[0]
         raise ConfigError(
             f"{setting} is {marker!r}; expected one special token of the LLM's tokenizer. "
-            "Correct the recipe, or leave the setting out."
+            "Correct the recipe, or remove the setting."
         )
 
     def build_prompt(
@@ -133,19 +135,19 @@ class LanguageModel(nn.Module):
         add_generation_prompt: bool = True,
         is_edit: Callable[[Medium], bool] = lambda medium: False,
     ) -> Prompt:
-        """Lay a conversation out; see :meth:`.weaving.PromptBuilder.weave`.
+        """Build the prompt of a conversation; see :meth:`.prompt.PromptBuilder.build`.
 
         Raises:
-            ConversationError: It is empty, or leaves no room for an answer; what is far too long is not tokenized.
+            ConversationError: The conversation is empty, or leaves no position for a reply.
         """
         if not any(part for message in conversation for part in message.parts):
             raise ConversationError(
-                "The conversation is empty; expected at least one message. Say something first."
+                "The conversation is empty; expected at least one message. Add a message first."
             )
         characters = sum(len(message.text) for message in conversation)
-        least = characters // self.tokenizer.longest_token_chars
-        if least >= self.context_length:
-            raise self._too_long(f"at least {least}")
+        min_tokens = characters // self.tokenizer.longest_token_chars
+        if min_tokens >= self.context_length:  # skips tokenizing very long texts
+            raise self._too_long(f"at least {min_tokens}")
         prompt = self.prompt_builder.build(
             conversation, add_generation_prompt=add_generation_prompt, is_edit=is_edit
         )
@@ -155,52 +157,51 @@ class LanguageModel(nn.Module):
 
     def _too_long(self, tokens: str) -> ConversationError:
         return ConversationError(
-            f"The conversation takes {tokens} tokens; the model hears at most {self.context_length}, its answer "
-            "included. Shorten the text, or start a new conversation."
+            f"The conversation has {tokens} tokens; the model takes at most {self.context_length}, including its reply. "
+            "Shorten the text, or start a new conversation."
         )
 
     def embed_ids(self, ids: Sequence[int]) -> Float[Tensor, "T D"]:
-        """Rows of ordinary and signal tokens."""
+        """Return the embeddings of text and signal tokens."""
         tokens = torch.tensor(ids, dtype=torch.long, device=self.signals.input.device)
         is_signal = tokens >= self.vocabulary_size
-        rows = self.transformer.get_input_embeddings()(tokens.masked_fill(is_signal, 0)).to(
-            tokens.device
-        )  # (T, D)
+        embedding = self.transformer.get_input_embeddings()
+        rows = embedding(tokens.masked_fill(is_signal, 0)).to(tokens.device)  # (T, D)
         if is_signal.any():
             signals = self.signals.embed(tokens.clamp(min=self.vocabulary_size)).to(rows.dtype)
             rows = torch.where(is_signal[:, None], signals, rows)
         return rows
 
     def embed_prompts(self, prompts: Sequence[Prompt], soft: Float[Tensor, "N K D"]) -> PromptBatch:
-        """PromptBatch prompts as tensors; ``soft`` holds the soft tokens of all their media, in order.
+        """Embed prompts as one padded batch; ``soft`` are the soft tokens of all their media, in order.
 
         ::
 
-            pieces  [ 5 9 ] slot [ 7 ]  and  [ 5 ]      with K = 2
-            ids      5 9 - - 7               5 - - - -
-            mask     1 1 1 1 1               1 0 0 0 0
+            pieces      [ 5 9 ] image [ 7 ]  and  [ 5 ]      with K = 2
+            input_ids    5 9 - - 7                 5 - - - -
+            mask         1 1 1 1 1                 1 0 0 0 0
         """
         words = self.embed_ids([token_id for prompt in prompts for token_id in prompt.token_ids])  # (W, D)
         rows = torch.cat([words, soft.flatten(0, 1).to(words), words.new_zeros(1, words.shape[1])])
-        ids = [torch.tensor(_ids(prompt, self.soft_tokens)) for prompt in prompts]
-        targets = [torch.tensor(_targets(prompt, self.soft_tokens)) for prompt in prompts]
+        ids = [torch.tensor(_input_ids(prompt, self.soft_tokens)) for prompt in prompts]
+        loss_mask = [torch.tensor(_loss_mask(prompt, self.soft_tokens)) for prompt in prompts]
         mask = _pad([torch.ones(len(row), dtype=torch.bool) for row in ids], False)
-        woven_ids = _pad(ids, NO_TOKEN_ID)
-        # One lookup for all: rows written one by one each cost a pass over the whole batch on the way back.
-        places = torch.full_like(woven_ids, len(rows) - 1)
-        is_word = woven_ids != NO_TOKEN_ID
-        places[is_word] = torch.arange(len(words))
-        places[mask & ~is_word] = torch.arange(len(words), len(rows) - 1)
+        input_ids = _pad(ids, NO_TOKEN_ID)
+        # One lookup for all rows: in-place writes would each cost a pass over the batch in the backward pass.
+        indices = torch.full_like(input_ids, len(rows) - 1)
+        is_token = input_ids != NO_TOKEN_ID
+        indices[is_token] = torch.arange(len(words))
+        indices[mask & ~is_token] = torch.arange(len(words), len(rows) - 1)
         device = words.device
         return PromptBatch(
-            F.embedding(places.to(device), rows),
+            F.embedding(indices.to(device), rows),
             mask.to(device),
-            woven_ids.to(device),
-            _pad(targets, False).to(device),
+            input_ids.to(device),
+            _pad(loss_mask, False).to(device),
         )
 
     def embed_prompt(self, prompt: Prompt, soft: Iterable[Float[Tensor, "K D"]]) -> Float[Tensor, "T D"]:
-        """One woven prompt; takes the soft tokens of its media from ``soft``, in order."""
+        """Embed one prompt; consumes the soft tokens of its media from ``soft``, in order."""
         rows = self.embed_ids(prompt.token_ids)
         remaining = (tokens.to(rows.dtype) for tokens in soft)
         words = iter(rows.split([len(piece.ids) for piece in prompt.token_spans]))
@@ -215,7 +216,7 @@ class LanguageModel(nn.Module):
         positions: Int[Tensor, "B T"],
         cache: Cache | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """Last-layer hidden states; with a cache, ``mask`` covers what it holds and then ``embeddings``."""
+        """Return last-layer hidden states. ``mask`` covers the cached positions, then the new ones."""
         outputs = self.transformer.base_model(
             inputs_embeds=embeddings,
             attention_mask=mask.long(),
@@ -223,35 +224,35 @@ class LanguageModel(nn.Module):
             past_key_values=cache,
             use_cache=cache is not None,
         )
-        return outputs.last_hidden_state.to(embeddings.device)  # layers may be spread
+        return outputs.last_hidden_state.to(embeddings.device)  # layers may be on several devices
 
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B Vn"]:
-        """How likely each token is next: the vocabulary, then the signal tokens."""
+        """Return the logits of the next token: the vocabulary, then the signal tokens."""
         words = self.transformer.get_output_embeddings()(hidden).to(hidden.device)
         return torch.cat([words, self.signals.logits(hidden)], dim=-1)
 
     def forward(self, prompts: PromptBatch) -> LLMForwardOutput:
-        """Hear whole conversations at once, as training does."""
+        """Run complete prompts without a cache, as in training."""
         positions = (prompts.attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
         return LLMForwardOutput(
             prompts, self.hidden_states(prompts.inputs_embeds, prompts.attention_mask, positions), self.logits
         )
 
     def merge_lora(self, adapters: Mapping[str, Tensor], *, alpha: float, rank: int) -> None:
-        """Merge LoRA into the weights, to answer without peft."""
+        """Merge LoRA adapters into the weights, so that inference does not need peft."""
         self._adapter_scale = alpha / rank
         lora.merge(self.transformer, adapters, self._adapter_scale)
         self.adapters = dict(adapters)
         self.prefix_cache.clear()
 
     def unload_weights(self) -> None:
-        """Let the transformer's weights go; what was trained beside them, and what was heard, stays."""
-        assert self._load is not None, "only an LLM that was read from a folder can rest"
+        """Free the transformer's weights. Signal embeddings and the prefix cache stay."""
+        assert self._load is not None, "only an LLM that was loaded from a folder can be unloaded"
         self.transformer = None
 
     def reload_weights(self) -> None:
-        """Read the weights again, with what was merged into them."""
-        assert self._load is not None, "only an LLM that was read from a folder can rest"
+        """Read the weights again and merge the adapters into them."""
+        assert self._load is not None, "only an LLM that was loaded from a folder can be unloaded"
         self.transformer = self._load()
         lora.merge(self.transformer, self.adapters, self._adapter_scale)
 
@@ -264,14 +265,14 @@ class LanguageModel(nn.Module):
         targets: Sequence[str],
         adapters: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Give the LLM trainable LoRA, fresh or with what ``adapters`` learned so far."""
-        assert not self.adapters, "merged LoRA cannot be trained on; load it unmerged"
+        """Add trainable LoRA adapters, fresh or from saved ``adapters``."""
+        assert not self.adapters, "merged LoRA cannot be trained; load it unmerged"
         lora.inject(self.transformer, rank=rank, alpha=alpha, dropout=dropout, targets=targets)
         if adapters is not None:
             lora.load_adapter(self.transformer, adapters)
 
     def train(self, mode: bool = True) -> LanguageModel:
-        """Switch between training and answering; what was remembered is forgotten, as weights may have changed."""
+        """Switch between training and inference; clears the prefix cache, as weights may have changed."""
         self.prefix_cache.clear()
         return super().train(mode)
 
@@ -279,7 +280,7 @@ class LanguageModel(nn.Module):
 def _end_ids(
     transformer: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, end_of_turn: list[str | int]
 ) -> frozenset[int]:
-    """The tokens with which this model ends a turn: the template's, the tokenizer's, the generation settings'."""
+    """Return the end-of-turn tokens of the template, the tokenizer and the generation config."""
     generation = transformer.generation_config
     configured = generation.eos_token_id if generation is not None else None
     ends = configured if isinstance(configured, list) else [configured]
@@ -287,7 +288,7 @@ def _end_ids(
     return frozenset(end for end in (*ends, tokenizer.eos_token_id, first) if isinstance(end, int))
 
 
-def _ids(prompt: Prompt, soft_tokens: int) -> list[int]:
+def _input_ids(prompt: Prompt, soft_tokens: int) -> list[int]:
     return [
         token_id
         for piece in prompt.pieces
@@ -295,7 +296,7 @@ def _ids(prompt: Prompt, soft_tokens: int) -> list[int]:
     ]
 
 
-def _targets(prompt: Prompt, soft_tokens: int) -> list[bool]:
+def _loss_mask(prompt: Prompt, soft_tokens: int) -> list[bool]:
     return [
         in_loss
         for piece in prompt.pieces

@@ -1,4 +1,4 @@
-"""Read and write the folder of a language model: that of transformers, with its tokenizer, and nothing else."""
+"""Load and save language models: transformers folders with their tokenizer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nextgpt.model.llm.template import PromptTemplate, create_template
 from nextgpt.model.memory_plan import AUTO_DEVICE_MAPS, QUANTIZED_DTYPES
 
 _UNSUPPORTED_LOGIT_SCALING = ("final_logit_softcapping", "logits_scaling", "logit_scale")
-"""Settings of LLMs that change their logits after the last layer, which signal tokens would not go through."""
+"""Config keys of LLMs that rescale logits; the logits of signal tokens would not be rescaled."""
 
 
 def load_language_model(
@@ -35,19 +35,19 @@ def load_language_model(
     dtype: str | torch.dtype = torch.float32,
     device: str = "cpu",
 ) -> LanguageModel:
-    """Read a causal LM and its tokenizer; its own weights are frozen, the signal tokens' rows are fresh.
+    """Load a causal LM and its tokenizer; its weights are frozen, the signal embeddings are fresh.
 
     Args:
-        dtype: One of torch, or ``int8`` or ``int4`` for linear layers quantised by bitsandbytes.
-        device: A device, or a way of accelerate to spread layers (``auto``, ``balanced``, ``sequential``).
+        dtype: A torch dtype, or ``int8`` or ``int4`` to quantize linear layers with bitsandbytes.
+        device: A device, or a device map of accelerate (``auto``, ``balanced``, ``sequential``).
 
     Raises:
-        ModelError: The folder holds no causal LM or no tokenizer, or one of a kind that cannot be extended.
-        WeightsError: Weights are damaged, missing or too many; each is named.
+        ModelError: The folder has no causal LM or no tokenizer, or the LLM rescales its logits.
+        WeightsError: Weights are damaged, missing or unexpected; all are listed.
     """
     if not (folder / "config.json").is_file():
         raise ModelError(
-            f"{folder} has no config.json; expected a causal LM saved by transformers. Fetch the model again."
+            f"{folder} has no config.json; expected a causal LM saved by transformers. Download the model again."
         )
 
     def load() -> PreTrainedModel:
@@ -69,7 +69,7 @@ def load_language_model(
 
 
 def save_language_model(llm: LanguageModel, folder: Path) -> None:
-    """Write the transformer and its tokenizer as transformers would."""
+    """Save the transformer and its tokenizer in transformers' format."""
     llm.transformer.save_pretrained(folder)
     llm.tokenizer.hf_tokenizer.save_pretrained(folder)
 
@@ -85,41 +85,41 @@ def _load_transformer(folder: Path, dtype: str, device: str) -> PreTrainedModel:
         )  # fmt: skip
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(
-            f"The weights in {folder} are damaged ({error}); expected whole safetensors files that fit the config.json "
-            "beside them. Fetch the model again."
+            f"The weights in {folder} are damaged ({error}); expected complete safetensors files that fit the "
+            "config.json. Download the model again."
         ) from error
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"{folder} cannot be read ({error}); expected a causal LM saved by transformers. Fetch the model again."
+            f"{folder} cannot be read ({error}); expected a causal LM saved by transformers. Download the model again."
         ) from error
-    faults = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys}
-    if faults:
-        listed = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in faults.items())
+    problems = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys}
+    if problems:
+        listed = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in problems.items())
         raise WeightsError(
             f"The weights in {folder} do not fit their config.json ({listed}). Take both from the same model."
         )
     for setting in _UNSUPPORTED_LOGIT_SCALING:
         if getattr(transformer.config.get_text_config(), setting, None) not in (None, 1, 1.0):
             raise ModelError(
-                f"The LLM in {folder} changes its logits by {setting}; signal tokens need a plain last layer. "
+                f"The LLM in {folder} rescales its logits ({setting}); expected unscaled logits, for the signal tokens. "
                 "Choose another LLM."
             )
     return transformer
 
 
 def _device_map_options(device: str) -> dict[str, Any]:
-    """Weights go to their places as they are read. Layers that are left on disk are read there, by each use."""
+    """Return the device map; disk-offloaded layers are read at each use."""
     return {"device_map": device if device in AUTO_DEVICE_MAPS else {"": device}}
 
 
 def _quantization_config(dtype: str) -> BitsAndBytesConfig:
-    """Linear layers but the head, in 8 bits (arXiv 2208.07339) or in 4 (NF4, arXiv 2305.14314)."""
+    """Quantize linear layers except the head: LLM.int8() (arXiv 2208.07339) or NF4 (arXiv 2305.14314)."""
     if find_spec("bitsandbytes") is None:
         raise ModelError(
-            f"{dtype} needs bitsandbytes, which is not installed; expected it. pip install 'nextgpt[quantized]', or "
-            "take bfloat16."
+            f"{dtype} needs bitsandbytes, which is not installed. Run pip install 'nextgpt[quantized]', or use "
+            "bfloat16."
         )
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of kernels that it could have had
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns about missing optional kernels
     if dtype == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
@@ -136,5 +136,5 @@ def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     except Exception as error:  # tokenizers raises bare Exception
         raise ModelError(
             f"The tokenizer in {folder} cannot be read ({error}); expected one saved by transformers. "
-            "Fetch the model again."
+            "Download the model again."
         ) from error

@@ -1,4 +1,4 @@
-"""Low-rank adapters: by peft while training, merged into the weights to answer, so that peft is not needed then.
+"""LoRA adapters: by peft during training, merged into the weights for inference (without peft).
 
 On disk a layer's adapter is two tensors, ``<layer>.A`` (rank, in) and ``<layer>.B`` (out, rank); the layer computes
 ``W x + alpha / rank * B A x``.
@@ -19,23 +19,21 @@ _PEFT_SUFFIXES = {".lora_A.default.weight": ".A", ".lora_B.default.weight": ".B"
 def inject(
     transformer: nn.Module, *, rank: int, alpha: float, dropout: float, targets: Sequence[str], seed: int = 0
 ) -> None:
-    """Give the layers named ``targets`` fresh trainable adapters that change nothing yet, and freeze the rest."""
+    """Add fresh trainable adapters to the layers named ``targets`` and freeze everything else."""
     import peft
 
-    settings = peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(targets))
+    config = peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(targets))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        peft.inject_adapter_in_model(settings, transformer)
+        peft.inject_adapter_in_model(config, transformer)
     for name, parameter in transformer.named_parameters():
         parameter.requires_grad = ".lora_" in name
         if parameter.requires_grad:
-            parameter.data = (
-                parameter.data.float()
-            )  # beside weights in bfloat16, small steps would be rounded away
+            parameter.data = parameter.data.float()  # bfloat16 would round small updates away
 
 
 def adapter_state_dict(transformer: nn.Module) -> dict[str, Tensor]:
-    """The adapters of a transformer into which they were injected; empty where there are none."""
+    """Return the injected adapters; empty if there are none."""
     return {
         name.removesuffix(suffix) + short: tensor.detach()
         for name, tensor in transformer.state_dict().items()
@@ -46,19 +44,19 @@ def adapter_state_dict(transformer: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_adapter(transformer: nn.Module, adapters: Mapping[str, Tensor]) -> None:
-    """Fill injected adapters with saved ones. Raises :class:`WeightsError` where the two do not match."""
-    own = adapter_state_dict(transformer)
-    if own.keys() != adapters.keys():
-        raise WeightsError(_mismatch(own.keys() - adapters.keys(), adapters.keys() - own.keys()))
-    for name, tensor in own.items():
+    """Copy saved adapters into the injected ones. Raises :class:`WeightsError` if they do not match."""
+    current = adapter_state_dict(transformer)
+    if current.keys() != adapters.keys():
+        raise WeightsError(_mismatch(current.keys() - adapters.keys(), adapters.keys() - current.keys()))
+    for name, tensor in current.items():
         tensor.copy_(adapters[name])
 
 
 @torch.no_grad()
 def merge(transformer: nn.Module, adapters: Mapping[str, Tensor], scale: float) -> None:
-    """Add ``scale * B A`` to each adapted layer's weight. Raises :class:`WeightsError` for an unknown layer.
+    """Add ``scale * B A`` to the weight of each adapted layer. Raises :class:`WeightsError` for an unknown layer.
 
-    Quantised weights, and those that were left on disk, take no sum: there the adapter works beside the layer.
+    Quantized and disk-offloaded weights cannot be changed in place: there a forward hook adds the product.
     """
     layers = {name.removesuffix(".A") for name in adapters if name.endswith(".A")}
     weights = dict(transformer.named_parameters())
@@ -67,26 +65,22 @@ def merge(transformer: nn.Module, adapters: Mapping[str, Tensor], scale: float) 
     if missing or unexpected:
         raise WeightsError(_mismatch(missing, unexpected))
     for layer in sorted(layers):
-        weight = weights[f"{layer}.weight"]
+        weight, a, b = weights[f"{layer}.weight"], adapters[f"{layer}.A"], adapters[f"{layer}.B"]
         if weight.is_meta or not weight.is_floating_point():
-            _add_output_hook(
-                transformer.get_submodule(layer), adapters[f"{layer}.A"], adapters[f"{layer}.B"], scale
-            )
+            _add_output_hook(transformer.get_submodule(layer), a, b, scale)
             continue
-        product = adapters[f"{layer}.B"].float() @ adapters[f"{layer}.A"].float()
-        weight.add_((scale * product).to(weight))
+        weight.add_((scale * (b.float() @ a.float())).to(weight))
         if weight.device.type == "cpu" and weight.dtype == torch.float32:
-            # The same weight, its columns one after another: so products with few rows are faster, which is what
-            # answering several conversations is made of.
+            # Column-major storage speeds up products with few rows, the common case in batched decoding.
             weight.data = weight.data.T.contiguous().T
 
 
 def _add_output_hook(layer: nn.Module, a: Tensor, b: Tensor, scale: float) -> None:
-    """Let a layer say ``W x + scale * B A x`` with its weight as it is."""
+    """Add the LoRA term in a forward hook, leaving the (quantized) weight unchanged."""
 
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        heard = inputs[0].to(output.device, a.dtype)
-        return output + (scale * (heard @ a.to(output.device).T @ b.to(output.device).T)).to(output.dtype)
+        x = inputs[0].to(output.device, a.dtype)
+        return output + (scale * (x @ a.to(output.device).T @ b.to(output.device).T)).to(output.dtype)
 
     layer.register_forward_hook(add)
 

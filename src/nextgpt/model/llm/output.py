@@ -1,4 +1,4 @@
-"""What the language model has to say: words, and hidden states where it wants a medium to stand."""
+"""Output of the language model: text, and hidden states for each medium to synthesize."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TextSegment:
-    """Words between two media."""
+    """Text between two media."""
 
     text: str
 
 
 @dataclass(frozen=True, eq=False)
 class MediumSegment:
-    """A medium that the model wants to stand here."""
+    """A medium to synthesize at this place of the reply."""
 
     modality: str
     hidden_states: Float[Tensor, "S D"] = field(repr=False)
-    """Last-layer hidden states at the signal tokens, as they were heard."""
+    """Last-layer hidden states at the signal tokens."""
     is_edit: bool
-    """Synthesis is to start from the last medium of that modality."""
+    """Whether synthesis starts from the last medium of the modality."""
 
 
 Segment = TextSegment | MediumSegment
@@ -31,11 +31,11 @@ Segment = TextSegment | MediumSegment
 
 @dataclass(frozen=True, eq=False)
 class LLMOutput:
-    """One whole answer of the language model, before anything is synthesized."""
+    """One complete reply of the language model, before synthesis."""
 
     segments: tuple[Segment, ...]
-    """In speaking order."""
+    """Text and media in output order."""
     token_ids: tuple[int, ...]
-    """Everything that was said, signal tokens included, the end of the turn left out."""
+    """All generated tokens, including signal tokens, without the end of the turn."""
     dropped: tuple[str, ...] = ()
-    """What the model began and could not finish, in words."""
+    """Descriptions of media that exceeded the token limit."""

@@ -1,4 +1,4 @@
-"""Conversations that were answered lately, so that the next turn feeds only what is new."""
+"""Prefix cache: KV states of recent conversations, so that the next turn prefills only new positions."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from nextgpt.model.llm.kv_cache import SequenceKV
 @dataclass(frozen=True, eq=False)
 class _Entry:
     keys: tuple[Hashable, ...]
-    """One a position: a token id, or (digest, k) of a soft token."""
-    key_values: SequenceKV
+    """One key per position: a token id, or (digest, k) for a soft token."""
+    kv: SequenceKV
 
 
 class PrefixCache:
-    """The last few conversations' attention keys and values, within a budget of memory.
+    """KV states of the most recent conversations.
 
     Args:
-        max_bytes: Memory that all entries together may take.
-        max_entries: How many conversations are remembered.
+        max_bytes: Maximum memory of all entries.
+        max_entries: Maximum number of conversations.
     """
 
     def __init__(self, *, max_bytes: int = 256 * 2**20, max_entries: int = 16) -> None:
         self._max_bytes = max_bytes
         self._max_entries = max_entries
         self._entries: list[_Entry] = []
-        """The latest last."""
+        """Oldest first."""
 
     def match_prefix(self, keys: Sequence[Hashable]) -> SequenceKV | None:
-        """What is known of the longest common beginning; always leaves one position to feed, for its logits."""
+        """Return the longest cached prefix; at least one position is left to feed, for its logits."""
         best, length = None, 0
-        wanted = tuple(keys)
+        query = tuple(keys)
         for entry in self._entries:
-            common = min(_common_prefix_length(entry.keys, wanted), len(wanted) - 1)
+            common = min(_common_prefix_length(entry.keys, query), len(query) - 1)
             if common > length:
                 best, length = entry, common
-        return best.key_values.prefix(length) if best else None
+        return best.kv.prefix(length) if best else None
 
-    def insert(self, keys: Sequence[Hashable], key_values: SequenceKV) -> None:
-        """Keep what a conversation left, in place of its earlier turns; forget the oldest where memory ends."""
-        assert len(keys) == key_values.length, "one key a position"
-        entry = _Entry(tuple(keys), key_values)
-        kept = [old for old in self._entries if _common_prefix_length(old.keys, entry.keys) < len(old.keys)]
-        self._entries = [*kept, entry][-self._max_entries :]
-        while sum(old.key_values.size_bytes for old in self._entries) > self._max_bytes:
+    def insert(self, keys: Sequence[Hashable], kv: SequenceKV) -> None:
+        """Store a conversation in place of its earlier turns; evict the oldest entries beyond the limits."""
+        assert len(keys) == kv.length, "one key per position"
+        new = _Entry(tuple(keys), kv)
+        others = [old for old in self._entries if _common_prefix_length(old.keys, new.keys) < len(old.keys)]
+        self._entries = [*others, new][-self._max_entries :]
+        while sum(entry.kv.size_bytes for entry in self._entries) > self._max_bytes:
             self._entries.pop(0)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         self._entries.clear()
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class PrefixCache:
 
 
 def _common_prefix_length(first: tuple[Hashable, ...], second: tuple[Hashable, ...]) -> int:
-    """Length of the common beginning, by bisection: comparing stretches takes no time, comparing keys in turn does."""
+    """Return the length of the common prefix. Bisection: comparing slices is much faster than single keys."""
     low, high = 0, min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2

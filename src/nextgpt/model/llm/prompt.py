@@ -1,6 +1,7 @@
-"""A conversation as one woven sequence: token ids, with a slot wherever a person gave a medium.
+"""Build prompts: a conversation as token spans with a placeholder per input medium.
 
-Knows tokens and templates, not tensors; :meth:`~.language_model.LanguageModel.embed` fills the slots.
+This module handles tokens and templates, not tensors; :meth:`~.language_model.LanguageModel.embed_prompts` fills the
+placeholders.
 """
 
 from __future__ import annotations
@@ -16,47 +17,47 @@ from nextgpt.model.llm.tokenizer import SafeTokenizer
 
 @dataclass(frozen=True)
 class TokenSpan:
-    """A stretch of token ids."""
+    """Consecutive token ids."""
 
     ids: tuple[int, ...]
     in_loss: bool = False
-    """Whether the assistant says it: what training teaches."""
+    """Whether the assistant generates them, so that training predicts them."""
 
 
 @dataclass(frozen=True)
 class MediaPlaceholder:
-    """The place of a given medium; K soft tokens come here."""
+    """Position of an input medium, to be filled with K soft tokens."""
 
     medium: Medium
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A woven conversation."""
+    """A tokenized conversation with media placeholders."""
 
     pieces: tuple[TokenSpan | MediaPlaceholder, ...]
 
     @property
     def media(self) -> list[Medium]:
-        """What is to be encoded, in the order of the slots."""
+        """Input media in the order of their placeholders."""
         return [piece.medium for piece in self.pieces if isinstance(piece, MediaPlaceholder)]
 
     @property
     def token_spans(self) -> list[TokenSpan]:
-        """The stretches of tokens, in order."""
+        """Token spans in order."""
         return [piece for piece in self.pieces if isinstance(piece, TokenSpan)]
 
     @property
     def token_ids(self) -> list[int]:
-        """All token ids in order, media left out."""
-        return [token_id for stretch in self.token_spans for token_id in stretch.ids]
+        """All token ids in order, without placeholders."""
+        return [token_id for span in self.token_spans for token_id in span.ids]
 
     def length(self, soft_tokens: int) -> int:
-        """Positions in the LLM, with ``soft_tokens`` for each medium."""
+        """Return the number of positions, with ``soft_tokens`` per medium."""
         return sum(len(piece.ids) if isinstance(piece, TokenSpan) else soft_tokens for piece in self.pieces)
 
     def cache_keys(self, soft_tokens: int) -> list[Hashable]:
-        """One key a position: the token id, or (digest, k) for soft token k of a medium. Equal keys, equal content."""
+        """Return one key per position: the token id, or (digest, k) for soft token k of a medium."""
         return [
             key
             for piece in self.pieces
@@ -69,20 +70,20 @@ class Prompt:
 
 
 _Piece = tuple[str | int | Medium, bool]
-"""Words, the id of a marker or signal token, or a given medium; and whether the assistant says it."""
+"""Text, the id of a special or signal token, or an input medium; and whether it is in the loss."""
 
 
 @dataclass(frozen=True)
 class PromptBuilder:
-    """Lays conversations out by a template.
+    """Formats conversations with a template.
 
-    Before, as messages::
+    Messages::
 
-        user: "What is" <picture> "?"    assistant: "A cat, look:" <picture made>    user: "Thanks"
+        user: "What is" <image> "?"    assistant: "A cat, look:" <generated image>    user: "Thanks"
 
-    after, with ``nano``'s template and ``add_generation_prompt``::
+    Prompt, with ``nano``'s template and ``add_generation_prompt``::
 
-        <|user|> What is [slot] ? <|end|> <|assistant|> A cat, look: [IMG0][IMG1][IMG2][IMG3] <|end|>
+        <|user|> What is [placeholder] ? <|end|> <|assistant|> A cat, look: [IMG0][IMG1][IMG2][IMG3] <|end|>
         <|user|> Thanks <|end|> <|assistant|>
     """
 
@@ -97,21 +98,22 @@ class PromptBuilder:
         add_generation_prompt: bool,
         is_edit: Callable[[Medium], bool] = lambda medium: False,
     ) -> Prompt:
-        """Lay out a conversation.
+        """Build the prompt of a conversation.
 
-        ``add_generation_prompt`` opens a turn of the assistant at the end. ``is_edit`` says whether a medium that the assistant
-        made was an edit, which its run then says too.
+        Args:
+            add_generation_prompt: End with the prefix of an assistant turn.
+            is_edit: Whether a generated medium was an edit; its span then starts with the edit token.
         """
-        atoms = self._conversation_pieces(conversation, add_generation_prompt, is_edit)
-        return Prompt(tuple(_merge_spans(self._encode(_join_text(atoms)))))
+        pieces = self._conversation_pieces(conversation, add_generation_prompt, is_edit)
+        return Prompt(tuple(_merge_spans(self._encode(_join_text(pieces)))))
 
     def _conversation_pieces(
         self, conversation: Conversation, add_generation_prompt: bool, is_edit: Callable[[Medium], bool]
     ) -> Iterator[_Piece]:
         roles = [message.role for message in conversation]
-        turn_delimiters = self.template.turn_delimiters(roles, add_generation_prompt=add_generation_prompt)
-        yield from self._template_pieces(turn_delimiters[0])
-        for message, delimiter in zip(conversation, turn_delimiters[1:], strict=True):
+        delimiters = self.template.turn_delimiters(roles, add_generation_prompt=add_generation_prompt)
+        yield from self._template_pieces(delimiters[0])
+        for message, delimiter in zip(conversation, delimiters[1:], strict=True):
             yield from self._message_pieces(message, is_edit)
             end = self.template.end_of_turn
             if message.role == "assistant" and delimiter.startswith(end):
@@ -135,8 +137,8 @@ class PromptBuilder:
     def _template_pieces(self, text: str, in_loss: bool = False) -> Iterator[_Piece]:
         return ((piece, in_loss) for piece in self.tokenizer.split_special_tokens(text))
 
-    def _encode(self, atoms: Iterator[_Piece]) -> Iterator[TokenSpan | MediaPlaceholder]:
-        for content, in_loss in atoms:
+    def _encode(self, pieces: Iterator[_Piece]) -> Iterator[TokenSpan | MediaPlaceholder]:
+        for content, in_loss in pieces:
             if isinstance(content, str):
                 yield TokenSpan(tuple(self.tokenizer.encode(content)), in_loss)
             elif isinstance(content, int):
@@ -145,26 +147,28 @@ class PromptBuilder:
                 yield MediaPlaceholder(content)
 
 
-def _join_text(atoms: Iterator[_Piece]) -> Iterator[_Piece]:
-    """Join words that stand side by side, so that they are tokenized as one text.
+def _join_text(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
+    """Join adjacent texts, so that they are tokenized together.
 
-    Words of the assistant stay apart from the template's, as they do while it speaks.
+    Assistant text stays separate from the template's text, as during generation.
     """
-    words, is_spoken = "", False
-    for content, in_loss in atoms:
-        if words and not (isinstance(content, str) and in_loss == is_spoken):
-            yield words, is_spoken
-            words = ""
+    text, text_in_loss = "", False
+    for content, in_loss in pieces:
+        if text and not (isinstance(content, str) and in_loss == text_in_loss):
+            yield text, text_in_loss
+            text = ""
         if isinstance(content, str):
-            words, is_spoken = words + content, in_loss
+            text, text_in_loss = text + content, in_loss
         else:
             yield content, in_loss
-    if words:
-        yield words, is_spoken
+    if text:
+        yield text, text_in_loss
 
 
-def _merge_spans(pieces: Iterator[TokenSpan | MediaPlaceholder]) -> Iterator[TokenSpan | MediaPlaceholder]:
-    """Join stretches of tokens that stand side by side and are alike."""
+def _merge_spans(
+    pieces: Iterator[TokenSpan | MediaPlaceholder],
+) -> Iterator[TokenSpan | MediaPlaceholder]:
+    """Merge adjacent token spans with equal ``in_loss``."""
     last: TokenSpan | None = None
     for piece in pieces:
         if isinstance(piece, TokenSpan) and last is not None and piece.in_loss == last.in_loss:

@@ -1,6 +1,6 @@
-"""How a conversation is laid out for a language model: what stands before, between and after the turns.
+"""Prompt templates: strings before, between and after the turns of a conversation.
 
-A template sees only who speaks, never what is said, so nothing that a person says can change the layout.
+A template depends on the roles only, never on the content, so user text cannot change the format.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from pydantic import BaseModel, ConfigDict
 from nextgpt.errors import ModelError, unknown_name_message
 
 MODALITY = "{modality}"
-"""Stands for the name of a medium's modality in ``media_prefix`` and ``media_suffix``."""
+"""Placeholder for the modality in ``media_prefix`` and ``media_suffix``."""
 
 
 @runtime_checkable
 class ChatTokenizer(Protocol):
-    """What a template needs of a tokenizer of transformers."""
+    """Subset of a transformers tokenizer that a template uses."""
 
     chat_template: Any
     eos_token: Any
 
     def apply_chat_template(self, conversation: Any, *, tokenize: bool, add_generation_prompt: bool) -> Any:
-        """Lay out turns as the tokenizer's own template says."""
+        """Format turns with the tokenizer's own template."""
         ...
 
 
 @runtime_checkable
 class Template(Protocol):
-    """What the rest of the package needs to know of a template."""
+    """Interface of a prompt template."""
 
     media_prefix: str
     media_suffix: str
@@ -39,15 +39,15 @@ class Template(Protocol):
     stop_strings: tuple[str, ...]
 
     def turn_delimiters(self, roles: Sequence[str], *, add_generation_prompt: bool) -> list[str]:
-        """The strings around the turns: one before the first, one between each two, one after the last.
+        """Return the strings around the turns: before the first, between each two, after the last.
 
-        With ``add_generation_prompt`` the last string ends where the assistant begins to speak.
+        With ``add_generation_prompt`` the last string ends with the assistant prefix.
         """
         ...
 
 
 class PromptTemplate(BaseModel):
-    """A template made of plain strings. Special tokens of the tokenizer may stand in any of them.
+    """Template of plain strings, which may contain special tokens of the tokenizer.
 
     ``turn_delimiters(["user", "assistant", "user"], add_generation_prompt=True)`` of ``nano``::
 
@@ -57,38 +57,42 @@ class PromptTemplate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bos: str = ""
-    """Stands once, before everything."""
+    """Start of the prompt, once."""
     system: str = ""
-    """Said at the start of a conversation that has no system message of its own."""
+    """System message of conversations without one."""
     system_prefix: str = ""
     system_suffix: str = ""
     user_prefix: str
     user_suffix: str = ""
     assistant_prefix: str
     end_of_turn: str
-    """Closes what the assistant says; the model itself ends its answers with it."""
+    """End of an assistant turn; the model generates it at the end of a reply."""
     media_prefix: str = ""
-    """Before the soft tokens of a medium that was given; ``{modality}`` stands for its name."""
+    """Text before the soft tokens of an input medium; ``{modality}`` is replaced by its name."""
     media_suffix: str = ""
     stop_strings: tuple[str, ...] = ()
-    """Text at which an answer ends."""
+    """Strings that end a reply."""
 
     def turn_delimiters(self, roles: Sequence[str], *, add_generation_prompt: bool) -> list[str]:
         """See :meth:`Template.turn_delimiters`."""
-        opened = {"system": self.system_prefix, "user": self.user_prefix, "assistant": self.assistant_prefix}
-        closed = {"system": self.system_suffix, "user": self.user_suffix, "assistant": self.end_of_turn}
+        prefixes = {
+            "system": self.system_prefix,
+            "user": self.user_prefix,
+            "assistant": self.assistant_prefix,
+        }
+        suffixes = {"system": self.system_suffix, "user": self.user_suffix, "assistant": self.end_of_turn}
         has_system = bool(roles) and roles[0] == "system"
         preamble = (
             "" if has_system or not self.system else self.system_prefix + self.system + self.system_suffix
         )
-        before = [self.bos + preamble] + [closed[role] for role in roles]
-        after = [opened[role] for role in roles] + [self.assistant_prefix if add_generation_prompt else ""]
-        return [close + open_ for close, open_ in zip(before, after, strict=True)]
+        before = [self.bos + preamble] + [suffixes[role] for role in roles]
+        after = [prefixes[role] for role in roles] + [self.assistant_prefix if add_generation_prompt else ""]
+        return [suffix + prefix for suffix, prefix in zip(before, after, strict=True)]
 
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """The template that a tokenizer brings itself, for any chat model of the Hub."""
+    """Chat template of the tokenizer, for any chat model of the Hub."""
 
     tokenizer: ChatTokenizer
     end_of_turn: str
@@ -97,7 +101,7 @@ class ChatTemplate:
     stop_strings: tuple[str, ...] = ()
 
     def turn_delimiters(self, roles: Sequence[str], *, add_generation_prompt: bool) -> list[str]:
-        """See :meth:`Template.turn_delimiters`: render with a placeholder for each turn, then cut at the placeholders."""
+        """See :meth:`Template.turn_delimiters`. Renders a placeholder per turn and splits at the placeholders."""
         turns = [{"role": role, "content": f"\ue000{index}\ue001"} for index, role in enumerate(roles)]
         rest = str(
             self.tokenizer.apply_chat_template(
@@ -106,10 +110,10 @@ class ChatTemplate:
         )
         strings = []
         for turn in turns:
-            before, found, rest = rest.partition(turn["content"])
-            if not found:
+            before, placeholder, rest = rest.partition(turn["content"])
+            if not placeholder:
                 raise ModelError(
-                    f"The tokenizer's chat template leaves out a turn of the {turn['role']}; expected every turn, in "
+                    f"The tokenizer's chat template omits a turn with the role {turn['role']}; expected all turns, in "
                     "order. Name another template in config.json."
                 )
             strings.append(before)
@@ -165,14 +169,14 @@ TEMPLATES: dict[str, PromptTemplate] = {
         stop_strings=("\n###", "###"),
     ),
 }
-"""Templates by name; ``nextgpt_7b_tiva_v0`` is that of the published checkpoint, the others are their models' own.
+"""Templates by name; ``nextgpt_7b_tiva_v0`` belongs to the published checkpoint.
 
-Vicuna's are those of lm-sys/FastChat, ``docs/vicuna_weights_version.md``: v0 as ``vicuna_v0``, v1.1 to v1.5 alike.
+Vicuna's come from lm-sys/FastChat, ``docs/vicuna_weights_version.md``: v0, and v1.1 for v1.1 to v1.5.
 """
 
 
 def create_template(template: str | PromptTemplate, tokenizer: ChatTokenizer) -> Template:
-    """The template of that name, or the tokenizer's own for ``chat_template``. Raises :class:`ModelError`."""
+    """Return the template of that name, or the tokenizer's own for ``chat_template``. Raises :class:`ModelError`."""
     if isinstance(template, PromptTemplate):
         return template
     if template != "chat_template":
@@ -181,7 +185,7 @@ def create_template(template: str | PromptTemplate, tokenizer: ChatTokenizer) ->
         return TEMPLATES[template]
     if not tokenizer.chat_template:
         raise ModelError(
-            "The tokenizer has no chat template of its own; expected one, as config.json names 'chat_template'. "
+            "The tokenizer has no chat template; config.json names 'chat_template'. "
             f"Name one of {', '.join(TEMPLATES)} there, or give its fields."
         )
     return ChatTemplate(tokenizer, end_of_turn=str(tokenizer.eos_token))

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from nextgpt.media.image import MAX_ASPECT_RATIO
 from nextgpt.message import Depth, Imu, Thermal
 from nextgpt.model.encoding.config import DepthTower, ImuTower, ThermalTower
 
@@ -32,16 +33,20 @@ def preprocess_thermal(thermal: Thermal, tower: ThermalTower) -> Float[Tensor, "
 
 def preprocess_imu(imu: Imu, tower: ImuTower) -> Float[Tensor, "1 C S"]:
     """The middle of the measurements, as many seconds as the tower takes; shorter ones end in zeros."""
-    count = max(1, round(imu.samples.shape[1] / imu.sample_rate_hz * tower.samples / tower.clip_s))
-    times = np.linspace(0, imu.samples.shape[1] - 1, count)
-    places = np.arange(imu.samples.shape[1])
-    samples = np.stack([np.interp(times, places, axis) for axis in imu.samples]).astype(np.float32)
+    measured = imu.samples.shape[1]
+    count = max(1, round(measured / imu.sample_rate_hz * tower.samples / tower.clip_s))
+    # Only the middle is interpolated: at a low rate, all of it could be any number of samples.
     start = max(0, (count - tower.samples) // 2)
-    clip = torch.from_numpy(samples[:, start : start + tower.samples])
+    times = (start + np.arange(min(count, tower.samples))) * ((measured - 1) / max(1, count - 1))
+    samples = np.stack([np.interp(times, np.arange(measured), axis) for axis in imu.samples])
+    clip = torch.from_numpy(samples.astype(np.float32))
     return functional.pad(clip, (0, tower.samples - clip.shape[1]))[None]
 
 
 def _square(values: Float[Tensor, "H W"], side_px: int) -> Float[Tensor, "1 1 S S"]:
+    limit = MAX_ASPECT_RATIO * min(values.shape)
+    top, left = (max(0, size - limit) // 2 for size in values.shape)
+    values = values[top : top + limit, left : left + limit]
     height, width = values.shape
     scale = side_px / min(height, width)
     size = (max(side_px, round(height * scale)), max(side_px, round(width * scale)))
