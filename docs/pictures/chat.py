@@ -17,7 +17,6 @@ from pathlib import Path
 import PIL.Image
 import torch
 import uvicorn
-from nextgpt.serve.web import MOUNT
 from playwright.sync_api import Page, sync_playwright
 
 from nextgpt import NextGPT
@@ -55,7 +54,7 @@ def main() -> None:
 def serving() -> Iterator[str]:
     """The server on a free port of loopback."""
     listener = socket.create_server(("127.0.0.1", 0))
-    app = create_app(LocalEngine(NextGPT.from_pretrained("nano"), "nano"), mount=[MOUNT])
+    app = create_app(LocalEngine(NextGPT.from_pretrained("nano"), "nano"))
     server = uvicorn.Server(uvicorn.Config(app, **UVICORN))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -70,11 +69,12 @@ def asked(page: Page, address: str, words: str) -> PIL.Image.Image:
     """The page once it has answered."""
     page.set_default_timeout(300_000)
     page.goto(f"{address}/")
-    page.wait_for_selector(".ng[data-state=ready]")
+    page.wait_for_selector("body[data-state=ready]")
     page.fill("#message", words)
     page.press("#message", "Enter")
     page.wait_for_selector(".foot .retry")
-    page.wait_for_timeout(1500)  # pictures load, films run, their controls fade
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(1500)  # images load, the controls of videos fade
     return PIL.Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -77,7 +77,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 async def merge_streams(
     handles: Sequence[RequestHandle], *, keepalive_s: float
-) -> AsyncIterator[tuple[int, EngineEvent | None]]:
+) -> AsyncGenerator[tuple[int, EngineEvent | None]]:
     """Yield the events of several requests as they arrive, each with the index of its request.
 
     After ``keepalive_s`` seconds of silence the event is ``None``. Closing the iterator cancels all requests.
@@ -97,7 +97,8 @@ async def merge_streams(
     try:
         while remaining:
             try:
-                index, event = await asyncio.wait_for(queue.get(), keepalive_s)
+                async with asyncio.timeout(keepalive_s):  # wait_for of Python 3.11 can swallow a cancellation
+                    index, event = await queue.get()
             except TimeoutError:
                 yield 0, None
                 continue

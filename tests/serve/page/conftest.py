@@ -152,7 +152,7 @@ def keyed_chat(serving: Any, model: ScriptedChat) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def small_chat(serving: Any, model: ScriptedChat) -> Iterator[str]:
     """The address of a server that takes two media per request."""
-    with serving(SerialEngine(model), ServerSettings(media_count=2)) as address:
+    with serving(SerialEngine(model), ServerSettings(max_media=2)) as address:
         yield address
 
 

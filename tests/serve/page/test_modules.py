@@ -77,7 +77,8 @@ def test_no_markdown_makes_a_script_an_image_or_a_listener(run: Run) -> None:
     ]
     sources += [f"{mark}<svg/onload=alert(1)>{mark}" for mark in ("**", "`", "> ", "- ", "# ", "|")]
     body = """const root = document.createElement('div'); module.renderMarkdown(root, given);
-      return [...root.querySelectorAll('*')].map((one) => [one.tagName, ...one.getAttributeNames(), one.getAttribute('href')]);"""
+      return [...root.querySelectorAll('*')].map(
+        (one) => [one.tagName, ...one.getAttributeNames(), one.getAttribute('href')]);"""
     allowed = {"P", "A", "STRONG", "CODE", "BLOCKQUOTE", "UL", "LI", "H3", "BR"}
     for source in sources:
         for tag, *attributes, href in run("markdown", body, source):
@@ -114,7 +115,8 @@ def test_long_and_deep_markdown_is_rendered_in_time(run: Run) -> None:
 
 TREE = """
   const conversation = module.newConversation();
-  const say = (role, text, parent) => module.addMessage(conversation, { role, parts: [{ kind: 'text', text }] }, parent);
+  const say = (role, text, parent) =>
+    module.addMessage(conversation, { role, parts: [{ kind: 'text', text }] }, parent);
   const texts = () => module.pathOf(conversation).map(module.textOf);
 """
 
@@ -222,7 +224,7 @@ def test_a_reply_is_folded_from_its_chunks(run: Run) -> None:
     ]
     body = """const reply = new module.PartialReply(); const remaining = [];
       given.forEach((chunk, index) => {
-        for (const medium of reply.apply(chunk, index * 1000)) reply.addMedium({ id: medium.file, kind: medium.kind });
+        for (const { file, kind } of reply.apply(chunk, index * 1000)) reply.addMedium({ id: file, kind });
         remaining.push(reply.progress.get('image')?.remainingS);
       });
       const details = reply.details({ seed: 0, maxTokens: 40 }, 0);
@@ -239,8 +241,10 @@ def test_a_reply_is_folded_from_its_chunks(run: Run) -> None:
 
 ARCHIVE = """
   const blobs = { 1: new Blob(['one'], { type: 'image/png' }), 2: new Blob(['two'], { type: 'audio/wav' }) };
-  const messages = [{ role: 'user', parts: [{ kind: 'image', id: 1, type: 'image/png' }, { kind: 'text', text: 'Grüße' }] },
-    { role: 'assistant', parts: [{ kind: 'audio', id: 2, type: 'audio/wav' }] }];
+  const image = { kind: 'image', id: 1, type: 'image/png' };
+  const audio = { kind: 'audio', id: 2, type: 'audio/wav' };
+  const question = { role: 'user', parts: [image, { kind: 'text', text: 'Grüße' }] };
+  const messages = [question, { role: 'assistant', parts: [audio] }];
   const archive = await module.writeArchive(messages, async (part) => blobs[part.id]);
 """
 
@@ -264,7 +268,8 @@ def test_an_archive_is_read_as_it_was_written(run: Run) -> None:
     body = (
         ARCHIVE
         + """const read = await module.readArchive(archive);
-      return [read.map((one) => one.role), read.map((one) => one.parts.map((part) => part.kind)), await read[0].parts[0].blob.text()];"""
+      const kinds = read.map((one) => one.parts.map((part) => part.kind));
+      return [read.map((one) => one.role), kinds, await read[0].parts[0].blob.text()];"""
     )
     assert run("zip", body) == [["user", "assistant"], [["image", "text"], ["audio"]], "one"]
 
@@ -316,7 +321,7 @@ def test_snippets_say_what_was_sent(run: Run, words: str, monkeypatch: pytest.Mo
         "model": "nano", "messages": [{"role": "user", "content": words}], "seed": 17,
         "nextgpt": {"image": {"num_inference_steps": 9}},
     }  # fmt: skip
-    body = "return [module.curlSnippet(given, 'http://x/v1', false), module.pythonSnippet(given, 'http://x/v1', false)];"
+    body = "return ['curlSnippet', 'pythonSnippet'].map((name) => module[name](given, 'http://x/v1', false));"
     command, program = run("snippets", body, request)
     start, _, rest = command.partition("<<'JSON'\n")
     assert start.startswith("curl 'http://x/v1/chat/completions' ")
@@ -334,7 +339,7 @@ def test_snippets_say_what_was_sent(run: Run, words: str, monkeypatch: pytest.Mo
 
 
 def test_a_snippet_names_the_variable_of_the_key(run: Run) -> None:
-    body = "return [module.curlSnippet({}, 'http://x/v1', given), module.pythonSnippet({}, 'http://x/v1', given)];"
+    body = "return ['curlSnippet', 'pythonSnippet'].map((name) => module[name]({}, 'http://x/v1', given));"
     command, program = run("snippets", body, True)
     assert '-H "Authorization: Bearer $NEXTGPT_API_KEY"' in command
     assert 'api_key=os.environ["NEXTGPT_API_KEY"]' in program

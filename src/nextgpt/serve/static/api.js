@@ -19,10 +19,10 @@ export class Api {
     this.asking = null;
   }
 
-  /** Describe the model that is served: {id, outputs, limits, examples?}. */
+  /** Describe the model that is served: {id, outputs, limits}. */
   async model() {
     const { data: [model] } = await (await this.request('/v1/models')).json();
-    return { id: model.id, outputs: model.output_modalities, limits: model.limits, examples: model.examples };
+    return { id: model.id, outputs: model.output_modalities, limits: model.limits };
   }
 
   /** Upload a file. The server checks its type and keeps it for a while. */

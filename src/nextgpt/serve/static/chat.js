@@ -43,6 +43,7 @@ class Page {
     this.conversations = [];
     this.runs = new Map(); // answers that are being generated, by conversation
     this.problems = new Map(); // what went wrong last, by conversation
+    this.isAtEnd = true;
     this.build();
   }
 
@@ -73,8 +74,7 @@ class Page {
       gallery: () => this.showGallery(),
       settings: () => openDialog(settingsDialog(this.settings, this.model.limits)),
     });
-    this.welcome = el('section', { class: 'welcome' });
-    this.drawWelcome();
+    this.welcome = this.buildWelcome();
     this.toast = el('div', { class: 'toast', role: 'alert' });
     this.latest = button('latest', t('latest'), () => this.scrollToEnd(), { class: 'latest', hidden: true });
     this.scroll = el('div', { class: 'scroll', tabindex: -1, onscroll: () => this.onScroll() }, this.welcome, this.messages.element);
@@ -98,13 +98,16 @@ class Page {
     document.addEventListener('keydown', (event) => this.onKey(event));
     window.addEventListener('hashchange', () => this.route());
     this.storage.onChange(() => this.refresh());
+    new ResizeObserver(() => { if (this.isAtEnd && this.conversation.messages.length) this.scrollToEnd(); }).observe(this.scroll);
   }
 
-  drawWelcome() {
-    this.welcome.replaceChildren(
+  buildWelcome() {
+    return el(
+      'section',
+      { class: 'welcome' },
       el('h2', {}, t('greeting')),
       el('p', {}, t('lead')),
-      el('div', { class: 'examples' }, (this.model.examples ?? strings.examples).map((example) => el(
+      el('div', { class: 'examples' }, strings.examples.map((example) => el(
         'button',
         { type: 'button', class: 'example', onclick: () => this.send(example.text, []) },
         icon(example.kind), el('strong', {}, example.title), el('span', {}, example.text),
@@ -127,7 +130,6 @@ class Page {
     preferences.set('model', this.model);
     this.settings.maxTokens = Math.min(this.settings.maxTokens, this.model.limits.max_tokens);
     this.composer.setModel(this.model);
-    this.drawWelcome();
     this.draw();
   }
 
@@ -159,7 +161,8 @@ class Page {
     this.storage.releaseUrls();
     this.composer.clear();
     this.draw();
-    this.scrollToEnd();
+    if (conversation.messages.length) this.scrollToEnd();
+    else this.scroll.scrollTop = 0;
     this.composer.focus();
   }
 
@@ -177,7 +180,7 @@ class Page {
 
   draw() {
     const { conversation } = this;
-    const wasNearEnd = this.isNearEnd();
+    const { isAtEnd } = this;
     const run = this.runs.get(conversation.id);
     const path = pathOf(conversation);
     const messages = path.map((message) => ({ message, versions: versionsOf(conversation, message) }));
@@ -197,7 +200,7 @@ class Page {
     this.composer.setBusy(Boolean(run));
     this.sidebar.draw(this.conversations, conversation.id);
     document.body.dataset.state = run ? 'busy' : 'ready';
-    if (wasNearEnd) this.scrollToEnd();
+    if (isAtEnd && !isEmpty) this.scrollToEnd();
   }
 
   /** Draw once per frame, however many chunks arrive. */
@@ -208,16 +211,13 @@ class Page {
     });
   }
 
-  isNearEnd() {
-    return this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < NEAR_END_PX;
-  }
-
   scrollToEnd() {
     this.scroll.scrollTop = this.scroll.scrollHeight;
   }
 
   onScroll() {
-    this.latest.hidden = this.isNearEnd();
+    this.isAtEnd = this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < NEAR_END_PX;
+    this.latest.hidden = this.isAtEnd;
   }
 
   onKey(event) {

@@ -2,7 +2,7 @@
 
 import { newId } from './conversation.js';
 import { button, el, icon, relabel } from './dom.js';
-import { factsOf, kindOf, probe } from './media.js';
+import { factsOf, kindOf, pixels, probe } from './media.js';
 import { camera, microphone } from './recorder.js';
 import { nameOf, t } from './strings.js';
 
@@ -184,8 +184,11 @@ export class Composer {
     attachment.element.dataset.kind = part.kind;
     this.show();
     const src = await this.handlers.url(part.id);
-    const look = { image: () => el('img', { src, alt: '' }), video: () => el('video', { src, preload: 'auto', tabindex: -1, 'aria-hidden': 'true' }) }[part.kind] ?? (() => icon('audio'));
-    attachment.look.append(look());
+    const looks = {
+      image: () => el('img', { src, alt: '', class: pixels(part) }),
+      video: () => el('video', { src, preload: 'auto', tabindex: -1, 'aria-hidden': 'true', class: pixels(part) }),
+    };
+    attachment.look.append(looks[part.kind]?.() ?? icon('audio'));
   }
 
   remove(attachment) {

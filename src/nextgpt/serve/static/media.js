@@ -144,7 +144,8 @@ function load(element, part, storage) {
   return element;
 }
 
-function pixels(part) {
+/** The class of small images and videos, whose pixels are shown as squares. */
+export function pixels(part) {
   return Math.max(part.width ?? SMALL_PX + 1, part.height ?? 0) <= SMALL_PX ? 'pixels' : '';
 }
 
@@ -232,7 +233,7 @@ export function progressCard(progress) {
     bar.value = now.step;
     bar.max = now.total;
     if (now.preview) {
-      const image = look.querySelector('img') ?? look.appendChild(el('img', { alt: '' }));
+      const image = look.querySelector('img') ?? look.appendChild(el('img', { alt: '', onload: () => image.classList.toggle('pixels', image.naturalWidth <= SMALL_PX) }));
       if (image.src !== now.preview) image.src = now.preview;
     } else if (now.waveform) {
       look.replaceChildren(waveform(now.waveform));
