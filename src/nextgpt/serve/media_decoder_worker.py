@@ -1,7 +1,7 @@
 """Worker process that decodes media for the server with minimal rights and limited memory.
 
-It reads frames from standard input and writes frames to standard output. Nothing is pickled: even if a hostile file takes
-over this process, the server reads numbers and raw bytes only.
+It reads frames from standard input and writes frames to standard output. Nothing is pickled: even if a hostile file
+takes over this process, the server reads numbers and raw bytes only.
 
 ::
 

@@ -1,4 +1,4 @@
-"""``/docs``: every route with its fields, to try out in a browser. Nothing comes from another server."""
+"""``/docs``: Swagger UI with every route, served completely from this server."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'"
 )
-"""What the page may load: scripts as files of this server alone; Swagger UI sets styles of its own."""
-TYPES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
-"""Files of Swagger UI, which the package fastapi-offline carries."""
+"""Scripts are files of this server; Swagger UI sets inline styles."""
+MEDIA_TYPES = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon.png": "image/png",
+}
+"""Files of Swagger UI in the package fastapi-offline."""
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -35,26 +39,28 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
-START = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#routes", deepLinking: true, validatorUrl: null});
+START_SCRIPT = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#routes", deepLinking: true, validatorUrl: null});
 """
 
 
 @router.get(PATH)
-async def page() -> Response:
-    """The page."""
+async def get_docs() -> Response:
+    """Return the page."""
     return HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})
 
 
 @router.get(f"{PATH}/start.js")
-async def start() -> Response:
-    """What starts the page; a file of its own, so that no script stands in the page."""
-    return Response(START, media_type="text/javascript")
+async def get_start_script() -> Response:
+    """Return the script that starts Swagger UI; the policy forbids inline scripts."""
+    return Response(START_SCRIPT, media_type="text/javascript")
 
 
 @router.get(f"{PATH}/{{name}}")
-async def asset(name: str) -> Response:
-    """A file of Swagger UI."""
-    if name not in TYPES:
-        raise ApiError(404, f"No such file; expected one of {', '.join(TYPES)}.")
+async def get_swagger_file(name: str) -> Response:
+    """Return a file of Swagger UI."""
+    if name not in MEDIA_TYPES:
+        raise ApiError(404, f"No such file; expected one of {', '.join(MEDIA_TYPES)}.")
     content = files("fastapi_offline").joinpath("static", name).read_bytes()
-    return Response(content, media_type=TYPES[name], headers={"Cache-Control": "private, max-age=86400"})
+    return Response(
+        content, media_type=MEDIA_TYPES[name], headers={"Cache-Control": "private, max-age=86400"}
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -103,7 +103,7 @@ class RequestHandle:
         except RuntimeError:  # the event loop is closed
             self._cancelled.set()
 
-    async def events(self) -> AsyncIterator[EngineEvent]:
+    async def events(self) -> AsyncGenerator[EngineEvent]:
         """Yield all events up to :class:`RequestOutput`; closing the iterator early cancels. Raises errors."""
         try:
             while True:

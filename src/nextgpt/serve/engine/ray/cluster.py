@@ -23,7 +23,7 @@ OBJECT_STORE_BYTES = 200 * 2**20
 """Shared memory of a cluster on loopback, for media between stages."""
 MAX_START_ATTEMPTS = 3
 """Ray's own processes have a few seconds to start, which is too short on a busy machine."""
-HEALTH_OPTIONS = {"health_check_period_s": 2.0, "health_check_timeout_s": 30.0}
+HEALTH_OPTIONS: dict[str, Any] = {"health_check_period_s": 2.0, "health_check_timeout_s": 30.0}
 """Options that determine how soon a dead replica is replaced."""
 
 

@@ -104,8 +104,8 @@ def read_ray_config(path: Path) -> RayConfig:
 def configure_ray_environment(config: RayConfig) -> None:
     """Set environment variables that Ray reads when it is imported; those that are already set stay.
 
-    Usage reports are turned off. A cluster of our own stays on loopback: Ray uses the machine's address even if loopback
-    is named, unless it believes that clusters are unsupported. Its replicas run at the priority of this process.
+    Usage reports are turned off. A cluster of our own stays on loopback: Ray uses the machine's address even if
+    loopback is named, unless it believes that clusters are unsupported. Replicas run at this process's priority.
     """
     variables = {"RAY_USAGE_STATS_ENABLED": "0"}
     if config.is_own:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol, runtime_checkable
 
 from ray.exceptions import RayError, RayTaskError
@@ -51,7 +51,7 @@ class RetryingStage:
                 await self._back_off(attempt)
         raise self._failure("lost its replica in every attempt")
 
-    async def stream(self, method: RemoteMethod, *arguments: Any) -> AsyncIterator[tuple[bool, Any]]:
+    async def stream(self, method: RemoteMethod, *arguments: Any) -> AsyncGenerator[tuple[bool, Any]]:
         """Yield the events of a streaming call, each with whether the call was restarted just before it.
 
         Raises the replica's own error, or :class:`EngineError`.
@@ -78,7 +78,7 @@ class RetryingStage:
             response.cancel()
             raise
 
-    async def _stream_once(self, method: RemoteMethod, arguments: tuple[Any, ...]) -> AsyncIterator[Any]:
+    async def _stream_once(self, method: RemoteMethod, arguments: tuple[Any, ...]) -> AsyncGenerator[Any]:
         stream = method.remote(*arguments)
         is_complete = False
         try:
