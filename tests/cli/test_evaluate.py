@@ -23,12 +23,12 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int, int |
         *,
         limit: int,
         seed: int,
-        workers: int,
-        tell: suite.ProgressCallback,
-        steps: int | None,
+        num_workers: int,
+        on_progress: suite.ProgressCallback,
+        num_inference_steps: int | None,
     ) -> suite.Results:
-        asked.append((name, suite_name, limit, steps))
-        tell("drawings", 2, 2)
+        asked.append((name, suite_name, limit, num_inference_steps))
+        on_progress("drawings", 2, 2)
         print("a library that prints")
         return suite.Results(name, suite_name, (Score("questions", 0.5, 0.25, 0.75, 8, None),), ())
 

@@ -41,9 +41,9 @@ def attempt(turn: DialogueTurn, parts: Sequence[Part] = (), *seen: MediaSpec) ->
 
 
 def test_media_must_be_those_that_were_asked_for() -> None:
-    assert has_expected_modalities(attempt(DRAW, [Text("Here."), tiny_image()], SCENE))
-    assert not has_expected_modalities(attempt(DRAW, [Text("Here.")]))
-    assert not has_expected_modalities(attempt(DRAW, [tiny_image(), tiny_audio()], SCENE, SoundSpec("piano")))
+    assert has_expected_modalities(result(DRAW, [Text("Here."), tiny_image()], SCENE))
+    assert not has_expected_modalities(result(DRAW, [Text("Here.")]))
+    assert not has_expected_modalities(result(DRAW, [tiny_image(), tiny_audio()], SCENE, SoundSpec("piano")))
 
 
 @pytest.mark.parametrize("name", ["object", "tint", "place", "background"])
@@ -54,58 +54,56 @@ def test_an_attribute_is_right_or_wrong_by_itself(name: str) -> None:
         if name == "background"
         else SceneSpec((replace(CAT, **{name: other[name]}),), "grass")
     )
-    assert has_attributes(name)(attempt(DRAW, [tiny_image()], SCENE))
-    assert not has_attributes(name)(attempt(DRAW, [tiny_image()], wrong))
+    assert has_attributes(name)(result(DRAW, [tiny_image()], SCENE))
+    assert not has_attributes(name)(result(DRAW, [tiny_image()], wrong))
     kept = {"object", "tint", "place", "background"} - {name}
-    assert has_attributes(*kept)(attempt(DRAW, [tiny_image()], wrong))
+    assert has_attributes(*kept)(result(DRAW, [tiny_image()], wrong))
 
 
 def test_a_medium_that_was_not_made_is_wrong() -> None:
-    assert not has_attributes("object")(attempt(DRAW, [Text("No.")]))
+    assert not has_attributes("object")(result(DRAW, [Text("No.")]))
 
 
 def test_a_medium_of_another_modality_stands_for_none() -> None:
-    assert not has_attributes("object")(attempt(DRAW, [tiny_audio()], SoundSpec("piano")))
+    assert not has_attributes("object")(result(DRAW, [tiny_audio()], SoundSpec("piano")))
 
 
 def test_several_objects_must_all_be_there_and_no_more() -> None:
     turn = DialogueTurn("text_to_image", ("Draw.",), (MediaPart(PAIR),))
     swapped = replace(PAIR, objects=PAIR.objects[::-1])
-    assert has_attributes("object")(attempt(turn, [tiny_image()], swapped))
-    assert not has_attributes("object")(
-        attempt(turn, [tiny_image()], replace(PAIR, objects=PAIR.objects[:1]))
-    )
+    assert has_attributes("object")(result(turn, [tiny_image()], swapped))
+    assert not has_attributes("object")(result(turn, [tiny_image()], replace(PAIR, objects=PAIR.objects[:1])))
     one_more = replace(PAIR, objects=(*PAIR.objects, ObjectSpec("owl", place="top", size="small")))
-    assert not has_attributes("object")(attempt(turn, [tiny_image()], one_more))
+    assert not has_attributes("object")(result(turn, [tiny_image()], one_more))
 
 
 def test_every_group_of_key_words_must_be_said() -> None:
-    assert contains_answer(attempt(ASK, [Text("The kitten sleeps.")]))
-    assert not contains_answer(attempt(ASK, [Text("The kitten.")]))
-    assert contains_main_answer(attempt(ASK, [Text("The kitten.")]))
-    assert not contains_main_answer(attempt(ASK, [Text("It sleeps, like catfish.")]))
+    assert contains_answer(result(ASK, [Text("The kitten sleeps.")]))
+    assert not contains_answer(result(ASK, [Text("The kitten.")]))
+    assert contains_main_answer(result(ASK, [Text("The kitten.")]))
+    assert not contains_main_answer(result(ASK, [Text("It sleeps, like catfish.")]))
 
 
 def test_only_words_means_that_nothing_is_made() -> None:
-    assert answers_without_media(attempt(ASK, [Text("The cat sleeps.")]))
-    assert not answers_without_media(attempt(ASK, [Text("The cat sleeps."), tiny_image()], SCENE))
+    assert answers_without_media(result(ASK, [Text("The cat sleeps.")]))
+    assert not answers_without_media(result(ASK, [Text("The cat sleeps."), tiny_image()], SCENE))
 
 
 def test_an_edit_must_change_what_was_asked_and_keep_the_rest() -> None:
     on_the_sea, blue = replace(SCENE, background="sea"), SceneSpec((replace(CAT, tint="blue"),), "sea")
-    assert edit_applied(attempt(EDIT, [tiny_image()], on_the_sea)) and edit_preserved_rest(
-        attempt(EDIT, [tiny_image()], on_the_sea)
+    assert edit_applied(result(EDIT, [tiny_image()], on_the_sea)) and edit_preserved_rest(
+        result(EDIT, [tiny_image()], on_the_sea)
     )
-    assert edit_applied(attempt(EDIT, [tiny_image()], blue)) and not edit_preserved_rest(
-        attempt(EDIT, [tiny_image()], blue)
+    assert edit_applied(result(EDIT, [tiny_image()], blue)) and not edit_preserved_rest(
+        result(EDIT, [tiny_image()], blue)
     )
-    assert not edit_applied(attempt(EDIT, [tiny_image()], SCENE)) and edit_preserved_rest(
-        attempt(EDIT, [tiny_image()], SCENE)
+    assert not edit_applied(result(EDIT, [tiny_image()], SCENE)) and edit_preserved_rest(
+        result(EDIT, [tiny_image()], SCENE)
     )
 
 
 def test_an_edit_that_was_not_made_neither_changes_nor_keeps() -> None:
-    nothing = attempt(EDIT, [Text("No.")])
+    nothing = result(EDIT, [Text("No.")])
     assert not edit_applied(nothing) and not edit_preserved_rest(nothing)
 
 

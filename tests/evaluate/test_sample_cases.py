@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from nextgpt.evaluate.metrics import METRICS, contains_phrase
+from nextgpt.evaluate.metrics import METRICS
 from nextgpt.evaluate.miniworld import sample_cases
 from nextgpt.miniworld.language.lexicon import PLACE_FORMS
+from nextgpt.miniworld.language.types import contains_phrase
 from nextgpt.miniworld.specs import SceneSpec
 from nextgpt.miniworld.splits import is_held_out
 
@@ -59,7 +60,8 @@ def test_a_place_counts_only_where_the_request_says_it(cases) -> None:
     for case in filter(row.applies_to, cases["text_to_image"]):
         content = case.evaluated_turns[-1].target_media[0].spec
         assert isinstance(content, SceneSpec)
-        assert contains_phrase(case.evaluated_turns[-1].user[0], PLACE_FORMS[content.objects[0].place])
+        request = case.evaluated_turns[-1].user[0]
+        assert any(contains_phrase(request, phrase) for phrase in PLACE_FORMS[content.objects[0].place])
 
 
 def test_media_that_are_asked_about_come_with_the_question(cases) -> None:
@@ -76,8 +78,8 @@ def test_dialogues_are_asked_from_their_first_turn(cases) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "phrases", "is_there"),
-    [("A cat ON TOP.", ("on top",), True), ("a catfish", ("cat",), False), ("no", (), False)],
+    ("words", "phrase", "is_there"),
+    [("A cat ON TOP.", "on top", True), ("a catfish", "cat", False), ("no", "top", False)],
 )
-def test_words_are_mentioned_whole_in_any_case(words: str, phrases: tuple[str, ...], is_there: bool) -> None:
-    assert contains_phrase(words, phrases) is is_there
+def test_words_are_mentioned_whole_in_any_case(words: str, phrase: str, is_there: bool) -> None:
+    assert contains_phrase(words, phrase) is is_there

@@ -45,14 +45,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_suite_gives_a_score_a_row_and_the_judge_is_right_about_the_truth(home: Path) -> None:
-    told: list[tuple[str, int, int]] = []
+    progress: list[tuple[str, int, int]] = []
     scores, samples = Miniworld(FEW).evaluate(
-        home, limit=2, seed=0, workers=1, tell=lambda *stage: told.append(stage)
+        home, limit=2, seed=0, num_workers=1, on_progress=lambda *stage: progress.append(stage)
     )
     assert [score.name for score in scores] == [row.name for row in FEW]
     assert all(score.cases == 2 and score.judge == 1 for score in scores)
     assert {sample.group for sample in samples} == {"text_to_image (direct)", "indirect_image (true_caption)"}
-    assert ("question (direct)", 2, 2) in told
+    assert ("question (direct)", 2, 2) in progress
 
 
 def test_denoising_takes_as_many_steps_as_are_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,31 +65,35 @@ def test_denoising_takes_as_many_steps_as_are_asked_for(home: Path, monkeypatch:
 
     monkeypatch.setattr(LatentDiffusion, "denoise", counted)
     rows = [row for row in METRICS if row.name.startswith("indirect_image")]
-    Miniworld(rows).evaluate(home, limit=1, seed=0, workers=1, tell=lambda *_: None, steps=3)
+    Miniworld(rows).evaluate(
+        home, limit=1, seed=0, num_workers=1, on_progress=lambda *_: None, num_inference_steps=3
+    )
     assert taken and set(taken) == {3}
 
 
 def test_the_model_itself_is_asked_for_as_many(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int | None] = []
+    task_cases: list[int | None] = []
 
-    def chat_batch(self: NextGPT, talks, samplings) -> list[Reply]:
-        asked.extend(sampling.num_inference_steps for sampling in samplings)
-        return [Reply(()) for _ in talks]
+    def chat_batch(self: NextGPT, conversations, samplings) -> list[Reply]:
+        task_cases.extend(sampling.num_inference_steps for sampling in samplings)
+        return [Reply(()) for _ in conversations]
 
     monkeypatch.setattr(NextGPT, "chat_batch", chat_batch)
     rows = [row for row in METRICS if row.name == "questions"]
-    Miniworld(rows).evaluate(home, limit=2, seed=0, workers=1, tell=lambda *_: None, steps=3)
-    assert asked == [3, 3]
+    Miniworld(rows).evaluate(
+        home, limit=2, seed=0, num_workers=1, on_progress=lambda *_: None, num_inference_steps=3
+    )
+    assert task_cases == [3, 3]
 
 
 def test_words_are_not_denoised(home: Path) -> None:
-    with pytest.raises(ConfigError, match="--steps 3 came; expected none"):
-        evaluate(str(home), "miniworld-text-only", limit=1, steps=3)
+    with pytest.raises(ConfigError, match="got --steps 3"):
+        evaluate(str(home), "miniworld-text-only", limit=1, num_inference_steps=3)
 
 
 def test_the_language_model_alone_is_measured_on_the_rows_of_the_direct_way(home: Path) -> None:
     suite_in_words = TextOnlyMiniworld()
-    scores, _ = suite_in_words.evaluate(home, limit=1, seed=0, workers=1, tell=lambda *_: None)
+    scores, _ = suite_in_words.evaluate(home, limit=1, seed=0, num_workers=1, on_progress=lambda *_: None)
     assert [score.name for score in scores] == [row.name for row in METRICS if row.system == "direct"]
     assert all(score.judge == 1 for score in scores)
 
@@ -115,8 +119,8 @@ def test_values_are_those_of_the_contract() -> None:
 
 
 def test_a_report_says_which_number_of_steps_was_asked_for() -> None:
-    results = replace(RESULTS, steps=50)
-    assert to_dict(results)["steps"] == 50
+    results = replace(RESULTS, num_inference_steps=50)
+    assert to_dict(results)["num_inference_steps"] == 50
     assert to_markdown(results).startswith("| miniworld, 50 steps | tiny |")
 
 
@@ -148,17 +152,22 @@ def test_every_modality_has_a_thumbnail() -> None:
 def test_the_command_prints_one_json_object(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    asked = {}
+    task_cases = {}
 
     def measure(model: str, name: str, **settings: object) -> Results:
         print("a library that prints")
-        asked.update(model=model, suite=name, **settings)
+        task_cases.update(model=model, suite=name, **settings)
         return RESULTS
 
     monkeypatch.setattr(suite, "evaluate", measure)
     assert main(["eval", "some", "--limit", "3", "--seed", "5", "--out", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == to_dict(RESULTS)
-    assert (asked["model"], asked["suite"], asked["limit"], asked["seed"]) == ("some", "miniworld", 3, 5)
+    assert (task_cases["model"], task_cases["suite"], task_cases["limit"], task_cases["seed"]) == (
+        "some",
+        "miniworld",
+        3,
+        5,
+    )
     assert (tmp_path / "samples.png").is_file()
 
 

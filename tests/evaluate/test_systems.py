@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nextgpt.errors import ConversationError
-from nextgpt.evaluate.cascade import CaptionLLM, CascadeSystem, oracle_captions, text_conditioners
+from nextgpt.evaluate.cascade import CaptionLLM, CascadeSystem, create_prompt_encoders, oracle_captions
 from nextgpt.evaluate.cases import EvalCase
 from nextgpt.evaluate.correctness import all_turns_correct
 from nextgpt.evaluate.runner import judge_results, recognize_media
@@ -42,34 +42,34 @@ class Echo:
         self.batches: list[list[Conversation]] = []
         self.longest = longest
 
-    def chat_batch(self, talks, samplings) -> list[Reply]:
-        self.batches.append(list(talks))
-        if any(len(talk) > self.longest for talk in talks):
+    def chat_batch(self, conversations, samplings) -> list[Reply]:
+        self.batches.append(list(conversations))
+        if any(len(conversation) > self.longest for conversation in conversations):
             raise ConversationError("too long")
         return [
-            Reply((Text(str(len(talk))),), sampling.seed)
-            for talk, sampling in zip(talks, samplings, strict=True)
+            Reply((Text(str(len(conversation))),), sampling.seed)
+            for conversation, sampling in zip(conversations, samplings, strict=True)
         ]
 
 
 @pytest.fixture
 def echo() -> NextGPTSystem:
-    player = NextGPTSystem.__new__(NextGPTSystem)
-    player._model, player._steps = Echo(), None
-    return player
+    system = NextGPTSystem.__new__(NextGPTSystem)
+    system._model, system._num_inference_steps = Echo(), None
+    return system
 
 
 def test_the_last_turn_is_asked_after_the_true_answers_to_the_others(echo: NextGPTSystem) -> None:
-    (attempt,) = echo.answer([case(ask("One?", "First."), ask("Two?", "Second."), seed=7)])
-    (talk,) = echo._model.batches[0]
-    assert [message.text for message in talk] == ["One?", "First.", "Two?"]
-    assert (attempt.last.reply.text, attempt.last.reply.seed) == ("3", 7)
+    (result,) = echo.answer([case(ask("One?", "First."), ask("Two?", "Second."), seed=7)])
+    (conversation,) = echo._model.batches[0]
+    assert [message.text for message in conversation] == ["One?", "First.", "Two?"]
+    assert (result.last.reply.text, result.last.reply.seed) == ("3", 7)
 
 
 def test_in_a_whole_dialogue_the_models_own_answers_stay(echo: NextGPTSystem) -> None:
     turns = ask("One?", "First."), ask("Two?", "Second."), ask("Three?", "Third.")
-    (attempt,) = echo.answer([case(*turns, all_turns=True)])
-    assert [answer.reply.text for answer in attempt.answers] == ["1", "3", "5"]
+    (result,) = echo.answer([case(*turns, all_turns=True)])
+    assert [answer.reply.text for answer in result.turns] == ["1", "3", "5"]
     assert [message.text for message in echo._model.batches[2][0]] == ["One?", "1", "Two?", "3", "Three?"]
 
 
@@ -78,16 +78,16 @@ def test_dialogues_of_different_lengths_are_held_side_by_side(echo: NextGPTSyste
         case(ask("A?", "a"), all_turns=True),
         case(*[ask("B?", "b")] * 3, all_turns=True),
     )
-    attempts = echo.answer([short, long])
+    results = echo.answer([short, long])
     assert [len(batch) for batch in echo._model.batches] == [2, 1, 1]
-    assert [len(attempt.answers) for attempt in attempts] == [1, 3]
+    assert [len(result.turns) for result in results] == [1, 3]
 
 
 def test_a_conversation_that_is_too_long_spoils_no_other(echo: NextGPTSystem) -> None:
     echo._model.longest = 2
     long, short = case(ask("One?", "First."), ask("Two?", "Second.")), case(ask("One?", "First."))
-    attempts = echo.answer([long, short])
-    assert [attempt.last.reply.text for attempt in attempts] == ["", "1"]
+    results = echo.answer([long, short])
+    assert [result.last.reply.text for result in results] == ["", "1"]
 
 
 def test_the_truth_is_judged_right() -> None:
@@ -112,22 +112,22 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def captioned(home: Path) -> CascadeSystem:
     model = load_model(home)
-    return CascadeSystem(oracle_captions, model, text_conditioners(model.config, home))
+    return CascadeSystem(oracle_captions, model, create_prompt_encoders(model.config, home))
 
 
 def test_captions_become_media_in_their_places(home: Path) -> None:
     several = case(ask("Both.", "Here:", MediaPart(CAT), "And here:", MediaPart(FLUTE), MediaPart(DOG)))
-    (attempt,) = captioned(home).answer([several])
-    assert [part.modality for part in attempt.last.reply.parts] == ["text", "image", "text", "audio", "video"]
-    assert attempt.last.reply.text == "Here:And here:"
+    (result,) = captioned(home).answer([several])
+    assert [part.modality for part in result.last.reply.parts] == ["text", "image", "text", "audio", "video"]
+    assert result.last.reply.text == "Here:And here:"
 
 
 def test_captions_take_the_same_seeds_as_the_models_own_media(home: Path) -> None:
-    player = captioned(home)
+    system = captioned(home)
     after_words = case(ask("Draw.", "Here:", MediaPart(CAT)), seed=3)
     alone, later = case(ask("Draw.", MediaPart(CAT)), seed=4), case(ask("Draw.", MediaPart(CAT)), seed=5)
-    attempts = player.answer([after_words, alone, later])
-    first, second, third = (attempt.last.media[0].digest for attempt in attempts)
+    results = system.answer([after_words, alone, later])
+    first, second, third = (result.last.media[0].digest for result in results)
     assert first == second != third
 
 
@@ -149,9 +149,9 @@ def test_in_words_captions_become_true_renderings_and_stay_in_the_dialogue() -> 
         ]
         return [answers[len(cases[0].dialogue.turns) - 1]]
 
-    asked = [case(ask("Draw.", "Here."), ask("And?", "Yes."), all_turns=True)]
-    (attempt,) = judge_results(TextOnlySystem(write).answer(asked))
-    first, second = attempt.answers
+    task_cases = [case(ask("Draw.", "Here."), ask("And?", "Yes."), all_turns=True)]
+    (result,) = judge_results(TextOnlySystem(write).answer(task_cases))
+    first, second = result.turns
     (seen,) = first.judged_specs
     assert (seen.objects[0].object, seen.objects[0].tint, seen.background) == ("cat", "red", "grass")
     assert first.reply.text == "" and second.reply.text == "Yes." and not second.media

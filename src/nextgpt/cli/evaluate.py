@@ -49,12 +49,18 @@ def _measure(
 
     silence_libraries()
     if out is not None:
-        with wrap_write_errors(out):  # what cannot be written is told before the work, not after it
+        with wrap_write_errors(out):  # fail before the work if the folder is not writable
             out.mkdir(parents=True, exist_ok=True)
     workers = workers or suites.default_num_workers(limit)
     with ProgressBars() as bars:
         results = suites.evaluate(
-            model, suite, limit=limit, seed=seed, workers=workers, tell=bars.update, steps=steps
+            model,
+            suite,
+            limit=limit,
+            seed=seed,
+            num_workers=workers,
+            on_progress=bars.update,
+            num_inference_steps=steps,
         )
     if out is not None:
         for path in report.write_report(results, out):

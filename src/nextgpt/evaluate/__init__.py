@@ -1,5 +1,4 @@
-"""How good a model is: suites of rows, each a share of cases that came out right, with its uncertainty.
+"""Evaluation: suites of metrics, each the fraction of correct cases with its confidence interval.
 
-A suite is asked for by name and knows its own cases and how they are judged; what it gives is a list of scores and some
-samples to look at. Nothing here trains, and nothing of the model knows that it is measured.
+A suite samples its own cases and defines their judgement. Nothing here trains, and the model does not depend on it.
 """

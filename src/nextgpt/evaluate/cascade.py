@@ -1,9 +1,8 @@
-"""The other way to the same media: captions in words, through the diffusion models' own text encoders.
+"""Cascade baseline: the LLM writes captions, and the diffusion models' own text encoders encode them.
 
-The cascade's captions are written by the language model as it was before the alignments, when media still stood as
-captions between markers (:mod:`nextgpt.nano.dialogue_text`); what was given or made before, it is told in
-true captions. True captions are the most that this way can reach. Denoisers, steps, guidance and seeds are those of
-the direct way.
+The captions come from the LLM before the alignments, when media still were captions between markers
+(:mod:`nextgpt.nano.dialogue_text`); earlier media are true captions in its prompt. True captions in the answer are the
+upper bound of this approach. Denoisers, number of steps, guidance scale and seeds are those of the full model.
 """
 
 from __future__ import annotations
@@ -27,88 +26,89 @@ from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 from nextgpt.nano.dialogue_text import CLOSE, dialogue_to_text, part_to_text
 
 WriteCaptions = Callable[[Sequence[EvalCase]], list[str]]
-"""Answers to the last turns of cases, with media as captions between markers."""
+"""Writes answers to the last turns of cases, with captions between markers in place of media."""
 
 _CAPTION = re.compile(rf"<\|({'|'.join(MODALITIES)})\|>(.*?){re.escape(CLOSE)}", re.DOTALL)
 
 
-def split_captions(text: str) -> list[str]:
-    """An answer in words as words, modality, caption, words, ..., words."""
-    return _CAPTION.split(text)
+def split_captions(answer: str) -> list[str]:
+    """Split an answer into text, modality, caption, text, ..., text."""
+    return _CAPTION.split(answer)
 
 
-def text_conditioners(config: ModelConfig, home: Path) -> dict[str, PromptEncoder]:
-    """The text encoders of a model's synthesizers. Raises :class:`~nextgpt.errors.ModelError` where one has none."""
+def create_prompt_encoders(config: ModelConfig, model_dir: Path) -> dict[str, PromptEncoder]:
+    """Load the text encoder of each synthesizer. Raises :class:`~nextgpt.errors.ModelError` if one is missing."""
     return {
-        modality: PromptEncoder(resolve_component_dir(settings.source, home))
+        modality: PromptEncoder(resolve_component_dir(settings.source, model_dir))
         for modality, settings in config.synthesizers.items()
     }
 
 
 class CascadeSystem:
-    """Answers in words, and has the captions among them made into media.
+    """Writes an answer with captions, then synthesizes a medium from each caption.
 
     Args:
-        write: Who writes.
-        model: Whose synthesizers are used.
-        conditioners: Their own text encoders.
-        steps: Of denoising; ``None`` means the model's own settings.
+        write: Writes the answers.
+        model: Model whose synthesizers are used.
+        prompt_encoders: Text encoder of each synthesizer by modality.
+        num_inference_steps: Denoising steps; ``None`` means the model's default.
     """
 
     def __init__(
         self,
         write: WriteCaptions,
         model: NextGPT,
-        conditioners: Mapping[str, PromptEncoder],
-        steps: int | None = None,
+        prompt_encoders: Mapping[str, PromptEncoder],
+        num_inference_steps: int | None = None,
     ) -> None:
         self._write = write
         self._model = model
-        self._conditioners = conditioners
-        self._steps = steps
+        self._prompt_encoders = prompt_encoders
+        self._num_inference_steps = num_inference_steps
 
     def answer(self, cases: Sequence[EvalCase]) -> list[CaseResult]:
-        """See :meth:`.players.Player.play`. Takes cases of which the last turn alone is asked."""
-        pieces = [split_captions(text) for text in self._write(cases)]
-        media = self._media(pieces, [case.seed for case in cases])
-        replies = [
-            Reply(tuple(_parts(row, split, media)), case.seed)
-            for row, (case, split) in enumerate(zip(cases, pieces, strict=True))
-        ]
+        """See :meth:`.systems.System.answer`. Accepts cases with one evaluated turn."""
+        answers = [split_captions(text) for text in self._write(cases)]
+        media = self._synthesize_captions(answers, [case.seed for case in cases])
         return [
-            CaseResult(case, (TurnResult(case.evaluated_turns[-1], reply),))
-            for case, reply in zip(cases, replies, strict=True)
+            CaseResult(
+                case,
+                (TurnResult(case.evaluated_turns[-1], Reply(tuple(_parts(row, pieces, media)), case.seed)),),
+            )
+            for row, (case, pieces) in enumerate(zip(cases, answers, strict=True))
         ]
 
     @torch.inference_mode()
-    def _media(self, pieces: Sequence[list[str]], seeds: Sequence[int]) -> dict[tuple[int, int], Medium]:
-        """All media of several answers by row and place in ``pieces``: words, modality, caption, words, ..."""
-        made: dict[tuple[int, int], Medium] = {}
-        for modality, conditioner in self._conditioners.items():
-            wanted = [
-                (row, place)
-                for row, split in enumerate(pieces)
-                for place in range(1, len(split), 3)
-                if split[place] == modality
+    def _synthesize_captions(
+        self, answers: Sequence[list[str]], seeds: Sequence[int]
+    ) -> dict[tuple[int, int], Medium]:
+        """Synthesize all captions, batched by modality; keys are the answer and the index of the modality."""
+        media: dict[tuple[int, int], Medium] = {}
+        for modality, encoder in self._prompt_encoders.items():
+            keys = [
+                (row, index)
+                for row, pieces in enumerate(answers)
+                for index in range(1, len(pieces), 3)
+                if pieces[index] == modality
             ]
-            if wanted:
-                conditions = conditioner.encode([pieces[row][place + 1] for row, place in wanted])
-                # As in the direct way, each part of an answer has a seed of its own.
-                own_seeds = [seeds[row] + _position(pieces[row], place) for row, place in wanted]
-                made |= zip(wanted, self._synthesize(modality, conditions, own_seeds), strict=True)
-        return made
+            if keys:
+                conditions = encoder.encode([answers[row][index + 1] for row, index in keys])
+                # As in the full model, each part of an answer has its own seed.
+                part_seeds = [seeds[row] + _part_index(answers[row], index) for row, index in keys]
+                media |= zip(keys, self._synthesize(modality, conditions, part_seeds), strict=True)
+        return media
 
     def _synthesize(self, modality: str, conditions: Tensor, seeds: Sequence[int]) -> list[Medium]:
         synthesizer = self._model.synthesizer(modality)
-        *_, last = synthesizer.denoise(conditions, seeds=seeds, num_inference_steps=self._steps)
+        *_, last = synthesizer.denoise(conditions, seeds=seeds, num_inference_steps=self._num_inference_steps)
         return synthesizer.decode(last.latents)
 
 
 class CaptionLLM:
-    """The language model before the alignments, which answers in words.
+    """The LLM before the alignments, which answers with captions in place of media.
 
     Args:
-        folder: Of transformers, with the weights that the alignments start from.
+        folder: Transformers folder with the weights that the alignments start from.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -121,11 +121,11 @@ class CaptionLLM:
 
     @torch.inference_mode()
     def __call__(self, cases: Sequence[EvalCase]) -> list[str]:
-        """Write the likeliest answer to each last turn."""
+        """Answer each last turn by greedy decoding."""
         prompts = self._tokenizer.pad(
             {"input_ids": [self._prompt(case) for case in cases]}, return_tensors="pt"
         )
-        written = self._transformer.generate(
+        output = self._transformer.generate(
             input_ids=prompts["input_ids"],
             attention_mask=prompts["attention_mask"],
             max_new_tokens=MAX_TOKENS,
@@ -133,33 +133,32 @@ class CaptionLLM:
             eos_token_id=self._tokenizer.eos_token_id,
             pad_token_id=self._tokenizer.pad_token_id,
         )
-        answers = self._tokenizer.batch_decode(written[:, prompts["input_ids"].shape[1] :])
+        answers = self._tokenizer.batch_decode(output[:, prompts["input_ids"].shape[1] :])
         return [answer.partition(self._tokenizer.eos_token)[0] for answer in answers]
 
     def _prompt(self, case: EvalCase) -> list[int]:
-        """The dialogue up to the answer, in the pieces in which it was tokenized for training."""
+        """Tokenize the dialogue up to the answer in the same pieces as in training."""
         *speeches, _ = dialogue_to_text(Dialogue(case.dialogue.turns))
         pieces = [self._tokenizer.encode(speech.text, add_special_tokens=False) for speech in speeches]
         return [token_id for piece in pieces for token_id in piece]
 
 
 def oracle_captions(cases: Sequence[EvalCase]) -> list[str]:
-    """The right answers, with media as their captions."""
+    """Return the reference answers with captions in place of media."""
     return ["".join(map(part_to_text, case.evaluated_turns[-1].assistant)) for case in cases]
 
 
-def _parts(row: int, split: Sequence[str], media: dict[tuple[int, int], Medium]) -> list[Part]:
-    """Words and media in their order."""
+def _parts(row: int, pieces: Sequence[str], media: Mapping[tuple[int, int], Medium]) -> list[Part]:
+    """Return text and media in order."""
     parts: list[Part] = []
-    for place in range(0, len(split), 3):
-        if split[place]:
-            parts.append(Text(split[place]))
-        if place + 1 < len(split):
-            parts.append(media[row, place + 1])
+    for index in range(0, len(pieces), 3):
+        if pieces[index]:
+            parts.append(Text(pieces[index]))
+        if index + 1 < len(pieces):
+            parts.append(media[row, index + 1])
     return parts
 
 
-def _position(split: Sequence[str], place: int) -> int:
-    """Which part of the answer the medium at ``place`` is."""
-    words = sum(bool(split[before]) for before in range(0, place, 3))
-    return words + place // 3
+def _part_index(pieces: Sequence[str], index: int) -> int:
+    """Return the position among the answer's parts of the medium at ``index``."""
+    return sum(bool(pieces[text]) for text in range(0, index, 3)) + index // 3

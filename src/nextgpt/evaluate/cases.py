@@ -1,4 +1,4 @@
-"""What is asked of a model, and what it made of it."""
+"""Evaluation cases: a dialogue to hold with a system, and the system's answers."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from nextgpt.miniworld.specs import MediaSpec
 
 @dataclass(frozen=True)
 class EvalCase:
-    """A dialogue to hold with a model."""
+    """A dialogue to hold with a system."""
 
     task: str
-    """Of which kind: the name of the source that drew it."""
+    """Task that the dialogue was sampled from."""
     dialogue: Dialogue
     seed: int
-    """Of all answers to it."""
+    """Seed of all replies."""
     all_turns: bool = False
-    """Whether the model answers every turn, or the last one alone, after the true answers to the others."""
+    """True if the system answers every turn; False if it answers the last one after reference answers."""
 
     @property
     def history(self) -> tuple[DialogueTurn, ...]:
-        """The turns whose answers are given."""
+        """Return the turns with reference answers."""
         return () if self.all_turns else self.dialogue.turns[:-1]
 
     @property
     def evaluated_turns(self) -> tuple[DialogueTurn, ...]:
-        """The turns that are answered and judged."""
+        """Return the turns that are answered and judged."""
         return self.dialogue.turns[len(self.history) :]
 
 
 @dataclass(frozen=True)
 class TurnResult:
-    """A turn as it should have been answered, beside what was answered."""
+    """A turn with its reference answer, and the reply of the system."""
 
     turn: DialogueTurn
     reply: Reply
     judged_specs: tuple[MediaSpec, ...] = ()
-    """What the judge saw and heard in each medium of the reply."""
+    """Spec that the judge recognized in each medium of the reply."""
 
     @property
     def media(self) -> tuple[Medium, ...]:
-        """What was made, in speaking order."""
+        """Return the media of the reply in order."""
         return self.reply.message.media
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """A case and its answers, one for each turn that was asked."""
+    """A case and the results of its evaluated turns."""
 
     case: EvalCase
-    answers: tuple[TurnResult, ...]
+    turns: tuple[TurnResult, ...]
 
     @property
     def last(self) -> TurnResult:
-        """The answer to the last turn: the only one, where not every turn was asked."""
-        return self.answers[-1]
+        """Return the result of the last turn."""
+        return self.turns[-1]
 
 
-def render_message(role: str, says: Sequence[TurnPart]) -> Message:
-    """What is said, with true renderings of all media."""
-    return Message.create(role, [say if isinstance(say, str) else render(say.spec) for say in says])
+def render_message(role: str, parts: Sequence[TurnPart]) -> Message:
+    """Return the message with all media rendered from their specs."""
+    return Message.create(role, [part if isinstance(part, str) else render(part.spec) for part in parts])

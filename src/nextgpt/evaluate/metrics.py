@@ -1,9 +1,8 @@
-"""The rows of the small world's suite: which dialogues each draws, which of them count, and when an answer is right."""
+"""Metrics of the small world's suite: tasks, applicable cases and correctness predicate of each row."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nextgpt.evaluate.cases import EvalCase
@@ -26,6 +25,7 @@ from nextgpt.miniworld.language.lexicon import (
     TINT_FORMS,
     background_forms,
 )
+from nextgpt.miniworld.language.types import contains_phrase
 from nextgpt.miniworld.specs import SceneSpec
 
 CaseFilter = Callable[[EvalCase], bool]
@@ -33,50 +33,47 @@ CaseFilter = Callable[[EvalCase], bool]
 
 @dataclass(frozen=True)
 class Metric:
-    """One share to be measured."""
+    """One row of results: the fraction of correct cases."""
 
     name: str
     tasks: tuple[str, ...]
-    """The tasks that its dialogues end in; see :func:`~nextgpt.miniworld.language.sample_dialogue`."""
+    """Tasks of its cases; see :func:`~nextgpt.miniworld.language.sample_dialogue`."""
     is_correct: Predicate
     applies_to: CaseFilter = lambda case: True
-    """Which of the dialogues say something about this row."""
+    """Selects the cases that this metric counts."""
     system: str = "direct"
 
 
-def contains_phrase(words: str, phrases: Iterable[str]) -> bool:
-    """Whether any of ``phrases`` stands in ``words``."""
-    return any(re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", words, re.IGNORECASE) for phrase in phrases)
-
-
 def _mentions_attributes(*names: str, objects: int | None = None) -> CaseFilter:
-    """Whether the last turn says the attributes of these names, and asks for so many objects."""
+    """Select cases whose last request states these attributes and, if set, this number of objects."""
 
-    def counts(case: EvalCase) -> bool:
+    def applies_to(case: EvalCase) -> bool:
         turn = case.evaluated_turns[-1]
-        content = turn.target_media[0].spec
-        words = "".join(say for say in turn.user if isinstance(say, str))
-        if objects is not None and not (isinstance(content, SceneSpec) and len(content.objects) == objects):
+        spec = turn.target_media[0].spec
+        text = "".join(part for part in turn.user if isinstance(part, str))
+        if objects is not None and not (isinstance(spec, SceneSpec) and len(spec.objects) == objects):
             return False
-        values = vars(content) | (vars(content.objects[0]) if isinstance(content, SceneSpec) else {})
-        return all(contains_phrase(words, _FORMS[name](values[name])) for name in names)
+        values = vars(spec) | (vars(spec.objects[0]) if isinstance(spec, SceneSpec) else {})
+        return all(
+            any(contains_phrase(text, phrase) for phrase in _FORMS[name](values[name])) for name in names
+        )
 
-    return counts
+    return applies_to
 
 
 _FORMS: dict[str, Callable[[str], tuple[str, ...]]] = {
     "background": background_forms,
-    # A natural tint is never said: a red apple is one where red is the apple's own colour.
+    # The natural tint has no phrase: in "a red apple", red is the apple's own color.
     "tint": lambda tint: TINT_FORMS[tint] if tint != "natural" else (),
     "place": PLACE_FORMS.__getitem__,
     "pitch": PITCH_FORMS.__getitem__,
     "pattern": lambda pattern: (*PATTERN_FORMS[pattern], *(["chord"] if pattern == "chord" else [])),
 }
-"""The ways in which each attribute is said."""
+"""Phrases of each attribute by value."""
 
 
 def _has_input_media(case: EvalCase) -> bool:
-    """Whether the last turn is about a medium that comes with it."""
+    """Select cases whose last user message contains its medium."""
     return bool(case.evaluated_turns[-1].input_media)
 
 
@@ -105,18 +102,18 @@ METRICS: tuple[Metric, ...] = (
     Metric("video_to_text.motion", ("video_to_text",), contains_main_answer, _has_input_media),
     Metric("questions", ("question",), contains_answer, _has_input_media),
     *(
-        Metric(f"edit_{modality}.{name}", (f"edit_{modality}",), is_right)
+        Metric(f"edit_{modality}.{name}", (f"edit_{modality}",), is_correct)
         for modality in ("image", "audio", "video")
-        for name, is_right in (("changed", edit_applied), ("kept", edit_preserved_rest))
+        for name, is_correct in (("changed", edit_applied), ("kept", edit_preserved_rest))
     ),
     Metric("dialogues", (DIALOGUE,), all_turns_correct),
     Metric("outside", ("outside",), answers_without_media),
     *(
-        Metric(f"indirect_{modality}.{player}", (f"indirect_{modality}",), is_right, system=player)
-        for modality, is_right in (
+        Metric(f"indirect_{modality}.{system}", (f"indirect_{modality}",), is_correct, system=system)
+        for modality, is_correct in (
             ("image", has_attributes("object", "tint", "background")),
             ("audio", has_attributes("source", "pitch", "pattern")),
         )
-        for player in ("direct", "cascade", "true_caption")
+        for system in ("direct", "cascade", "true_caption")
     ),
 )

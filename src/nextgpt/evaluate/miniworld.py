@@ -1,7 +1,7 @@
-"""The suite of the small world: held-out contents, asked for and asked about in held-out phrasings.
+"""Suite of the small world: held-out media, requested and asked about in held-out templates.
 
-One set of answers serves all rows of a source: a picture that was asked for counts for its object, and for its place
-where the request says one. The judge's own worth stands beside each row: the same cases, answered perfectly.
+All metrics of a task share one set of answers: a requested image counts for its object and, if the request states a
+place, for its place. Each row also shows the judge's accuracy: the same metric for reference answers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from nextgpt.config import read_config
 from nextgpt.errors import ConfigError
-from nextgpt.evaluate.cascade import text_conditioners
+from nextgpt.evaluate.cascade import create_prompt_encoders
 from nextgpt.evaluate.cases import EvalCase
 from nextgpt.evaluate.metrics import DIALOGUE, METRICS, CaseFilter, Metric
 from nextgpt.evaluate.runner import (
@@ -29,130 +29,130 @@ from nextgpt.evaluate.runner import (
     run_cases,
 )
 from nextgpt.evaluate.score import Score
-from nextgpt.evaluate.suite import ProgressCallback, SampleAnswer
+from nextgpt.evaluate.suite import SampleAnswer
+from nextgpt.logging import ProgressCallback
 from nextgpt.miniworld.language import sample_dialogue
 from nextgpt.miniworld.render import render
 
 SAMPLES_PER_TASK = 8
+"""Answers per task and system on the contact sheet."""
 MAX_DRAWS_PER_CASE = 60
-"""How many dialogues are drawn for each case before a row has to do with fewer."""
+"""Dialogues sampled per case before a metric gets fewer cases than requested."""
 SEED_STRIDE = 1_000_000
-"""Between the seeds of answers in runs of neighbouring seeds."""
+"""Distance between the reply seeds of runs with consecutive seeds."""
 
 
 class Miniworld:
-    """Implements :class:`~nextgpt.evaluate.suite.Suite`.
+    """Implements :class:`~nextgpt.evaluate.suite.Suite`."""
 
-    Args:
-        rows: What is measured.
-    """
-
-    def __init__(self, rows: Sequence[Metric] = METRICS) -> None:
-        self._rows = rows
+    def __init__(self, metrics: Sequence[Metric] = METRICS) -> None:
+        self._metrics = metrics
 
     def evaluate(
         self,
-        home: Path,
+        model_dir: Path,
         *,
         limit: int,
         seed: int,
-        workers: int,
-        tell: ProgressCallback,
-        steps: int | None = None,
+        num_workers: int,
+        on_progress: ProgressCallback,
+        num_inference_steps: int | None = None,
     ) -> tuple[list[Score], list[SampleAnswer]]:
         """See :meth:`.suite.Suite.evaluate`."""
-        if {row.system for row in self._rows} & {CASCADE, TRUE_CAPTION}:
-            text_conditioners(read_config(home), home)  # what is missing is told before the work
-        cases = sample_cases(self._rows, limit=limit, seed=seed)
-        pairs = dict.fromkeys(
-            (player, source) for row in self._rows for source in row.tasks for player in (row.system, ORACLE)
+        if {metric.system for metric in self._metrics} & {CASCADE, TRUE_CAPTION}:
+            create_prompt_encoders(read_config(model_dir), model_dir)  # fail early if one is missing
+        cases = sample_cases(self._metrics, limit=limit, seed=seed)
+        system_tasks = dict.fromkeys(
+            (system, task)
+            for metric in self._metrics
+            for task in metric.tasks
+            for system in (metric.system, ORACLE)
         )
-        played = run_cases(pairs, cases, home, workers=workers, tell=tell, steps=steps)
-        return [_score(row, played) for row in self._rows], list(_samples(played, self._rows))
+        results = run_cases(
+            system_tasks,
+            cases,
+            model_dir,
+            num_workers=num_workers,
+            on_progress=on_progress,
+            num_inference_steps=num_inference_steps,
+        )
+        return [_score(metric, results) for metric in self._metrics], list(_samples(results, self._metrics))
 
 
 class TextOnlyMiniworld(Miniworld):
-    """The suite of the small world, answered by the language model before the alignments, in words."""
+    """The metrics of the small world for the text-only LLM before the alignments."""
 
     def __init__(self) -> None:
-        super().__init__([replace(row, system=TEXT_ONLY) for row in METRICS if row.system == DIRECT])
+        super().__init__([replace(metric, system=TEXT_ONLY) for metric in METRICS if metric.system == DIRECT])
 
     def evaluate(
-        self,
-        home: Path,
-        *,
-        limit: int,
-        seed: int,
-        workers: int,
-        tell: ProgressCallback,
-        steps: int | None = None,
+        self, model_dir: Path, *, num_inference_steps: int | None = None, **settings
     ) -> tuple[list[Score], list[SampleAnswer]]:
         """See :meth:`.suite.Suite.evaluate`."""
-        if steps is not None:
+        if num_inference_steps is not None:
             raise ConfigError(
-                f"--steps {steps} came; expected none, as words are not denoised. Leave it out."
+                f"got --steps {num_inference_steps}; suite miniworld-text-only does not denoise. Omit --steps."
             )
-        return super().evaluate(home, limit=limit, seed=seed, workers=workers, tell=tell)
+        return super().evaluate(model_dir, **settings)
 
 
-def sample_cases(rows: Sequence[Metric], *, limit: int, seed: int) -> dict[str, list[EvalCase]]:
-    """Cases of every source of ``rows``, so many that each row has ``limit`` that count, equally of its sources."""
-    sources = dict.fromkeys(source for row in rows for source in row.tasks)
-    return {source: _of_source(source, rows, limit, seed) for source in sources}
+def sample_cases(metrics: Sequence[Metric], *, limit: int, seed: int) -> dict[str, list[EvalCase]]:
+    """Sample cases by task until each metric has ``limit`` cases, spread evenly over its tasks."""
+    tasks = dict.fromkeys(task for metric in metrics for task in metric.tasks)
+    return {task: _sample_task_cases(task, metrics, limit, seed) for task in tasks}
 
 
-def _of_source(source: str, rows: Sequence[Metric], limit: int, seed: int) -> list[EvalCase]:
-    rng = np.random.default_rng([seed, crc32(source.encode())])
-    missing: dict[CaseFilter, int] = {}
-    for row in rows:
-        if source in row.tasks:
-            missing[row.applies_to] = max(missing.get(row.applies_to, 0), math.ceil(limit / len(row.tasks)))
+def _sample_task_cases(task: str, metrics: Sequence[Metric], limit: int, seed: int) -> list[EvalCase]:
+    rng = np.random.default_rng([seed, crc32(task.encode())])
+    needed: dict[CaseFilter, int] = {}
+    for metric in metrics:
+        if task in metric.tasks:
+            count = math.ceil(limit / len(metric.tasks))
+            needed[metric.applies_to] = max(needed.get(metric.applies_to, 0), count)
     cases: list[EvalCase] = []
     for _ in range(MAX_DRAWS_PER_CASE * limit):
-        case = _draw(rng, source, seed=seed * SEED_STRIDE + len(cases))
-        # A case is played only if some row is still in want of it.
-        wanted_by = [counts for counts, number in missing.items() if number and counts(case)]
-        if wanted_by:
+        dialogue = sample_dialogue(rng, "test", task=task)
+        case = EvalCase(task, dialogue, seed * SEED_STRIDE + len(cases), all_turns=task == DIALOGUE)
+        # Keep a case only if some metric still needs it.
+        matches = [applies_to for applies_to, count in needed.items() if count and applies_to(case)]
+        if matches:
             cases.append(case)
-            missing |= {counts: missing[counts] - 1 for counts in wanted_by}
-        if not any(missing.values()):
+            needed |= {applies_to: needed[applies_to] - 1 for applies_to in matches}
+        if not any(needed.values()):
             break
     return cases
 
 
-def _draw(rng: np.random.Generator, source: str, seed: int) -> EvalCase:
-    dialogue = sample_dialogue(rng, "test", task=source)
-    return EvalCase(source, dialogue, seed, all_turns=source == DIALOGUE)
-
-
-def _score(row: Metric, played: ResultsBySystem) -> Score:
-    is_right, judge_is_right = (
+def _score(metric: Metric, results: ResultsBySystem) -> Score:
+    outcomes, judge_outcomes = (
         [
-            row.is_correct(one)
-            for source in row.tasks
-            for one in played[player, source]
-            if row.applies_to(one.case)
+            metric.is_correct(result)
+            for task in metric.tasks
+            for result in results[system, task]
+            if metric.applies_to(result.case)
         ]
-        for player in (row.system, ORACLE)
+        for system in (metric.system, ORACLE)
     )
-    return Score.from_outcomes(row.name, is_right, judge_is_right)
+    return Score.from_outcomes(metric.name, outcomes, judge_outcomes)
 
 
-def _samples(played: ResultsBySystem, rows: Sequence[Metric]) -> Iterator[SampleAnswer]:
-    """The first answers of each player to each source that asks for a medium."""
-    for (player, source), attempts in played.items():
-        if player == ORACLE:
+def _samples(results: ResultsBySystem, metrics: Sequence[Metric]) -> Iterator[SampleAnswer]:
+    """Yield the first answers of each system to each task with a target medium."""
+    for (system, task), task_results in results.items():
+        if system == ORACLE:
             continue
-        asked = [row for row in rows if row.system == player and source in row.tasks]
-        for attempt in attempts[:SAMPLES_PER_TASK]:
-            if not attempt.last.turn.target_media:
+        applicable = [metric for metric in metrics if metric.system == system and task in metric.tasks]
+        for result in task_results[:SAMPLES_PER_TASK]:
+            if not result.last.turn.target_media:
                 continue
-            wanted = attempt.last.turn.target_media[0]
-            made = (medium for medium in attempt.last.media if medium.modality == wanted.modality)
+            target = result.last.turn.target_media[0]
+            outputs = (medium for medium in result.last.media if medium.modality == target.modality)
             yield SampleAnswer(
-                group=f"{source} ({player})",
-                prompt="".join(say for say in attempt.last.turn.user if isinstance(say, str)),
-                reference=render(wanted.spec),
-                output=next(made, None),
-                is_correct=all(row.is_correct(attempt) for row in asked if row.applies_to(attempt.case)),
+                group=f"{task} ({system})",
+                prompt="".join(part for part in result.last.turn.user if isinstance(part, str)),
+                reference=render(target.spec),
+                output=next(outputs, None),
+                is_correct=all(
+                    metric.is_correct(result) for metric in applicable if metric.applies_to(result.case)
+                ),
             )

@@ -1,4 +1,4 @@
-"""Results as values for programs, as a table for readers, and as files."""
+"""Evaluation results as JSON, as a Markdown table and as files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESULTS_FILE, TABLE_FILE, SHEET_FILE = "results.json", "results.md", "samples.pn
 
 
 def to_dict(results: Results) -> dict[str, Any]:
-    """Results as ``nextgpt eval --json`` prints them."""
+    """Convert results to the object that ``nextgpt eval --json`` prints."""
     rows = [
         {
             name: round(value, 4) if isinstance(value, float) else value
@@ -23,29 +23,27 @@ def to_dict(results: Results) -> dict[str, Any]:
         }
         for score in results.scores
     ]
-    steps = {} if results.num_inference_steps is None else {"steps": results.num_inference_steps}
-    return {"model": results.model, "suite": results.suite, **steps, "rows": rows}
+    steps = results.num_inference_steps
+    settings = {} if steps is None else {"num_inference_steps": steps}
+    return {"model": results.model, "suite": results.suite, **settings, "rows": rows}
 
 
 def to_markdown(results: Results) -> str:
-    """Results as a table in Markdown; shares and intervals in per cent."""
-    suite = (
-        results.suite
-        if results.num_inference_steps is None
-        else f"{results.suite}, {results.num_inference_steps} steps"
-    )
+    """Format results as a Markdown table; values and intervals in percent."""
+    steps = results.num_inference_steps
+    suite = results.suite if steps is None else f"{results.suite}, {steps} steps"
     heading = f"| {suite} | {results.model} | 95 % interval | cases | judge |"
-    return "\n".join([heading, "| --- | ---: | :---: | ---: | ---: |", *map(_line, results.scores)]) + "\n"
+    return "\n".join([heading, "| --- | ---: | :---: | ---: | ---: |", *map(_row, results.scores)]) + "\n"
 
 
-def _line(score: Score) -> str:
+def _row(score: Score) -> str:
     judge = "" if score.judge is None else f"{100 * score.judge:.1f}"
     interval = f"{100 * score.low:.1f} – {100 * score.high:.1f}"
     return f"| {score.name} | {100 * score.value:.1f} | {interval} | {score.cases} | {judge} |"
 
 
 def write_report(results: Results, folder: Path) -> list[Path]:
-    """Write values, table and contact sheet into ``folder``. Raises :class:`~nextgpt.errors.MediaError`."""
+    """Write JSON, table and contact sheet to ``folder``. Raises :class:`~nextgpt.errors.MediaError`."""
     from nextgpt.evaluate.contact_sheet import contact_sheet
 
     with wrap_write_errors(folder):

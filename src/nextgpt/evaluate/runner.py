@@ -1,6 +1,6 @@
-"""The work of a suite, in units that are done side by side: each a run of cases for one player, answered and judged.
+"""Evaluation runner: splits the cases into work units and runs them in one or several processes.
 
-Units do not depend on how many workers there are, so results do not either.
+Work units, and so results, do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -16,151 +16,151 @@ from functools import cached_property
 from pathlib import Path
 
 from nextgpt.config import read_config
+from nextgpt.evaluate.cascade import CaptionLLM, CascadeSystem, create_prompt_encoders, oracle_captions
 from nextgpt.evaluate.cases import CaseResult, EvalCase
-from nextgpt.evaluate.suite import ProgressCallback
 from nextgpt.evaluate.systems import NextGPTSystem, OracleSystem, System, batched
+from nextgpt.evaluate.text_only import TextOnlySystem
+from nextgpt.logging import ProgressCallback
 from nextgpt.miniworld.judge.media_judge import recognize_media
+from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.nextgpt import NextGPT
 
-DIRECT, CASCADE, TRUE_CAPTION, TEXT_ONLY, ORACLE = "direct", "cascade", "true_caption", "in_words", "truth"
+DIRECT, CASCADE, TRUE_CAPTION, TEXT_ONLY, ORACLE = "direct", "cascade", "true_caption", "text_only", "oracle"
 SystemTask = tuple[str, str]
-"""A player and a source."""
+"""Names of a system and of a task."""
 ResultsBySystem = dict[SystemTask, list[CaseResult]]
-"""Judged attempts."""
+"""Judged results."""
 
 
 @dataclass(frozen=True)
 class WorkUnit:
-    """What one worker does at a time."""
+    """Cases that one worker answers in one batch."""
 
     system: str
     task: str
     cases: tuple[EvalCase, ...]
 
     @property
-    def turns(self) -> int:
-        """How many turns are asked in all."""
+    def num_turns(self) -> int:
+        """Return the number of evaluated turns."""
         return sum(len(case.evaluated_turns) for case in self.cases)
 
 
 class Worker:
-    """Answers and judges; loads what its units need when they first need it.
+    """Answers and judges work units; creates each system on first use.
 
     Args:
-        home: The model's folder.
-        steps: Of denoising; ``None`` means the model's own settings.
+        num_inference_steps: Denoising steps; ``None`` means the model's default.
     """
 
-    def __init__(self, home: Path, steps: int | None = None) -> None:
-        self._home = home
-        self._steps = steps
-        self._players: dict[str, System] = {}
+    def __init__(self, model_dir: Path, num_inference_steps: int | None = None) -> None:
+        self._model_dir = model_dir
+        self._num_inference_steps = num_inference_steps
+        self._systems: dict[str, System] = {}
 
     def run(self, unit: WorkUnit) -> list[CaseResult]:
-        """Have the unit's player answer its cases, and judge the answers."""
-        if unit.system not in self._players:
-            self._players[unit.system] = self._create(unit.system)
-        return judge_results(self._players[unit.system].answer(unit.cases))
+        """Answer the cases of a unit and judge the replies."""
+        if unit.system not in self._systems:
+            self._systems[unit.system] = self._create_system(unit.system)
+        return judge_results(self._systems[unit.system].answer(unit.cases))
 
-    def _create(self, name: str) -> System:
+    def _create_system(self, name: str) -> System:
         if name == ORACLE:
             return OracleSystem()
         if name == DIRECT:
-            return NextGPTSystem(self._model, self._steps)
-        from nextgpt.evaluate.cascade import CaptionLLM, CascadeSystem, oracle_captions, text_conditioners
-        from nextgpt.model.hub import resolve_component_dir
-
+            return NextGPTSystem(self._model, self._num_inference_steps)
         if name == TEXT_ONLY:
-            from nextgpt.evaluate.text_only import TextOnlySystem
+            return TextOnlySystem(self._create_caption_llm())
+        write = self._create_caption_llm() if name == CASCADE else oracle_captions
+        encoders = create_prompt_encoders(self._model.config, self._model_dir)
+        return CascadeSystem(write, self._model, encoders, self._num_inference_steps)
 
-            return TextOnlySystem(
-                CaptionLLM(resolve_component_dir(read_config(self._home).llm.source, self._home))
-            )
-        config = self._model.config
-        write = (
-            CaptionLLM(resolve_component_dir(config.llm.source, self._home))
-            if name == CASCADE
-            else oracle_captions
-        )
-        return CascadeSystem(write, self._model, text_conditioners(config, self._home), self._steps)
+    def _create_caption_llm(self) -> CaptionLLM:
+        source = read_config(self._model_dir).llm.source
+        return CaptionLLM(resolve_component_dir(source, self._model_dir))
 
     @cached_property
     def _model(self) -> NextGPT:
-        return NextGPT.from_pretrained(self._home)
+        return NextGPT.from_pretrained(self._model_dir)
 
 
-def judge_results(attempts: Sequence[CaseResult]) -> list[CaseResult]:
-    """Look at all media of all answers, and say what was seen in them."""
-    media = [medium for attempt in attempts for answer in attempt.answers for medium in answer.media]
-    seen = iter(recognize_media(media))
+def judge_results(results: Sequence[CaseResult]) -> list[CaseResult]:
+    """Judge all media of all replies in one batch."""
+    specs = iter(
+        recognize_media([medium for case in results for turn in case.turns for medium in turn.media])
+    )
     return [
         replace(
-            attempt,
-            answers=tuple(
-                replace(answer, judged_specs=tuple(next(seen) for _ in answer.media))
-                for answer in attempt.answers
+            case,
+            turns=tuple(
+                replace(turn, judged_specs=tuple(next(specs) for _ in turn.media)) for turn in case.turns
             ),
         )
-        for attempt in attempts
+        for case in results
     ]
 
 
 def run_cases(
-    pairs: Iterable[SystemTask],
+    system_tasks: Iterable[SystemTask],
     cases: Mapping[str, Sequence[EvalCase]],
-    home: Path,
+    model_dir: Path,
     *,
-    workers: int,
-    tell: ProgressCallback,
-    steps: int | None = None,
+    num_workers: int,
+    on_progress: ProgressCallback,
+    num_inference_steps: int | None = None,
 ) -> ResultsBySystem:
-    """Have each player of ``pairs`` answer the cases of its source."""
+    """Run each system on the cases of its task; ``cases`` are given by task."""
     units = [
-        WorkUnit(player, source, tuple(batch)) for player, source in pairs for batch in batched(cases[source])
+        WorkUnit(system, task, tuple(batch))
+        for system, task in system_tasks
+        for batch in batched(cases[task])
     ]
-    found = _run_serial(units, home, steps) if workers == 1 else _run_parallel(units, home, steps, workers)
-    total = _turns(units)
-    attempts: dict[int, list[CaseResult]] = {}
-    for index, judged in found:
-        attempts[index] = judged
-        pair = units[index].system, units[index].task
-        tell(f"{pair[1]} ({pair[0]})", _turns([units[done] for done in attempts])[pair], total[pair])
-    played: ResultsBySystem = {}
+    total = _count_turns(units)
+    results: dict[int, list[CaseResult]] = {}
+    run = _run_serial if num_workers == 1 else _run_parallel
+    for index, unit_results in run(units, model_dir, num_inference_steps, num_workers):
+        results[index] = unit_results
+        key = units[index].system, units[index].task
+        on_progress(f"{key[1]} ({key[0]})", _count_turns([units[done] for done in results])[key], total[key])
+    by_system: ResultsBySystem = {}
     for index, unit in enumerate(units):
-        played.setdefault((unit.system, unit.task), []).extend(attempts[index])
-    return played
+        by_system.setdefault((unit.system, unit.task), []).extend(results[index])
+    return by_system
 
 
-def _turns(units: Iterable[WorkUnit]) -> Counter[SystemTask]:
-    """How many turns are asked of each player by each source."""
+def _count_turns(units: Iterable[WorkUnit]) -> Counter[SystemTask]:
+    """Count the evaluated turns per system and task."""
     turns: Counter[SystemTask] = Counter()
     for unit in units:
-        turns[unit.system, unit.task] += unit.turns
+        turns[unit.system, unit.task] += unit.num_turns
     return turns
 
 
 def _run_serial(
-    units: Sequence[WorkUnit], home: Path, steps: int | None
+    units: Sequence[WorkUnit], model_dir: Path, num_inference_steps: int | None, num_workers: int
 ) -> Iterator[tuple[int, list[CaseResult]]]:
-    worker = Worker(home, steps)
+    worker = Worker(model_dir, num_inference_steps)
     for index, unit in enumerate(units):
         yield index, worker.run(unit)
 
 
 def _run_parallel(
-    units: Sequence[WorkUnit], home: Path, steps: int | None, workers: int
+    units: Sequence[WorkUnit], model_dir: Path, num_inference_steps: int | None, num_workers: int
 ) -> Iterator[tuple[int, list[CaseResult]]]:
-    """Long units first, so that no worker is left alone with one at the end."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    """Run the longest units first, so that no worker is left alone with one at the end."""
+    threads = max(1, (os.cpu_count() or 1) // num_workers)
     with (
         _environment(OMP_NUM_THREADS=str(threads)),
         ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(home, steps)
+            num_workers,
+            multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(model_dir, num_inference_steps),
         ) as pool,
     ):
-        order = sorted(range(len(units)), key=lambda index: -units[index].turns)
+        order = sorted(range(len(units)), key=lambda index: -units[index].num_turns)
         futures: dict[Future[list[CaseResult]], int] = {
-            pool.submit(_do, units[index]): index for index in order
+            pool.submit(_run_unit, units[index]): index for index in order
         }
         try:
             for future in as_completed(futures):
@@ -170,28 +170,28 @@ def _run_parallel(
 
 
 _worker: Worker | None = None
-"""In a process of the pool: its worker."""
+"""Worker of this process, if it belongs to a pool."""
 
 
-def _prepare(home: Path, steps: int | None) -> None:
+def _start_worker(model_dir: Path, num_inference_steps: int | None) -> None:
     global _worker
-    _worker = Worker(home, steps)
+    _worker = Worker(model_dir, num_inference_steps)
 
 
-def _do(unit: WorkUnit) -> list[CaseResult]:
-    assert _worker is not None, "the pool prepares its processes"
+def _run_unit(unit: WorkUnit) -> list[CaseResult]:
+    assert _worker is not None, "the pool's initializer creates the worker"
     return _worker.run(unit)
 
 
 @contextmanager
-def _environment(**settings: str) -> Iterator[None]:
-    """Settings that processes which are started meanwhile inherit: libraries read them when they are imported."""
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
+def _environment(**variables: str) -> Iterator[None]:
+    """Set environment variables for processes that are started meanwhile; libraries read them at import."""
+    previous = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in previous.items():
             if value is None:
                 del os.environ[name]
             else:

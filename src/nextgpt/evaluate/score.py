@@ -1,4 +1,4 @@
-"""A row of results: a share of cases that came out right, and how far chance may have moved it."""
+"""Score of one metric: the fraction of correct cases with its confidence interval."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Z_95 = 1.959964
-"""Standard deviations that hold 95 % of a normal distribution."""
+"""Standard deviations of the central 95 % of a normal distribution."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One row of a table of results."""
+    """One row of results."""
 
     name: str
     value: float
@@ -22,21 +22,22 @@ class Score:
     """Upper end of the 95 % interval."""
     cases: int
     judge: float | None
-    """What the same row gives for perfect answers, judged alike; None where nothing is judged."""
+    """Value of the same metric for reference answers; None if nothing is judged."""
 
     @classmethod
-    def from_outcomes(cls, name: str, is_right: Sequence[bool], judge: Sequence[bool] = ()) -> Score:
-        """The share of right cases; ``judge`` says the same of perfect answers to them."""
-        right, cases = sum(is_right), len(is_right)
-        low, high = wilson_interval(right, cases)
-        return cls(name, right / max(cases, 1), low, high, cases, sum(judge) / len(judge) if judge else None)
+    def from_outcomes(cls, name: str, outcomes: Sequence[bool], judge: Sequence[bool] = ()) -> Score:
+        """Compute the score of a metric; ``judge`` are the outcomes of reference answers."""
+        correct, cases = sum(outcomes), len(outcomes)
+        low, high = wilson_interval(correct, cases)
+        judge_value = sum(judge) / len(judge) if judge else None
+        return cls(name, correct / max(cases, 1), low, high, cases, judge_value)
 
 
-def wilson_interval(right: int, cases: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927), which stays within 0 and 1 and holds for shares near them."""
+def wilson_interval(correct: int, cases: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval, which stays within 0 and 1 and is valid near both."""
     if cases == 0:
         return 0.0, 1.0
-    share, z2 = right / cases, Z_95**2
-    middle = (share + z2 / (2 * cases)) / (1 + z2 / cases)
-    reach = Z_95 * math.sqrt(share * (1 - share) / cases + z2 / (4 * cases**2)) / (1 + z2 / cases)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    share, z2 = correct / cases, Z_95**2
+    center = (share + z2 / (2 * cases)) / (1 + z2 / cases)
+    margin = Z_95 * math.sqrt(share * (1 - share) / cases + z2 / (4 * cases**2)) / (1 + z2 / cases)
+    return max(0.0, center - margin), min(1.0, center + margin)

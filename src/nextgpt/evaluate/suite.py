@@ -1,9 +1,9 @@
-"""What a suite is, and which there are. A new one is a module with its class, and one row here."""
+"""Suite interface and registry. To add a suite, write its class and add a row to :data:`SUITES`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,42 +11,37 @@ from typing import Protocol, runtime_checkable
 
 from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.evaluate.score import Score
+from nextgpt.logging import ProgressCallback
 from nextgpt.message import Medium
 
-ProgressCallback = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
-
-
 MAX_WORKERS = 8
-"""Each takes about a gigabyte."""
+"""Upper bound of the default number of processes; each needs about 1 GB of memory."""
 MAX_CASES_FOR_ONE_WORKER = 20
-"""So many cases a row one process does sooner alone."""
+"""Cases per row up to which one process is faster than several, which have to start first."""
 
 
 @dataclass(frozen=True)
 class SampleAnswer:
-    """One answer to look at."""
+    """One answer on the contact sheet."""
 
     group: str
     prompt: str
-    """What was asked."""
     reference: Medium
-    """What should have been made."""
     output: Medium | None
-    """What was made instead; None where nothing was."""
+    """Generated medium; None if there is none."""
     is_correct: bool
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a suite found."""
+    """Results of a suite."""
 
     model: str
     suite: str
     scores: tuple[Score, ...]
     samples: tuple[SampleAnswer, ...]
     num_inference_steps: int | None = None
-    """Of denoising, where they were not the model's own."""
+    """Denoising steps; None means the model's default."""
 
 
 @runtime_checkable
@@ -55,62 +50,73 @@ class Suite(Protocol):
 
     def evaluate(
         self,
-        home: Path,
+        model_dir: Path,
         *,
         limit: int,
         seed: int,
-        workers: int,
-        tell: ProgressCallback,
-        steps: int | None = None,
+        num_workers: int,
+        on_progress: ProgressCallback,
+        num_inference_steps: int | None = None,
     ) -> tuple[list[Score], list[SampleAnswer]]:
-        """Measure the model in the folder ``home`` with ``limit`` cases a row, by ``workers`` processes.
+        """Measure the model with ``limit`` cases per row in ``num_workers`` processes.
 
-        ``steps`` of denoising are taken for every medium, or as many as the model's own settings say; a suite without
-        media raises :class:`~nextgpt.errors.ConfigError` where they are given.
+        A suite without media raises :class:`~nextgpt.errors.ConfigError` if ``num_inference_steps`` is set.
         """
         ...
 
 
 SUITES: Mapping[str, tuple[str, str]] = {
     "miniworld": ("nextgpt.evaluate.miniworld", "Miniworld"),
+    "people": ("nextgpt.evaluate.people", "People"),
+    "people-dev": ("nextgpt.evaluate.people", "PeopleDevelopment"),
     "miniworld-text-only": ("nextgpt.evaluate.miniworld", "TextOnlyMiniworld"),
 }
-"""Suites by name: module and class, imported when first needed."""
+"""Module and class of each suite, imported on first use."""
 
 
 def evaluate(
-    name: str,
+    model: str,
     suite: str = "miniworld",
     *,
     limit: int = 200,
     seed: int = 0,
-    workers: int = 1,
-    tell: ProgressCallback = lambda *_: None,
-    steps: int | None = None,
+    num_workers: int = 1,
+    on_progress: ProgressCallback = lambda *_: None,
+    num_inference_steps: int | None = None,
 ) -> Results:
-    """Measure the model of that name by a suite.
+    """Measure a model.
 
     Args:
-        workers: Processes that share the work, each with the model in its memory. More than one are started by
-            importing the main module again, which must stand that.
-        steps: Of denoising, for every medium; ``None`` means the model's own settings.
+        model: Name, folder or Hub id.
+        suite: One of :data:`SUITES`.
+        limit: Cases per row.
+        num_workers: Processes, each with its own copy of the model. More than one are spawned, so the main module must
+            be importable.
+        num_inference_steps: Denoising steps for every medium; ``None`` means the model's default.
 
     Raises:
-        ConfigError: No such suite, or steps for one that makes no media.
-        ModelError: No such model.
+        ConfigError: Unknown suite, or denoising steps for a suite without media.
+        ModelError: Unknown model.
     """
     from nextgpt.model.loading import resolve_model_dir
 
     if suite not in SUITES:
         raise ConfigError(unknown_name_message("suite", suite, SUITES))
-    home = resolve_model_dir(name)
+    model_dir = resolve_model_dir(model)
     module, class_name = SUITES[suite]
-    chosen: Suite = getattr(import_module(module), class_name)()
-    scores, samples = chosen.evaluate(home, limit=limit, seed=seed, workers=workers, tell=tell, steps=steps)
-    return Results(name, suite, tuple(scores), tuple(samples), steps)
+    instance: Suite = getattr(import_module(module), class_name)()
+    scores, samples = instance.evaluate(
+        model_dir,
+        limit=limit,
+        seed=seed,
+        num_workers=num_workers,
+        on_progress=on_progress,
+        num_inference_steps=num_inference_steps,
+    )
+    return Results(model, suite, tuple(scores), tuple(samples), num_inference_steps)
 
 
 def default_num_workers(limit: int) -> int:
-    """How many processes pay for so many cases a row: one a core, but few cases are done before others have begun."""
+    """Return one process per core, or one in all if there are few cases."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MAX_WORKERS) if limit > MAX_CASES_FOR_ONE_WORKER else 1

@@ -1,7 +1,7 @@
-"""Who answers: the model, and those that it is compared with.
+"""Systems under test: the model, and the oracle that measures the judge.
 
-A player takes cases, holds all of them side by side, and gives attempts. Every player gets the same cases, seeds, steps
-and guidance.
+A system takes a batch of cases and returns one result per case. Every system gets the same cases, seeds, number of
+denoising steps and guidance scale.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from nextgpt.message import Conversation, Message, Reply, Sampling
 from nextgpt.model.nextgpt import NextGPT
 
 BATCH_SIZE = 64
-"""Cases that are played side by side."""
+"""Cases per batch."""
 MAX_TOKENS = 200
-"""Of one answer: the longest right ones take about half."""
+"""Maximum tokens per reply; the longest correct replies take about half."""
 
 Item = TypeVar("Item")
 
@@ -27,83 +27,82 @@ class System(Protocol):
     """Answers cases."""
 
     def answer(self, cases: Sequence[EvalCase]) -> list[CaseResult]:
-        """Answer every turn that is asked; attempts come in the order of the cases."""
+        """Answer all evaluated turns; results are in the order of ``cases``."""
         ...
 
 
 class NextGPTSystem:
-    """The model itself, which hears and speaks through its projections.
+    """The model with its projections.
 
     Args:
-        steps: Of denoising; ``None`` means the model's own settings.
+        num_inference_steps: Denoising steps; ``None`` means the model's default.
     """
 
-    def __init__(self, model: NextGPT, steps: int | None = None) -> None:
+    def __init__(self, model: NextGPT, num_inference_steps: int | None = None) -> None:
         self._model = model
-        self._steps = steps
+        self._num_inference_steps = num_inference_steps
 
     def answer(self, cases: Sequence[EvalCase]) -> list[CaseResult]:
-        """Hold all dialogues side by side, turn by turn; what was answered stays in the dialogue."""
-        talks = [_begin(case) for case in cases]
-        answers: list[list[TurnResult]] = [[] for _ in cases]
+        """Hold all dialogues in one batch, turn by turn; the model's replies stay in the conversation."""
+        conversations = [_start_conversation(case) for case in cases]
+        results: list[list[TurnResult]] = [[] for _ in cases]
         for number in range(max((len(case.evaluated_turns) for case in cases), default=0)):
-            asked = [index for index, case in enumerate(cases) if number < len(case.evaluated_turns)]
-            for index in asked:
-                talks[index] = _add(
-                    talks[index], render_message("user", cases[index].evaluated_turns[number].user)
-                )
-            replies = self._answer([talks[index] for index in asked], [cases[index].seed for index in asked])
-            for index, reply in zip(asked, replies, strict=True):
-                answers[index].append(TurnResult(cases[index].evaluated_turns[number], reply))
-                talks[index] = talks[index].with_reply(reply)
-        return [CaseResult(case, tuple(given)) for case, given in zip(cases, answers, strict=True)]
+            active = [index for index, case in enumerate(cases) if number < len(case.evaluated_turns)]
+            for index in active:
+                message = render_message("user", cases[index].evaluated_turns[number].user)
+                conversations[index] = _append(conversations[index], message)
+            replies = self._reply(
+                [conversations[index] for index in active], [cases[index].seed for index in active]
+            )
+            for index, reply in zip(active, replies, strict=True):
+                results[index].append(TurnResult(cases[index].evaluated_turns[number], reply))
+                conversations[index] = conversations[index].with_reply(reply)
+        return [CaseResult(case, tuple(turns)) for case, turns in zip(cases, results, strict=True)]
 
-    def _answer(self, talks: Sequence[Conversation], seeds: Sequence[int]) -> list[Reply]:
-        """Answer a batch; where one conversation is too long for the model, it alone gets no answer."""
+    def _reply(self, conversations: Sequence[Conversation], seeds: Sequence[int]) -> list[Reply]:
+        """Reply to a batch; a conversation that is too long for the model gets an empty reply."""
         samplings = [
-            Sampling(seed=seed, max_tokens=MAX_TOKENS, num_inference_steps=self._steps) for seed in seeds
+            Sampling(seed=seed, max_tokens=MAX_TOKENS, num_inference_steps=self._num_inference_steps)
+            for seed in seeds
         ]
         try:
-            return self._model.chat_batch(talks, samplings)
+            return self._model.chat_batch(conversations, samplings)
         except ConversationError:
-            if len(talks) == 1:
+            if len(conversations) == 1:
                 return [Reply(())]
-            return [self._answer([talk], [seed])[0] for talk, seed in zip(talks, seeds, strict=True)]
+            return [self._reply([item], [seed])[0] for item, seed in zip(conversations, seeds, strict=True)]
 
 
 class OracleSystem:
-    """Answers as it should: with the true words, and true renderings of all media. It shows what the judge is worth."""
+    """Answers with the reference text and true renderings: its score is the accuracy of the judge."""
 
     def answer(self, cases: Sequence[EvalCase]) -> list[CaseResult]:
-        """See :meth:`Player.play`."""
-        attempts = []
-        for case in cases:
-            replies = [
-                Reply(render_message("assistant", turn.assistant).parts, case.seed)
-                for turn in case.evaluated_turns
-            ]
-            attempts.append(
-                CaseResult(
-                    case, tuple(TurnResult(*pair) for pair in zip(case.evaluated_turns, replies, strict=True))
-                )
+        """See :meth:`System.answer`."""
+        return [
+            CaseResult(
+                case,
+                tuple(
+                    TurnResult(turn, Reply(render_message("assistant", turn.assistant).parts, case.seed))
+                    for turn in case.evaluated_turns
+                ),
             )
-        return attempts
+            for case in cases
+        ]
 
 
-def _begin(case: EvalCase) -> Conversation:
-    """The conversation up to the first turn that is asked, with the true answers."""
-    talk = Conversation()
+def _start_conversation(case: EvalCase) -> Conversation:
+    """Return the history of the case with its reference answers."""
+    conversation = Conversation()
     for turn in case.history:
-        talk = _add(
-            _add(talk, render_message("user", turn.user)), render_message("assistant", turn.assistant)
-        )
-    return talk
+        for role, parts in (("user", turn.user), ("assistant", turn.assistant)):
+            conversation = _append(conversation, render_message(role, parts))
+    return conversation
 
 
-def _add(talk: Conversation, said: Message) -> Conversation:
-    return Conversation((*talk.messages, said))
+def _append(conversation: Conversation, message: Message) -> Conversation:
+    return Conversation((*conversation.messages, message))
 
 
 def batched(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    """``items`` in runs of at most :data:`BATCH`."""
+    """Yield slices of at most :data:`BATCH_SIZE` items."""
     return (items[start : start + BATCH_SIZE] for start in range(0, len(items), BATCH_SIZE))

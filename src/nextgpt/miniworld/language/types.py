@@ -71,7 +71,7 @@ class DialogueTurn:
 
     def contains_key_words(self, text: str) -> bool:
         """Return True if ``text`` contains a phrase of every key word group."""
-        return all(any(_contains_phrase(phrase, text) for phrase in group) for group in self.key_words)
+        return all(any(contains_phrase(text, phrase) for phrase in group) for group in self.key_words)
 
 
 @dataclass(frozen=True)
@@ -112,5 +112,6 @@ def difference(before: MediaSpec, after: MediaSpec) -> tuple[str, ...]:
     return tuple(name for name, value in attributes(after).items() if name in old and old[name] != value)
 
 
-def _contains_phrase(phrase: str, text: str) -> bool:
+def contains_phrase(text: str, phrase: str) -> bool:
+    """Return True if ``text`` contains ``phrase`` as whole words, ignoring case."""
     return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", text, re.IGNORECASE) is not None
