@@ -22,12 +22,12 @@ def test_an_unknown_setting_is_refused():
 
 
 def test_heads_that_do_not_divide_the_width_are_refused():
-    with pytest.raises(ValidationError, match="7 heads do not divide a width of 64"):
+    with pytest.raises(ValidationError, match="width 64 is not divisible by 7 heads"):
         VisionTower(width=64, heads=7)
 
 
 def test_patches_that_do_not_fill_a_clip_are_refused():
-    with pytest.raises(ValidationError, match="do not fill clips of 3 frames"):
+    with pytest.raises(ValidationError, match="clips of 3 frames x .* are not divisible"):
         VisionTower(frames=3)
 
 

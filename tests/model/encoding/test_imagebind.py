@@ -214,7 +214,7 @@ def test_encoding_trains_nothing(encoder, picture):
 
 def test_paths_are_dropped_in_training_alone(encoder):
     for block in encoder.modality_trunks["audio"].blocks:
-        block.drop_path.share = 0.5
+        block.drop_path.rate = 0.5
     batch = torch.randn(8, 1, 32, 64)
     torch.testing.assert_close(
         encoder.forward_modality("audio", batch), encoder.forward_modality("audio", batch)

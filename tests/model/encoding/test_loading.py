@@ -80,7 +80,7 @@ def test_an_unknown_setting_is_named(folder):
 
 def test_a_damaged_config_is_named(folder):
     (folder / "config.json").write_text("{")
-    with pytest.raises(ConfigError, match="config.json has impossible settings"):
+    with pytest.raises(ConfigError, match="config.json has invalid settings"):
         load_encoder(folder)
 
 

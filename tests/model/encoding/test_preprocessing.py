@@ -15,7 +15,7 @@ from nextgpt.message import Audio, Image, Video
 from nextgpt.model.encoding import AudioTower, VisionTower
 from nextgpt.model.encoding.config import CLIP_MEAN, CLIP_STD
 from nextgpt.model.encoding.preprocessing import preprocess_audio, preprocess_image, preprocess_video
-from nextgpt.model.encoding.preprocessing.clips import clip_starts_s
+from nextgpt.model.encoding.preprocessing.audio import clip_starts_s
 from nextgpt.model.encoding.preprocessing.kaldi_fbank import kaldi_fbank
 
 HUGE = VisionTower()

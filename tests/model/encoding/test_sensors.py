@@ -70,7 +70,7 @@ def test_an_encoder_without_the_tower_says_which_it_has(encoder):
     lacking = ImageBind(
         EncoderConfig(width=8, vision=None, text=None, audio=None, imu=ImuTower(**SIZE, samples=64))
     )
-    with pytest.raises(ModelError, match="asked for its depth tower; it has imu"):
+    with pytest.raises(ModelError, match="has no depth tower; it has imu"):
         lacking.encode(MEDIA[:1])
 
 

@@ -1,5 +1,4 @@
-"""Step 1: media to features. ``base.py`` says what an encoder is, ``imagebind.py`` is the one of NExT-GPT,
-``siglip_clap.py`` one of freely licensed parts."""
+"""Encode media to features: ImageBind as in NExT-GPT, or SigLIP with CLAP under free licences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first step gives to the second, and what every encoder can do."""
+"""Interface of encoders, and the features that they return."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from nextgpt.message import Medium
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What an encoder saw or heard in one medium."""
+    """Features of one medium."""
 
     vectors: Float[Tensor, "P E"]
-    """One pooled vector (P = 1), or one for each patch."""
+    """One pooled vector (P = 1), or one per patch."""
 
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Turns media and texts into vectors of one common space."""
+    """Encodes media and texts to vectors."""
 
     @property
     def width(self) -> int:
-        """Length E of every vector."""
+        """Size E of all vectors."""
         ...
 
     def encode(self, media: Sequence[Medium]) -> list[Features]:
-        """Features of every medium, in order; pictures, sounds and films may be mixed. Nothing is trained."""
+        """Return the features of media of any modalities, in order, without gradients."""
         ...
 
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
-        """One vector a text, in the same space. Nothing is trained."""
+        """Return one vector per text, in the same space as media, without gradients."""
         ...

@@ -1,4 +1,4 @@
-"""The end of every tower: project the tokens into the common space, give the vectors their length.
+"""Heads of the towers: project tokens into the shared space and scale the vectors.
 
 Module names are those of the published state dict, e.g. ``2.weight`` of a head and ``1.log_logit_scale`` after it.
 """
@@ -19,10 +19,10 @@ MAX_SCALE = 100.0
 
 
 def create_head(name: str, tower: Tower, width: int) -> nn.Module:
-    """A norm and a projection to ``width``, applied to tokens that were chosen before.
+    """Build a norm and a projection to ``width``.
 
-    The published head chooses the class token between the two, in place 1, which stays empty here: a norm works on
-    each token alone, so choosing first gives the same and lets one head serve pooled and patch features.
+    The published head selects the class token between the two, at index 1, which is an identity here. The norm is
+    per token, so selecting first is equivalent and lets one head serve pooled and patch features.
     """
     norm = nn.LayerNorm(tower.width, eps=NORM_EPS)
     proj = nn.Linear(tower.width, width, bias=False)
@@ -34,7 +34,7 @@ def create_head(name: str, tower: Tower, width: int) -> nn.Module:
 
 
 class TextHead(nn.Module):
-    """The head of the text tower, whose published name is one level deeper."""
+    """Head of the text tower; its published name has one more level."""
 
     def __init__(self, proj: nn.Module) -> None:
         super().__init__()
@@ -45,21 +45,21 @@ class TextHead(nn.Module):
 
 
 def create_postprocessor(tower: Tower) -> nn.Module:
-    """What gives the vectors their length: 1, or the tower's scale."""
+    """Build the final normalization: to norm 1, or to the tower's scale."""
     if tower.scale is None:
         return Normalize()
     return nn.Sequential(Normalize(), Scale(tower.scale, is_learned=tower.is_scale_learned))
 
 
 class Normalize(nn.Module):
-    """Divide by the Euclidean length."""
+    """Normalize to Euclidean norm 1."""
 
     def forward(self, x: Float[Tensor, "*B E"]) -> Float[Tensor, "*B E"]:
         return functional.normalize(x, dim=-1)
 
 
 class Scale(nn.Module):
-    """Multiply by a learned or fixed number, held as its logarithm, at most 100."""
+    """Multiply by a learned or fixed factor of at most 100, stored as its logarithm."""
 
     def __init__(self, start: float, *, is_learned: bool) -> None:
         super().__init__()

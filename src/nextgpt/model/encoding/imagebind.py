@@ -1,7 +1,6 @@
-"""ImageBind: one transformer a modality, all projecting into one space (Girdhar et al. 2023, arXiv:2305.05665).
+"""ImageBind: one transformer per modality, all projecting into one space (Girdhar et al. 2023, arXiv:2305.05665).
 
-Our own code; the state dict has the names and shapes of the published weights. Sizes come from
-:class:`~nextgpt.model.encoding.config.EncoderConfig`.
+An own implementation; the state dict has the names and shapes of the published weights.
 """
 
 from __future__ import annotations
@@ -25,23 +24,23 @@ from nextgpt.model.encoding.preprocessing import PREPROCESSORS, tokenize
 from nextgpt.model.encoding.stems import create_stem
 from nextgpt.model.encoding.transformer import Trunk
 
-# Clips that go through a tower at once: bounds the memory of long conversations.
 CLIP_BATCH_SIZE = 32
+"""Clips per forward pass; bounds the memory of long conversations."""
 
 
 class ImageBind(nn.Module):
-    """An :class:`~nextgpt.model.encoding.base.Encoder` for whichever towers its config names."""
+    """ImageBind with the towers of its config; an :class:`~nextgpt.model.encoding.base.Encoder`.
+
+    Args:
+        tokenizer: Required for texts.
+        keep_feature_norms: Keep the norms of the towers (audio features are 20 times as long as image features).
+            Default: each clip's vector has the norm sqrt(E), so that all modalities have entries of about size 1. A
+            linear layer learns fine differences faster from these than from vectors of norm 1.
+    """
 
     def __init__(
         self, config: EncoderConfig, tokenizer: Tokenizer | None = None, *, keep_feature_norms: bool = False
     ) -> None:
-        """``tokenizer`` is needed for texts alone.
-
-        With ``keep_feature_norms`` pooled features of media keep the lengths that the towers give them (sounds are 20 times as
-        long as pictures); else each clip's vector has the length sqrt(E), so that no modality is louder to the LLM,
-        and its entries are of about size 1, which is what a linear layer learns from: of length 1, fine differences
-        between media would need weights that are hundreds of steps away.
-        """
         super().__init__()
         self.keep_feature_norms = keep_feature_norms
         self.config = config
@@ -72,16 +71,16 @@ class ImageBind(nn.Module):
 
     @property
     def width(self) -> int:
-        """Length E of every vector."""
+        """Size E of all vectors."""
         return self.config.width
 
     @property
     def towers(self) -> dict[str, nn.Module]:
-        """Every tower by name."""
+        """All towers by name."""
         return {name: self.tower(name) for name in self.config.towers}
 
     def tower(self, name: str) -> nn.ModuleList:
-        """Everything that belongs to one tower: stem, trunk, head and postprocessor."""
+        """Return stem, trunk, head and postprocessor of one tower."""
         self._check_tower(name)
         steps = (
             self.modality_preprocessors,
@@ -93,7 +92,7 @@ class ImageBind(nn.Module):
 
     @torch.no_grad()
     def encode(self, media: Sequence[Medium]) -> list[Features]:
-        """Features of every medium, in order; clips of the same shape go through their tower together."""
+        """Return the features of media, in order; clips of equal shape are batched."""
         groups: dict[tuple, list[tuple[int, Tensor]]] = defaultdict(list)
         for index, medium in enumerate(media):
             clips = self.preprocess(medium)
@@ -102,66 +101,67 @@ class ImageBind(nn.Module):
         for (tower, _), members in groups.items():
             vectors = self.forward_clips(tower, torch.cat([clips for _, clips in members]))  # (clips, P, E)
             sizes = [len(clips) for _, clips in members]
-            for (index, _), of_item in zip(members, vectors.split(sizes), strict=True):
-                features[index] = Features(self._pool_clips(of_item))
+            for (index, _), item_vectors in zip(members, vectors.split(sizes), strict=True):
+                features[index] = Features(self._pool_clips(item_vectors))
         return [features[index] for index in range(len(media))]
 
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
-        """One vector a text, as long as the learned scale; what exceeds the positions is cut off."""
+        """Return one vector per text, with the learned scale as norm; longer texts are truncated."""
         return self.forward_modality("text", self.tokenize(texts))
 
     def preprocess(self, medium: Medium) -> Float[Tensor, "clips ..."]:
-        """The clips of a medium as its tower takes them, unequal ones only.
+        """Return the distinct clips of a medium as inputs of its tower.
 
-        Pictures: (1, 3, 1, H, W). Films: (clips x crops, 3, F, H, W). Sounds: (clips, 1, mel bins, F).
+        Images: (1, 3, 1, H, W). Video: (clips x crops, 3, F, H, W). Audio: (clips, 1, mel bins, F).
         """
         row = PREPROCESSORS[medium.modality]
         self._check_tower(row.tower)
         return row.preprocess(medium, getattr(self.config, row.tower))
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Token ids (B, T), with start and end, filled up with 0."""
+        """Return token ids (B, T) with start and end tokens, padded with 0."""
         self._check_tower("text")
         if self.tokenizer is None:
             raise ModelError(
-                "The encoder has no tokenizer; texts need one. Put its tokenizer.json into the encoder's folder."
+                "The encoder has no tokenizer; texts need one. Add its tokenizer.json to the encoder's folder."
             )
         return tokenize(self.tokenizer, texts, self.config.text)
 
     def forward_modality(
         self, name: str, batch: Shaped[Tensor, "B ..."], *, scaled: bool = True
     ) -> Float[Tensor, "B E"]:
-        """Pooled vectors of one tower, with gradients, scaled as published or of length 1.
+        """Return pooled vectors of one tower, with gradients.
 
         Args:
-            name: a tower: ``vision``, ``text``, ``audio``, ``depth``, ``thermal``, ``imu``.
-            batch: one clip each, (B, 3, F, H, W), (B, T), (B, 1, mel bins, F), ...; or several each, (B, clips, ...),
-                whose vectors are averaged after they got their length.
+            name: Tower: ``vision``, ``text``, ``audio``, ``depth``, ``thermal`` or ``imu``.
+            batch: One clip per item, (B, 3, F, H, W), (B, T), (B, 1, mel bins, F), ...; or several, (B, clips, ...),
+                whose scaled vectors are averaged.
+            scaled: Scale vectors as published. Otherwise their norm is 1.
         """
         self._check_tower(name)
-        has_clips = batch.ndim > _ITEM_DIMENSIONS[name] + 1
-        clips = batch.flatten(0, 1) if has_clips else batch
+        has_several_clips = batch.ndim > _ITEM_DIMENSIONS[name] + 1
+        clips = batch.flatten(0, 1) if has_several_clips else batch
         states, pool_index = self._hidden_states(name, clips)
         pooled = states[torch.arange(len(states), device=states.device), pool_index]  # (B * clips, D)
         vectors = self.modality_heads[name](pooled)
         vectors = (
             self.modality_postprocessors[name](vectors) if scaled else functional.normalize(vectors, dim=-1)
         )
-        return vectors.unflatten(0, batch.shape[:2]).mean(dim=1) if has_clips else vectors
+        return vectors.unflatten(0, batch.shape[:2]).mean(dim=1) if has_several_clips else vectors
 
     def forward_patches(self, name: str, batch: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B P E"]:
-        """Vectors of length 1 for each patch of one tower, one clip each, with gradients."""
+        """Return one vector of norm 1 per patch, for one clip per item, with gradients."""
         return self.forward_tokens(name, batch)[:, 1:]
 
     def forward_tokens(self, name: str, batch: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B T E"]:
-        """Vectors of length 1 for the class token and each patch of a tower of media, one clip each, with gradients."""
+        """Return vectors of norm 1 for class token and patches, for one clip per item, with gradients."""
         self._check_tower(name)
         states, _ = self._hidden_states(name, batch)
         return functional.normalize(self.modality_heads[name](states), dim=-1)
 
     def forward_clips(self, tower: str, clips: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B P E"]:
-        """What :meth:`encode` gives of each clip of one tower, with gradients."""
+        """Return the features of each clip as :meth:`encode` does, with gradients."""
         gain = 1.0 if self.keep_feature_norms else math.sqrt(self.width)
         if self.config.features == "patches":
             parts = [self.forward_patches(tower, part) for part in clips.split(CLIP_BATCH_SIZE)]
@@ -182,16 +182,16 @@ class ImageBind(nn.Module):
         return self.modality_trunks[name](tokens.states, tokens.mask), tokens.pool_index
 
     def _pool_clips(self, vectors: Tensor) -> Tensor:
-        """(clips, P, E) to (P, E): pooled vectors are averaged, patches stand one after another."""
+        """Reduce (clips, P, E) to (P, E): average pooled vectors, concatenate patches."""
         return vectors.mean(dim=0) if self.config.features == "pooled" else vectors.flatten(0, 1)
 
     def _check_tower(self, name: str) -> None:
         if name not in self.modality_trunks:
             raise ModelError(
-                f"The encoder was asked for its {name} tower; it has {', '.join(self.modality_trunks)}. "
-                "Add the tower to the encoder's config, or send other media."
+                f"The encoder has no {name} tower; it has {', '.join(self.modality_trunks)}. "
+                "Add the tower to the encoder's config, or use other media."
             )
 
 
 _ITEM_DIMENSIONS = {"vision": 4, "text": 1, "audio": 3, "depth": 3, "thermal": 3, "imu": 2}
-"""Dimensions of one clip of a tower."""
+"""Number of dimensions of one clip, by tower."""

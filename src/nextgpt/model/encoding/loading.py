@@ -1,17 +1,19 @@
-"""Save and load encoders. ImageBind is ``config.json``, ``model.safetensors`` and, where it reads texts,
-``tokenizer.json``; other kinds say in their ``config.json`` what they are."""
+"""Load and save encoders; ``kind`` in their ``config.json`` selects a row of :data:`ENCODERS`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from nextgpt.errors import ConfigError, ModelError
+from nextgpt.errors import ConfigError, ModelError, unknown_name_message
 from nextgpt.model.encoding.config import EncoderConfig
 from nextgpt.model.encoding.imagebind import ImageBind
 from nextgpt.model.encoding.siglip_clap import (
@@ -26,7 +28,7 @@ CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "config.json", "model.safetensors", 
 
 
 def save_encoder(encoder: ImageBind, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write ``encoder`` into ``folder``, which is made; ``dtype`` is that of the weights on disk, unchanged if None."""
+    """Write an ImageBind encoder into ``folder``; weights keep their dtype unless ``dtype`` is set."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_FILE).write_text(encoder.config.model_dump_json(indent=2) + "\n")
@@ -43,68 +45,71 @@ def load_encoder(
     device: str | torch.device = "cpu",
     keep_feature_norms: bool = False,
 ) -> ImageBind | SiglipClap:
-    """Read an encoder of whichever kind ``config.json`` names, ready to answer with.
+    """Load an encoder for inference.
 
     Args:
-        keep_feature_norms: As in :class:`~.imagebind.ImageBind`; other kinds have no such choice.
-
-    Weights are mapped into memory, and taken from there one by one into another type or place: never two copies of all.
+        keep_feature_norms: See :class:`~.imagebind.ImageBind`; ignored by other encoders.
 
     Raises:
-        ModelError: a file of the folder is missing or cannot be read.
-        WeightsError: the weights are damaged or do not fit the config; every key that does not fit is named.
-        ConfigError: the config has unknown or impossible settings.
+        ModelError: A file is missing or unreadable.
+        WeightsError: The weights are damaged or do not fit the config; all mismatches are listed.
+        ConfigError: The config has unknown or invalid settings.
     """
-    folder = Path(folder)
-    config = read_encoder_config(folder)
-    if isinstance(config, SiglipClapConfig):
-        return load_siglip_clap(folder, config, dtype=dtype).to(device)
-    with torch.device("meta"):  # No time is spent on weights that are replaced at once.
-        encoder = ImageBind(
-            config, _read_tokenizer(folder / TOKENIZER_FILE), keep_feature_norms=keep_feature_norms
-        )
-    path = _require_file(folder / WEIGHTS_FILE)
-    tensors = read_safetensors(path)
-    check_state_dict(path, tensors, encoder.state_dict())
-    placed = {name: tensors.pop(name).to(device, dtype) for name in list(tensors)}
-    encoder.load_state_dict(placed, assign=True)
+    config = read_encoder_config(Path(folder))
+    encoder = ENCODERS[config.kind].load(Path(folder), config, dtype, device)
+    if isinstance(encoder, ImageBind):
+        encoder.keep_feature_norms = keep_feature_norms
     return encoder.eval()
 
 
 def build_encoder(folder: Path) -> ImageBind | SiglipClap:
-    """The encoder of a folder by its configs alone; on the meta device it has shapes and no content."""
+    """Build an encoder from its configs, without weights; use it on the meta device."""
     config = read_encoder_config(folder)
-    if isinstance(config, SiglipClapConfig):
-        return build_siglip_clap(folder, config)
-    return ImageBind(config)
+    return ENCODERS[config.kind].build(folder, config)
+
+
+def read_encoder_config(folder: Path) -> EncoderConfig | SiglipClapConfig:
+    """Read the config of an encoder. Raises :class:`ModelError` or :class:`ConfigError`."""
+    path = _require_file(folder / CONFIG_FILE)
+    try:
+        values = json.loads(path.read_bytes())
+        kind = values.get("kind", "imagebind") if isinstance(values, dict) else "imagebind"
+        if kind not in ENCODERS:
+            raise ConfigError(f"{path}: {unknown_name_message('encoder', str(kind), ENCODERS)}")
+        return ENCODERS[kind].config.model_validate(values)
+    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
+        problems = str(error)
+        if isinstance(error, ValidationError):
+            problems = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
+            )
+        raise ConfigError(
+            f"{path} has invalid settings ({problems}); expected those of an encoder. "
+            "Correct them, or download the model again."
+        ) from error
+
+
+def _load_imagebind(
+    folder: Path, config: EncoderConfig, dtype: torch.dtype, device: str | torch.device
+) -> ImageBind:
+    """Load ImageBind. Weights are memory-mapped and converted one by one, never held twice."""
+    with torch.device("meta"):  # skips the initialization of weights that are replaced
+        encoder = ImageBind(config, _read_tokenizer(folder / TOKENIZER_FILE))
+    path = _require_file(folder / WEIGHTS_FILE)
+    tensors = read_safetensors(path)
+    check_state_dict(path, tensors, encoder.state_dict())
+    converted = {name: tensors.pop(name).to(device, dtype) for name in list(tensors)}
+    encoder.load_state_dict(converted, assign=True)
+    return encoder
 
 
 def _require_file(path: Path) -> Path:
     if not path.is_file():
         raise ModelError(
-            f"{path} is missing; an encoder's folder holds {CONFIG_FILE} and {WEIGHTS_FILE}. "
-            "Check the folder's name, or fetch the model again."
+            f"{path} is missing; expected {CONFIG_FILE} and {WEIGHTS_FILE} in an encoder's folder. "
+            "Check the folder's name, or download the model again."
         )
     return path
-
-
-def read_encoder_config(folder: Path) -> EncoderConfig | SiglipClapConfig:
-    """Read what an encoder is. Raises :class:`ModelError` or :class:`ConfigError`."""
-    path = _require_file(folder / CONFIG_FILE)
-    try:
-        values = json.loads(path.read_bytes())
-        kind = SiglipClapConfig if isinstance(values, dict) and "kind" in values else EncoderConfig
-        return kind.model_validate(values)
-    except ValueError as error:  # no JSON, or not such values
-        faults = str(error)
-        if isinstance(error, ValidationError):
-            faults = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
-            )
-        raise ConfigError(
-            f"{path} has impossible settings ({faults}); expected those of an encoder. "
-            "Correct them, or fetch the model again."
-        ) from error
 
 
 def _read_tokenizer(path: Path) -> Tokenizer | None:
@@ -112,8 +117,33 @@ def _read_tokenizer(path: Path) -> Tokenizer | None:
         return None
     try:
         return Tokenizer.from_file(str(path))
-    except Exception as error:  # The library raises bare Exception.
+    except Exception as error:  # the library raises bare Exception
         raise ModelError(
             f"{path} is damaged ({error}); expected a tokenizer of the tokenizers library. "
-            "Fetch the model again."
+            "Download the model again."
         ) from error
+
+
+@dataclass(frozen=True)
+class EncoderFamily:
+    """Config class, builder and loader of one kind of encoder."""
+
+    config: type[Any]
+    """Pydantic model of ``config.json``."""
+    build: Callable[[Path, Any], Any]
+    """Folder and config to an encoder without weights."""
+    load: Callable[[Path, Any, torch.dtype, str | torch.device], Any]
+    """Folder, config, dtype and device to a loaded encoder."""
+
+
+ENCODERS: dict[str, EncoderFamily] = {
+    "imagebind": EncoderFamily(
+        EncoderConfig, build=lambda folder, config: ImageBind(config), load=_load_imagebind
+    ),
+    "siglip_clap": EncoderFamily(
+        SiglipClapConfig,
+        build=build_siglip_clap,
+        load=lambda folder, config, dtype, device: load_siglip_clap(folder, config, dtype=dtype).to(device),
+    ),
+}
+"""Encoders by ``kind``. A new encoder is one row."""

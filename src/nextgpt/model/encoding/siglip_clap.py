@@ -1,9 +1,9 @@
-"""An encoder of freely licensed parts: SigLIP sees pictures and films, CLAP hears sounds, both by transformers.
+"""An encoder with free licences: SigLIP for images and video, CLAP for audio, both from transformers.
 
-The two have spaces of their own and unequal widths. Shorter vectors are filled up with zeros, so that all have one
-length; give each modality its own input projection (``shared: false``), which learns to read its own space.
+The two models have separate spaces and different widths. Shorter vectors are zero-padded to the common width; give
+each modality its own input projection (``shared: false``), which learns to read its space.
 
-A folder holds ``config.json`` (:class:`SiglipClapConfig`) and two unchanged repositories: ``vision/`` and ``audio/``.
+A folder has ``config.json`` (:class:`SiglipClapConfig`) and two unchanged repositories: ``vision/`` and ``audio/``.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ from nextgpt.errors import ModelError, WeightsError
 from nextgpt.media import resample, to_mono, uniform_indices
 from nextgpt.message import Audio, Medium
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.encoding.preprocessing.clips import clip_starts_s
+from nextgpt.model.encoding.preprocessing.audio import clip_starts_s
 
 IMAGE_BATCH_SIZE = 32
-"""Pictures that go through SigLIP together: bounds the memory of long films."""
+"""Images per forward pass of SigLIP; bounds the memory of long videos."""
 TEXT_TOKENS = 64
-"""SigLIP learned texts padded to this length."""
+"""Padded length of texts in SigLIP's training."""
 
 
 class SiglipClapConfig(BaseModel):
-    """``config.json`` of such an encoder; sizes are those of the two parts' own configs."""
+    """``config.json`` of the encoder; sizes are those of the two models' own configs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["siglip_clap"] = "siglip_clap"
     features: Literal["pooled", "patches"] = "pooled"
-    """One vector a picture, frame or clip of sound, or one for each patch of it."""
+    """One vector per image, frame or audio clip, or one per patch of it."""
     frames: int = Field(default=8, ge=1)
-    """Of a film, evenly spread."""
+    """Frames per video, evenly spaced."""
     clips: int = Field(default=3, ge=1)
-    """Of a sound, evenly spread, each as long as CLAP hears at once (10 s); equal ones are heard once."""
+    """Audio clips, evenly spaced, each of CLAP's input length (10 s); duplicates are encoded once."""
 
 
 class SiglipClap(nn.Module):
-    """An :class:`~nextgpt.model.encoding.base.Encoder`.
+    """SigLIP and CLAP as one :class:`~nextgpt.model.encoding.base.Encoder`.
 
     Args:
         vision: A ``SiglipVisionModel``.
         audio: A ``ClapAudioModelWithProjection``.
-        image_processor: Pictures to what ``vision`` takes.
-        audio_processor: Sounds of one channel to what ``audio`` takes, a ``ClapFeatureExtractor``.
-        text_embedder: Texts to vectors of the pictures' space.
+        image_processor: Images to inputs of ``vision``.
+        audio_processor: Mono audio to inputs of ``audio``, a ``ClapFeatureExtractor``.
+        text_embedder: Texts to vectors of the image space.
     """
 
     def __init__(
@@ -75,88 +75,81 @@ class SiglipClap(nn.Module):
         self._image_processor = image_processor
         self._audio_processor = audio_processor
         self._text_embedder = text_embedder
-        heard = audio.config.hidden_size if config.features == "patches" else audio.config.projection_dim
-        if heard > self.width:
+        width = audio.config.hidden_size if config.features == "patches" else audio.config.projection_dim
+        if width > self.width:
             raise ModelError(
-                f"CLAP's vectors have width {heard}; expected at most SigLIP's {self.width}, to which they are filled "
-                "up. Take a larger SigLIP."
+                f"CLAP's vectors have width {width}; expected at most SigLIP's {self.width}, to which they are "
+                "padded. Use a larger SigLIP."
             )
 
     @property
     def width(self) -> int:
-        """Length E of every vector."""
+        """Size E of all vectors."""
         return self.vision.config.hidden_size
 
     @property
     def towers(self) -> dict[str, nn.Module]:
-        """What sees and what hears."""
+        """Vision and audio model."""
         return {"vision": self.vision, "audio": self.audio}
 
     @torch.no_grad()
     def encode(self, media: Sequence[Medium]) -> list[Features]:
-        """Features of every medium, in order. Raises :class:`ModelError` for what neither part perceives."""
-        return [Features(self._encoders[self._kind(medium)](medium)) for medium in media]
+        """Return the features of media, in order. Raises :class:`ModelError` for an unsupported modality."""
+        return [Features(self._encode_medium(medium)) for medium in media]
 
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
-        """One vector a text, in the space of pictures and films; sounds have another."""
+        """Return one vector per text, in the space of images and video; audio has another."""
         return self._text_embedder(texts)
 
-    @property
-    def _encoders(self) -> dict[str, Callable[[Any], Tensor]]:
-        return {
-            "image": lambda medium: self._encode_images([medium.image]),
-            "video": lambda medium: self._encode_images(_frames(medium.frames, self.config.frames)),
-            "audio": self._encode_audio,
-        }
+    def _encode_medium(self, medium: Any) -> Float[Tensor, "P E"]:
+        if medium.modality == "image":
+            return self._encode_images([medium.image])
+        if medium.modality == "video":
+            return self._encode_images(_sample_frames(medium.frames, self.config.frames))
+        if medium.modality == "audio":
+            return self._encode_audio(medium)
+        raise ModelError(
+            f"The encoder does not support {medium.modality}; it takes image, video, audio. Use ImageBind for other "
+            "modalities."
+        )
 
-    def _kind(self, medium: Medium) -> str:
-        if medium.modality not in self._encoders:
-            raise ModelError(
-                f"The encoder was given {medium.modality}; it takes {', '.join(self._encoders)}. Take ImageBind for "
-                "other media."
-            )
-        return medium.modality
-
-    def _encode_images(self, pictures: Sequence[PIL.Image.Image]) -> Float[Tensor, "P E"]:
-        pixels = self._image_processor([picture.convert("RGB") for picture in pictures], return_tensors="pt")[
-            "pixel_values"
-        ]
-        place = next(self.vision.parameters())
+    def _encode_images(self, images: Sequence[PIL.Image.Image]) -> Float[Tensor, "P E"]:
+        inputs = self._image_processor([image.convert("RGB") for image in images], return_tensors="pt")
+        pixels = inputs["pixel_values"].to(next(self.vision.parameters()))
         vectors = []
-        for part in pixels.to(place).split(IMAGE_BATCH_SIZE):
-            seen = self.vision(pixel_values=part)
+        for batch in pixels.split(IMAGE_BATCH_SIZE):
+            outputs = self.vision(pixel_values=batch)
             if self.config.features == "patches":
-                vectors.append(seen.last_hidden_state.flatten(0, 1))
+                vectors.append(outputs.last_hidden_state.flatten(0, 1))
             else:
-                vectors.append(functional.normalize(seen.pooler_output, dim=-1))
+                vectors.append(functional.normalize(outputs.pooler_output, dim=-1))
         return torch.cat(vectors)
 
-    def _encode_audio(self, sound: Audio) -> Float[Tensor, "P E"]:
+    def _encode_audio(self, audio: Audio) -> Float[Tensor, "P E"]:
         rate, length = self._audio_processor.sampling_rate, self._audio_processor.nb_max_samples
-        samples = resample(to_mono(sound), rate).samples[0]
+        samples = resample(to_mono(audio), rate).samples[0]
         starts = clip_starts_s(len(samples) / rate, length / rate, self.config.clips)
         clips = [samples[(first := round(start * rate)) : first + length] for start in starts]
-        given = self._audio_processor(clips, sampling_rate=rate, return_tensors="pt")
-        place = next(self.audio.parameters())
-        heard = self.audio(input_features=given["input_features"].to(place))
+        inputs = self._audio_processor(clips, sampling_rate=rate, return_tensors="pt")
+        outputs = self.audio(input_features=inputs["input_features"].to(next(self.audio.parameters())))
         if self.config.features == "patches":
-            vectors = heard.last_hidden_state.flatten(2).mT.flatten(0, 1)  # (clips x frequency x time, C)
+            vectors = outputs.last_hidden_state.flatten(2).mT.flatten(0, 1)  # (clips x frequency x time, C)
         else:
-            vectors = functional.normalize(heard.audio_embeds, dim=-1)
+            vectors = functional.normalize(outputs.audio_embeds, dim=-1)
         return functional.pad(vectors, (0, self.width - vectors.shape[-1]))
 
 
-def _frames(frames: np.ndarray, count: int) -> list[PIL.Image.Image]:
-    chosen = dict.fromkeys(uniform_indices(len(frames), count).tolist())
-    return [PIL.Image.fromarray(frames[index]) for index in chosen]
+def _sample_frames(frames: np.ndarray, count: int) -> list[PIL.Image.Image]:
+    indices = dict.fromkeys(uniform_indices(len(frames), count).tolist())
+    return [PIL.Image.fromarray(frames[index]) for index in indices]
 
 
 def load_siglip_clap(folder: Path, config: SiglipClapConfig, *, dtype: torch.dtype) -> SiglipClap:
-    """Read an encoder, ready to answer with; SigLIP's text half is read when a text is first embedded.
+    """Load an encoder for inference; SigLIP's text model is loaded on first use.
 
     Raises:
-        ModelError: A part's folder, or a file of it, is missing or cannot be read.
+        ModelError: A file of one of the models is missing or unreadable.
         WeightsError: Weights are missing or damaged, or do not fit their config.
     """
     from transformers import ClapAudioModelWithProjection, SiglipVisionModel
@@ -169,7 +162,7 @@ def load_siglip_clap(folder: Path, config: SiglipClapConfig, *, dtype: torch.dty
 
 
 def build_siglip_clap(folder: Path, config: SiglipClapConfig) -> SiglipClap:
-    """The encoder of a folder without content, by its configs alone."""
+    """Build an encoder from its configs, without weights."""
     from transformers import (
         ClapAudioConfig,
         ClapAudioModelWithProjection,
@@ -199,20 +192,20 @@ def _assemble(
 
 
 class _TextEmbedder:
-    """SigLIP's text half, which no answer needs; read when first asked."""
+    """SigLIP's text model, loaded on first use; replies do not need it."""
 
     def __init__(self, folder: Path, dtype: torch.dtype) -> None:
         self.folder = folder
         self.dtype = dtype
-        self._parts: tuple[Any, Any] | None = None
+        self._loaded: tuple[Any, Any] | None = None
 
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
         from transformers import AutoTokenizer, SiglipTextModel
 
-        if self._parts is None:
+        if self._loaded is None:
             tokenizer = _load_auto(AutoTokenizer, self.folder)
-            self._parts = tokenizer, _load_component(SiglipTextModel, self.folder, self.dtype)
-        tokenizer, model = self._parts
+            self._loaded = tokenizer, _load_component(SiglipTextModel, self.folder, self.dtype)
+        tokenizer, model = self._loaded
         ids = tokenizer(
             [text.lower() for text in texts],
             padding="max_length",
@@ -223,35 +216,35 @@ class _TextEmbedder:
         return functional.normalize(model(input_ids=ids).pooler_output.float(), dim=-1)
 
 
-def _load_auto(kind: Any, folder: Path) -> Any:
-    """A config, preprocessor or tokenizer of transformers. Raises :class:`ModelError`."""
+def _load_auto(cls: Any, folder: Path) -> Any:
+    """Load a config, preprocessor or tokenizer of transformers. Raises :class:`ModelError`."""
     try:
-        return kind.from_pretrained(folder, local_files_only=True)
+        return cls.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        told = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise ModelError(
-            f"{folder} cannot be read as a {kind.__name__} ({told}); expected the files of SigLIP or CLAP there. "
-            "Fetch the model again."
+            f"{folder} cannot be read as a {cls.__name__} ({reason}); expected the files of SigLIP or CLAP there. "
+            "Download the model again."
         ) from error
 
 
-def _load_component(kind: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
-    """A part with its weights, whole or not at all; what belongs to the other half of a repository stays unread."""
-    _load_auto(kind.config_class, folder)
+def _load_component(cls: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
+    """Load a model with all its weights; weights of the repository's other model are skipped."""
+    _load_auto(cls.config_class, folder)
     try:
-        part, report = kind.from_pretrained(
+        model, report = cls.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        told = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise WeightsError(
-            f"The weights in {folder} cannot be read ({told}); expected safetensors of its config.json. Fetch the "
+            f"The weights in {folder} cannot be read ({reason}); expected safetensors of its config.json. Download the "
             "model again, or convert pickles with 'nextgpt convert folder'."
         ) from error
-    faults = [*report["missing_keys"], *report["mismatched_keys"]]
-    if faults:
+    mismatches = [*report["missing_keys"], *report["mismatched_keys"]]
+    if mismatches:
         raise WeightsError(
-            f"The weights in {folder} do not fit its config.json: {', '.join(map(str, faults))}. Take both from the "
+            f"The weights in {folder} do not fit its config.json: {', '.join(map(str, mismatches))}. Take both from the "
             "same model."
         )
-    return part.requires_grad_(False)
+    return model.requires_grad_(False)

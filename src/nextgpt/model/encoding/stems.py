@@ -1,4 +1,4 @@
-"""The first layer of every tower: from pixels, mel bins, measurements or token ids to tokens with positions.
+"""Stems of the towers: pixels, mel bins, measurements or token ids to tokens with positions.
 
 Module names are those of the published state dict, e.g. ``rgbt_stem.proj.1.weight``.
 """
@@ -24,11 +24,11 @@ from nextgpt.model.encoding.config import (
 
 
 class StemOutput(NamedTuple):
-    """What a stem hands to the trunk."""
+    """Tokens for the trunk."""
 
     states: Float[Tensor, "B T D"]
     pool_index: Int[Tensor, " B"]
-    """Position of the token that will stand for the whole item."""
+    """Position of the token that represents the item."""
     mask: Float[Tensor, "T T"] | None = None
     """Added to the attention scores."""
 
@@ -36,8 +36,7 @@ class StemOutput(NamedTuple):
 class PatchStem(nn.Module):
     """A class token, patches and learned positions.
 
-    Fewer patches than positions take the first ones: a still picture in a tower for films has those of the first
-    moment.
+    Inputs with fewer patches use the first positions: an image in the vision tower has those of the first frame.
     """
 
     def __init__(self, name: str, patches: nn.Module, positions: PositionEmbedding, width: int) -> None:
@@ -55,7 +54,7 @@ class PatchStem(nn.Module):
 
 
 class PositionEmbedding(nn.Module):
-    """Learned positions, in a module of their own for the sake of their published name."""
+    """Learned positions; a separate module because of their published name."""
 
     def __init__(self, count: int, width: int) -> None:
         super().__init__()
@@ -63,7 +62,7 @@ class PositionEmbedding(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """A convolution that cuts its input into patches, and a norm where the tower has one there."""
+    """A patch convolution with an optional norm."""
 
     def __init__(self, proj: nn.Module, norm_layer: nn.Module | None) -> None:
         super().__init__()
@@ -104,7 +103,7 @@ class ImuStem(nn.Module):
 
 
 class TextStem(nn.Module):
-    """Token embeddings, learned positions, and the mask that hides what comes later."""
+    """Token embeddings, learned positions and a causal mask."""
 
     def __init__(self, vocabulary: int, positions: int, end_token_id: int, width: int) -> None:
         super().__init__()
@@ -122,14 +121,14 @@ class TextStem(nn.Module):
 
 
 def create_stem(name: str, tower: Tower) -> nn.Module:
-    """Build the first layer of the tower ``name``."""
+    """Build the stem of the tower ``name``."""
     return STEMS[name](tower)
 
 
 def _vision(tower: VisionTower) -> nn.Module:
     kernel = (tower.patch_frames, tower.patch_px, tower.patch_px)
     conv = nn.Conv3d(3, tower.width, kernel, stride=kernel, bias=False)
-    # The published stem repeats a still in place 0 of a sequence and convolves in place 1.
+    # The published stem repeats an image at index 0 of a sequence and convolves at index 1.
     patches = PatchEmbedding(nn.Sequential(RepeatFrame(tower.patch_frames), conv), norm_layer=None)
     count = tower.frames // tower.patch_frames * (tower.size_px // tower.patch_px) ** 2
     return PatchStem("rgbt_stem", patches, PositionEmbedding(count + 1, tower.width), tower.width)
@@ -177,4 +176,4 @@ STEMS: dict[str, Callable[..., nn.Module]] = {
     "thermal": _thermal,
     "imu": _imu,
 }
-"""One row a tower."""
+"""Stem builders by tower."""

@@ -1,4 +1,4 @@
-"""The trunk of every tower: pre-norm transformer blocks. It does not know what its tokens mean.
+"""Trunk of the towers: pre-norm transformer blocks.
 
 Module names are those of the published state dict, e.g. ``blocks.0.attn.in_proj_weight``.
 """
@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Norms of trunk and head; stems keep torch's 1e-5, as published.
 NORM_EPS = 1e-6
+"""Epsilon of norms in trunk and head; stems use torch's 1e-5, as published."""
 
 
 class Attention(nn.Module):
@@ -39,7 +39,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two layers, four times as wide between, exact GELU."""
+    """Two linear layers with exact GELU; the hidden width is 4 x ``width``."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -51,21 +51,21 @@ class FeedForward(nn.Module):
 
 
 class DropPath(nn.Module):
-    """In training, drop a whole residual branch of some items and strengthen it in the others (stochastic depth)."""
+    """Stochastic depth: drop the residual branch of random items in training and rescale the others."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, rate: float) -> None:
         super().__init__()
-        self.share = share
+        self.rate = rate
 
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
-        if not self.training or self.share == 0.0:
+        if not self.training or self.rate == 0.0:
             return x
-        kept = torch.rand(len(x), 1, 1, device=x.device) >= self.share
-        return x * kept.to(x.dtype) / (1.0 - self.share)
+        keep = torch.rand(len(x), 1, 1, device=x.device) >= self.rate
+        return x * keep.to(x.dtype) / (1.0 - self.rate)
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each behind a norm and beside a residual."""
+    """Pre-norm attention and feed-forward with residual connections."""
 
     def __init__(self, width: int, heads: int, *, has_bias_kv: bool, drop_path: float) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """All blocks of a tower."""
+    """Optional input norm and all blocks of a tower."""
 
     def __init__(
         self,
@@ -96,15 +96,15 @@ class Trunk(nn.Module):
         super().__init__()
         norm = nn.LayerNorm(width, eps=NORM_EPS) if has_input_norm else nn.Identity()
         self.pre_transformer_layer = nn.Sequential(norm)
-        shares = [drop_path * i / max(blocks - 1, 1) for i in range(blocks)]
+        rates = [drop_path * i / max(blocks - 1, 1) for i in range(blocks)]
         self.blocks = nn.ModuleList(
-            Block(width, heads, has_bias_kv=has_bias_kv, drop_path=share) for share in shares
+            Block(width, heads, has_bias_kv=has_bias_kv, drop_path=rate) for rate in rates
         )
-        self._initialise(width)
+        self._init_weights(width)
 
     @torch.no_grad()
-    def _initialise(self, width: int) -> None:
-        """As OpenAI's CLIP: scaled by the width, and residual branches weaker the deeper the trunk."""
+    def _init_weights(self, width: int) -> None:
+        """Initialize as OpenAI's CLIP: scaled by width, residual branches also by depth."""
         residual_std = width**-0.5 * (2 * len(self.blocks)) ** -0.5
         for block in self.blocks:
             nn.init.normal_(block.attn.in_proj_weight, std=width**-0.5)

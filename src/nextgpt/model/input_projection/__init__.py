@@ -1,4 +1,4 @@
-"""Second step: features of media become soft tokens, which stand among the words that the LLM hears."""
+"""Project features of media to soft tokens for the LLM."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 def create_input_projection(
     config: InputProjectionConfig, llm_width: int
 ) -> LinearProjection | MlpProjection | GroupingProjection | ResamplerProjection:
-    """The input projection that a config names."""
+    """Create the input projection that the config names."""
     sizes = {"soft_tokens": config.soft_tokens, "shared": config.shared}
     if config.kind == "linear":
         return LinearProjection(config.encoder_width, llm_width, **sizes)

@@ -1,4 +1,4 @@
-"""What every input projection offers."""
+"""Interface of input projections."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class InputProjection(Protocol):
     """Features to soft tokens."""
 
     soft_tokens: int
-    """K, the soft tokens an item becomes."""
+    """K, soft tokens per item."""
 
     def __call__(self, features: Sequence[Features], modalities: Sequence[str]) -> Float[Tensor, "N K D"]:
-        """K soft tokens for each item of the modality named beside it; several items stay separate."""
+        """Project each item, of the modality at the same index, to its K soft tokens."""
         ...

@@ -1,8 +1,8 @@
-"""The input projection of the paper's later version: patches gather in groups until K are left (K = 8).
+"""Grouping input projection of the paper's later version: patches are merged into K groups (K = 8).
 
-Written from the descriptions (paper, ICML version; Xu et al. 2022, GroupViT, arXiv:2202.11094) and checked against the
-GroupViT of transformers: stages of transformer blocks over patches and learned group tokens; at a stage's end every
-patch joins the group that it fits best, and the groups are the next stage's patches.
+Implements the descriptions (paper, ICML version; Xu et al. 2022, GroupViT, arXiv:2202.11094), verified against the
+GroupViT of transformers: each stage has transformer blocks over patches and learned group tokens; at its end every
+patch is assigned to the best group, and the groups are the next stage's patches.
 
 ::
 
@@ -25,11 +25,11 @@ from nextgpt.model.input_projection.linear import SHARED
 
 
 class GroupingProjection(nn.Module):
-    """Every patch of an item, not only their mean, to K soft tokens, by one network for all modalities or one for each.
+    """Projects all patches of an item to K soft tokens, by one shared network or one per modality.
 
     Args:
-        blocks: Transformer blocks of each stage.
-        groups: Groups after each stage but the last two; the stage before the last leaves ``soft_tokens``.
+        blocks: Transformer blocks per stage.
+        groups: Groups after each stage except the last two; the second to last stage has ``soft_tokens`` groups.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class GroupingProjection(nn.Module):
     ) -> None:
         super().__init__()
         assert len(blocks) == len(groups) + 2, (
-            "a stage has one number of blocks and, but for the last, of groups"
+            "one number of blocks per stage, and of groups per stage except the last two"
         )
         self.soft_tokens = soft_tokens
         self.llm_width = llm_width
@@ -62,7 +62,7 @@ class GroupingProjection(nn.Module):
         )
 
     def forward(self, features: Sequence[Features], modalities: Sequence[str]) -> Float[Tensor, "N K D"]:
-        """Group each item's patches alone, as items have different numbers of them."""
+        """Group each item separately, as items have different numbers of patches."""
         if not features:
             return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
         names = [SHARED if self.shared else modality for modality in modalities]
@@ -72,7 +72,7 @@ class GroupingProjection(nn.Module):
 
 
 class GroupingNetwork(nn.Module):
-    """Patches to soft tokens: in, stages that gather, blocks over the last groups, out."""
+    """Input layer, grouping stages, blocks over the last groups, output layer."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class GroupingNetwork(nn.Module):
         counts: Sequence[int],
     ) -> None:
         super().__init__()
-        self.enter = nn.Linear(encoder_width, width)
+        self.in_proj = nn.Linear(encoder_width, width)
         before = [None, *counts]
         self.stages = nn.ModuleList(
             GroupingStage(width, heads, depth, groups=count, groups_before=earlier)
@@ -93,19 +93,19 @@ class GroupingNetwork(nn.Module):
         )
         self.blocks = _blocks(width, heads, blocks[-1])
         self.norm = nn.LayerNorm(width)
-        self.leave = nn.Linear(width, llm_width)
+        self.out_proj = nn.Linear(width, llm_width)
 
     def forward(self, patches: Float[Tensor, "B P E"]) -> Float[Tensor, "B K D"]:
-        states, groups = self.enter(patches), None
+        states, groups = self.in_proj(patches), None
         for stage in self.stages:
             states, groups = stage(states, groups)
-        return self.leave(self.norm(self.blocks(states)))
+        return self.out_proj(self.norm(self.blocks(states)))
 
 
 class GroupingStage(nn.Module):
-    """Transformer blocks over patches and group tokens, then every patch joins one group.
+    """Transformer blocks over patches and group tokens, then assignment of every patch to one group.
 
-    Group tokens are learned; those of a later stage are told what became of the earlier stage's.
+    Group tokens are learned; a later stage adds a mix of the earlier stage's group tokens.
     """
 
     def __init__(
@@ -113,37 +113,37 @@ class GroupingStage(nn.Module):
     ) -> None:
         super().__init__()
         self.tokens = nn.Parameter(torch.randn(1, groups, width) * width**-0.5)
-        self.told = (
+        self.group_mixer = (
             nn.Sequential(nn.LayerNorm(width), TokenMixer(groups_before, width // 2, groups))
             if groups_before is not None
             else None
         )
         self.blocks = _blocks(width, heads, blocks)
-        self.gather = GroupAssignment(width, heads, groups)
+        self.assignment = GroupAssignment(width, heads, groups)
 
     def forward(
         self, patches: Float[Tensor, "B P W"], before: Float[Tensor, "B G0 W"] | None
     ) -> tuple[Float[Tensor, "B G W"], Float[Tensor, "B G W"]]:
-        """The groups, which are the next stage's patches, and the group tokens as the blocks left them."""
+        """Return the groups, which are the next stage's patches, and the updated group tokens."""
         tokens = self.tokens.expand(len(patches), -1, -1)
-        if self.told is not None:
-            tokens = tokens + self.told(before)
+        if self.group_mixer is not None:
+            tokens = tokens + self.group_mixer(before)
         states = self.blocks(torch.cat((patches, tokens), dim=1))  # (B, P + G, W)
         patches, tokens = states.split([patches.shape[1], tokens.shape[1]], dim=1)
-        return self.gather(tokens, patches), tokens
+        return self.assignment(tokens, patches), tokens
 
 
 class GroupAssignment(nn.Module):
-    """Group tokens look at the patches, then each adds the patches that choose it.
+    """Cross-attention of group tokens to patches, then addition of each group's assigned patches.
 
-    The choice is hard and passes gradients as if it were soft; in training it is drawn (Gumbel), else the likeliest.
+    The assignment is hard with straight-through gradients; sampled by Gumbel-softmax in training, otherwise argmax.
     """
 
     def __init__(self, width: int, heads: int, groups: int) -> None:
         super().__init__()
         self.norm_groups, self.norm_patches = nn.LayerNorm(width), nn.LayerNorm(width)
         self.mix, self.norm_mixed = TokenMixer(groups, width // 2, groups), nn.LayerNorm(width)
-        self.look = CrossAttention(width, heads)
+        self.cross_attention = CrossAttention(width, heads)
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
         self.norm_mlp = nn.LayerNorm(width)
         self.mlp = FeedForward(width)
@@ -151,16 +151,18 @@ class GroupAssignment(nn.Module):
     def forward(
         self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]
     ) -> Float[Tensor, "B G W"]:
-        heard = self.norm_patches(patches)
-        groups = self.look(self.norm_mixed(self.mix(self.norm_groups(groups))), heard)
-        chosen = self.assign(groups, heard)  # (B, G, P)
-        mean = chosen @ self.value(heard) / (chosen.sum(dim=-1, keepdim=True) + 1)
+        patches = self.norm_patches(patches)
+        groups = self.cross_attention(self.norm_mixed(self.mix(self.norm_groups(groups))), patches)
+        assignment = self.assign(groups, patches)  # (B, G, P)
+        mean = assignment @ self.value(patches) / (assignment.sum(dim=-1, keepdim=True) + 1)
         groups = groups + self.out(mean)
         return groups + self.mlp(self.norm_mlp(groups))
 
-    def assign(self, groups: Float[Tensor, "B G W"], heard: Float[Tensor, "B P W"]) -> Float[Tensor, "B G P"]:
-        """1 where a patch joins a group, 0 elsewhere: every column has a single 1."""
-        scores = self.query(groups) @ self.key(heard).transpose(1, 2) * groups.shape[-1] ** -0.5
+    def assign(
+        self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]
+    ) -> Float[Tensor, "B G P"]:
+        """Return 1 where a patch belongs to a group and 0 elsewhere; each column has a single 1."""
+        scores = self.query(groups) @ self.key(patches).transpose(1, 2) * groups.shape[-1] ** -0.5
         if self.training:
             return functional.gumbel_softmax(scores, hard=True, dim=1)
         soft = scores.softmax(dim=1)
@@ -169,7 +171,7 @@ class GroupAssignment(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Groups attend to patches, once."""
+    """Cross-attention of groups to patches."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -180,26 +182,26 @@ class CrossAttention(nn.Module):
         self.mlp = FeedForward(width)
 
     def forward(
-        self, groups: Float[Tensor, "B G W"], heard: Float[Tensor, "B P W"]
+        self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]
     ) -> Float[Tensor, "B G W"]:
-        attended = _attend(self.query(groups), self.key(heard), self.value(heard), self.heads)
+        attended = _attend(self.query(groups), self.key(patches), self.value(patches), self.heads)
         groups = groups + self.out(attended)
         return self.norm_out(groups + self.mlp(self.norm_mlp(groups)))
 
 
 class TokenMixer(nn.Module):
-    """Two layers along the tokens, the same for every channel: ``given`` tokens become ``made``."""
+    """Two linear layers along the token axis: ``inputs`` tokens become ``outputs``."""
 
-    def __init__(self, given: int, between: int, made: int) -> None:
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__()
-        self.fc1, self.fc2 = nn.Linear(given, between), nn.Linear(between, made)
+        self.fc1, self.fc2 = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
 
-    def forward(self, x: Float[Tensor, "B given W"]) -> Float[Tensor, "B made W"]:
+    def forward(self, x: Float[Tensor, "B inputs W"]) -> Float[Tensor, "B outputs W"]:
         return self.fc2(functional.gelu(self.fc1(x.transpose(1, 2)))).transpose(1, 2)
 
 
 class TransformerBlock(nn.Module):
-    """Attention and feed-forward, each behind a norm and beside a residual."""
+    """Pre-norm attention and feed-forward with residual connections."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The published input projection: one linear layer on the mean of an item's vectors (paper, version 1; K = 1)."""
+"""Linear input projection of the mean of an item's vectors, as published (paper, version 1; K = 1)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nextgpt.model.encoding.base import Features
 
 SHARED = "shared"
 INIT_STD = 0.03
-"""Of the entries of soft tokens before training; rows of words have about this in most LLMs."""
+"""Initial standard deviation of soft tokens, about that of text embeddings in most LLMs."""
 
 
 class LinearProjection(nn.Module):
-    """E to K x D, by one layer for all modalities or by one a modality."""
+    """Linear layer from E to K x D, shared by all modalities or one per modality."""
 
     def __init__(
         self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, shared: bool = True
@@ -32,12 +32,12 @@ class LinearProjection(nn.Module):
             {name: nn.Linear(encoder_width, soft_tokens * llm_width) for name in names}
         )
         for layer in self.layers.values():
-            # Entries of features are of about size 1, those of words far smaller: soft tokens start as quiet as words.
+            # Features have entries of about size 1, text embeddings much smaller ones; soft tokens match the latter.
             nn.init.normal_(layer.weight, std=INIT_STD / math.sqrt(encoder_width))
             nn.init.zeros_(layer.bias)
 
     def forward(self, features: Sequence[Features], modalities: Sequence[str]) -> Float[Tensor, "N K D"]:
-        """Pool each item's vectors and turn the result into K soft tokens."""
+        """Average each item's vectors and project the mean to K soft tokens."""
         if not features:
             return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
         pooled = [item.vectors.mean(dim=0) for item in features]  # each (E,)

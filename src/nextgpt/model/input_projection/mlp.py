@@ -1,4 +1,4 @@
-"""The two-layer input projection of the official code's later version: linear, GELU, linear, on every vector."""
+"""Two-layer input projection of the official code's later version: linear, GELU, linear, on every vector."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nextgpt.model.input_projection.linear import SHARED
 
 
 class MlpProjection(nn.Module):
-    """E to K x D by two layers, D wide between them; the mean over an item's vectors is taken of what comes out."""
+    """Two layers from E over D to K x D, applied to every vector of an item; the outputs are averaged."""
 
     def __init__(
         self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, shared: bool = True
@@ -35,7 +35,7 @@ class MlpProjection(nn.Module):
         )
 
     def forward(self, features: Sequence[Features], modalities: Sequence[str]) -> Float[Tensor, "N K D"]:
-        """Turn each item's vectors into K soft tokens each, and average over the vectors."""
+        """Project each vector of an item to K soft tokens and average over the vectors."""
         if not features:
             return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
         names = [SHARED if self.shared else modality for modality in modalities]

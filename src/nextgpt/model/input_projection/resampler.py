@@ -1,8 +1,7 @@
-"""An input projection by attention: K learned queries look at all of an item's vectors, and become its soft tokens.
+"""Perceiver resampler as input projection: K learned queries cross-attend to an item's vectors.
 
-The Perceiver resampler of Flamingo (Alayrac et al. 2022, arXiv:2204.14198, section 3.1.1), with queries that look at
-the item alone: they need not see each other to read different parts of it. One vector can't tell several objects apart;
-where each patch has one, a query finds what it asks for.
+As in Flamingo (Alayrac et al. 2022, arXiv:2204.14198, section 3.1.1), except that queries attend to the item only, not
+to each other. With one vector per patch, queries can separate several objects, which one pooled vector cannot.
 
 ::
 
@@ -27,7 +26,7 @@ MLP_RATIO = 2
 
 
 class ResamplerProjection(nn.Module):
-    """All vectors of an item to K soft tokens, by one network for all modalities or one for each."""
+    """Projects all vectors of an item to K soft tokens, by one shared network or one per modality."""
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class ResamplerProjection(nn.Module):
         )
 
     def forward(self, features: Sequence[Features], modalities: Sequence[str]) -> Float[Tensor, "N K D"]:
-        """Resample each item's vectors; items of one network with equally many of them go through it together."""
+        """Resample each item's vectors; items of one network with equal numbers of vectors are batched."""
         if not features:
             return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
         groups: dict[tuple[str, int], list[int]] = defaultdict(list)
@@ -68,7 +67,7 @@ class ResamplerProjection(nn.Module):
 
 
 class Resampler(nn.Module):
-    """In, layers in which the queries look, out."""
+    """Input layer, cross-attention layers, output layer."""
 
     def __init__(
         self, encoder_width: int, llm_width: int, *, queries: int, width: int, heads: int, layers: int
@@ -80,20 +79,20 @@ class Resampler(nn.Module):
         self.layers = nn.ModuleList(ResamplerLayer(width, heads) for _ in range(layers))
         self.norm_out = nn.LayerNorm(width)
         self.leave = nn.Linear(width, llm_width)
-        # What leaves has entries of about this size: soft tokens start as quiet as words.
+        # Soft tokens start at the scale of text embeddings.
         nn.init.normal_(self.leave.weight, std=INIT_STD * width**-0.5)
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, vectors: Float[Tensor, "B P E"]) -> Float[Tensor, "B K D"]:
-        heard = self.norm(self.enter(vectors))
+        keys_values = self.norm(self.enter(vectors))
         states = self.queries.expand(len(vectors), -1, -1)
         for layer in self.layers:
-            states = layer(states, heard)
+            states = layer(states, keys_values)
         return self.leave(self.norm_out(states))
 
 
 class ResamplerLayer(nn.Module):
-    """Attention to what was heard, and a feed-forward network, each behind a norm and beside a residual."""
+    """Pre-norm cross-attention and feed-forward with residual connections."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -106,12 +105,12 @@ class ResamplerLayer(nn.Module):
         )
 
     def forward(
-        self, states: Float[Tensor, "B K W"], heard: Float[Tensor, "B P W"]
+        self, states: Float[Tensor, "B K W"], keys_values: Float[Tensor, "B P W"]
     ) -> Float[Tensor, "B K W"]:
         q, k, v = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, ., .)
-            for part in (self.query(self.norm_1(states)), *self.key_value(heard).chunk(2, dim=-1))
+            for part in (self.query(self.norm_1(states)), *self.key_value(keys_values).chunk(2, dim=-1))
         )
-        found = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        states = states + self.out(found)
+        attended = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        states = states + self.out(attended)
         return states + self.mlp(self.norm_2(states))

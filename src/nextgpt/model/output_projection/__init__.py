@@ -1,4 +1,4 @@
-"""Fourth step: hidden states at signal tokens become the condition of a synthesizer."""
+"""Project hidden states at signal tokens to conditions of a synthesizer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["OutputProjection", "QueryTransformer", "create_output_projection"]
 
 
 def create_output_projection(config: OutputProjectionConfig, llm_width: int) -> QueryTransformer:
-    """The output projection that a config names."""
+    """Create the output projection that the config names."""
     kinds = {"query_transformer": QueryTransformer}
     return kinds[config.kind](
         llm_width,

@@ -1,4 +1,4 @@
-"""What every output projection offers."""
+"""Interface of output projections."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 @runtime_checkable
 class OutputProjection(Protocol):
-    """Hidden states at a modality's signal tokens to the condition of its synthesizer."""
+    """Projects hidden states at a modality's signal tokens to conditions of its synthesizer."""
 
     def __call__(
         self, hidden: Float[Tensor, "B S D"], signal_rows: Float[Tensor, "S D"]
     ) -> Float[Tensor, "B Q C"]:
-        """One condition a run; ``signal_rows`` are the LLM's input rows of the same signal tokens."""
+        """Return one condition per span; ``signal_rows`` are the input embeddings of the signal tokens."""
         ...

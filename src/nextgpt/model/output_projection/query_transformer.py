@@ -1,7 +1,7 @@
-"""The paper's output projection: a small transformer in which learned queries read the signal tokens' hidden states.
+"""The paper's output projection: a small transformer with learned queries over the hidden states of a span.
 
 Names of the weights are those of the published checkpoint (``fc``, ``tfm``, ``model``, ``query_embs``), which took the
-module over from GILL (kohjingyu/gill, ``models.py``).
+module from GILL (kohjingyu/gill, ``models.py``).
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 
 class QueryTransformer(nn.Module):
-    """S hidden states of width D to a condition of Q vectors of width C.
+    """Maps S hidden states of width D to a condition of Q vectors of width C.
 
-    No positional encoding and no causal mask: the signal tokens' rows, added to their hidden states, tell them apart.
+    There is no positional encoding and no causal mask: the embeddings of the signal tokens, which are added to their
+    hidden states, identify the positions.
     """
 
     def __init__(
@@ -37,18 +38,18 @@ class QueryTransformer(nn.Module):
             "batch_first": True,
             "norm_first": True,
         }
-        reader = nn.TransformerEncoder(
+        encoder = nn.TransformerEncoder(
             nn.TransformerEncoderLayer(**layer), layers, nn.LayerNorm(width), enable_nested_tensor=False
         )
         self.fc = nn.Linear(llm_width, width)
-        self.tfm = nn.Transformer(num_decoder_layers=layers, custom_encoder=reader, **layer)
+        self.tfm = nn.Transformer(num_decoder_layers=layers, custom_encoder=encoder, **layer)
         self.model = nn.Linear(width, condition_width)
         self.query_embs = nn.Parameter(torch.randn(1, queries, width))
 
     def forward(
         self, hidden: Float[Tensor, "B S D"], signal_rows: Float[Tensor, "S D"]
     ) -> Float[Tensor, "B Q C"]:
-        """One condition a run of signal tokens."""
-        heard = self.fc(hidden + signal_rows)  # (B, S, width)
+        """Return one condition per span of signal tokens."""
+        states = self.fc(hidden + signal_rows)  # (B, S, width)
         queries = self.query_embs.expand(len(hidden), -1, -1)  # (B, Q, width)
-        return self.model(self.tfm(heard, queries))
+        return self.model(self.tfm(states, queries))

@@ -1,4 +1,4 @@
-"""From media and texts to the tensors that the towers take. One row a kind of medium."""
+"""Preprocess media and texts to the input tensors of the towers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """Which tower takes a kind of medium, and what makes its clips."""
+    """Tower and preprocessing function of one modality."""
 
     tower: str
     preprocess: Callable[..., Tensor]

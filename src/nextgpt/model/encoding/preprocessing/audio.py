@@ -1,4 +1,4 @@
-"""Sounds to pictures of mel bins x time (facebookresearch/ImageBind, ``imagebind/data.py``)."""
+"""Preprocess audio to mel spectrograms (facebookresearch/ImageBind, ``imagebind/data.py``)."""
 
 from __future__ import annotations
 
@@ -11,24 +11,33 @@ from torch.nn import functional
 from nextgpt.media import resample, to_mono
 from nextgpt.message import Audio
 from nextgpt.model.encoding.config import AudioTower
-from nextgpt.model.encoding.preprocessing.clips import clip_starts_s
 from nextgpt.model.encoding.preprocessing.kaldi_fbank import FRAME_S, kaldi_fbank
 
 
 def preprocess_audio(audio: Audio, tower: AudioTower) -> Float[Tensor, "clips 1 M F"]:
-    """One channel at the tower's rate, clips evenly placed, each a normalised log-mel picture."""
+    """Mix to mono, resample, and convert evenly spaced clips to normalized log-mel spectrograms."""
     samples = resample(to_mono(audio), tower.sample_rate_hz).samples[0]
     rate_hz = tower.sample_rate_hz
     starts = clip_starts_s(len(samples) / rate_hz, tower.clip_s, tower.clips)
     clips = [samples[int(start * rate_hz) : int((start + tower.clip_s) * rate_hz)] for start in starts]
-    return torch.stack([_mel_picture(clip, tower) for clip in clips])
+    return torch.stack([_log_mel(clip, tower) for clip in clips])
 
 
-def _mel_picture(clip: np.ndarray, tower: AudioTower) -> Float[Tensor, "1 M F"]:
-    # Shorter than one frame of 25 ms there is nothing to transform: silence is appended.
-    shortest = int(FRAME_S * tower.sample_rate_hz)
-    waveform = torch.from_numpy(np.pad(clip, (0, max(0, shortest - len(clip)))))
-    picture = kaldi_fbank(waveform - waveform.mean(), tower.sample_rate_hz, tower.mel_bins)[:, : tower.frames]
-    # Zeros are appended before the normalisation, as published.
-    picture = functional.pad(picture, (0, tower.frames - picture.shape[1]))
-    return ((picture - tower.mean) / tower.std)[None]
+def clip_starts_s(duration_s: float, clip_s: float, clips: int) -> list[float]:
+    """Return the distinct start times of evenly spaced clips, from 0 to the end of the medium.
+
+    A medium not longer than a clip has one start: all its clips are equal, and so is their mean. Otherwise the same as
+    pytorchvideo's ``ConstantClipsPerVideoSampler``.
+    """
+    last = max(duration_s - clip_s, 0.0)
+    return list(dict.fromkeys(last * index / max(clips - 1, 1) for index in range(clips)))
+
+
+def _log_mel(clip: np.ndarray, tower: AudioTower) -> Float[Tensor, "1 M F"]:
+    # Clips shorter than one frame of 25 ms are padded with silence.
+    min_length = int(FRAME_S * tower.sample_rate_hz)
+    waveform = torch.from_numpy(np.pad(clip, (0, max(0, min_length - len(clip)))))
+    mel = kaldi_fbank(waveform - waveform.mean(), tower.sample_rate_hz, tower.mel_bins)[:, : tower.frames]
+    # Zeros are appended before the normalization, as published.
+    mel = functional.pad(mel, (0, tower.frames - mel.shape[1]))
+    return ((mel - tower.mean) / tower.std)[None]

@@ -1,8 +1,7 @@
-"""Kaldi's logarithmic mel filter bank, as ``torchaudio.compliance.kaldi.fbank`` computes it with the arguments of
-ImageBind: hanning window, frames of 25 ms every 10 ms, no dither, no energy, pre-emphasis 0.97.
+"""Kaldi log-mel filter bank, equal to ``torchaudio.compliance.kaldi.fbank`` with ImageBind's arguments.
 
-``transformers.audio_utils`` has the same with a loop over frames; the filters are taken from there, the rest is one
-batched transform, fifty times faster.
+Hann window, frames of 25 ms every 10 ms, no dither, no energy, pre-emphasis 0.97. ``transformers.audio_utils`` has the
+same with a loop over frames; this version takes its filters from there and transforms all frames in one batch.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ FRAME_S = 0.025
 HOP_S = 0.010
 LOWEST_HZ = 20.0
 PREEMPHASIS = 0.97
-# Smallest positive step of float32 at 1, Kaldi's floor below the logarithm.
 FLOOR = 1.1920928955078125e-07
+"""Kaldi's floor below the logarithm: the machine epsilon of float32."""
 
 
 def kaldi_fbank(waveform: Float[Tensor, " S"], sample_rate_hz: int, mel_bins: int) -> Float[Tensor, "M F"]:
-    """Log-mel energies of a waveform of at least 25 ms; frames that would reach over the end are left out."""
+    """Return log-mel energies of a waveform of at least 25 ms; incomplete frames are dropped."""
     size, hop = int(FRAME_S * sample_rate_hz), int(HOP_S * sample_rate_hz)
     window, filters = _constants(sample_rate_hz, mel_bins, size)
     frames = waveform.unfold(0, size, hop)  # (F, size)
@@ -35,7 +34,7 @@ def kaldi_fbank(waveform: Float[Tensor, " S"], sample_rate_hz: int, mel_bins: in
 
 
 def _fft_size(frame_size: int) -> int:
-    """The next power of two."""
+    """Return the next power of two."""
     return 1 << (frame_size - 1).bit_length()
 
 
@@ -44,7 +43,7 @@ def _constants(sample_rate_hz: int, mel_bins: int, frame_size: int) -> tuple[Ten
     from transformers.audio_utils import mel_filter_bank
 
     with warnings.catch_warnings():
-        # 128 bins at 16 kHz, as published, leave a low one between two frequencies and so empty.
+        # With 128 bins at 16 kHz, as published, one low filter lies between two frequencies and is empty.
         warnings.filterwarnings("ignore", message="At least one mel filter")
         filters = mel_filter_bank(
             num_frequency_bins=_fft_size(frame_size) // 2 + 1,

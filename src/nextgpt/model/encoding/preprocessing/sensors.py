@@ -1,8 +1,8 @@
-"""Depth maps, thermal pictures and inertial measurements to what their towers take.
+"""Preprocess depth maps, thermal images and inertial measurements.
 
-ImageBind's authors published sizes and, for thermal pictures, no normalisation; for depth and IMU they published no
-code. Here depth becomes disparity, as their paper says (arXiv:2305.05665, section 4), relative to the nearest point,
-and measurements are the middle 5 s at the rate that fills the tower.
+ImageBind's authors published sizes and, for thermal images, no normalization; for depth and IMU they published no code.
+Here depth becomes disparity, as in their paper (arXiv:2305.05665, section 4), relative to the nearest point.
+Measurements are the middle 5 s, resampled to the size of the tower.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from nextgpt.model.encoding.config import DepthTower, ImuTower, ThermalTower
 
 
 def preprocess_depth(depth: Depth, tower: DepthTower) -> Float[Tensor, "1 1 H W"]:
-    """Disparity, 1 at the nearest point and 0 where nothing is known, short side scaled, middle cut out."""
+    """Convert depth to disparity (1 at the nearest point, 0 if unknown), resize and center-crop."""
     metres = torch.from_numpy(depth.metres)
-    known = metres > 0
-    nearest = metres[known].min() if known.any() else metres.new_ones(())
-    return _square(torch.where(known, nearest / metres.clamp(min=1e-6), 0.0), tower.size_px)
+    is_known = metres > 0
+    nearest = metres[is_known].min() if is_known.any() else metres.new_ones(())
+    return _square(torch.where(is_known, nearest / metres.clamp(min=1e-6), 0.0), tower.size_px)
 
 
 def preprocess_thermal(thermal: Thermal, tower: ThermalTower) -> Float[Tensor, "1 1 H W"]:
-    """Short side scaled (bicubic), middle cut out, not normalised."""
+    """Resize the short side (bicubic) and center-crop, without normalization."""
     return _square(torch.from_numpy(thermal.values), tower.size_px)
 
 
 def preprocess_imu(imu: Imu, tower: ImuTower) -> Float[Tensor, "1 C S"]:
-    """The middle of the measurements, as many seconds as the tower takes; shorter ones end in zeros."""
+    """Return the middle seconds of the measurements; shorter ones are zero-padded at the end."""
     measured = imu.samples.shape[1]
     count = max(1, round(measured / imu.sample_rate_hz * tower.samples / tower.clip_s))
     # Only the middle is interpolated: at a low rate, all of it could be any number of samples.

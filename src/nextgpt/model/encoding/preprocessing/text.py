@@ -1,4 +1,4 @@
-"""Texts to token ids."""
+"""Tokenize texts for the text tower."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch import Tensor
 
 from nextgpt.model.encoding.config import TextTower
 
-# Longer texts are cut before they are split into tokens: no token is that long on average.
-_CHARACTERS_A_POSITION = 32
+_MAX_CHARS_PER_POSITION = 32
+"""Longer texts are cut before tokenization: tokens are shorter on average."""
 
 
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str], tower: TextTower) -> Int[Tensor, "B T"]:
-    """Ids with start and end tokens, filled up with 0 to the longest; what does not fit is cut, the end token stays.
+    """Return ids with start and end tokens, padded with 0; long texts are truncated before the end token.
 
-    A text that spells a start or end token does not make one.
+    Start and end tokens spelled in a text are removed.
     """
-    room = tower.positions * _CHARACTERS_A_POSITION
+    room = tower.positions * _MAX_CHARS_PER_POSITION
     marks = {tower.start_token_id, tower.end_token_id}
     start = [] if tower.start_token_id is None else [tower.start_token_id]
     rows = []

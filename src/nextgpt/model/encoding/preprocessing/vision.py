@@ -1,4 +1,4 @@
-"""Pictures and films to normalised squares (facebookresearch/ImageBind, ``imagebind/data.py``)."""
+"""Preprocess images and video to normalized squares (facebookresearch/ImageBind, ``imagebind/data.py``)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch import Tensor
 from nextgpt.media import center_crop, resize_short_side, uniform_indices
 from nextgpt.message import Image, Video
 from nextgpt.model.encoding.config import VisionTower
-from nextgpt.model.encoding.preprocessing.clips import clip_starts_s
+from nextgpt.model.encoding.preprocessing.audio import clip_starts_s
 
 
 def preprocess_image(image: Image, tower: VisionTower) -> Float[Tensor, "1 3 1 H W"]:
-    """Short side scaled (bicubic), middle cut out, one clip of one frame."""
-    picture = center_crop(resize_short_side(image.image.convert("RGB"), tower.size_px), tower.size_px)
-    return normalize_frames(np.asarray(picture)[None], tower)[None]
+    """Resize the short side (bicubic) and center-crop to one clip of one frame."""
+    square = center_crop(resize_short_side(image.image.convert("RGB"), tower.size_px), tower.size_px)
+    return normalize_frames(np.asarray(square)[None], tower)[None]
 
 
 def preprocess_video(video: Video, tower: VisionTower) -> Float[Tensor, "clips 3 F H W"]:
-    """Clips evenly placed, frames evenly chosen in each, short side scaled (bilinear), squares cut out.
+    """Sample clips and their frames evenly, resize the short side (bilinear) and crop squares.
 
-    Clips come before crops: clip 0 left, middle, right, clip 1 left, ...; crops of a square film are one.
+    Order: clip 0 left, middle, right, clip 1 left, ...; a square video has one crop.
     """
     views = [
         normalize_frames(square, tower)
@@ -36,19 +36,19 @@ def preprocess_video(video: Video, tower: VisionTower) -> Float[Tensor, "clips 3
 
 
 def normalize_frames(frames: UInt8[np.ndarray, "F H W 3"], tower: VisionTower) -> Float[Tensor, "3 F H W"]:
-    """Bytes to numbers around 0, by CLIP's mean and deviation of each colour."""
-    # In numpy: frames are too few to be worth waking torch's threads for.
+    """Normalize bytes with CLIP's mean and standard deviation per color."""
+    # In numpy: few frames are not worth torch's multithreading.
     mean, std = (np.array(values, dtype=np.float32).reshape(3, 1, 1, 1) for values in (tower.mean, tower.std))
     return torch.from_numpy((frames.transpose(3, 0, 1, 2).astype(np.float32) / 255 - mean) / std)
 
 
 def _clip_indices(count: int, fps: float, tower: VisionTower) -> list[np.ndarray]:
-    chosen = []
+    indices = []
     for start_s in clip_starts_s(count / fps, tower.clip_s, tower.clips):
         first = min(math.ceil(start_s * fps), count - 1)
         end = min(math.ceil((start_s + tower.clip_s) * fps), count)
-        chosen.append(first + uniform_indices(max(end - first, 1), tower.frames))
-    return chosen
+        indices.append(first + uniform_indices(max(end - first, 1), tower.frames))
+    return indices
 
 
 def _scaled(frames: np.ndarray, side_px: int) -> np.ndarray:
@@ -59,7 +59,7 @@ def _scaled(frames: np.ndarray, side_px: int) -> np.ndarray:
 
 
 def _squares(frames: np.ndarray, tower: VisionTower) -> list[np.ndarray]:
-    """Cut squares out along the longer side: the middle, or both ends and the middle."""
+    """Crop squares along the longer side: the center, or both ends and the center."""
     height, width = frames.shape[1:3]
     room = max(height, width) - tower.size_px
     middle = math.ceil(room / 2)
