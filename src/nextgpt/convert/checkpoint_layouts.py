@@ -124,7 +124,7 @@ MERGED_TYPE = "nextgpt_llama"
 """``model_type`` in the ``config.json`` of a merged folder."""
 KNOWN_KEYS = r"model\.(?:layers\..+|norm\.weight)"
 """Keys of the LLM's own in a merged folder, besides its embedding and head."""
-GROUPED_KEYS = "input_projection.networks.shared.enter."
+GROUPED_KEYS = "input_projection.networks.shared.in_proj."
 _KINDS = {
     "input_projection.layers.shared.weight": "linear",
     "input_projection.networks.shared.0.weight": "mlp",

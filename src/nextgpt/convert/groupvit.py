@@ -21,14 +21,14 @@ GATHER = {
     "mlp_inter.fc1": "mix.fc1",
     "mlp_inter.fc2": "mix.fc2",
     "norm_post_tokens": "norm_mixed",
-    "pre_assign_attn.attn.q_proj": "look.query",
-    "pre_assign_attn.attn.k_proj": "look.key",
-    "pre_assign_attn.attn.v_proj": "look.value",
-    "pre_assign_attn.attn.proj": "look.out",
-    "pre_assign_attn.norm2": "look.norm_mlp",
-    "pre_assign_attn.norm_post": "look.norm_out",
-    "pre_assign_attn.mlp.fc1": "look.mlp.fc1",
-    "pre_assign_attn.mlp.fc2": "look.mlp.fc2",
+    "pre_assign_attn.attn.q_proj": "cross_attention.query",
+    "pre_assign_attn.attn.k_proj": "cross_attention.key",
+    "pre_assign_attn.attn.v_proj": "cross_attention.value",
+    "pre_assign_attn.attn.proj": "cross_attention.out",
+    "pre_assign_attn.norm2": "cross_attention.norm_mlp",
+    "pre_assign_attn.norm_post": "cross_attention.norm_out",
+    "pre_assign_attn.mlp.fc1": "cross_attention.mlp.fc1",
+    "pre_assign_attn.mlp.fc2": "cross_attention.mlp.fc2",
     "assign.q_proj": "query",
     "assign.k_proj": "key",
     "assign.v_proj": "value",
@@ -42,16 +42,16 @@ GATHER = {
 def grouping_patterns(theirs: str, ours: str) -> dict[str, str]:
     """Regular expressions of whole names that begin with ``theirs``, and the names below ``ours`` that they become."""
     rows = {
-        r"in_fc\.(\w+)": r"enter.\1",
+        r"in_fc\.(\w+)": r"in_proj.\1",
         r"norm\.(\w+)": r"norm.\1",
-        r"out_fc\.(\w+)": r"leave.\1",
+        r"out_fc\.(\w+)": r"out_proj.\1",
         r"layers\.([01])\.group_token": r"stages.\1.tokens",
-        r"layers\.1\.group_projector\.0\.(\w+)": r"stages.1.told.0.\1",
-        r"layers\.1\.group_projector\.1\.(fc[12]\.\w+)": r"stages.1.told.1.\1",
+        r"layers\.1\.group_projector\.0\.(\w+)": r"stages.1.group_mixer.0.\1",
+        r"layers\.1\.group_projector\.1\.(fc[12]\.\w+)": r"stages.1.group_mixer.1.\1",
     }
     for name, own in BLOCK.items():
         rows[rf"layers\.([01])\.blocks\.(\d+)\.{name}\.(\w+)"] = rf"stages.\1.blocks.\2.{own}.\3"
         rows[rf"layers\.2\.blocks\.(\d+)\.{name}\.(\w+)"] = rf"blocks.\1.{own}.\2"
     for name, own in GATHER.items():
-        rows[rf"layers\.([01])\.downsample\.{name}\.(\w+)"] = rf"stages.\1.gather.{own}.\2"
+        rows[rf"layers\.([01])\.downsample\.{name}\.(\w+)"] = rf"stages.\1.assignment.{own}.\2"
     return {theirs + name: ours + own for name, own in rows.items()}

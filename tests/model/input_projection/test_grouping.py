@@ -54,10 +54,10 @@ def copy_block(theirs: nn.Module, ours: TransformerBlock) -> None:
         target.load_state_dict(source.state_dict())
 
 
-def copy_gather(theirs: nn.Module, ours: GroupAssignment) -> None:
+def copy_assignment(theirs: nn.Module, ours: GroupAssignment) -> None:
     attention = theirs.pre_assign_attn.attn
     for source, target in (
-        (attention.q_proj, ours.cross_attention.query), (attention.k_proj, ours.look.key), (attention.v_proj, ours.look.value)
+        (attention.q_proj, ours.cross_attention.query), (attention.k_proj, ours.cross_attention.key), (attention.v_proj, ours.cross_attention.value)
     ):  # fmt: skip
         source.bias.zero_()
         target.weight.copy_(source.weight)
@@ -65,8 +65,8 @@ def copy_gather(theirs: nn.Module, ours: GroupAssignment) -> None:
         (theirs.norm_tokens, ours.norm_groups), (theirs.norm_x, ours.norm_patches),
         (theirs.mlp_inter.fc1, ours.mix.fc1), (theirs.mlp_inter.fc2, ours.mix.fc2),
         (theirs.norm_post_tokens, ours.norm_mixed), (attention.out_proj, ours.cross_attention.out),
-        (theirs.pre_assign_attn.norm2, ours.cross_attention.norm_mlp), (theirs.pre_assign_attn.norm_post, ours.look.norm_out),
-        (theirs.pre_assign_attn.mlp.fc1, ours.cross_attention.mlp.fc1), (theirs.pre_assign_attn.mlp.fc2, ours.look.mlp.fc2),
+        (theirs.pre_assign_attn.norm2, ours.cross_attention.norm_mlp), (theirs.pre_assign_attn.norm_post, ours.cross_attention.norm_out),
+        (theirs.pre_assign_attn.mlp.fc1, ours.cross_attention.mlp.fc1), (theirs.pre_assign_attn.mlp.fc2, ours.cross_attention.mlp.fc2),
         (theirs.assign.q_proj, ours.query), (theirs.assign.k_proj, ours.key), (theirs.assign.v_proj, ours.value),
         (theirs.assign.proj, ours.out), (theirs.norm_new_x, ours.norm_mlp),
         (theirs.mlp_channels.fc1, ours.mlp.fc1), (theirs.mlp_channels.fc2, ours.mlp.fc2),
@@ -91,16 +91,16 @@ def test_the_stages_equal_those_of_transformers_groupvit():
         ours.tokens.copy_(theirs.group_token)
         for source, target in zip(theirs.layers, ours.blocks, strict=True):
             copy_block(source, target)
-        copy_gather(theirs.downsample, ours.assignment)
+        copy_assignment(theirs.downsample, ours.assignment)
     network.stages[1].group_mixer[0].load_state_dict(stages[1].group_projector[0].state_dict())
     network.stages[1].group_mixer[1].load_state_dict(stages[1].group_projector[1].state_dict())
     copy_block(stages[2].layers[0], network.blocks[0])
 
     patches = torch.randn(3, 20, 6)
-    states, groups = network.enter(patches), None
+    states, groups = network.in_proj(patches), None
     for stage in stages:
         states, groups = stage(states, groups)
-    torch.testing.assert_close(network(patches), network.leave(network.norm(states)), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(network(patches), network.out_proj(network.norm(states)), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("patches", [1, 5, 40])
