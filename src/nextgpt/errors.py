@@ -1,7 +1,8 @@
-"""What can go wrong by a user's or a file's doing. Every message says what came, what was expected, what to do.
+"""Errors that users or their files cause. Every message states what is wrong, what is accepted, and how to fix it.
 
 NextGPTError(ValueError)
-├── MediaError            a picture, sound or film that cannot be read or is too large
+├── MediaError            a medium that cannot be read or is too large
+│   └── MissingStreamError  a file without a stream of the requested modality; another modality may be in it
 ├── ConversationError     a conversation that cannot be answered (too long, empty, media that are missing)
 ├── ConfigError           an unknown key, option or recipe
 └── ModelError            a model folder that is missing, incomplete or damaged
@@ -15,11 +16,15 @@ from collections.abc import Iterable
 
 
 class NextGPTError(ValueError):
-    """Base of every error that a user can cause and mend."""
+    """Base of every error that a user can cause and fix."""
 
 
 class MediaError(NextGPTError):
     """A medium that cannot be read, or is larger than the limits allow."""
+
+
+class MissingStreamError(MediaError):
+    """A file without a stream of the requested modality. Only this error is a reason to try another modality."""
 
 
 class ConversationError(NextGPTError):
@@ -39,7 +44,7 @@ class WeightsError(ModelError):
 
 
 def unknown_name_message(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that ``name`` is not among ``known``, naming the nearest: ``unknown("preset", "nan", PRESETS)``."""
+    """Return a message that lists ``known`` and the nearest name."""
     choices = list(known)
     nearest = difflib.get_close_matches(name, choices, n=1)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""

@@ -9,7 +9,8 @@ import PIL.Image
 import pytest
 
 from nextgpt.errors import MediaError
-from nextgpt.media import read_image, write_image
+from nextgpt.media import center_crop, read_image, resize_short_side, write_image
+from nextgpt.media.image import MAX_ASPECT_RATIO
 
 
 def encoded(picture: PIL.Image.Image, kind: str, **options: object) -> bytes:
@@ -74,3 +75,11 @@ def test_an_unknown_suffix_is_refused_with_the_known_ones(picture, tmp_path):
 def test_a_folder_that_is_missing_is_named(picture, tmp_path):
     with pytest.raises(MediaError, match="cannot be written"):
         write_image(picture, tmp_path / "nowhere" / "a.png")
+
+
+@pytest.mark.parametrize("size", [(1, 300_000), (300_000, 1), (2, 100_000)])
+def test_an_extreme_aspect_ratio_costs_no_more_than_a_square(size):
+    side = 224
+    resized = resize_short_side(PIL.Image.new("RGB", size, (255, 0, 0)), side)
+    assert min(resized.size) == side and max(resized.size) == MAX_ASPECT_RATIO * side
+    assert np.asarray(center_crop(resized, side)).tolist() == [[[255, 0, 0]] * side] * side

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from nextgpt.errors import MediaError
 from nextgpt.media import MediaLimits, read_video, uniform_indices, write_video
+from nextgpt.media.ffmpeg import constant_rate
 from nextgpt.message import Video
 
 
@@ -58,9 +61,72 @@ def test_an_animation_is_a_film_too():
     assert read.frames[:, 3, 4].tolist() == [[255, 0, 0], [0, 0, 255]]
 
 
-def test_large_frames_are_scaled_down_while_they_are_read(film, tmp_path):
-    path = write_video(Video(film.frames[:, :32], 8.0), tmp_path / "a.mp4")
-    assert read_video(path, limits=MediaLimits(frame_side_px=16)).frames.shape == (8, 8, 16, 3)
+@pytest.mark.parametrize(
+    ("size", "limits", "expected"),
+    [
+        ((64, 32), MediaLimits(frame_short_side_px=16), (16, 32)),
+        ((32, 64), MediaLimits(frame_short_side_px=16), (32, 16)),
+        ((1280, 720), MediaLimits(), (256, 455)),
+        ((1280, 64), MediaLimits(frame_pixels=64 * 320), (32, 640)),
+    ],
+)
+def test_large_frames_are_scaled_down_by_their_shorter_side(size, limits, expected, tmp_path):
+    width, height = size
+    path = write_video(Video(np.zeros((2, height, width, 3), np.uint8), 8.0), tmp_path / "a.mp4")
+    assert read_video(path, limits=limits).frames.shape == (2, *expected, 3)
+
+
+def write_webm(path: Path, times_ms: list[int]) -> Path:
+    """Write a WebM as browsers record it: a time base of 1 ms, no frame rate; frame n is filled with 8 n."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx", rate=1000)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"qmin": "0", "qmax": "4", "crf": "4", "b": "1M"}
+        for index, time_ms in enumerate(times_ms):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 8 * index, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def levels(video: Video) -> list[int]:
+    """Return the number that each frame was filled with."""
+    return [round(float(frame.mean()) / 8) for frame in video.frames]
+
+
+def test_a_webm_without_a_frame_rate_lasts_as_long_as_its_time_stamps_say(tmp_path):
+    video = read_video(write_webm(tmp_path / "a.webm", [round(1000 * n / 30) for n in range(30)]))
+    assert video.fps == pytest.approx(30, rel=0.01) and levels(video) == list(range(30))
+    assert video.duration_s == pytest.approx(1, rel=0.02)
+
+
+def test_a_variable_frame_rate_becomes_constant(tmp_path):
+    times_ms = [*range(0, 1000, 100), *range(1000, 2000, 50)]  # 10, then 20 frames per second
+    video = read_video(write_webm(tmp_path / "a.webm", times_ms))
+    assert video.duration_s == pytest.approx(2, rel=0.05)
+    shown = levels(video)
+    assert shown[0] == 0 and shown[-1] == 29 and shown == sorted(shown)
+    assert abs(shown[len(shown) // 2] - 10) <= 1  # after one second
+
+
+@pytest.mark.parametrize(
+    ("times_s", "nominal", "fps", "indices"),
+    [
+        ([0, 0.1, 0.2], 10, 10, [0, 1, 2]),
+        ([5, 5.1, 5.2], 10, 10, [0, 1, 2]),
+        ([0, 0.033, 0.067, 0.1], 1000, 30, [0, 1, 2, 3]),
+        ([0, 0.1, 0.2, 2.0], 1000, 1.5, [0, 2, 2, 3]),
+        ([0, None, 0.2], 25, 25, [0, 1, 2]),
+        ([0, 0, 0], 25, 25, [0, 1, 2]),
+        ([0], 25, 25, [0]),
+        ([], 25, 25, []),
+    ],
+)
+def test_time_stamps_decide_over_a_nominal_rate(times_s, nominal, fps, indices):
+    rate, shown = constant_rate(times_s, nominal)
+    assert (rate, shown.tolist()) == (pytest.approx(fps), indices)
 
 
 def test_a_film_without_frames_is_refused(tmp_path):

@@ -10,12 +10,14 @@ from nextgpt.media.audio import read_audio, resample, to_mono, write_audio
 from nextgpt.media.file_types import FileType, sniff
 from nextgpt.media.image import center_crop, read_image, resize_short_side, write_image
 from nextgpt.media.limits import MediaLimits
+from nextgpt.media.read_any import read_any
 from nextgpt.media.video import read_video, uniform_indices, write_video
 
 __all__ = [
     "FileType",
     "MediaLimits",
     "center_crop",
+    "read_any",
     "read_audio",
     "read_image",
     "read_video",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +12,7 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 
-from nextgpt.errors import MediaError
+from nextgpt.errors import MediaError, MissingStreamError
 from nextgpt.media.audio import check_audio_size, clean_samples
 from nextgpt.media.limits import Deadline, DeadlineStream, MediaLimits, media_error
 from nextgpt.media.open_media import OpenSource
@@ -19,6 +21,9 @@ from nextgpt.media.types import Audio
 # Where a file does not say, or says nonsense.
 _DEFAULT_FPS = 25.0
 _MAX_FPS = 1000.0
+_TIME_TOLERANCE_S = 1e-3
+_RATE_TOLERANCE = 0.02
+"""Relative deviation up to which the header's rate is kept."""
 _SAMPLE_FORMAT = "fltp"
 
 
@@ -64,6 +69,7 @@ class _Decoder:
     deadline: Deadline
     modality: Literal["audio", "video"]
     frames: list[np.ndarray] = field(default_factory=list)
+    times_s: list[float | None] = field(default_factory=list)
     blocks: list[np.ndarray] = field(default_factory=list)
     sample_count: int = 0
     resampler: av.AudioResampler | None = None
@@ -88,14 +94,16 @@ class _Decoder:
                 f"holds no {self.modality} that can be decoded",
                 f"a file with {self.modality}",
                 "Choose another file, or convert it to MP4 (H.264, AAC).",
+                MissingStreamError if films or sounds else MediaError,
             )
         self._check_headers(video, audio)
         self._decode(streams)
-        fps = _frame_rate(video) if video is not None else _DEFAULT_FPS
+        nominal_fps = _nominal_rate(video) if video is not None else _DEFAULT_FPS
+        fps, indices = constant_rate(self.times_s, nominal_fps)
         sound = None
         if audio is not None and self.blocks:
             sound = Audio(clean_samples(np.concatenate(self.blocks, axis=1)), self.rate_hz)
-        return DecodedStreams(self.frames, fps, sound)
+        return DecodedStreams([self.frames[index] for index in indices], fps, sound)
 
     def _check_headers(self, video: av.VideoStream | None, audio: av.AudioStream | None) -> None:
         duration_s = (self.container.duration or 0) / av.time_base
@@ -135,11 +143,12 @@ class _Decoder:
         self._check_frame_count(len(self.frames) + 1)
         if self.size_px is None:
             # Every frame gets the size and turn of the first, even where the film changes them on its way.
-            self.size_px = _fit_size(frame.width, frame.height, self.limits.frame_side_px)
+            self.size_px = _fit_size(frame.width, frame.height, self.limits)
             # Telephones film lying down and note how to turn it, counter-clockwise in degrees.
             self.quarter_turns = round(frame.rotation / 90)
         small = frame.reformat(*self.size_px, "rgb24", interpolation="AREA").to_ndarray()
         self.frames.append(np.rot90(small, self.quarter_turns))
+        self.times_s.append(frame.time)
 
     def _append_audio(self, frame: av.AudioFrame) -> None:
         if self.resampler is None:
@@ -173,12 +182,37 @@ class _Decoder:
             )
 
 
-def _frame_rate(video: av.VideoStream) -> float:
+def _nominal_rate(video: av.VideoStream) -> float:
     fps = float(video.average_rate or video.guessed_rate or 0)
     return fps if 0 < fps <= _MAX_FPS else _DEFAULT_FPS
 
 
-def _fit_size(width: int, height: int, side_px: int) -> tuple[int, int]:
-    """Width and height, scaled down so that neither exceeds ``side_px``."""
-    scale = min(1.0, side_px / max(width, height))
+def constant_rate(times_s: Sequence[float | None], nominal_fps: float) -> tuple[float, np.ndarray]:
+    """Return a constant frame rate, and for each of its ticks the index of the frame shown then.
+
+    The frames' own time stamps count: browsers record WebM whose header has a time base in place of a rate, and
+    telephones record variable rates. The nominal rate is kept if the time stamps agree with it.
+    """
+    count = len(times_s)
+    if count < 2 or None in times_s:
+        return nominal_fps, np.arange(count)
+    times = np.maximum.accumulate(np.array(times_s, dtype=np.float64))
+    times -= times[0]
+    if not 0 < times[-1] < np.inf:
+        return nominal_fps, np.arange(count)
+    mean_fps = min((count - 1) / times[-1], _MAX_FPS)
+    fps = nominal_fps if abs(mean_fps / nominal_fps - 1) < _RATE_TOLERANCE else mean_fps
+    if np.abs(times * fps - np.arange(count)).max() < 1:
+        return float(fps), np.arange(count)
+    ticks = np.arange(max(1, round(times[-1] * fps) + 1)) / fps
+    return float(fps), np.searchsorted(times, ticks + _TIME_TOLERANCE_S, side="right") - 1
+
+
+def _fit_size(width: int, height: int, limits: MediaLimits) -> tuple[int, int]:
+    """Return width and height, scaled down to the limits of a frame."""
+    scale = min(
+        1.0,
+        limits.frame_short_side_px / min(width, height),
+        math.sqrt(limits.frame_pixels / (width * height)),
+    )
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -18,6 +18,8 @@ from nextgpt.media.open_media import OpenSource, open_source
 from nextgpt.media.save_media import WRITER, with_default_suffix, wrap_write_errors
 from nextgpt.media.types import Image, MediaSource
 
+MAX_ASPECT_RATIO = 16
+"""Longer images are cropped before they are scaled: 1 x 300,000 pixels would become 224 x 67 million."""
 # EPS, WMF and the like start other programs or fonts, so only plain raster formats are opened.
 _READ_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "MPO")
 _WRITE_FORMATS = {
@@ -120,25 +122,38 @@ def write_image(image: Image, path: str | Path) -> Path:
 
 
 def resize_short_side(
-    picture: PIL.Image.Image,
+    image: PIL.Image.Image,
     side_px: int,
     resampling: PIL.Image.Resampling = PIL.Image.Resampling.BICUBIC,
 ) -> PIL.Image.Image:
-    """Scale so that the shorter side measures ``side_px``, keeping the proportions; unchanged where it does."""
-    width, height = picture.size
+    """Scale the shorter side to ``side_px`` and keep the proportions.
+
+    Images longer than :data:`MAX_ASPECT_RATIO` are cropped to their centre first, so that the cost is bounded.
+    """
+    image = _crop_to_aspect_ratio(image)
+    width, height = image.size
     if min(width, height) == side_px:
-        return picture
-    # The longer side is cut off to whole pixels, as torchvision's Resize does.
+        return image
+    # The longer side is truncated to whole pixels, as torchvision's Resize does.
     size = (
         (side_px, int(side_px * height / width))
         if width <= height
         else (int(side_px * width / height), side_px)
     )
-    return picture.resize(size, resampling)
+    return image.resize(size, resampling)
 
 
-def center_crop(picture: PIL.Image.Image, side_px: int) -> PIL.Image.Image:
-    """The square of ``side_px`` in the middle of a picture that is at least so large."""
-    width, height = picture.size
+def _crop_to_aspect_ratio(image: PIL.Image.Image) -> PIL.Image.Image:
+    limit = MAX_ASPECT_RATIO * min(image.size)
+    width, height = min(image.width, limit), min(image.height, limit)
+    if (width, height) == image.size:
+        return image
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def center_crop(image: PIL.Image.Image, side_px: int) -> PIL.Image.Image:
+    """Crop the central square of ``side_px``; the image must be at least that large."""
+    width, height = image.size
     left, top = round((width - side_px) / 2), round((height - side_px) / 2)
-    return picture.crop((left, top, left + side_px, top + side_px))
+    return image.crop((left, top, left + side_px, top + side_px))

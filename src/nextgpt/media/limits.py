@@ -24,8 +24,10 @@ class MediaLimits:
     """Audio samples, all channels together: 240 MB as float32, ten minutes in stereo at 48 kHz."""
     frames: int = 1_200
     """Frames of a film: 40 s at 30 frames a second."""
-    frame_side_px: int = 320
-    """Films with longer sides are scaled down to it while they are read, so that they fit in memory."""
+    frame_short_side_px: int = 256
+    """Video frames are scaled down to this shorter side while they are read; encoders take 224 pixels."""
+    frame_pixels: int = 256 * 640
+    """Maximum pixels per video frame after scaling; only frames wider than 5:2 are scaled down further."""
     time_s: float = 20.0
     """Wall-clock time that decoding may take."""
 
@@ -73,6 +75,8 @@ class DeadlineStream(io.RawIOBase):
         return True
 
 
-def media_error(name: str, problem: str, expected: str, advice: str) -> MediaError:
-    """An error in three parts: ``refusal("a.png", "is empty", "a picture", "Check the file.")``."""
-    return MediaError(f"{name} {problem}; expected {expected}. {advice}")
+def media_error(
+    name: str, problem: str, expected: str, advice: str, error: type[MediaError] = MediaError
+) -> MediaError:
+    """Build an error in three parts: ``media_error("a.png", "is empty", "an image", "Check the file.")``."""
+    return error(f"{name} {problem}; expected {expected}. {advice}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nextgpt.errors import MediaError
+from nextgpt.errors import MediaError, MissingStreamError
 from nextgpt.media.file_types import SNIFFED_BYTES, FileType, sniff
 from nextgpt.media.limits import MediaLimits, media_error
 
@@ -129,5 +129,5 @@ def _checked_type(head: bytes, name: str, modality: str) -> FileType:
         advice = (
             f"Send it as {found.modalities[0]}." if found.modalities else "Convert it or choose another file."
         )
-        raise media_error(name, f"is {found.label}", ACCEPTED[modality], advice)
+        raise media_error(name, f"is {found.label}", ACCEPTED[modality], advice, MissingStreamError)
     return found

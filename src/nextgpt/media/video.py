@@ -37,7 +37,7 @@ _PADDING_SAMPLES = 2048
 
 
 def read_video(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Video:
-    """Read a film with its sound; frames whose longer side exceeds ``limits.frame_side_px`` are scaled down.
+    """Read a video with its audio at a constant frame rate; larger frames are scaled down to the limits.
 
     Raises:
         MediaError: the file holds no film, is damaged before its first frame, or larger than ``limits``.
@@ -50,8 +50,16 @@ def read_video(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> V
             raise media_error(
                 opened.name, "holds no frame", "at least one", "Check that it was copied whole."
             )
-        frames = np.stack(decoded.frames)
+        frames = _stack(decoded.frames)
         return Video(frames, decoded.fps, _trim_padding(decoded.audio, len(frames) / decoded.fps))
+
+
+def _stack(frames: list[np.ndarray]) -> np.ndarray:
+    """Stack frames and empty the list, so that the frames are in memory once."""
+    stacked = np.empty((len(frames), *frames[0].shape), np.uint8)  # (F, H, W, 3)
+    for index in reversed(range(len(frames))):
+        stacked[index] = frames.pop()
+    return stacked
 
 
 def _trim_padding(audio: Audio | None, duration_s: float) -> Audio | None:

@@ -1,0 +1,41 @@
+"""Read a file as the first modality that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from nextgpt.errors import MissingStreamError
+from nextgpt.media.audio import read_audio
+from nextgpt.media.file_types import sniff
+from nextgpt.media.image import read_image
+from nextgpt.media.limits import MediaLimits, media_error
+from nextgpt.media.open_media import read_bytes
+from nextgpt.media.types import Audio, Image, MediaSource, Video
+from nextgpt.media.video import read_video
+
+READERS: Mapping[str, Callable[..., Image | Audio | Video]] = {
+    "image": read_image,
+    "audio": read_audio,
+    "video": read_video,
+}
+
+
+def read_any(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Image | Audio | Video:
+    """Read a file whose content decides the modality: an MP4 is a video if it has a video stream, otherwise audio.
+
+    Only a missing stream leads to the next modality; a video that is damaged or too long is never read as audio.
+
+    Raises:
+        MediaError: The file holds no medium, is damaged, or larger than ``limits``.
+    """
+    content, name = read_bytes(source, limits)
+    file_type = sniff(content)
+    for modality in file_type.modalities if file_type else ():
+        try:
+            return READERS[modality](source if isinstance(source, str | Path) else content, limits=limits)
+        except MissingStreamError:
+            if file_type is None or modality == file_type.modalities[-1]:
+                raise
+    problem = f"is {file_type.label}" if file_type else "has content of unknown type"
+    raise media_error(name, problem, "an image, audio file or video", "Convert it or choose another file.")
