@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -102,7 +103,7 @@ def _content(path: Path) -> bytes:
                 f"{path} is larger than {SIZE_LIMIT_BYTES // 1024**2} MiB; expected the words of a conversation and "
                 "the names of its media. Check the path."
             )
-        return path.read_bytes()
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise ConversationError(
             f"{path} cannot be read ({error.strerror}); expected a {CONVERSATION_FILE}. Check the path."

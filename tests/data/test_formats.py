@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,24 @@ def test_what_is_broken_is_counted_and_listed_and_the_rest_stays(written: Any) -
     verdict = validate(read_corpus(written.path), workers=1)
     assert verdict.records == written.records
     assert verdict.invalid and all(fault.key and fault.reason for fault in verdict.invalid)
+
+
+def test_a_byte_order_mark_changes_nothing(written: Any) -> None:
+    before = read_corpus(written.path)
+    if written.path.suffix in (".json", ".jsonl", ".csv"):
+        written.path.write_bytes(codecs.BOM_UTF8 + written.path.read_bytes())
+    assert read_corpus(written.path) == before
+
+
+def test_a_long_csv_field_is_read_and_a_damaged_row_is_listed(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    caption = "word " * 40_000
+    path.write_text(f"videoid,name\n1,{caption}\n2,short,too many\n", encoding="utf-8")
+    corpus = read_corpus(path)
+    assert [record.caption for record in corpus.records] == [caption.strip()]
+    assert [(row.key, row.reason) for row in corpus.invalid] == [
+        ("line 3", "has other columns than the first line")
+    ]
 
 
 def test_records_become_typed_conversations(written: Any) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from nextgpt.testing.model import write_tiny_model
-from nextgpt.train.align_corpora import align_on_corpora
-from nextgpt.train.recipe import CorporaRecipe
+from nextgpt.train.align import run
+from nextgpt.train.alignment_recipe import AlignmentRecipe
 
 
 @pytest.fixture(scope="module")
@@ -20,20 +20,20 @@ def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_corpus_with_a_corrupt_item_is_trained_on(initial: Path, written: Any, tmp_path: Path) -> None:
-    recipe = CorporaRecipe.model_validate({
-        "kind": "corpora",
+    recipe = AlignmentRecipe.model_validate({
+        "kind": "alignment",
         "stage": "instruction-tuning",
-        "initial": str(initial),
+        "init_from": str(initial),
         "model": tmp_path / "model",
         "work": tmp_path / "work",
-        "fit": {"steps": 6, "batch_size": 4, "bf16": False, "log_every": 1, "warmup_steps": 0},
-        "sources": {"corpus": {"path": written.path, "direction": "captioning" if written.is_pairs else None}},
+        "fit": {"max_steps": 6, "batch_size": 4, "bf16": False, "log_steps": 1, "warmup_steps": 0},
+        "data": {"corpora": {"corpus": {"path": written.path, "task": "captioning" if written.is_pairs else None}}},
         "lora": {"rank": 2, "targets": ["q_proj"]},
-        "engine": {"workers": 0},
+        "engine": {"num_workers": 0},
     })  # fmt: skip
-    assert align_on_corpora(recipe)
+    assert run(recipe)
     lines = [json.loads(line) for line in (recipe.work / "metrics.jsonl").read_text().splitlines()]
     assert len(lines) == 6
     assert all(math.isfinite(line["loss"]) and line["gradient_norm"] > 0 for line in lines)
-    broken = [json.loads(line) for line in (recipe.work / "broken-0.jsonl").read_text().splitlines()]
+    broken = [json.loads(line) for line in (recipe.work / "invalid-0.jsonl").read_text().splitlines()]
     assert broken and all(row["key"] and row["reason"] for row in broken)

@@ -33,6 +33,11 @@ def test_media_come_back_as_they_are(decoder: SandboxedDecoder, media_bytes: dic
     assert np.abs(video.frames.astype(int) - tiny_video().frames).max() < 16
 
 
+def test_without_a_modality_the_content_decides(decoder: SandboxedDecoder, media_bytes: dict[str, bytes]):
+    for name, content in media_bytes.items():
+        assert decoder.decode_sync(None, content).modality == name
+
+
 def test_what_cannot_be_decoded_is_told_in_words(decoder: SandboxedDecoder, media_bytes: dict[str, bytes]):
     with pytest.raises(MediaError, match="expected"):
         decoder.decode_sync("image", media_bytes["image"][:30])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nextgpt.data.corpus_file import open_corpus_file
 from nextgpt.data.formats import find_format
-from nextgpt.data.record import InvalidRecord, MediaFile, Record, dialogue_of, media_of
+from nextgpt.data.record import InvalidRecord, Record, dialogue_of, media_of
 from nextgpt.errors import ConfigError
 
 
@@ -59,8 +59,3 @@ def read_corpus(
 
 def _limited(items: Iterator[Record | InvalidRecord], limit: int | None) -> Iterator[Record | InvalidRecord]:
     return items if limit is None else islice(items, limit)
-
-
-def is_missing(medium: MediaFile) -> bool:
-    """Whether there is no file; what the assistant makes needs none, as its caption says what to learn."""
-    return medium.byte_range is None and not medium.path.is_file()

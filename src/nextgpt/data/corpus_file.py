@@ -19,6 +19,10 @@ from nextgpt.errors import ConfigError
 from nextgpt.media.file_types import FILE_TYPE_BY_SUFFIX, suffixes_of
 
 Row = dict[str, Any]
+ENCODING = "utf-8-sig"
+"""UTF-8, with or without the byte order mark that spreadsheets and Windows editors write."""
+MAX_CSV_FIELD_CHARS = 2**24
+"""The csv module's own limit of 131,072 is less than some corpora hold in one field."""
 MEDIA_FOLDERS = ("", "images", "videos", "audios", "image", "video", "audio")
 """Where media lie beside the file that names them, tried in order."""
 
@@ -87,7 +91,7 @@ def _with_suffixes(name: str, modality: str) -> list[str]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding=ENCODING))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(
             f"{path} is no JSON ({error}); expected a corpus. Fetch or correct the file."
@@ -105,7 +109,7 @@ def _json_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
 
 
 def _line_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
-    with document.path.open(encoding="utf-8", errors="replace") as lines:
+    with document.path.open(encoding=ENCODING, errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -118,13 +122,19 @@ def _line_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
 
 
 def _csv_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
-    with document.path.open(encoding="utf-8", errors="replace", newline="") as lines:
-        for number, row in enumerate(csv.DictReader(lines), start=2):
-            is_whole = None not in row and None not in row.values()
-            yield (
-                dict(row)
-                if is_whole
-                else InvalidRecord(f"line {number}", "has other columns than the first line")
+    csv.field_size_limit(MAX_CSV_FIELD_CHARS)
+    with document.path.open(encoding=ENCODING, errors="replace", newline="") as lines:
+        reader = csv.DictReader(lines)
+        try:
+            for row in reader:
+                is_complete = None not in row and None not in row.values()
+                line = f"line {reader.line_num}"
+                yield (
+                    dict(row) if is_complete else InvalidRecord(line, "has other columns than the first line")
+                )
+        except csv.Error as error:
+            yield InvalidRecord(
+                f"line {reader.line_num}", f"cannot be read ({error}); later rows are skipped"
             )
 
 

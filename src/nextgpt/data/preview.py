@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
-from nextgpt.data.corpus import Corpus, is_missing
+from nextgpt.data.corpus import Corpus
 from nextgpt.data.record import MediaFile, Part, Record, dialogue_of, media_of
 from nextgpt.errors import MediaError
 from nextgpt.media.save_media import wrap_write_errors
@@ -70,7 +70,7 @@ def _parts(parts: Iterable[Part], names: dict[int, str], folder: Path) -> str:
 
 def _figure(medium: MediaFile, name: str, folder: Path) -> str:
     caption = html.escape(medium.caption)
-    if is_missing(medium):
+    if medium.is_missing:
         return f"<figure class=broken>[{medium.modality}: {html.escape(medium.name)} is not there] {caption}</figure>"
     try:
         medium.open()

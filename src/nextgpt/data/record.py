@@ -67,6 +67,11 @@ class MediaFile:
         place = f"{self.modality}:{self.path.name}:{self.path.parent.name}:{self.member}:{self.size_bytes}"
         return blake2b(place.encode(), digest_size=16).hexdigest()
 
+    @property
+    def is_missing(self) -> bool:
+        """Return whether there is no file; the assistant's media need none, as their captions are trained on."""
+        return self.byte_range is None and not self.path.is_file()
+
     def read(self) -> bytes:
         """The bytes of the file. Raises :class:`MediaError`."""
         try:
@@ -171,14 +176,14 @@ class InvalidRecord:
 
 
 Record = CaptionPair | Dialogue
-Direction = Literal["captioning", "generation"]
+PairTask = Literal["captioning", "generation"]
 
 
-def dialogue_of(record: Record, direction: Direction) -> Dialogue:
-    """A record as a dialogue; of a pair, the one of ``direction``."""
+def dialogue_of(record: Record, task: PairTask) -> Dialogue:
+    """A record as a dialogue; of a pair, the one of ``task``."""
     if isinstance(record, Dialogue):
         return record
-    return record.as_captioning() if direction == "captioning" else record.as_generation()
+    return record.as_captioning() if task == "captioning" else record.as_generation()
 
 
 def media_of(record: Record) -> tuple[MediaFile, ...]:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nextgpt.data.corpus import Corpus, is_missing
-from nextgpt.data.record import CaptionPair, Dialogue, dialogue_of, media_of
+from nextgpt.data.corpus import Corpus
+from nextgpt.data.record import CaptionPair, Dialogue, media_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def compute_statistics(corpus: Corpus) -> Statistics:
         output_media=dict(Counter(m.modality for dialogue in dialogues for m in dialogue.output_media)),
         caption_pairs=dict(Counter(pair.medium.modality for pair in pairs)),
         media_bytes=sum(medium.size_bytes for medium in media),
-        missing=sum(map(is_missing, media)),
+        missing=sum(medium.is_missing for medium in media),
     )
 
 

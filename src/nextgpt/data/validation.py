@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from nextgpt.data.corpus import Corpus, is_missing
+from nextgpt.data.corpus import Corpus
 from nextgpt.data.record import CaptionPair, InvalidRecord, MediaFile, Record
 from nextgpt.errors import MediaError
 
@@ -43,7 +43,7 @@ def validate(
                 if fault is not None:
                     broken.append(fault)
                     continue
-                absent += sum(map(is_missing, _output_media(record)))
+                absent += sum(medium.is_missing for medium in _output_media(record))
                 media.update(medium.modality for medium in _required_media(record))
             tell(start + len(records), len(corpus.records))
     sound = len(corpus.records) + len(corpus.invalid) - len(broken)
@@ -66,7 +66,7 @@ def find_error(record: Record) -> InvalidRecord | None:
 def _required_media(record: Record) -> Iterator[MediaFile]:
     """Media that must open: all that are given, and what is made where it is there."""
     yield from (record.medium,) if isinstance(record, CaptionPair) else record.input_media
-    yield from (medium for medium in _output_media(record) if not is_missing(medium))
+    yield from (medium for medium in _output_media(record) if not medium.is_missing)
 
 
 def _output_media(record: Record) -> tuple[MediaFile, ...]:

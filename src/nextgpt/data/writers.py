@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nextgpt.data.corpus import is_missing
 from nextgpt.data.formats.messages import format_row
 from nextgpt.data.record import CaptionPair, InvalidRecord, MediaFile, Record, media_of
 from nextgpt.errors import MediaError
@@ -88,7 +87,7 @@ def _sample(record: Record) -> Sample:
     contents: Sample = {}
     for position, medium in enumerate(media_of(record)):
         names[id(medium)] = f"{position}{Path(medium.name).suffix.lower()}"
-        if isinstance(record, CaptionPair) or medium in record.input_media or not is_missing(medium):
+        if isinstance(record, CaptionPair) or medium in record.input_media or not medium.is_missing:
             contents[names[id(medium)]] = medium.read()
     row: dict[str, Any] = format_row(record, lambda medium: names[id(medium)])
     return {"messages.json": json.dumps(row, ensure_ascii=False).encode(), **contents}

@@ -31,11 +31,11 @@ class SandboxedDecoder:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    async def decode(self, modality: str, content: bytes) -> Medium:
-        """Decode a file's content. Raises :class:`MediaError`."""
+    async def decode(self, modality: str | None, content: bytes) -> Medium:
+        """Decode a file's content as ``modality``, or as the first modality it holds. Raises :class:`MediaError`."""
         return await asyncio.to_thread(self.decode_sync, modality, content)
 
-    def decode_sync(self, modality: str, content: bytes) -> Medium:
+    def decode_sync(self, modality: str | None, content: bytes) -> Medium:
         """Decode in the calling thread, one file at a time. Raises :class:`MediaError`."""
         with self._lock:
             try:
@@ -57,14 +57,14 @@ class SandboxedDecoder:
         with self._lock:
             self._stop_worker()
 
-    def _request(self, worker: subprocess.Popen[bytes], modality: str, content: bytes) -> Medium:
+    def _request(self, worker: subprocess.Popen[bytes], modality: str | None, content: bytes) -> Medium:
         header = {"modality": modality, "limits": asdict(self.limits), "size": len(content)}
         with _Deadline(worker, self.limits.time_s + TIMEOUT_MARGIN_S):
             write_frame(_pipe(worker.stdin), header, content)
             answer = _require(read_frame(_pipe(worker.stdout)))
             if "refused" in answer:
                 raise MediaError(str(answer["refused"]))
-            return deserialize(modality, answer, _pipe(worker.stdout))
+            return deserialize(modality or str(answer["modality"]), answer, _pipe(worker.stdout))
 
     def _worker(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:

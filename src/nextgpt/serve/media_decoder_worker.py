@@ -5,8 +5,8 @@ takes over this process, the server reads numbers and raw bytes only.
 
 ::
 
-    4 bytes length, JSON {"modality": "image", "limits": {...}, "size": n}, n bytes of a file
-    4 bytes length, JSON {"shape": [64, 64, 3], ...} or {"refused": "..."}, then the bytes of each array
+    4 bytes length, JSON {"modality": "image" or null, "limits": {...}, "size": n}, n bytes of a file
+    4 bytes length, JSON {"modality": "image", "shape": [64, 64, 3], ...} or {"refused": "..."}, then the arrays
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nextgpt.errors import MediaError
-from nextgpt.media import MediaLimits, read_audio, read_image, read_video
+from nextgpt.media.limits import MediaLimits
+from nextgpt.media.read_any import READERS, read_any
 from nextgpt.message import Audio, Image, Medium, Video
-
-READERS = {"image": read_image, "audio": read_audio, "video": read_video}
 
 
 def read_frame(stream: BinaryIO) -> dict[str, Any] | None:
@@ -80,8 +79,10 @@ def main_loop(requests: BinaryIO, answers: BinaryIO) -> None:
     while (header := read_frame(requests)) is not None:
         content = requests.read(header["size"])
         try:
-            medium = READERS[header["modality"]](content, limits=MediaLimits(**header["limits"]))
+            read = read_any if header["modality"] is None else READERS[header["modality"]]
+            medium = read(content, limits=MediaLimits(**header["limits"]))
             reply, contents = serialize(medium)
+            reply["modality"] = medium.modality
         except MediaError as error:
             reply, contents = {"refused": str(error)}, []
         except MemoryError:

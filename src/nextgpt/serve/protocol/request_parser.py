@@ -68,9 +68,9 @@ class RequestParser:
         content = await self._content(source, param) if isinstance(source, str) else source
         if len(content) > self.settings.max_medium_bytes:
             raise self._too_large(param)
-        return await self.decoder.decode(
-            modality or require_media_type(content, param).modalities[0], content
-        )
+        if modality is None:
+            require_media_type(content, param)
+        return await self.decoder.decode(modality, content)
 
     async def _message(self, message: ChatMessage, param: str) -> Message:
         role = "system" if message.role == "developer" else message.role
