@@ -21,8 +21,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from nextgpt import NextGPT
 from nextgpt.serve.app import create_app
-from nextgpt.serve.engine import LocalEngine
-from nextgpt.serve.launch import UVICORN
+from nextgpt.serve.engine.local import LocalEngine
+from nextgpt.serve.launch import UVICORN_OPTIONS
 
 ASKED = "Draw a red cat at the top left on grass, and play a trumpet."
 WIDTH_PX, HEIGHT_PX = 1280, 900
@@ -55,7 +55,7 @@ def serving() -> Iterator[str]:
     """The server on a free port of loopback."""
     listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(LocalEngine(NextGPT.from_pretrained("nano"), "nano"))
-    server = uvicorn.Server(uvicorn.Config(app, **UVICORN))
+    server = uvicorn.Server(uvicorn.Config(app, **UVICORN_OPTIONS))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

@@ -1,5 +1,7 @@
 // What the browser keeps: conversations and their media in IndexedDB, settings in localStorage, the key where it is to be.
 
+import { t } from './strings.js';
+
 const NAME = 'nextgpt';
 const ORPHAN_MS = 24 * 3600 * 1000;
 const STORES = ['conversations', 'media'];
@@ -53,8 +55,13 @@ export class Storage {
     navigator.storage?.persist?.().catch(() => null);
   }
 
+  /** Keep the bytes of a medium. Throws an error that can be shown where there is no room. */
   async putMedium(id, conversation, blob) {
-    await this.write({ media: [{ id, conversation, blob, createdAt: Date.now() }] });
+    try {
+      await this.write({ media: [{ id, conversation, blob, createdAt: Date.now() }] });
+    } catch {
+      throw new Error(t('storageFull'));
+    }
   }
 
   /** Return the blob of a medium, or undefined. */
