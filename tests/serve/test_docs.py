@@ -40,3 +40,34 @@ def test_a_browser_shows_the_routes(address: str):
         assert page.get_by_text("/v1/videos/sync").count() == 1
         assert problems == []
         browser.close()
+
+
+def test_every_answer_is_typed(http: httpx.Client):
+    document = http.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"] == {
+        "HTTPBearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "API key, if the server was started with --api-key.",
+        }
+    }
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            where = f"{method} {path}"
+            (content,) = [operation["responses"]["200"]["content"]]
+            assert content, where
+            for media_type, described in content.items():
+                schema = described["schema"]
+                is_typed = "$ref" in schema or "properties" in schema or schema.get("format") == "binary"
+                assert is_typed or media_type == "text/plain", where
+            error = operation["responses"]["4XX"]["content"]["application/json"]["schema"]
+            assert error == {"$ref": "#/components/schemas/ErrorResponse"}, where
+            assert bool(operation.get("security")) == (path != "/health"), where
+
+
+def test_streams_are_described(http: httpx.Client):
+    paths = http.get("/openapi.json").json()["paths"]
+    for path in ("/v1/chat/completions", "/v1/images/generations", "/v1/images/edits"):
+        content = paths[path]["post"]["responses"]["200"]["content"]
+        assert set(content) == {"application/json", "text/event-stream"}
+        assert "$defs" not in str(content) and "properties" in content["text/event-stream"]["schema"]

@@ -82,12 +82,12 @@ def test_media_of_several_answers_are_made_in_one_batch(
 ):
     synthesizer = model.synthesizer("image")
     synthesizer.calls.clear()
-    steps = synthesizer.steps
+    denoise = synthesizer.denoise
 
     def slow_at_first(*conditions: Any, **settings: Any) -> Any:
         if not synthesizer.calls:
             time.sleep(2)  # meanwhile the others gather
-        return steps(*conditions, **settings)
+        return denoise(*conditions, **settings)
 
     monkeypatch.setattr(synthesizer, "denoise", slow_at_first)
     asked = [

@@ -184,13 +184,13 @@ def test_places_are_bounded_and_free_at_once_when_somebody_leaves(engine: RayEng
 
 def test_before_the_steps_run_it_says_so(folder: str):
     made = RayEngine(folder, "tiny", SETTINGS, RayConfig(), connect=lambda: pytest.fail("not called"))
-    with pytest.raises(EngineError, match="being started"):
+    with pytest.raises(EngineError, match="still starting"):
         made.submit([job("x")])
     assert not made.is_ready and len(asyncio.run(_embedded(made))) == 0
 
 
 async def _embedded(engine: RayEngine) -> list[list[float]]:
-    with pytest.raises(EngineError, match="being started"):
+    with pytest.raises(EngineError, match="still starting"):
         await engine.embed(["x"])
     return []
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from nextgpt.serve.api.responses import json_response
 from nextgpt.serve.state import get_state
@@ -64,7 +64,10 @@ async def get_version() -> Version:
         return Version(version="unknown")
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+@router.get("/metrics", response_class=Response, responses={200: TEXT})
 async def get_metrics(request: Request) -> Response:
     """Return metrics in Prometheus' text format."""
     text = get_state(request).metrics.text()
