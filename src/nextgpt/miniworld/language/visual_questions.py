@@ -22,30 +22,30 @@ from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import MOTIONS, TINTS, ClipSpec, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 
 
-def _single(spec: MediaSpec) -> ObjectSpec | None:
+def only_object(spec: MediaSpec) -> ObjectSpec | None:
     """Return the only object of an image or a video."""
     if isinstance(spec, ClipSpec):
         return ObjectSpec(spec.object, spec.tint)
     return spec.objects[0] if isinstance(spec, SceneSpec) and len(spec.objects) == 1 else None
 
 
-def _unique(state: DialogueState, spec: MediaSpec) -> ObjectSpec | None:
+def unique_object(state: DialogueState, spec: MediaSpec) -> ObjectSpec | None:
     """Pick an object that is the only one of its kind, so that its name identifies it."""
     if not isinstance(spec, SceneSpec):
-        return _single(spec)
+        return only_object(spec)
     kinds = [obj.object for obj in spec.objects]
     unique = [obj for obj in spec.objects if kinds.count(obj.object) == 1]
     return state.choice(unique) if unique else None
 
 
-def _other_object(state: DialogueState, spec: MediaSpec) -> str:
+def other_object(state: DialogueState, spec: MediaSpec) -> str:
     kinds = {obj.object for obj in spec.objects} if isinstance(spec, SceneSpec) else {spec.object}
     return state.choice([name for name in OBJECTS if name not in kinds])
 
 
 def what_object(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Name the only object."""
-    obj = _single(spec)
+    obj = only_object(spec)
     if obj is None:
         return None
     return QuestionAnswer(f"It is {indefinite(noun(obj.object))}.", (object_names(obj.object),))
@@ -53,10 +53,10 @@ def what_object(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 
 def is_object(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Confirm or deny the kind of the only object."""
-    obj = _single(spec)
+    obj = only_object(spec)
     if obj is None:
         return None
-    candidate = obj.object if state.bernoulli(0.5) else _other_object(state, spec)
+    candidate = obj.object if state.bernoulli(0.5) else other_object(state, spec)
     is_match = candidate == obj.object
     answer = f"{yes_or_no(is_match)}, it is {indefinite(noun(obj.object))}."
     return QuestionAnswer(
@@ -78,7 +78,7 @@ def which_objects(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | Non
 
 def where_is(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Name the place of an object."""
-    obj = _unique(state, spec)
+    obj = unique_object(state, spec)
     if obj is None:
         return None
     place = PLACE_FORMS[obj.place][0]
@@ -105,7 +105,7 @@ def how_many(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 def how_many_of(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Count the objects of one kind, possibly zero."""
     assert isinstance(spec, SceneSpec)
-    name = _other_object(state, spec) if state.bernoulli(0.2) else state.choice(spec.objects).object
+    name = other_object(state, spec) if state.bernoulli(0.2) else state.choice(spec.objects).object
     number = [obj.object for obj in spec.objects].count(name)
     key_words = (NUMBERS[number], "zero" if number == 0 else str(number))
     return QuestionAnswer(
@@ -119,7 +119,7 @@ def _are(number: int) -> str:
 
 def which_color(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Name the color of an object, which may be its natural one."""
-    obj = _unique(state, spec)
+    obj = unique_object(state, spec)
     if obj is None:
         return None
     own = OBJECTS[obj.object].color
@@ -134,14 +134,14 @@ def which_color(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 def which_background(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Name the background."""
     assert not isinstance(spec, SoundSpec)
-    obj = _single(spec)
+    obj = only_object(spec)
     values = {"thing": noun(obj.object) if obj else "objects"}
     return QuestionAnswer(f"The background is {spec.background}.", ((spec.background,),), values)
 
 
 def how_big(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Name the size of the only object."""
-    obj = _single(spec)
+    obj = only_object(spec)
     if obj is None:
         return None
     return QuestionAnswer(
@@ -156,13 +156,13 @@ def is_there(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
         name = state.choice(spec.objects).object
         there = indefinite(noun(name))
         return QuestionAnswer(f"Yes, there is {there}.", (("yes",),), {"thing": there})
-    name = _other_object(state, spec)
+    name = other_object(state, spec)
     return QuestionAnswer(f"No, there is no {noun(name)}.", (("no",),), {"thing": indefinite(noun(name))})
 
 
 def is_colored(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Confirm or deny the color of an object."""
-    obj = _unique(state, spec)
+    obj = unique_object(state, spec)
     if obj is None or obj.tint == "natural":
         return None
     candidate = (
@@ -201,7 +201,7 @@ def is_moving(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 
 def is_category(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Confirm or deny the category of an object."""
-    obj = _single(spec)
+    obj = only_object(spec)
     if obj is None:
         return None
     category = OBJECTS[obj.object].category

@@ -22,7 +22,7 @@ from nextgpt.miniworld.specs import BACKGROUNDS, TINTS
 
 AuthorSplit = Literal["train", "dev"]
 AUTHOR_SPLITS: tuple[AuthorSplit, ...] = ("train", "dev")
-DATA_DIR = Path(__file__).parent
+DATA_DIR = Path(__file__).parents[2] / "assets" / "phrasings"
 
 INTENTS: dict[str, tuple[str, ...]] = {
     "image": ("what",), "audio": ("what",), "speech": ("word",),

@@ -11,7 +11,6 @@ from nextgpt.miniworld.language.lexicon import (
     PATTERN_FORMS,
     PITCH_FORMS,
     PLACE_FORMS,
-    PLURAL_NAMES,
     SIZE_FORMS,
     SPEED_FORMS,
     background_forms,
@@ -72,7 +71,7 @@ def bare_noun(state: PhrasedState, name: str) -> str:
 
 def plural_noun(name: str) -> str:
     """Return several of an object: ``"cats"``, ``"pairs of scissors"``, ``"grapes"``."""
-    return name if name in PLURAL_NAMES[:3] else plural(name)
+    return name if name in ("grapes", "cherries", "french fries") else plural(name)
 
 
 def _takes_article(words: str) -> bool:

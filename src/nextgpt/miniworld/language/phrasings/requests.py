@@ -9,6 +9,8 @@ from dataclasses import replace
 from nextgpt.miniworld.language.descriptions import in_reading_order
 from nextgpt.miniworld.language.lexicon import listed
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
+from nextgpt.miniworld.language.phrasings.author import SLOT, shared_phrasings
+from nextgpt.miniworld.language.phrasings.filling import fill
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.request_specs import DEFAULT_LAYOUTS, RequestSpec
 from nextgpt.miniworld.language.types import DialogueTurn
@@ -65,7 +67,7 @@ def request_image(state: PhrasedState) -> DialogueTurn | None:
     spec = sample_request(state, "image")
     if spec is None:
         return None
-    words = state.phrase_intent("image", around=True, what=spec.phrase)
+    words = state.phrase_request("image", what=spec.phrase)
     return state.media_turn("text_to_image", words, spec.spec)
 
 
@@ -124,7 +126,7 @@ def request_audio(state: PhrasedState) -> DialogueTurn | None:
         if spec is None:
             return None
         assert isinstance(spec.spec, SoundSpec)
-        words = state.phrase_intent("audio", around=True, what=spec.phrase)
+        words = state.phrase_request("audio", what=spec.phrase)
         # Without a word for sound, an object that can be drawn is meant as an image.
         if _SOUND_WORDS.search(words) or spec.spec.source not in OBJECTS:
             return state.media_turn("text_to_audio", words, spec.spec)
@@ -171,7 +173,7 @@ def request_video(state: PhrasedState) -> DialogueTurn | None:
     if has_motion:
         return state.media_turn("text_to_video", _video_words(state, clip), clip)
     where = _clip_background(state, clip)
-    words = state.phrase_intent("video_ing", around=True, what=f"{_clip_object(state, clip)}{where}")
+    words = state.phrase_request("video_ing", what=f"{_clip_object(state, clip)}{where}")
     # Without a motion, only a word for video tells the request from one for an image.
     return state.media_turn("text_to_video", words, clip) if _VIDEO_WORDS.search(words) else None
 
@@ -184,10 +186,10 @@ def _video_words(state: PhrasedState, clip: ClipSpec) -> str:
     ing, inf, third = phrases.motion_forms(state, clip.motion, clip.object)
     thing = _clip_object(state, clip)
     if intent == "video_ing":
-        return state.phrase_intent(intent, around=True, what=_clip_words(state, thing, ing, where))
+        return state.phrase_request(intent, what=_clip_words(state, thing, ing, where))
     values = {"inf": inf, "s": third} if intent == "video_inf" else {"ing": ing}
     placed = {slot: form + where for slot, form in values.items()}
-    return state.phrase_intent(intent, around=True, thing=thing, **placed)
+    return state.phrase_request(intent, thing=thing, **placed)
 
 
 def _clip_background(state: PhrasedState, clip: ClipSpec) -> str:
@@ -280,7 +282,7 @@ def _mixed(state: PhrasedState, count: int) -> tuple[str, tuple[ObjectSpec, ...]
     return listed(things), place_objects((pair, pair, other), DEFAULT_LAYOUTS[count])
 
 
-_RELATIONS: dict[tuple[str, str], tuple[str, ...]] = {
+_RELATIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("left", "right"): (
         "{0} next to {1}", "{0} beside {1}", "{0} and {1} side by side", "{0} to the left of {1}",
         "{1} to the right of {0}", "{0} on the left of {1}", "{1} on the right side of {0}", "{0} with {1} next to it",
@@ -306,7 +308,8 @@ def _different(state: PhrasedState, count: int) -> tuple[str, tuple[ObjectSpec, 
     if kind == "places":
         things = [f"{t} {phrases.place_phrase(state, o.place)}" for t, o in zip(things, objects, strict=True)]
     elif count == 2:
-        return state.choice(_RELATIONS[layout] if kind == "relation" else _PAIRS).format(*things), objects
+        pairs = _RELATIONS[layout] if kind == "relation" else _PAIRS
+        return state.choice(pairs).format(*things), objects
     return listed(things), objects
 
 
@@ -368,7 +371,7 @@ def request_several(state: PhrasedState) -> DialogueTurn | None:
         letter: state.fill_shared(clauses, modality, what=spec.phrase)
         for letter, modality, spec in zip("abc", modalities, specs, strict=False)
     }
-    words = state.phrase_intent(kind, around=True, **values)
+    words = state.phrase_request(kind, **values)
     return state.media_turn("text_to_several", words, *[spec.spec for spec in specs])
 
 
@@ -388,7 +391,7 @@ def _request_both(state: PhrasedState, kind: str) -> DialogueTurn | None:
         if kind == "both_video":
             other = ClipSpec(obj.object, obj.tint, motion=DEFAULT_MOTION)
         if state.in_split(image) and state.in_split(other):
-            words = state.phrase_intent(kind, around=True, thing=phrases.object_phrase(state, obj))
+            words = state.phrase_request(kind, thing=phrases.object_phrase(state, obj))
             return state.media_turn("text_to_several", words, image, other)
     return None
 
@@ -411,10 +414,10 @@ def _request_same_thing(state: PhrasedState) -> DialogueTurn | None:
         if all(map(state.in_split, specs)):
             ing, inf, third = phrases.motion_forms(state, clip.motion, obj.object)
             values = {"thing": phrases.object_phrase(state, obj), "ing": ing, "inf": inf, "s": third}
-            pattern = state.fill_shared(kind, **{slot: f"{{{slot}}}" for slot in values})
-            if not re.search(r"\{(ing|inf|s)\}", pattern):
+            pattern = state.choice(shared_phrasings()[kind])
+            if not {"ing", "inf", "s"} & set(SLOT.findall(pattern)):
                 still = replace(clip, motion=DEFAULT_MOTION)
                 specs = tuple(still if spec == clip else spec for spec in specs)
-            words = pattern.format(**values)
-            return state.media_turn("text_to_several", state.typed(state.surround(words)), *specs)
+            words = state.typed(state.surround(fill(state.rng, pattern, values)))
+            return state.media_turn("text_to_several", words, *specs)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nextgpt.miniworld.language.dialogue_state import DialogueState, describe_intro
 from nextgpt.miniworld.language.phrasings.author import SLOT, Author, shared_phrasings
@@ -43,14 +43,17 @@ class PhrasedState(DialogueState):
         """Fill one of the author's templates, as it is written."""
         return fill(self.rng, self.choice(self.usable_patterns(intent, values)), values)
 
-    def phrase_intent(self, intent: str, *, around: bool = False, **values: str) -> str:
-        """Fill one of the author's templates, as typed; ``around`` allows a lead-in or an ending."""
-        words = self.fill_intent(intent, **values)
-        return self.typed(self.surround(words) if around else words)
+    def phrase_intent(self, intent: str, **values: str) -> str:
+        """Fill one of the author's templates, as typed."""
+        return self.typed(self.fill_intent(intent, **values))
+
+    def phrase_request(self, intent: str, **values: str) -> str:
+        """Fill one of the author's templates, as typed, at times with a lead-in or an ending."""
+        return self.typed(self.surround(self.fill_intent(intent, **values)))
 
     def fill_shared(self, *keys: str, **values: str) -> str:
         """Fill a template that belongs to no author, found under ``keys``."""
-        patterns = shared_phrasings()
+        patterns: Any = shared_phrasings()
         for key in keys:
             patterns = patterns[key]
         return fill(self.rng, self.choice(patterns), values)

@@ -1,0 +1,86 @@
+"""Copy the files of authors into the package: python scripts/import_authors.py FOLDER
+
+``NAME.json`` becomes a training author, ``dev_NAME.json`` a development author, ``test_NAME.json`` test items. Files
+with invalid templates are refused. Spoken words in test items get their full name (``hello``: ``the word hello``);
+items with labels outside the small world are left out and counted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nextgpt.errors import ConfigError
+from nextgpt.evaluate.people_labels import DialogueLabel, TurnLabel
+from nextgpt.miniworld.language.phrasings import read_author
+from nextgpt.miniworld.language.phrasings.author import DATA_DIR
+from nextgpt.miniworld.specs import WORD_SOURCES
+
+SPOKEN = {source.removeprefix("the word "): source for source in WORD_SOURCES}
+LISTS = {"single": TurnLabel, "dialogues": DialogueLabel, "given": TurnLabel}
+MAX_LINE = 110
+
+
+def main(folder: Path) -> None:
+    """Import all files of ``folder``."""
+    for path in sorted(folder.glob("*.json")):
+        print(_import_items(path) if path.stem.startswith("test_") else _import_author(path))
+
+
+def _import_author(path: Path) -> str:
+    try:
+        author = read_author(path)
+    except ConfigError as error:
+        return f"refused: {error}"
+    split, name = ("dev", path.name[4:]) if path.name.startswith("dev_") else ("train", path.name)
+    write_json(DATA_DIR / split / name, author.model_dump(exclude={"name"}, exclude_defaults=True))
+    return f"{split}/{name}: {sum(map(len, author.patterns.values()))} templates"
+
+
+def _import_items(path: Path) -> str:
+    values = _with_full_names(json.loads(path.read_text(encoding="utf-8")))
+    items = {name: [item for item in values[name] if _is_valid(label, item)] for name, label in LISTS.items()}
+    target = DATA_DIR / "test" / path.name.removeprefix("test_")
+    write_json(target, items)
+    counts = ", ".join(f"{name} {len(valid)} of {len(values[name])}" for name, valid in items.items())
+    return f"test/{target.name}: {counts}"
+
+
+def _is_valid(label: type[TurnLabel] | type[DialogueLabel], item: Any) -> bool:
+    try:
+        label.model_validate(item)
+    except ValidationError:
+        return False
+    return True
+
+
+def _with_full_names(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: SPOKEN.get(v, v) if k == "source" else _with_full_names(v) for k, v in value.items()}
+    return [_with_full_names(item) for item in value] if isinstance(value, list) else value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with short values and turns on one line each."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_format_json(value) + "\n", encoding="utf-8")
+
+
+def _format_json(value: Any, indent: str = "") -> str:
+    line = json.dumps(value, ensure_ascii=False)
+    is_turn = isinstance(value, dict) and "text" in value
+    if is_turn or not isinstance(value, (dict, list, tuple)) or len(indent) + len(line) <= MAX_LINE:
+        return line
+    inner = f"{indent} "
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key)}: {_format_json(item, inner)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(inner + item for item in items) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(inner + _format_json(item, inner) for item in value) + f"\n{indent}]"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

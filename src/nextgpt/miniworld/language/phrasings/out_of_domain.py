@@ -1,0 +1,114 @@
+"""Requests for what the small world lacks, in the same templates as requests for what it has.
+
+The answer names what is unknown and what is available instead. As known and unknown things share templates, a model
+learns to look at the thing and not at the template.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from nextgpt.miniworld.language.lexicon import indefinite, is_instrument, listed, noun, plural
+from nextgpt.miniworld.language.out_of_domain import KEY_WORDS, UNKNOWN
+from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
+from nextgpt.miniworld.language.phrasings.author import AUTHOR_SPLITS, read_authors
+from nextgpt.miniworld.language.phrasings.filling import article
+from nextgpt.miniworld.language.phrasings.state import PhrasedState
+from nextgpt.miniworld.language.types import DialogueTurn
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.specs import BACKGROUNDS, MOTIONS, SOURCES, TINTS, WORD_SOURCES
+
+TASK = "out_of_domain"
+_KNOWN_INTENTS = {"image": "image", "audio": "audio", "video": "video_ing"}
+"""Intents of requests for known things by modality."""
+KNOWN_INTENT_RATE = 0.6
+_MANY = ("four", "five", "six", "seven", "ten", "4", "5", "10", "a dozen")
+
+
+def request_unknown(state: PhrasedState) -> DialogueTurn | None:
+    """Request an unknown thing, sound or word, or more objects than an image can have."""
+    kind = int(state.rng.integers(12))
+    if kind < 2:
+        return _too_many(state) if kind == 0 else _unknown_word(state)
+    modality = "image" if kind < 7 else "audio" if kind < 10 else "video"
+    name = _unknown_name(state, modality)
+    own, known = f"unknown_{modality}", _KNOWN_INTENTS[modality]
+    if state.author.has(own) and not state.bernoulli(KNOWN_INTENT_RATE):
+        words = state.phrase_request(own, x=_thing(state, modality, name))
+    elif state.author.has(known):
+        words = state.phrase_request(known, what=_noun_phrase(state, modality, name))
+    else:
+        return None
+    return state.text_turn(TASK, words, decline(modality, indefinite(name)), KEY_WORDS)
+
+
+def decline(modality: str, thing: str) -> str:
+    """Return the answer to a request for an unknown thing, with what is available instead."""
+    if modality == "audio":
+        examples = "for example a piano, a bell or a bird"
+        return f"I do not know how {thing} sounds. I can play {len(SOURCES)} sounds, {examples}."
+    return f"I do not know how {thing} looks. I can draw {len(OBJECTS)} things, for example a cat, a piano or a car."
+
+
+def _unknown_name(state: PhrasedState, modality: str) -> str:
+    """Sample the noun of something unknown: in some cases an object without a sound, or a source without an image."""
+    if modality == "audio":
+        silent = [
+            noun(kind.name)
+            for kind in OBJECTS.values()
+            if kind.sound is None and kind.category in ("animal", "vehicle", "thing")
+        ]
+        return state.choice(silent if state.bernoulli(0.35) else unknown_names(UNKNOWN["sounds"].train))
+    invisible = [source for source in SOURCES if is_instrument(source) and source not in OBJECTS]
+    return state.choice(invisible if state.bernoulli(0.08) else unknown_names(UNKNOWN["things"].train))
+
+
+@cache
+def unknown_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return ``names`` without those that some author uses for a known object or source."""
+    known = {
+        word.lower()
+        for split in AUTHOR_SPLITS
+        for author in read_authors(split)
+        for words in (*author.synonyms.nouns.values(), *author.synonyms.sources.values())
+        for word in words
+    }
+    # Words for sources have their article.
+    heads = known | {word.partition(" ")[2] for word in known}
+    return tuple(name for name in names if name.lower() not in heads)
+
+
+def _thing(state: PhrasedState, modality: str, name: str) -> str:
+    if modality == "image" and state.bernoulli(0.2):
+        color = state.choice(TINTS[1:])
+        return f"{article(color)} {color} {name}"
+    return indefinite(name)
+
+
+def _noun_phrase(state: PhrasedState, modality: str, name: str) -> str:
+    thing = _thing(state, modality, name)
+    if modality == "audio":
+        # Without a word for sound, a known object may be meant as an image.
+        return f"the sound of {thing}" if name in OBJECTS or state.bernoulli(0.3) else thing
+    if modality == "video":
+        return f"{thing} {phrases.motion_forms(state, state.choice(MOTIONS))[0]}"
+    if not state.bernoulli(0.2):
+        return thing
+    return f"{thing} {phrases.background_phrase(state, state.choice(BACKGROUNDS))}"
+
+
+def _too_many(state: PhrasedState) -> DialogueTurn | None:
+    if not state.author.has("image"):
+        return None
+    many = f"{state.choice(_MANY)} {plural(state.choice(tuple(OBJECTS)))}"
+    answer = f"I do not know how to draw {many} in one picture. I can draw up to three things."
+    return state.text_turn(TASK, state.phrase_request("image", what=many), answer, KEY_WORDS)
+
+
+def _unknown_word(state: PhrasedState) -> DialogueTurn | None:
+    if not state.author.has("speech"):
+        return None
+    word = state.choice(UNKNOWN["words"].train)
+    known = listed([source.removeprefix("the word ") for source in WORD_SOURCES])
+    answer = f"I do not know how to say {word}. I can say {known}."
+    return state.text_turn(TASK, state.phrase_intent("speech", word=word), answer, KEY_WORDS)
