@@ -214,6 +214,12 @@ def test_curl_gets_answers_and_streams(address: str):
     assert curl(asked | {"stream": True}).endswith("data: [DONE]\n\n")
 
 
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/responses", "/v1/nothing"])
+def test_an_unknown_route_names_the_right_one(http: httpx.Client, path: str):
+    answer = http.post(path, json={"model": "nano"})
+    assert answer.status_code == 404 and "/v1/chat/completions" in answer.json()["error"]["message"]
+
+
 def test_null_means_the_same_as_an_absent_field(http: httpx.Client):
     fields = http.get("/openapi.json").json()["components"]["schemas"]["ChatRequest"]["properties"]
     optional = dict.fromkeys(set(fields) - {"model", "messages"})

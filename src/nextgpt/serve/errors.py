@@ -101,6 +101,9 @@ def register_error_handlers(app: FastAPI) -> None:
 
 
 async def _handle_error(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, HTTPException) and error.status_code == 404 and not isinstance(error, ApiError):
+        message = "There is no such route; /docs lists all. Conversations go to /v1/chat/completions."
+        error = ApiError(404, message, code="unknown_route")
     return error_response(error)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 from pydantic import BaseModel
 
-from nextgpt.message import Audio, DenoisingProgress, Medium, Text
+from nextgpt.message import Audio, DenoisingProgress, Image, Medium, Text, Video
 from nextgpt.modality import EDIT_TOKEN, MODALITIES
 from nextgpt.serve.engine.base import RequestOutput
 from nextgpt.serve.protocol.media_store import StoredMedium
@@ -291,7 +291,7 @@ def answer_info(outputs: Sequence[RequestOutput], *, has_details: bool) -> Answe
 def end_info(output: RequestOutput, *, has_details: bool) -> ChunkInfo:
     """Collect the facts about one choice, for its last chunk."""
     reply = output.reply
-    details = {"llm_output": llm_output(output)} if has_details else {}
+    details: dict[str, Any] = {"llm_output": llm_output(output)} if has_details else {}
     return ChunkInfo(
         seed=reply.seed, dropped=list(reply.dropped), timings_s=_rounded(reply.timings_s), **details
     )
@@ -334,10 +334,12 @@ def waveform(audio: Audio) -> list[float]:
 def preview_png(event: DenoisingProgress) -> str | None:
     """Return the preview of an image, or the middle frame of a video, as a base64 PNG; audio has none."""
     medium = event.preview
-    if medium is None or medium.modality == "audio":
+    if isinstance(medium, Image):
+        image = medium.image
+    elif isinstance(medium, Video):
+        image = PIL.Image.fromarray(medium.frames[len(medium.frames) // 2])
+    else:
         return None
-    is_image = medium.modality == "image"
-    image = medium.image if is_image else PIL.Image.fromarray(medium.frames[len(medium.frames) // 2])
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode("ascii")

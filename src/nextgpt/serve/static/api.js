@@ -21,7 +21,9 @@ export class Api {
 
   /** Describe the model that is served: {id, outputs, limits}. */
   async model() {
-    const { data: [model] } = await (await this.request('/v1/models')).json();
+    const {
+      data: [model],
+    } = await (await this.request('/v1/models')).json();
     return { id: model.id, outputs: model.output_modalities, limits: model.limits };
   }
 
@@ -35,13 +37,18 @@ export class Api {
 
   /** Remove uploaded or generated files from the server; those that are gone already are no error. */
   async removeFiles(ids) {
-    await Promise.all(ids.map((id) => this.request(`/v1/files/${id}`, { method: 'DELETE' }).catch(() => null)));
+    await Promise.all(
+      ids.map((id) => this.request(`/v1/files/${id}`, { method: 'DELETE' }).catch(() => null)),
+    );
   }
 
   /** Yield the chunks of a streamed answer. Throws `ApiError` for errors before and during the stream. */
-  async* stream(body, signal) {
+  async *stream(body, signal) {
     const response = await this.request('/v1/chat/completions', {
-      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body), signal,
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+      signal,
     });
     for await (const data of events(response.body)) {
       if (data === '[DONE]') return;
@@ -56,7 +63,10 @@ export class Api {
   async request(path, options = {}) {
     for (;;) {
       const key = this.keys.get();
-      const response = await send(path, { ...options, headers: { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) } });
+      const response = await send(path, {
+        ...options,
+        headers: { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) },
+      });
       if (response.ok) return response;
       if (response.status !== 401) throw await errorOf(response);
       if (this.keys.get() === key) await this.login(Boolean(key));
@@ -65,7 +75,9 @@ export class Api {
 
   /** Ask for a key once, however many requests wait for it. */
   async login(isWrong) {
-    this.asking ??= this.askKey(isWrong).finally(() => { this.asking = null; });
+    this.asking ??= this.askKey(isWrong).finally(() => {
+      this.asking = null;
+    });
     const entered = await this.asking;
     if (!entered) throw new ApiError(t('keyNeeded'), { status: 401 });
   }

@@ -24,15 +24,33 @@ export class Composer {
 
   build() {
     this.field = el('textarea', {
-      id: 'message', rows: 1, placeholder: t('message'), 'aria-label': t('message'), dir: 'auto', enterkeyhint: 'send',
-      oninput: () => this.fit(), onkeydown: (event) => this.onKey(event), onpaste: (event) => this.onPaste(event),
+      id: 'message',
+      rows: 1,
+      placeholder: t('message'),
+      'aria-label': t('message'),
+      dir: 'auto',
+      enterkeyhint: 'send',
+      oninput: () => this.fit(),
+      onkeydown: (event) => this.onKey(event),
+      onpaste: (event) => this.onPaste(event),
     });
     this.chips = el('ul', { class: 'chips', 'aria-label': t('attachments') });
     this.file = el('input', {
-      type: 'file', multiple: true, hidden: true, accept: 'image/*,audio/*,video/*', tabindex: -1, 'aria-label': t('attach'),
-      onchange: () => { this.add(this.file.files); this.file.value = ''; },
+      type: 'file',
+      multiple: true,
+      hidden: true,
+      accept: 'image/*,audio/*,video/*',
+      tabindex: -1,
+      'aria-label': t('attach'),
+      onchange: () => {
+        this.add(this.file.files);
+        this.file.value = '';
+      },
     });
-    this.sendButton = button('send', t('send'), () => (this.isBusy ? this.handlers.stop() : this.submit()), { id: 'send', class: 'main' });
+    this.sendButton = button('send', t('send'), () => (this.isBusy ? this.handlers.stop() : this.submit()), {
+      id: 'send',
+      class: 'main',
+    });
     this.toggles = el('div', { class: 'modalities', role: 'group', 'aria-label': t('modalities') });
     const give = (file) => this.add([file]);
     const bar = el(
@@ -58,16 +76,24 @@ export class Composer {
   /** Build the toggle of one modality; where none is pressed the model decides. */
   toggle(name) {
     const { settings } = this;
-    const toggle = el('button', {
-      type: 'button', class: 'chip', 'data-modality': name, 'aria-pressed': String(settings.modalities.includes(name)),
-      title: `${t('modalities')}: ${nameOf(name)}. ${t('modalitiesHelp')}`,
-      onclick: () => {
-        const selected = new Set(settings.modalities);
-        if (!selected.delete(name)) selected.add(name);
-        settings.modalities = this.model.outputs.filter((one) => selected.has(one));
-        toggle.setAttribute('aria-pressed', String(selected.has(name)));
+    const toggle = el(
+      'button',
+      {
+        type: 'button',
+        class: 'chip',
+        'data-modality': name,
+        'aria-pressed': String(settings.modalities.includes(name)),
+        title: `${t('modalities')}: ${nameOf(name)}. ${t('modalitiesHelp')}`,
+        onclick: () => {
+          const selected = new Set(settings.modalities);
+          if (!selected.delete(name)) selected.add(name);
+          settings.modalities = this.model.outputs.filter((one) => selected.has(one));
+          toggle.setAttribute('aria-pressed', String(selected.has(name)));
+        },
       },
-    }, icon(name), el('span', {}, nameOf(name)));
+      icon(name),
+      el('span', {}, nameOf(name)),
+    );
     return toggle;
   }
 
@@ -103,7 +129,8 @@ export class Composer {
     relabel(this.sendButton, this.isBusy ? 'stop' : 'send', t(this.isBusy ? 'stop' : 'send'));
     this.sendButton.classList.toggle('stopping', this.isBusy);
     const isReading = this.attachments.some((attachment) => !attachment.part);
-    this.sendButton.disabled = !this.isBusy && (isReading || (!this.field.value.trim() && !this.attachments.length));
+    this.sendButton.disabled =
+      !this.isBusy && (isReading || (!this.field.value.trim() && !this.attachments.length));
   }
 
   submit() {
@@ -129,15 +156,19 @@ export class Composer {
   /** Attach files. Each is checked by the server and stored in the browser at once. */
   async add(files) {
     const { limits } = this.model;
-    await Promise.all([...files].map(async (file) => {
-      if (file.size > limits.max_medium_bytes) {
-        this.handlers.fail(t('tooLarge', { name: file.name, limit: Math.floor(limits.max_medium_bytes / 2 ** 20) }));
-      } else if (this.attachments.length >= limits.max_media) {
-        this.handlers.fail(t('tooMany', { limit: limits.max_media }));
-      } else {
-        await this.read(file);
-      }
-    }));
+    await Promise.all(
+      [...files].map(async (file) => {
+        if (file.size > limits.max_medium_bytes) {
+          this.handlers.fail(
+            t('tooLarge', { name: file.name, limit: Math.floor(limits.max_medium_bytes / 2 ** 20) }),
+          );
+        } else if (this.attachments.length >= limits.max_media) {
+          this.handlers.fail(t('tooMany', { limit: limits.max_media }));
+        } else {
+          await this.read(file);
+        }
+      }),
+    );
   }
 
   async read(file) {
@@ -147,12 +178,14 @@ export class Composer {
       await this.handlers.check(id, file);
       const kind = kindOf(file);
       if (!kind) throw new Error(t('notMedium', { name: file.name }));
-      const part = { id, name: file.name, type: file.type, size: file.size, ...await probe(kind, file) };
+      const part = { id, name: file.name, type: file.type, size: file.size, ...(await probe(kind, file)) };
       await this.handlers.store(id, file);
       this.fill(attachment, part);
     } catch (error) {
       this.remove(attachment);
-      this.handlers.fail(error.message.includes(file.name) || !error.status ? error.message : `${file.name}: ${error.message}`);
+      this.handlers.fail(
+        error.message.includes(file.name) || !error.status ? error.message : `${file.name}: ${error.message}`,
+      );
     }
   }
 
@@ -166,8 +199,22 @@ export class Composer {
     const attachment = { part: null, name };
     attachment.look = el('span', { class: 'look busy' });
     attachment.label = el('span', { class: 'label', dir: 'auto' }, t('reading', { name }));
-    attachment.close = button('close', t('remove', { name }), () => { this.remove(attachment); this.focus(); }, { class: 'remove' });
-    attachment.element = el('li', { class: 'attachment' }, attachment.look, attachment.label, attachment.close);
+    attachment.close = button(
+      'close',
+      t('remove', { name }),
+      () => {
+        this.remove(attachment);
+        this.focus();
+      },
+      { class: 'remove' },
+    );
+    attachment.element = el(
+      'li',
+      { class: 'attachment' },
+      attachment.look,
+      attachment.label,
+      attachment.close,
+    );
     this.attachments.push(attachment);
     this.chips.append(attachment.element);
     this.show();
@@ -179,14 +226,18 @@ export class Composer {
     attachment.part = part;
     attachment.look.className = 'look';
     const name = attachment.name || nameOf(part.kind);
-    attachment.label.replaceChildren(name, el('small', {}, [nameOf(part.kind), factsOf(part)].filter(Boolean).join(' · ')));
+    attachment.label.replaceChildren(
+      name,
+      el('small', {}, [nameOf(part.kind), factsOf(part)].filter(Boolean).join(' · ')),
+    );
     attachment.close.setAttribute('aria-label', t('remove', { name }));
     attachment.element.dataset.kind = part.kind;
     this.show();
     const src = await this.handlers.url(part.id);
     const looks = {
       image: () => el('img', { src, alt: '', class: pixels(part) }),
-      video: () => el('video', { src, preload: 'auto', tabindex: -1, 'aria-hidden': 'true', class: pixels(part) }),
+      video: () =>
+        el('video', { src, preload: 'auto', tabindex: -1, 'aria-hidden': 'true', class: pixels(part) }),
     };
     attachment.look.append(looks[part.kind]?.() ?? icon('audio'));
   }
@@ -202,11 +253,23 @@ export class Composer {
 export function dropZone(root, give) {
   const overlay = el('div', { class: 'overlay', hidden: true }, el('p', {}, icon('clip'), t('drop')));
   let depth = 0;
-  const enter = (change) => { depth = Math.max(0, depth + change); overlay.hidden = depth === 0; };
+  const enter = (change) => {
+    depth = Math.max(0, depth + change);
+    overlay.hidden = depth === 0;
+  };
   const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes('Files');
-  root.addEventListener('dragenter', (event) => { if (hasFiles(event)) { event.preventDefault(); enter(1); } });
-  root.addEventListener('dragleave', (event) => { if (hasFiles(event)) enter(-1); });
-  root.addEventListener('dragover', (event) => { if (hasFiles(event)) event.preventDefault(); });
+  root.addEventListener('dragenter', (event) => {
+    if (hasFiles(event)) {
+      event.preventDefault();
+      enter(1);
+    }
+  });
+  root.addEventListener('dragleave', (event) => {
+    if (hasFiles(event)) enter(-1);
+  });
+  root.addEventListener('dragover', (event) => {
+    if (hasFiles(event)) event.preventDefault();
+  });
   root.addEventListener('drop', (event) => {
     depth = 0;
     overlay.hidden = true;

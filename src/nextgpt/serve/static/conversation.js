@@ -12,7 +12,9 @@ const TITLE_LENGTH = 80;
 
 /** Return an unguessable id. Works on pages without TLS too, where `crypto.randomUUID` is missing. */
 export function newId() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join('');
 }
 
 export function newConversation() {
@@ -44,7 +46,9 @@ export function pathOf(conversation, leaf = conversation.leaf) {
 
 /** List all versions of a message: those with the same parent and role. */
 export function versionsOf(conversation, message) {
-  return conversation.messages.filter((other) => other.parent === message.parent && other.role === message.role);
+  return conversation.messages.filter(
+    (other) => other.parent === message.parent && other.role === message.role,
+  );
 }
 
 /** Make `message` part of the shown path, with the latest messages that follow it. */
@@ -59,7 +63,10 @@ export function selectVersion(conversation, message) {
 }
 
 export function textOf(message) {
-  return message.parts.filter((part) => part.kind === 'text').map((part) => part.text).join('\n');
+  return message.parts
+    .filter((part) => part.kind === 'text')
+    .map((part) => part.text)
+    .join('\n');
 }
 
 export function mediaOf(messages) {
@@ -68,13 +75,17 @@ export function mediaOf(messages) {
 
 function titleOf(path) {
   const first = path.find((message) => message.role === 'user');
-  return (first && (textOf(first).trim() || first.parts[0]?.name) || '').replace(/\s+/g, ' ').slice(0, TITLE_LENGTH);
+  return ((first && (textOf(first).trim() || first.parts[0]?.name)) || '')
+    .replace(/\s+/g, ' ')
+    .slice(0, TITLE_LENGTH);
 }
 
 /** True where a search text stands in the title or in a message. */
 export function matches(conversation, query) {
   const text = query.trim().toLowerCase();
-  return [conversation.title, ...conversation.messages.map(textOf)].some((one) => one.toLowerCase().includes(text));
+  return [conversation.title, ...conversation.messages.map(textOf)].some((one) =>
+    one.toLowerCase().includes(text),
+  );
 }
 
 /** Count the media that a request of at most `maxMedia` has to leave out; the oldest go first. */
@@ -95,9 +106,13 @@ export function requestBody(messages, settings, model, urlOf) {
       if (!isSendable(part) || omitted-- > 0) return [];
       return [{ type: `${part.kind}_url`, [`${part.kind}_url`]: { url: urlOf(part) } }];
     });
-    return parts.length && parts.every((part) => part.type === 'text') ? parts.map((part) => part.text).join('') : parts;
+    return parts.length && parts.every((part) => part.type === 'text')
+      ? parts.map((part) => part.text).join('')
+      : parts;
   };
-  const sent = messages.map((message) => ({ role: message.role, content: content(message) })).filter(({ content: parts }) => parts.length);
+  const sent = messages
+    .map((message) => ({ role: message.role, content: content(message) }))
+    .filter(({ content: parts }) => parts.length);
   const body = {
     model: model.id,
     messages: settings.system.trim() ? [{ role: 'system', content: settings.system }, ...sent] : sent,
@@ -109,7 +124,9 @@ export function requestBody(messages, settings, model, urlOf) {
   if (modalities.length) body.modalities = modalities;
   const options = mediumOptions(settings);
   if (Object.keys(options).length) {
-    body.nextgpt = Object.fromEntries(model.outputs.filter((name) => name !== 'text').map((name) => [name, options]));
+    body.nextgpt = Object.fromEntries(
+      model.outputs.filter((name) => name !== 'text').map((name) => [name, options]),
+    );
   }
   return body;
 }

@@ -46,14 +46,17 @@ export function el(tag, attributes = {}, ...children) {
     else if (name in element && typeof value === 'boolean') element[name] = value;
     else element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
 /** Build an SVG element that assistive technology skips. */
 export function svg(attributes, ...paths) {
   const element = document.createElementNS(SVG, 'svg');
-  for (const [name, value] of Object.entries({ 'aria-hidden': 'true', ...attributes })) element.setAttribute(name, value);
+  for (const [name, value] of Object.entries({ 'aria-hidden': 'true', ...attributes }))
+    element.setAttribute(name, value);
   for (const data of paths) {
     const path = document.createElementNS(SVG, 'path');
     path.setAttribute('d', data);
@@ -71,7 +74,13 @@ export function button(name, label, onclick, { wide = false, class: extra = '', 
   const naming = wide ? {} : { 'aria-label': label, title: label };
   return el(
     'button',
-    { type: 'button', class: `${wide ? 'wide' : 'round'} ${extra}`.trim(), onclick, ...naming, ...attributes },
+    {
+      type: 'button',
+      class: `${wide ? 'wide' : 'round'} ${extra}`.trim(),
+      onclick,
+      ...naming,
+      ...attributes,
+    },
     icon(name),
     wide ? el('span', {}, label) : null,
   );
@@ -102,7 +111,12 @@ export function sheet(title, closeLabel, ...content) {
   const dialog = el(
     'dialog',
     { class: 'sheet', 'aria-label': title, onclick: (event) => event.target === dialog && dialog.close() },
-    el('header', {}, el('h2', {}, title), button('close', closeLabel, () => dialog.close())),
+    el(
+      'header',
+      {},
+      el('h2', {}, title),
+      button('close', closeLabel, () => dialog.close()),
+    ),
     el('div', { class: 'body' }, content),
   );
   return dialog;

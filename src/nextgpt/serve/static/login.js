@@ -8,7 +8,13 @@ import { t } from './strings.js';
 export function askKey(isWrong) {
   return new Promise((resolve) => {
     let entered = null;
-    const field = el('input', { id: 'key', type: 'password', autocomplete: 'current-password', required: true, 'aria-describedby': 'key-help' });
+    const field = el('input', {
+      id: 'key',
+      type: 'password',
+      autocomplete: 'current-password',
+      required: true,
+      'aria-describedby': 'key-help',
+    });
     const remember = el('input', { id: 'remember', type: 'checkbox' });
     const dialog = el(
       'dialog',

@@ -45,11 +45,16 @@ function blockAt(lines, start) {
   const fence = FENCE.exec(line);
   if (fence) return fenced(lines, start, fence);
   const heading = HEADING.exec(line);
-  if (heading) return [start + 1, () => el(`h${Math.min(6, heading[1].length + 2)}`, { dir: 'auto' }, inline(heading[2]))];
+  if (heading)
+    return [
+      start + 1,
+      () => el(`h${Math.min(6, heading[1].length + 2)}`, { dir: 'auto' }, inline(heading[2])),
+    ];
   if (RULE.test(line)) return [start + 1, () => el('hr')];
   if (QUOTE.test(line)) return quoted(lines, start);
   if (ITEM.test(line)) return listed(lines, start);
-  if (line.includes('|') && TABLE_RULE.test(lines[start + 1] ?? '') && lines[start + 1].includes('-')) return tabled(lines, start);
+  if (line.includes('|') && TABLE_RULE.test(lines[start + 1] ?? '') && lines[start + 1].includes('-'))
+    return tabled(lines, start);
   let end = start + 1;
   while (end < lines.length && lines[end].trim() && !startsBlock(lines[end])) end += 1;
   return [end, () => el('p', { dir: 'auto' }, withBreaks(lines.slice(start, end)))];
@@ -64,18 +69,34 @@ function fenced(lines, start, [, fence, language]) {
   const closing = new RegExp(`^ {0,3}\\${fence[0]}{${fence.length},}\\s*$`);
   while (end < lines.length && !closing.test(lines[end])) end += 1;
   const code = lines.slice(start + 1, end).join('\n');
-  return [Math.min(end + 1, lines.length), () => el('pre', { tabindex: 0, dir: 'ltr', 'data-language': language || false }, el('code', {}, code))];
+  return [
+    Math.min(end + 1, lines.length),
+    () => el('pre', { tabindex: 0, dir: 'ltr', 'data-language': language || false }, el('code', {}, code)),
+  ];
 }
 
 function quoted(lines, start) {
   let end = start + 1;
-  while (end < lines.length && lines[end].trim() && (QUOTE.test(lines[end]) || !startsBlock(lines[end]))) end += 1;
-  return [end, (depth) => nested('blockquote', lines.slice(start, end).map((line) => line.replace(QUOTE, '')), depth)];
+  while (end < lines.length && lines[end].trim() && (QUOTE.test(lines[end]) || !startsBlock(lines[end])))
+    end += 1;
+  return [
+    end,
+    (depth) =>
+      nested(
+        'blockquote',
+        lines.slice(start, end).map((line) => line.replace(QUOTE, '')),
+        depth,
+      ),
+  ];
 }
 
 function nested(tag, lines, depth) {
   if (depth >= MAX_DEPTH) return el(tag, { dir: 'auto' }, lines.join('\n'));
-  return el(tag, { dir: 'auto' }, blocks(lines).map((block) => block.build(depth + 1)));
+  return el(
+    tag,
+    { dir: 'auto' },
+    blocks(lines).map((block) => block.build(depth + 1)),
+  );
 }
 
 function listed(lines, start) {
@@ -86,13 +107,22 @@ function listed(lines, start) {
   let end = start;
   while (end < lines.length) {
     const item = ITEM.exec(lines[end]);
-    if (item && item[1].length < opening.length && /\d/.test(item[2]) === isOrdered && !RULE.test(lines[end])) {
+    if (
+      item &&
+      item[1].length < opening.length &&
+      /\d/.test(item[2]) === isOrdered &&
+      !RULE.test(lines[end])
+    ) {
       items.push([lines[end].slice(item[0].length)]);
     } else if (/^\s{2,}\S/.test(lines[end])) {
       items.at(-1).push(lines[end].replace(margin, ''));
     } else if (!lines[end].trim() && /^(\s{2,}\S|\s*$)/.test(lines[end + 1] ?? 'x')) {
       items.at(-1).push('');
-    } else if (!lines[end].trim() && ITEM.test(lines[end + 1] ?? '') && /\d/.test(ITEM.exec(lines[end + 1])[2]) === isOrdered) {
+    } else if (
+      !lines[end].trim() &&
+      ITEM.test(lines[end + 1] ?? '') &&
+      /\d/.test(ITEM.exec(lines[end + 1])[2]) === isOrdered
+    ) {
       // A blank line between items.
     } else if (!lines[end].trim() || startsBlock(lines[end])) {
       break;
@@ -102,7 +132,15 @@ function listed(lines, start) {
     end += 1;
   }
   const first = isOrdered ? Number.parseInt(marker, 10) : 1;
-  return [end, (depth) => el(isOrdered ? 'ol' : 'ul', { start: first === 1 ? false : first }, items.map((item) => listItem(item, depth)))];
+  return [
+    end,
+    (depth) =>
+      el(
+        isOrdered ? 'ol' : 'ul',
+        { start: first === 1 ? false : first },
+        items.map((item) => listItem(item, depth)),
+      ),
+  ];
 }
 
 /** Build an item; words alone stand in it without a paragraph. */
@@ -116,17 +154,41 @@ function listItem(lines, depth) {
 function tabled(lines, start) {
   let end = start + 2;
   while (end < lines.length && lines[end].includes('|')) end += 1;
-  const aligned = cells(lines[start + 1]).map((rule) => (rule.endsWith(':') ? (rule.startsWith(':') ? 'center' : 'end') : false));
-  const row = (line, tag) => el('tr', {}, cells(line).map((cell, index) => el(tag, { dir: 'auto', class: aligned[index] }, inline(cell))));
-  return [end, () => el('div', { class: 'table', tabindex: 0 }, el(
-    'table', {},
-    el('thead', {}, row(lines[start], 'th')),
-    el('tbody', {}, lines.slice(start + 2, end).map((line) => row(line, 'td'))),
-  ))];
+  const aligned = cells(lines[start + 1]).map((rule) =>
+    rule.endsWith(':') ? (rule.startsWith(':') ? 'center' : 'end') : false,
+  );
+  const row = (line, tag) =>
+    el(
+      'tr',
+      {},
+      cells(line).map((cell, index) => el(tag, { dir: 'auto', class: aligned[index] }, inline(cell))),
+    );
+  return [
+    end,
+    () =>
+      el(
+        'div',
+        { class: 'table', tabindex: 0 },
+        el(
+          'table',
+          {},
+          el('thead', {}, row(lines[start], 'th')),
+          el(
+            'tbody',
+            {},
+            lines.slice(start + 2, end).map((line) => row(line, 'td')),
+          ),
+        ),
+      ),
+  ];
 }
 
 function cells(line) {
-  return line.trim().replace(/^\||\|$/g, '').split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll('\\|', '|'));
+  return line
+    .trim()
+    .replace(/^\||\|$/g, '')
+    .split(/(?<!\\)\|/)
+    .map((cell) => cell.trim().replaceAll('\\|', '|'));
 }
 
 function withBreaks(lines) {
@@ -137,8 +199,14 @@ function withBreaks(lines) {
 const SPANS = [
   [/\\([!-/:-@[-`{-~])/, ([, character]) => character],
   [/(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)/, ([, , code]) => el('code', {}, code.replace(/^ (.*\S.*) $/, '$1'))],
-  [/!?\[([^\]]*)\]\(\s*<?((?:[^\s()<>]|\([^\s()]*\))+)>?(?:\s+["'][^)]*["'])?\s*\)/, ([source, label, url], depth) => link(url, inline(label, depth + 1), source)],
-  [/<(https?:\/\/[^\s<>]+|[\w.+-]+@[\w-]+\.[\w.-]+)>/, ([source, url]) => link(url.includes('://') ? url : `mailto:${url}`, [url], source)],
+  [
+    /!?\[([^\]]*)\]\(\s*<?((?:[^\s()<>]|\([^\s()]*\))+)>?(?:\s+["'][^)]*["'])?\s*\)/,
+    ([source, label, url], depth) => link(url, inline(label, depth + 1), source),
+  ],
+  [
+    /<(https?:\/\/[^\s<>]+|[\w.+-]+@[\w-]+\.[\w.-]+)>/,
+    ([source, url]) => link(url.includes('://') ? url : `mailto:${url}`, [url], source),
+  ],
   [/\bhttps?:\/\/[^\s<>"'`]*[^\s<>"'`.,:;!?)\]*_]/, ([url]) => link(url, [url], url)],
   [/\*\*(?=\S)(.+?)(?<=\S)\*\*/, ([, text], depth) => el('strong', {}, inline(text, depth + 1))],
   [/(?<!\w)__(?=\S)(.+?)(?<=\S)__(?!\w)/, ([, text], depth) => el('strong', {}, inline(text, depth + 1))],
@@ -174,5 +242,9 @@ function link(url, label, source) {
     return source;
   }
   if (!['http:', 'https:', 'mailto:'].includes(target.protocol)) return source;
-  return el('a', { href: target.href, target: '_blank', rel: 'noopener noreferrer' }, label.length ? label : url);
+  return el(
+    'a',
+    { href: target.href, target: '_blank', rel: 'noopener noreferrer' },
+    label.length ? label : url,
+  );
 }

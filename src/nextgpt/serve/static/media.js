@@ -1,6 +1,6 @@
 // Images, audio and video: read their facts from their bytes, and show them as cards with their actions.
 
-import { button, clock, download, duration, el, icon, openDialog, relabel, svg } from './dom.js';
+import { button, clock, download, duration, el, icon, openDialog, relabel, sheet, svg } from './dom.js';
 import { nameOf, t } from './strings.js';
 import { suffixOf } from './zip.js';
 
@@ -8,14 +8,20 @@ const SMALL_PX = 256;
 const PEAKS = 96;
 const PROBE_MS = 8000;
 const DECODE_BYTES = 64 * 2 ** 20;
-const SUFFIX_KINDS = { png: 'image', jpg: 'image', jpeg: 'image', gif: 'image', webp: 'image', bmp: 'image', wav: 'audio', mp3: 'audio', flac: 'audio', ogg: 'audio', opus: 'audio', m4a: 'audio', mp4: 'video', webm: 'video', mkv: 'video', mov: 'video', avi: 'video' };
+const SUFFIXES = {
+  image: ['png', 'jpg', 'jpeg', 'gif', 'webp', 'bmp'],
+  audio: ['wav', 'mp3', 'flac', 'ogg', 'opus', 'm4a'],
+  video: ['mp4', 'webm', 'mkv', 'mov', 'avi'],
+};
 
 /** Turn a data URI into a blob. */
 export function blobOfDataUri(uri) {
   const comma = uri.indexOf(',');
   const type = uri.slice(5, comma).replace(/;base64$/, '');
   const data = uri.slice(comma + 1);
-  const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(data) : Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+  const bytes = Uint8Array.fromBase64
+    ? Uint8Array.fromBase64(data)
+    : Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
   return new Blob([bytes], { type });
 }
 
@@ -23,7 +29,8 @@ export function blobOfDataUri(uri) {
 export function dataUriOf(blob, type = blob.type) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
-    reader.onload = () => resolve(`data:${type};base64,${reader.result.slice(reader.result.indexOf(',') + 1)}`);
+    reader.onload = () =>
+      resolve(`data:${type};base64,${reader.result.slice(reader.result.indexOf(',') + 1)}`);
     reader.onerror = () => reject(reader.error);
     reader.readAsDataURL(blob);
   });
@@ -33,7 +40,8 @@ export function dataUriOf(blob, type = blob.type) {
 export function kindOf(file) {
   const [kind] = file.type.split('/');
   if (['image', 'audio', 'video'].includes(kind)) return kind;
-  return SUFFIX_KINDS[/\.(\w+)$/.exec(file.name ?? '')?.[1].toLowerCase()] ?? null;
+  const suffix = /\.(\w+)$/.exec(file.name ?? '')?.[1].toLowerCase();
+  return Object.keys(SUFFIXES).find((name) => SUFFIXES[name].includes(suffix)) ?? null;
 }
 
 /**
@@ -44,11 +52,11 @@ export function kindOf(file) {
 export async function probe(kind, blob) {
   const url = URL.createObjectURL(blob);
   try {
-    if (kind === 'image') return { kind, ...await probeImage(url) };
-    if (kind === 'audio') return { kind, ...await probeAudio(blob) };
+    if (kind === 'image') return { kind, ...(await probeImage(url)) };
+    if (kind === 'audio') return { kind, ...(await probeAudio(blob)) };
     if (kind !== 'video') return { kind };
     const facts = await probeVideo(url);
-    return facts.width === 0 ? { kind: 'audio', ...await probeAudio(blob) } : { kind, ...facts };
+    return facts.width === 0 ? { kind: 'audio', ...(await probeAudio(blob)) } : { kind, ...facts };
   } catch {
     return { kind };
   } finally {
@@ -67,7 +75,8 @@ async function probeVideo(url) {
   const video = el('video', { preload: 'metadata', muted: true });
   video.src = url;
   await event(video, 'loadedmetadata');
-  if (video.duration === Infinity) { // a recording states no length; its end tells it
+  if (video.duration === Infinity) {
+    // a recording states no length; its end tells it
     video.currentTime = 1e9;
     await event(video, 'durationchange');
   }
@@ -131,6 +140,21 @@ export function card(part, storage, use) {
   );
 }
 
+/** Build the dialog that shows media side by side. */
+export function galleryDialog(parts, storage, use) {
+  const useAndClose = (part) => {
+    dialog.close();
+    use(part);
+  };
+  const cards = parts.map((part) => card(part, storage, useAndClose));
+  const content = cards.length
+    ? el('div', { class: 'gallery' }, cards)
+    : el('p', { class: 'help' }, t('galleryEmpty'));
+  const dialog = sheet(t('gallery'), t('close'), content);
+  dialog.classList.add('large');
+  return dialog;
+}
+
 function player(part, storage) {
   if (part.kind === 'image') return imageFrame(part, storage);
   if (part.kind === 'audio') return audioPlayer(part, storage);
@@ -140,7 +164,9 @@ function player(part, storage) {
 
 /** Point an element at the bytes of a medium once they have been looked up. */
 function load(element, part, storage) {
-  storage.url(part.id).then((url) => { if (url) element.src = url; });
+  storage.url(part.id).then((url) => {
+    if (url) element.src = url;
+  });
   return element;
 }
 
@@ -150,7 +176,12 @@ export function pixels(part) {
 }
 
 function imageFrame(part, storage) {
-  const attributes = { alt: part.name || nameOf('image'), class: pixels(part), width: part.width, height: part.height };
+  const attributes = {
+    alt: part.name || nameOf('image'),
+    class: pixels(part),
+    width: part.width,
+    height: part.height,
+  };
   const open = () => {
     const dialog = el(
       'dialog',
@@ -160,13 +191,23 @@ function imageFrame(part, storage) {
     );
     openDialog(dialog);
   };
-  return el('button', { type: 'button', class: 'frame', 'aria-label': `${t('enlarge')}: ${attributes.alt}`, onclick: open }, load(el('img', attributes), part, storage));
+  return el(
+    'button',
+    { type: 'button', class: 'frame', 'aria-label': `${t('enlarge')}: ${attributes.alt}`, onclick: open },
+    load(el('img', attributes), part, storage),
+  );
 }
 
 function videoPlayer(part, storage) {
   const video = el('video', {
-    class: pixels(part), width: part.width, height: part.height, controls: true, loop: true, playsinline: true,
-    preload: 'auto', 'aria-label': part.name || nameOf('video'),
+    class: pixels(part),
+    width: part.width,
+    height: part.height,
+    controls: true,
+    loop: true,
+    playsinline: true,
+    preload: 'auto',
+    'aria-label': part.name || nameOf('video'),
   });
   video.muted = true; // browsers start silent videos by themselves
   video.autoplay = !matchMedia('(prefers-reduced-motion: reduce)').matches;
@@ -176,12 +217,22 @@ function videoPlayer(part, storage) {
 /** Build an audio player whose waveform is its slider. */
 function audioPlayer(part, storage) {
   const audio = load(el('audio', { preload: 'auto' }), part, storage);
-  const toggle = button('play', t('play'), () => (audio.paused ? audio.play() : audio.pause()), { class: 'toggle' });
-  const seek = el('input', {
-    type: 'range', min: 0, max: 1000, value: 0, step: 1, class: 'seek', 'aria-label': t('position'),
-    oninput: () => { if (audio.duration) audio.currentTime = (seek.value / 1000) * audio.duration; },
+  const toggle = button('play', t('play'), () => (audio.paused ? audio.play() : audio.pause()), {
+    class: 'toggle',
   });
-  const length = () => (Number.isFinite(audio.duration) ? audio.duration : part.seconds ?? 0);
+  const seek = el('input', {
+    type: 'range',
+    min: 0,
+    max: 1000,
+    value: 0,
+    step: 1,
+    class: 'seek',
+    'aria-label': t('position'),
+    oninput: () => {
+      if (audio.duration) audio.currentTime = (seek.value / 1000) * audio.duration;
+    },
+  });
+  const length = () => (Number.isFinite(audio.duration) ? audio.duration : (part.seconds ?? 0));
   const time = el('span', { class: 'time' }, clock(part.seconds ?? 0));
   const bars = waveform(part.peaks ?? [0]);
   const show = () => {
@@ -202,7 +253,14 @@ function audioPlayer(part, storage) {
   for (const name of ['play', 'pause', 'ended']) audio.addEventListener(name, turn);
   audio.addEventListener('seeked', show);
   audio.addEventListener('loadedmetadata', show);
-  return el('div', { class: 'player', role: 'group', 'aria-label': part.name || nameOf('audio') }, audio, toggle, el('div', { class: 'wave' }, bars, seek), time);
+  return el(
+    'div',
+    { class: 'player', role: 'group', 'aria-label': part.name || nameOf('audio') },
+    audio,
+    toggle,
+    el('div', { class: 'wave' }, bars, seek),
+    time,
+  );
 }
 
 /** Draw loudness over time; the part that was played has another colour. */
@@ -229,11 +287,21 @@ export function progressCard(progress) {
   );
   element.update = (now) => {
     const remaining = now.remainingS === null ? [] : [t('remaining', { seconds: Math.ceil(now.remainingS) })];
-    step.textContent = [t('progress', { modality: nameOf(now.kind), step: now.step, total: now.total }), ...remaining].join(' · ');
+    step.textContent = [
+      t('progress', { modality: nameOf(now.kind), step: now.step, total: now.total }),
+      ...remaining,
+    ].join(' · ');
     bar.value = now.step;
     bar.max = now.total;
     if (now.preview) {
-      const image = look.querySelector('img') ?? look.appendChild(el('img', { alt: '', onload: () => image.classList.toggle('pixels', image.naturalWidth <= SMALL_PX) }));
+      const image =
+        look.querySelector('img') ??
+        look.appendChild(
+          el('img', {
+            alt: '',
+            onload: () => image.classList.toggle('pixels', image.naturalWidth <= SMALL_PX),
+          }),
+        );
       if (image.src !== now.preview) image.src = now.preview;
     } else if (now.waveform) {
       look.replaceChildren(waveform(now.waveform));

@@ -13,11 +13,22 @@ export class MessageList {
     this.handlers = handlers;
     this.list = el('ol', { class: 'turns' });
     this.progress = el('div', { class: 'steps' });
-    this.waiting = el('div', { class: 'waiting' }, el('span', { class: 'sr' }, t('thinking')), el('i'), el('i'), el('i'));
+    this.waiting = el(
+      'div',
+      { class: 'waiting' },
+      el('span', { class: 'sr' }, t('thinking')),
+      el('i'),
+      el('i'),
+      el('i'),
+    );
     this.foot = el('div', { class: 'foot' });
     this.spoken = el('div', { class: 'sr', role: 'status', 'aria-live': 'polite', id: 'spoken' });
     this.element = el('div', { class: 'thread' }, this.list, this.spoken);
-    this.tail = el('li', { class: 'turn assistant tail' }, el('div', { class: 'content' }, this.progress, this.waiting, this.foot));
+    this.tail = el(
+      'li',
+      { class: 'turn assistant tail' },
+      el('div', { class: 'content' }, this.progress, this.waiting, this.foot),
+    );
     this.drawn = [];
     this.announced = '';
     this.wasBusy = false;
@@ -75,12 +86,19 @@ export class MessageList {
     // The latest answer has its actions in the foot, beside the seed; there are none while it is generated.
     const isInFoot = isLast && message.role === 'assistant';
     item.buttons.forEach((one) => one.classList.toggle('moved', isInFoot));
-    item.actions.hidden = isLast && view.isBusy && message.role === 'assistant' || (isInFoot && versions.length < 2);
+    item.actions.hidden =
+      (isLast && view.isBusy && message.role === 'assistant') || (isInFoot && versions.length < 2);
   }
 
   newItem(message) {
     const isUser = message.role === 'user';
-    const item = { id: message.id, role: message.role, message, parts: [], content: el('div', { class: 'content' }) };
+    const item = {
+      id: message.id,
+      role: message.role,
+      message,
+      parts: [],
+      content: el('div', { class: 'content' }),
+    };
     item.copy = this.copyButton(item);
     item.about = isUser ? null : this.detailsButton(item);
     item.edit = isUser ? button('edit', t('edit'), () => this.edit(item), { class: 'edit' }) : null;
@@ -88,7 +106,11 @@ export class MessageList {
     item.versions = el('div', { class: 'versions', role: 'group', hidden: true });
     item.cut = el('p', { class: 'note', hidden: true }, t('cutBefore'));
     item.actions = el('div', { class: 'actions' }, item.versions, item.buttons);
-    const who = el('h2', { class: 'sr' }, isUser ? t('you') : message.role === 'assistant' ? t('model') : message.role);
+    const who = el(
+      'h2',
+      { class: 'sr' },
+      isUser ? t('you') : message.role === 'assistant' ? t('model') : message.role,
+    );
     item.element = el('li', { class: `turn ${message.role}` }, who, item.content, item.cut, item.actions);
     return item;
   }
@@ -98,13 +120,21 @@ export class MessageList {
   }
 
   copyButton(item) {
-    const copy = button('copy', t('copy'), async () => {
-      if (!await copyText(textOf(item.message))) return;
-      copy.title = t('copied');
-      copy.classList.add('done');
-      this.spoken.textContent = t('copied');
-      setTimeout(() => { copy.title = t('copy'); copy.classList.remove('done'); }, 2000);
-    }, { class: 'copy' });
+    const copy = button(
+      'copy',
+      t('copy'),
+      async () => {
+        if (!(await copyText(textOf(item.message)))) return;
+        copy.title = t('copied');
+        copy.classList.add('done');
+        this.spoken.textContent = t('copied');
+        setTimeout(() => {
+          copy.title = t('copy');
+          copy.classList.remove('done');
+        }, 2000);
+      },
+      { class: 'copy' },
+    );
     return copy;
   }
 
@@ -113,19 +143,31 @@ export class MessageList {
     const at = versions.indexOf(message);
     const shown = `${at}/${versions.length}/${isBusy}`;
     if (shown === item.shownVersions) return;
-    const focused = item.versions.contains(document.activeElement) ? document.activeElement.dataset.step : null;
+    const focused = item.versions.contains(document.activeElement)
+      ? document.activeElement.dataset.step
+      : null;
     item.shownVersions = shown;
     item.versions.hidden = versions.length < 2;
     if (versions.length < 2) return;
     const label = t('version', { index: at + 1, count: versions.length });
     item.versions.setAttribute('aria-label', label);
-    const step = (name, text, by) => button(name, text, () => this.handlers.select(versions[at + by], by), { 'data-step': by, disabled: isBusy || !versions[at + by] });
-    item.versions.replaceChildren(step('previous', t('versionPrevious'), -1), el('span', { class: 'facts', 'aria-hidden': 'true' }, `${at + 1}/${versions.length}`), step('next', t('versionNext'), 1));
+    const step = (name, text, by) =>
+      button(name, text, () => this.handlers.select(versions[at + by], by), {
+        'data-step': by,
+        disabled: isBusy || !versions[at + by],
+      });
+    item.versions.replaceChildren(
+      step('previous', t('versionPrevious'), -1),
+      el('span', { class: 'facts', 'aria-hidden': 'true' }, `${at + 1}/${versions.length}`),
+      step('next', t('versionNext'), 1),
+    );
     if (focused) this.focusVersion(item, focused);
   }
 
   focusVersion(item, step) {
-    const wanted = item.versions.querySelector(`[data-step="${step}"]:not(:disabled)`) ?? item.versions.querySelector('button:not(:disabled)');
+    const wanted =
+      item.versions.querySelector(`[data-step="${step}"]:not(:disabled)`) ??
+      item.versions.querySelector('button:not(:disabled)');
     wanted?.focus({ preventScroll: true });
   }
 
@@ -145,7 +187,10 @@ export class MessageList {
       return;
     }
     const use = item.role === 'assistant' ? this.handlers.use : null;
-    const element = part.kind === 'text' ? renderText(el('div', { class: 'text' }), part.text, item.role) : card(part, this.storage, use);
+    const element =
+      part.kind === 'text'
+        ? renderText(el('div', { class: 'text' }), part.text, item.role)
+        : card(part, this.storage, use);
     item.parts[position] = { key, kind: part.kind, element };
     if (existing) existing.element.replaceWith(element);
     else item.content.append(element);
@@ -163,7 +208,14 @@ export class MessageList {
   }
 
   drawFoot(view, last) {
-    const shown = JSON.stringify([view.id, last?.message.id, Boolean(last?.message.details), view.isBusy, view.error, view.note]);
+    const shown = JSON.stringify([
+      view.id,
+      last?.message.id,
+      Boolean(last?.message.details),
+      view.isBusy,
+      view.error,
+      view.note,
+    ]);
     if (shown === this.shownFoot) return;
     this.shownFoot = shown;
     const focused = this.foot.contains(document.activeElement) ? document.activeElement.className : null;
@@ -173,25 +225,34 @@ export class MessageList {
     if (!view.isBusy && last) {
       const item = last.message.role === 'assistant' ? this.drawn.at(-1) : null;
       const details = item && last.message.details;
-      children.push(el(
-        'div',
-        { class: 'actions' },
-        button('retry', t('retry'), () => this.handlers.retry(false), { class: 'retry' }),
-        details && button('repeat', t('repeat'), () => this.handlers.retry(true), { class: 'repeat' }),
-        item && textOf(last.message) && this.copyButton(item),
-        details && this.detailsButton(item),
-        details && el('span', { class: 'facts', id: 'seed-used' }, t('seedUsed', { seed: details.seed })),
-      ));
+      children.push(
+        el(
+          'div',
+          { class: 'actions' },
+          button('retry', t('retry'), () => this.handlers.retry(false), { class: 'retry' }),
+          details && button('repeat', t('repeat'), () => this.handlers.retry(true), { class: 'repeat' }),
+          item && textOf(last.message) && this.copyButton(item),
+          details && this.detailsButton(item),
+          details && el('span', { class: 'facts', id: 'seed-used' }, t('seedUsed', { seed: details.seed })),
+        ),
+      );
     }
     this.foot.replaceChildren(...children);
-    if (focused) [...this.foot.querySelectorAll('button')].find((one) => one.className === focused)?.focus({ preventScroll: true });
+    if (focused)
+      [...this.foot.querySelectorAll('button')]
+        .find((one) => one.className === focused)
+        ?.focus({ preventScroll: true });
   }
 
   /** Edit one's own text in its place: Enter sends it, Escape does not. */
   edit(item) {
     if (item.element.querySelector('form')) return;
     const text = textOf(item.message);
-    const field = el('textarea', { 'aria-label': t('edit'), dir: 'auto', rows: Math.min(8, text.split('\n').length + 1) });
+    const field = el('textarea', {
+      'aria-label': t('edit'),
+      dir: 'auto',
+      rows: Math.min(8, text.split('\n').length + 1),
+    });
     field.value = text;
     const close = () => {
       form.remove();
@@ -210,10 +271,19 @@ export class MessageList {
       'form',
       {
         class: 'rewrite',
-        onsubmit: (event) => { event.preventDefault(); send(); },
+        onsubmit: (event) => {
+          event.preventDefault();
+          send();
+        },
         onkeydown: (event) => {
-          if (event.key === 'Escape') { event.stopPropagation(); cancel(); }
-          if (event.key === 'Enter' && !event.shiftKey && !event.isComposing && event.target === field) { event.preventDefault(); send(); }
+          if (event.key === 'Escape') {
+            event.stopPropagation();
+            cancel();
+          }
+          if (event.key === 'Enter' && !event.shiftKey && !event.isComposing && event.target === field) {
+            event.preventDefault();
+            send();
+          }
         },
       },
       field,
@@ -252,7 +322,10 @@ export class MessageList {
       }
       return;
     }
-    const content = parts.map((part) => (part.kind === 'text' ? part.text.trim() : nameOf(part.kind))).filter(Boolean).join(', ');
+    const content = parts
+      .map((part) => (part.kind === 'text' ? part.text.trim() : nameOf(part.kind)))
+      .filter(Boolean)
+      .join(', ');
     if (this.wasBusy) this.spoken.textContent = t('answered', { content });
     this.announced = '';
   }

@@ -22,7 +22,9 @@ function record(stream) {
   const recorder = new MediaRecorder(stream);
   const pieces = [];
   recorder.addEventListener('dataavailable', (event) => pieces.push(event.data));
-  const blob = new Promise((resolve) => recorder.addEventListener('stop', () => resolve(new Blob(pieces, { type: recorder.mimeType }))));
+  const blob = new Promise((resolve) =>
+    recorder.addEventListener('stop', () => resolve(new Blob(pieces, { type: recorder.mimeType }))),
+  );
   recorder.start();
   return { stop: () => recorder.stop(), blob };
 }
@@ -31,29 +33,37 @@ function record(stream) {
 export function microphone(give, fail) {
   let recording = null;
   let timer = 0;
-  const toggle = button('mic', t('microphone'), async () => {
-    if (recording) {
-      recording.stop();
-      return;
-    }
-    let stream;
-    try {
-      stream = await openDevice({ audio: true }, t('microphone'));
-      recording = record(stream);
-      const startMs = Date.now();
-      show(true);
-      timer = setInterval(() => toggle.style.setProperty('--time', `"${clock((Date.now() - startMs) / 1000)}"`), 250);
-      const blob = await recording.blob;
-      give(new File([await wavOf(blob)], 'recording.wav', { type: 'audio/wav' }));
-    } catch (error) {
-      fail(error instanceof DOMException ? t('recordingFailed') : error.message);
-    } finally {
-      if (stream) closeDevice(stream);
-      recording = null;
-      clearInterval(timer);
-      show(false);
-    }
-  }, { class: 'mic', 'aria-pressed': 'false' });
+  const toggle = button(
+    'mic',
+    t('microphone'),
+    async () => {
+      if (recording) {
+        recording.stop();
+        return;
+      }
+      let stream;
+      try {
+        stream = await openDevice({ audio: true }, t('microphone'));
+        recording = record(stream);
+        const startMs = Date.now();
+        show(true);
+        timer = setInterval(
+          () => toggle.style.setProperty('--time', `"${clock((Date.now() - startMs) / 1000)}"`),
+          250,
+        );
+        const blob = await recording.blob;
+        give(new File([await wavOf(blob)], 'recording.wav', { type: 'audio/wav' }));
+      } catch (error) {
+        fail(error instanceof DOMException ? t('recordingFailed') : error.message);
+      } finally {
+        if (stream) closeDevice(stream);
+        recording = null;
+        clearInterval(timer);
+        show(false);
+      }
+    },
+    { class: 'mic', 'aria-pressed': 'false' },
+  );
   const show = (isOn) => {
     relabel(toggle, isOn ? 'stop' : 'mic', t(isOn ? 'microphoneStop' : 'microphone'));
     toggle.setAttribute('aria-pressed', String(isOn));
@@ -65,10 +75,13 @@ export function microphone(give, fail) {
 /** Convert a recording to 16-bit PCM in a WAV file, which every audio reader takes. */
 async function wavOf(blob) {
   const audio = await decodeAudio(blob);
-  const channels = Array.from({ length: audio.numberOfChannels }, (_, channel) => audio.getChannelData(channel));
+  const channels = Array.from({ length: audio.numberOfChannels }, (_, channel) =>
+    audio.getChannelData(channel),
+  );
   const size = audio.length * channels.length * 2;
   const view = new DataView(new ArrayBuffer(44 + size));
-  const word = (at, text) => [...text].forEach((character, index) => view.setUint8(at + index, character.charCodeAt(0)));
+  const word = (at, text) =>
+    [...text].forEach((character, index) => view.setUint8(at + index, character.charCodeAt(0)));
   word(0, 'RIFF');
   view.setUint32(4, 36 + size, true);
   word(8, 'WAVEfmt ');
@@ -93,42 +106,69 @@ async function wavOf(blob) {
 
 /** Build the button that opens the camera, for a picture or a video. */
 export function camera(give, fail) {
-  return button('camera', t('camera'), async () => {
-    let stream;
-    try {
-      stream = await openDevice({ video: true }, t('camera'));
-    } catch (error) {
-      fail(error.message);
-      return;
-    }
-    const finder = el('video', { autoplay: true, playsinline: true, 'aria-label': t('camera') });
-    finder.muted = true;
-    finder.srcObject = stream;
-    let recording = null;
-    const takeImage = el('button', { type: 'button', class: 'main take', onclick: async () => {
-      give(new File([await still(finder)], 'camera.png', { type: 'image/png' }));
-      dialog.close();
-    } }, t('takeImage'));
-    const takeVideo = el('button', { type: 'button', class: 'plain film', onclick: async () => {
-      if (recording) {
-        recording.stop();
+  return button(
+    'camera',
+    t('camera'),
+    async () => {
+      let stream;
+      try {
+        stream = await openDevice({ video: true }, t('camera'));
+      } catch (error) {
+        fail(error.message);
         return;
       }
-      recording = record(stream);
-      takeVideo.textContent = t('videoStop');
-      const blob = await recording.blob;
-      if (dialog.open) give(new File([blob], 'camera.webm', { type: blob.type }));
-      dialog.close();
-    } }, t('takeVideo'));
-    const dialog = sheet(t('camera'), t('close'), finder, el('div', { class: 'buttons' }, takeVideo, takeImage));
-    dialog.classList.add('finder');
-    dialog.addEventListener('close', () => closeDevice(stream));
-    openDialog(dialog);
-  }, { class: 'camera' });
+      const finder = el('video', { autoplay: true, playsinline: true, 'aria-label': t('camera') });
+      finder.muted = true;
+      finder.srcObject = stream;
+      let recording = null;
+      const takeImage = el(
+        'button',
+        {
+          type: 'button',
+          class: 'main take',
+          onclick: async () => {
+            give(new File([await still(finder)], 'camera.png', { type: 'image/png' }));
+            dialog.close();
+          },
+        },
+        t('takeImage'),
+      );
+      const takeVideo = el(
+        'button',
+        {
+          type: 'button',
+          class: 'plain film',
+          onclick: async () => {
+            if (recording) {
+              recording.stop();
+              return;
+            }
+            recording = record(stream);
+            takeVideo.textContent = t('videoStop');
+            const blob = await recording.blob;
+            if (dialog.open) give(new File([blob], 'camera.webm', { type: blob.type }));
+            dialog.close();
+          },
+        },
+        t('takeVideo'),
+      );
+      const dialog = sheet(
+        t('camera'),
+        t('close'),
+        finder,
+        el('div', { class: 'buttons' }, takeVideo, takeImage),
+      );
+      dialog.classList.add('finder');
+      dialog.addEventListener('close', () => closeDevice(stream));
+      openDialog(dialog);
+    },
+    { class: 'camera' },
+  );
 }
 
 async function still(finder) {
-  if (!finder.videoWidth) await new Promise((resolve) => finder.addEventListener('loadeddata', resolve, { once: true }));
+  if (!finder.videoWidth)
+    await new Promise((resolve) => finder.addEventListener('loadeddata', resolve, { once: true }));
   const canvas = el('canvas', { width: finder.videoWidth, height: finder.videoHeight });
   canvas.getContext('2d').drawImage(finder, 0, 0);
   return new Promise((resolve) => canvas.toBlob(resolve, 'image/png'));

@@ -22,7 +22,9 @@ export class PartialReply {
     if (chunk.nextgpt?.event === 'progress') this.addProgress(chunk.nextgpt, nowMs);
     else if (chunk.nextgpt) this.info = chunk.nextgpt;
     if (choice?.finish_reason) this.finishReason = choice.finish_reason;
-    return KINDS.flatMap((kind) => (delta[`${kind}s`] ?? []).map((part) => ({ kind, url: part[`${kind}_url`].url, file: part.id })));
+    return KINDS.flatMap((kind) =>
+      (delta[`${kind}s`] ?? []).map((part) => ({ kind, url: part[`${kind}_url`].url, file: part.id })),
+    );
   }
 
   addText(text) {
@@ -42,7 +44,11 @@ export class PartialReply {
     const { startMs, startStep } = isNew ? { startMs: nowMs, startStep: event.step } : before;
     const perStepMs = event.step > startStep ? (nowMs - startMs) / (event.step - startStep) : null;
     this.progress.set(event.modality, {
-      kind: event.modality, step: event.step, total: event.total, startMs, startStep,
+      kind: event.modality,
+      step: event.step,
+      total: event.total,
+      startMs,
+      startStep,
       remainingS: perStepMs === null ? null : (perStepMs * (event.total - event.step)) / 1000,
       preview: event.preview ?? (isNew ? null : before.preview),
       waveform: event.waveform ?? (isNew ? null : before.waveform),

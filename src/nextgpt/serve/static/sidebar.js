@@ -12,20 +12,47 @@ export class Sidebar {
     this.conversations = [];
     this.list = el('ul', { class: 'conversations' });
     this.search = el('input', {
-      type: 'search', class: 'search', id: 'search', placeholder: t('search'), 'aria-label': t('search'), autocomplete: 'off', dir: 'auto',
+      type: 'search',
+      class: 'search',
+      id: 'search',
+      placeholder: t('search'),
+      'aria-label': t('search'),
+      autocomplete: 'off',
+      dir: 'auto',
       oninput: () => this.draw(this.conversations, this.current),
     });
     this.file = el('input', {
-      type: 'file', accept: '.zip,application/zip', hidden: true, tabindex: -1, id: 'import', 'aria-label': t('import'),
-      onchange: () => { handlers.importZip(this.file.files[0]); this.file.value = ''; },
+      type: 'file',
+      accept: '.zip,application/zip',
+      hidden: true,
+      tabindex: -1,
+      id: 'import',
+      'aria-label': t('import'),
+      onchange: () => {
+        handlers.importZip(this.file.files[0]);
+        this.file.value = '';
+      },
     });
     const close = () => this.show(false);
-    const closing = (action) => () => { close(); action(); };
+    const closing = (action) => () => {
+      close();
+      action();
+    };
     this.exportButton = button('down', t('export'), () => handlers.exportZip(), { wide: true, id: 'export' });
     this.element = el(
       'nav',
-      { class: 'sidebar', 'aria-label': t('menu'), onkeydown: (event) => event.key === 'Escape' && this.isOpen && close() },
-      el('header', {}, el('img', { src: iconUrl, alt: '', width: 28, height: 28 }), el('strong', {}, 'NExT-GPT'), button('close', t('close'), close, { class: 'closer' })),
+      {
+        class: 'sidebar',
+        'aria-label': t('menu'),
+        onkeydown: (event) => event.key === 'Escape' && this.isOpen && close(),
+      },
+      el(
+        'header',
+        {},
+        el('img', { src: iconUrl, alt: '', width: 28, height: 28 }),
+        el('strong', {}, 'NExT-GPT'),
+        button('close', t('close'), close, { class: 'closer' }),
+      ),
       button('plus', t('new'), closing(handlers.begin), { wide: true, class: 'new', id: 'new' }),
       el('h2', { id: 'history' }, t('history')),
       this.search,
@@ -68,14 +95,18 @@ export class Sidebar {
     this.exportButton.disabled = !conversations.some((one) => one.id === current);
     const query = this.search.value;
     const shown = query.trim() ? conversations.filter((one) => matches(one, query)) : conversations;
-    for (const link of this.list.querySelectorAll('a')) markCurrent(link, link.closest('li').dataset.id === current);
+    for (const link of this.list.querySelectorAll('a'))
+      markCurrent(link, link.closest('li').dataset.id === current);
     const key = JSON.stringify([shown.map((one) => [one.id, one.title]), conversations.length]);
     if (key === this.drawnKey || this.list.querySelector('input')) return; // keep the focus, and a name that is being typed
     this.drawnKey = key;
     this.search.hidden = !conversations.length;
-    const focused = this.list.contains(document.activeElement) ? document.activeElement.closest('li')?.dataset.id : null;
+    const focused = this.list.contains(document.activeElement)
+      ? document.activeElement.closest('li')?.dataset.id
+      : null;
     this.list.replaceChildren(...shown.map((one) => this.row(one, one.id === current)));
-    if (!shown.length) this.list.append(el('li', { class: 'help' }, t(conversations.length ? 'searchEmpty' : 'historyEmpty')));
+    if (!shown.length)
+      this.list.append(el('li', { class: 'help' }, t(conversations.length ? 'searchEmpty' : 'historyEmpty')));
     if (focused) this.focusRow(focused);
   }
 
@@ -89,15 +120,23 @@ export class Sidebar {
     const row = el(
       'li',
       { 'data-id': id },
-      el('a', {
-        class: 'conversation', href: `#/c/${id}`, title: name, dir: 'auto', 'aria-current': isCurrent && 'page',
-        onclick: () => this.show(false),
-        ondblclick: rename,
-        onkeydown: (event) => {
-          if (event.key === 'F2') rename();
-          if (event.key === 'Delete') this.handlers.remove(id);
+      el(
+        'a',
+        {
+          class: 'conversation',
+          href: `#/c/${id}`,
+          title: name,
+          dir: 'auto',
+          'aria-current': isCurrent && 'page',
+          onclick: () => this.show(false),
+          ondblclick: rename,
+          onkeydown: (event) => {
+            if (event.key === 'F2') rename();
+            if (event.key === 'Delete') this.handlers.remove(id);
+          },
         },
-      }, name),
+        name,
+      ),
       button('edit', t('rename'), rename, { class: 'row-action rename' }),
       button('bin', t('delete'), () => this.handlers.remove(id), { class: 'row-action delete' }),
     );
@@ -117,10 +156,18 @@ export class Sidebar {
       if (takesFocus) this.focusRow(id);
     };
     const field = el('input', {
-      type: 'text', class: 'conversation', value: title, maxlength: 80, dir: 'auto', 'aria-label': t('rename'),
+      type: 'text',
+      class: 'conversation',
+      value: title,
+      maxlength: 80,
+      dir: 'auto',
+      'aria-label': t('rename'),
       onkeydown: (event) => {
         if (event.key === 'Enter') finish(field.value.trim(), true);
-        if (event.key === 'Escape') { event.stopPropagation(); finish('', true); }
+        if (event.key === 'Escape') {
+          event.stopPropagation();
+          finish('', true);
+        }
       },
       onblur: () => finish(field.value.trim(), false),
     });
@@ -130,13 +177,20 @@ export class Sidebar {
 
   themeButton() {
     const root = document.documentElement;
-    const isDark = () => (root.dataset.theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')) === 'dark';
+    const isDark = () =>
+      (root.dataset.theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')) ===
+      'dark';
     const show = () => relabel(toggle, isDark() ? 'sun' : 'moon', t(isDark() ? 'light' : 'dark'));
-    const toggle = button('moon', t('dark'), () => {
-      root.dataset.theme = isDark() ? 'light' : 'dark';
-      preferences.set('theme', root.dataset.theme);
-      show();
-    }, { wide: true, id: 'theme' });
+    const toggle = button(
+      'moon',
+      t('dark'),
+      () => {
+        root.dataset.theme = isDark() ? 'light' : 'dark';
+        preferences.set('theme', root.dataset.theme);
+        show();
+      },
+      { wide: true, id: 'theme' },
+    );
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', show);
     show();
     return toggle;

@@ -20,7 +20,9 @@ export class Storage {
       const request = indexedDB.open(NAME, 1);
       request.onupgradeneeded = () => {
         request.result.createObjectStore('conversations', { keyPath: 'id' });
-        request.result.createObjectStore('media', { keyPath: 'id' }).createIndex('conversation', 'conversation');
+        request.result
+          .createObjectStore('media', { keyPath: 'id' })
+          .createIndex('conversation', 'conversation');
       };
       const database = await settled(request);
       database.onversionchange = () => database.close();
@@ -41,7 +43,9 @@ export class Storage {
 
   /** List all conversations, the latest first. */
   async list() {
-    const found = this.database ? await settled(this.store('conversations').getAll()) : [...this.memory.conversations.values()];
+    const found = this.database
+      ? await settled(this.store('conversations').getAll())
+      : [...this.memory.conversations.values()];
     return found.sort((a, b) => b.updatedAt - a.updatedAt);
   }
 
@@ -116,7 +120,8 @@ export class Storage {
     request.onsuccess = () => {
       const cursor = request.result;
       if (!cursor) return;
-      if (!kept.has(cursor.value.conversation) && cursor.value.createdAt < Date.now() - ORPHAN_MS) cursor.delete();
+      if (!kept.has(cursor.value.conversation) && cursor.value.createdAt < Date.now() - ORPHAN_MS)
+        cursor.delete();
       cursor.continue();
     };
     await done(transaction);
@@ -130,11 +135,13 @@ export class Storage {
   /** Write entries of both stores, all or none. */
   async write(entries) {
     if (!this.database) {
-      for (const [name, values] of Object.entries(entries)) values.forEach((value) => this.memory[name].set(value.id, value));
+      for (const [name, values] of Object.entries(entries))
+        values.forEach((value) => this.memory[name].set(value.id, value));
       return;
     }
     const transaction = this.database.transaction(STORES, 'readwrite');
-    for (const [name, values] of Object.entries(entries)) values.forEach((value) => transaction.objectStore(name).put(value));
+    for (const [name, values] of Object.entries(entries))
+      values.forEach((value) => transaction.objectStore(name).put(value));
     await done(transaction);
   }
 

@@ -47,7 +47,15 @@ const ENGLISH = {
   reading: 'Reading {name}',
   modalities: 'Answer with',
   modalitiesHelp: 'None selected: the model decides.',
-  names: { text: 'Text', image: 'Image', audio: 'Audio', video: 'Video', depth: 'Depth map', thermal: 'Thermal image', imu: 'IMU' },
+  names: {
+    text: 'Text',
+    image: 'Image',
+    audio: 'Audio',
+    video: 'Video',
+    depth: 'Depth map',
+    thermal: 'Thermal image',
+    imu: 'IMU',
+  },
   // Conversation
   you: 'You',
   model: 'NExT-GPT',
@@ -83,11 +91,20 @@ const ENGLISH = {
   promptTokens: 'Prompt',
   answerTokens: 'Answer',
   finish: 'Finished',
-  finishReasons: { stop: 'at its end', length: 'at the longest allowed length', stopped: 'early: it was stopped' },
+  finishReasons: {
+    stop: 'at its end',
+    length: 'at the longest allowed length',
+    stopped: 'early: it was stopped',
+  },
   unfinished: 'Not finished',
   llmOutput: 'Output of the language model',
   timings: 'Time',
-  stages: { encoding: 'Encoding', llm: 'Language model', output_projection: 'Output projection', total: 'Total' },
+  stages: {
+    encoding: 'Encoding',
+    llm: 'Language model',
+    output_projection: 'Output projection',
+    total: 'Total',
+  },
   seconds: '{seconds} s',
   request: 'The same request',
   copyCurl: 'Copy as curl',
@@ -126,7 +143,8 @@ const ENGLISH = {
   notHere: 'This conversation is not kept in this browser. Import it, or start a new one.',
   notStored: 'This browser stores no conversations: they end with this page. Export what you want to keep.',
   storageFull: 'The browser could not store this conversation. Delete old ones, or export it.',
-  archiveNone: 'The file is no ZIP archive of a conversation. Choose one that was exported here or by “nextgpt chat”.',
+  archiveNone:
+    'The file is no ZIP archive of a conversation. Choose one that was exported here or by “nextgpt chat”.',
   archiveFile: 'The archive lacks {name}, or names it twice. Export the conversation again.',
   archiveForm: 'conversation.json has another form than expected. Export the conversation again.',
   archiveLarge: 'The archive unpacks to more than {limit} MiB. Import a smaller conversation.',
@@ -135,7 +153,8 @@ const ENGLISH = {
 export const LANGUAGES = { en: ENGLISH };
 
 /** The table of the reader's first language that there is. */
-export const strings = LANGUAGES[navigator.languages.map((code) => code.split('-')[0]).find((code) => code in LANGUAGES) ?? 'en'];
+export const strings =
+  LANGUAGES[navigator.languages.map((code) => code.split('-')[0]).find((code) => code in LANGUAGES) ?? 'en'];
 
 /** Look up a text by its key and fill in the names in braces. */
 export function t(key, values = {}) {

@@ -13,15 +13,42 @@ const MAX_BYTES = 512 * 2 ** 20;
 const ROLES = ['system', 'user', 'assistant'];
 const KINDS = ['image', 'audio', 'video', 'depth', 'thermal', 'imu'];
 const SUFFIXES = {
-  'image/png': '.png', 'image/jpeg': '.jpg', 'image/gif': '.gif', 'image/webp': '.webp', 'audio/wav': '.wav', 'audio/x-wav': '.wav',
-  'audio/mpeg': '.mp3', 'audio/flac': '.flac', 'audio/ogg': '.ogg', 'audio/mp4': '.m4a', 'audio/webm': '.webm', 'video/mp4': '.mp4', 'video/webm': '.webm',
+  'image/png': '.png',
+  'image/jpeg': '.jpg',
+  'image/gif': '.gif',
+  'image/webp': '.webp',
+  'audio/wav': '.wav',
+  'audio/x-wav': '.wav',
+  'audio/mpeg': '.mp3',
+  'audio/flac': '.flac',
+  'audio/ogg': '.ogg',
+  'audio/mp4': '.m4a',
+  'audio/webm': '.webm',
+  'video/mp4': '.mp4',
+  'video/webm': '.webm',
 };
-const DEFAULT_SUFFIXES = { image: '.png', audio: '.wav', video: '.mp4', depth: '.npy', thermal: '.npy', imu: '.csv' };
-const TYPES = { ...Object.fromEntries(Object.entries(SUFFIXES).map(([type, suffix]) => [suffix, type])), '.wav': 'audio/wav', '.jpeg': 'image/jpeg', '.webm': 'video/webm' };
+const DEFAULT_SUFFIXES = {
+  image: '.png',
+  audio: '.wav',
+  video: '.mp4',
+  depth: '.npy',
+  thermal: '.npy',
+  imu: '.csv',
+};
+const TYPES = {
+  ...Object.fromEntries(Object.entries(SUFFIXES).map(([type, suffix]) => [suffix, type])),
+  '.wav': 'audio/wav',
+  '.jpeg': 'image/jpeg',
+  '.webm': 'video/webm',
+};
 
 /** The suffix of a medium's file, with its dot. */
 export function suffixOf(part) {
-  return SUFFIXES[part.type?.split(';')[0]] ?? /\.\w{1,5}$/.exec(part.name ?? '')?.[0] ?? DEFAULT_SUFFIXES[part.kind];
+  return (
+    SUFFIXES[part.type?.split(';')[0]] ??
+    /\.\w{1,5}$/.exec(part.name ?? '')?.[0] ??
+    DEFAULT_SUFFIXES[part.kind]
+  );
 }
 
 /** Write messages as a ZIP blob; `blobOf(part)` resolves to the bytes of a medium. */
@@ -60,7 +87,12 @@ export async function readArchive(blob) {
       const type = TYPES[/\.\w+$/.exec(part.path)?.[0].toLowerCase()] ?? '';
       const bytes = await archive.read(part.path);
       const asKind = part.type === 'audio' ? type.replace('video/', 'audio/') : type;
-      message.parts[position] = { kind: part.type, name: part.path, type: asKind, blob: new Blob([bytes], { type: asKind }) };
+      message.parts[position] = {
+        kind: part.type,
+        name: part.path,
+        type: asKind,
+        blob: new Blob([bytes], { type: asKind }),
+      };
     }
   }
   return messages;
@@ -73,8 +105,12 @@ function parse(bytes) {
   } catch {
     throw new Error(t('archiveForm'));
   }
-  const isPart = (part) => (part?.type === 'text' ? typeof part.text === 'string' : KINDS.includes(part?.type) && typeof part.path === 'string');
-  const isMessage = (entry) => ROLES.includes(entry?.role) && Array.isArray(entry.parts) && entry.parts.every(isPart);
+  const isPart = (part) =>
+    part?.type === 'text'
+      ? typeof part.text === 'string'
+      : KINDS.includes(part?.type) && typeof part.path === 'string';
+  const isMessage = (entry) =>
+    ROLES.includes(entry?.role) && Array.isArray(entry.parts) && entry.parts.every(isPart);
   if (!Array.isArray(entries) || !entries.every(isMessage)) throw new Error(t('archiveForm'));
   return entries.map(({ role, parts }) => ({ role, parts: [...parts] }));
 }
@@ -114,7 +150,8 @@ class Archive {
     } catch {
       throw new Error(t('archiveNone'));
     }
-    if (!bytes || bytes.length > this.remaining) throw new Error(t('archiveLarge', { limit: MAX_BYTES / 2 ** 20 }));
+    if (!bytes || bytes.length > this.remaining)
+      throw new Error(t('archiveLarge', { limit: MAX_BYTES / 2 ** 20 }));
     this.remaining -= bytes.length;
     return bytes;
   }
@@ -130,7 +167,9 @@ function directory(view) {
   const files = [];
   for (let index = 0; index < count; index += 1) {
     if (view.getUint32(at, true) !== 0x02014b50) throw new Error('directory');
-    const [nameLength, extraLength, commentLength] = [28, 30, 32].map((offset) => view.getUint16(at + offset, true));
+    const [nameLength, extraLength, commentLength] = [28, 30, 32].map((offset) =>
+      view.getUint16(at + offset, true),
+    );
     files.push({
       name: new TextDecoder().decode(new Uint8Array(view.buffer, at + 46, nameLength)),
       flags: view.getUint16(at + 8, true),
@@ -145,7 +184,8 @@ function directory(view) {
 }
 
 function packed(view, { offset, size, method, flags }) {
-  if (view.getUint32(offset, true) !== 0x04034b50 || flags & 1 || ![0, 8].includes(method)) throw new Error('entry');
+  if (view.getUint32(offset, true) !== 0x04034b50 || flags & 1 || ![0, 8].includes(method))
+    throw new Error('entry');
   const start = offset + 30 + view.getUint16(offset + 26, true) + view.getUint16(offset + 28, true);
   return new Uint8Array(view.buffer, start, size);
 }
@@ -175,14 +215,37 @@ function zip(files) {
   for (const [name, bytes] of files) {
     const label = new TextEncoder().encode(name);
     // version, flags (UTF-8 names), method, time, date (1980-01-01), checksum, sizes, lengths
-    const common = [[2, 20], [2, 0x800], [2, 0], [2, 0], [2, 0x21], [4, crc32(bytes)], [4, bytes.length], [4, bytes.length], [2, label.length], [2, 0]];
+    const common = [
+      [2, 20],
+      [2, 0x800],
+      [2, 0],
+      [2, 0],
+      [2, 0x21],
+      [4, crc32(bytes)],
+      [4, bytes.length],
+      [4, bytes.length],
+      [2, label.length],
+      [2, 0],
+    ];
     const local = record([[4, 0x04034b50], ...common]);
-    central.push(record([[4, 0x02014b50], [2, 20], ...common, [2, 0], [2, 0], [2, 0], [4, 0], [4, offset]]), label);
+    central.push(
+      record([[4, 0x02014b50], [2, 20], ...common, [2, 0], [2, 0], [2, 0], [4, 0], [4, offset]]),
+      label,
+    );
     pieces.push(local, label, bytes);
     offset += local.length + label.length + bytes.length;
   }
   const size = central.reduce((sum, piece) => sum + piece.length, 0);
-  const end = record([[4, 0x06054b50], [2, 0], [2, 0], [2, files.length], [2, files.length], [4, size], [4, offset], [2, 0]]);
+  const end = record([
+    [4, 0x06054b50],
+    [2, 0],
+    [2, 0],
+    [2, files.length],
+    [2, files.length],
+    [4, size],
+    [4, offset],
+    [2, 0],
+  ]);
   return new Blob([...pieces, ...central, end], { type: 'application/zip' });
 }
 
