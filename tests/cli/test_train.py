@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from nextgpt.cli.app import main
+from nextgpt.train.logging import MetricsCallback
 from nextgpt.train.parameter_report import ParameterCount
-from nextgpt.train.recipe import BaseRecipe, Report
+from nextgpt.train.recipe import BaseRecipe
 
 Printed = pytest.CaptureFixture[str]
 RECIPE = """
@@ -31,7 +32,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[BaseRecipe]:
     """The recipes that were run, each of which took one step of thirty and wrote a file."""
     recipes: list[BaseRecipe] = []
 
-    def run(recipe: BaseRecipe, report: Report) -> bool:
+    def run(recipe: BaseRecipe, report: MetricsCallback) -> bool:
         recipes.append(recipe)
         report({"loss": 0.25, "absolute_error": 0.5, "step": 30, "samples_per_s": 2.0})
         (recipe.model / "vae").mkdir(parents=True)
@@ -78,10 +79,8 @@ def test_a_finished_recipe_says_so(
 def test_a_dry_run_shows_what_would_be_trained_and_trains_nothing(
     written: Path, ran: list[BaseRecipe], monkeypatch: pytest.MonkeyPatch, capsys: Printed
 ) -> None:
-    monkeypatch.setattr(
-        "nextgpt.train.registry.load_recipe_kind",
-        lambda _: [ParameterCount("head", 1200, 0), ParameterCount("trunk", 30, 45_000)],
-    )
+    counts = [ParameterCount("head", 1200, 0), ParameterCount("trunk", 30, 45_000)]
+    monkeypatch.setattr("nextgpt.nano.autoencoder.count_parameters", lambda recipe: counts)
     assert main(["train", str(written), "--dry-run"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert rows == [
@@ -96,7 +95,7 @@ def test_a_dry_run_shows_what_would_be_trained_and_trains_nothing(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["missing.yaml"], "missing.yaml is no file"),
+        (["missing.yaml"], "missing.yaml is not a file"),
         ([], "Missing argument"),
         (["{}", "fit.max_stepz=3"], "Did you mean 'fit.max_steps'?"),
         (["{}", "fit.max_steps"], "expected key=value"),

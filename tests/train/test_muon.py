@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from nextgpt.train.muon import StackedMuon, orthogonal
-from nextgpt.train.optimizers import create_optimizers
+from nextgpt.train.muon import BatchedMuon, newton_schulz
+from nextgpt.train.optim import create_optimizers
 
 SHAPES = ((8, 8), (24, 8), (8, 24), (8, 8), (24, 8), (8, 8))
 
@@ -20,7 +20,7 @@ def matrices() -> list[nn.Parameter]:
 def test_it_steps_as_torchs_does_to_the_rounding_of_bfloat16() -> None:
     ours, theirs = matrices(), matrices()
     optimizers = [
-        kind(of, lr=0.1, weight_decay=0.1) for kind, of in ((StackedMuon, ours), (torch.optim.Muon, theirs))
+        kind(of, lr=0.1, weight_decay=0.1) for kind, of in ((BatchedMuon, ours), (torch.optim.Muon, theirs))
     ]
     generator = torch.Generator().manual_seed(1)
     for _ in range(5):
@@ -41,7 +41,7 @@ def test_what_has_no_gradient_or_none_but_zeros_stays(has_zeros: bool) -> None:
     for matrix in ours:
         matrix.grad = torch.zeros_like(matrix) if has_zeros else None
     ours[3].grad = torch.ones_like(ours[3])
-    StackedMuon(ours, lr=0.1, weight_decay=0.1).step()
+    BatchedMuon(ours, lr=0.1, weight_decay=0.1).step()
     assert [torch.equal(*pair) for pair in zip(ours, before, strict=True)] == [
         True,
         True,
@@ -53,7 +53,7 @@ def test_what_has_no_gradient_or_none_but_zeros_stays(has_zeros: bool) -> None:
 
 
 def test_a_state_of_torchs_is_taken_up() -> None:
-    theirs, ours = torch.optim.Muon(matrices(), lr=0.1), StackedMuon(matrices(), lr=0.1)
+    theirs, ours = torch.optim.Muon(matrices(), lr=0.1), BatchedMuon(matrices(), lr=0.1)
     for optimizer in (theirs, ours):
         for matrix in optimizer.param_groups[0]["params"]:
             matrix.grad = torch.ones_like(matrix)
@@ -66,11 +66,11 @@ def test_a_state_of_torchs_is_taken_up() -> None:
 
 def test_singular_values_come_near_to_one_and_zeros_stay_zeros() -> None:
     drawn = torch.stack([torch.randn(6, 4, generator=torch.Generator().manual_seed(3)), torch.zeros(6, 4)])
-    found = orthogonal(drawn, (3.4445, -4.7750, 2.0315), 5, 1e-7).float()
+    found = newton_schulz(drawn, (3.4445, -4.7750, 2.0315), 5, 1e-7).float()
     assert ((torch.linalg.svdvals(found[0]) - 1).abs() < 0.4).all() and not found[1].any()
 
 
 def test_matrices_of_the_optimizers_go_through_it() -> None:
     network = nn.ModuleDict({"blocks": nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])})
     _, muon = create_optimizers([network], learning_rate=1e-3, muon_learning_rate=0.02, weight_decay=0.0)
-    assert isinstance(muon, StackedMuon)
+    assert isinstance(muon, BatchedMuon)

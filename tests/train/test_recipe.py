@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from nextgpt.errors import ConfigError, ModelError
-from nextgpt.train import parts
-from nextgpt.train.parts import PartKind, check_settings, made_before
-from nextgpt.train.recipe import AutoencoderRecipe, read_recipe, run_recipe
+from nextgpt.nano import autoencoder
+from nextgpt.train.recipe import BaseRecipe, read_recipe, run_recipe
+from nextgpt.train.registry import RECIPE_KINDS, check_arguments, load_recipe_kind, require_component
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
 SETTINGS = {
@@ -19,7 +19,7 @@ SETTINGS = {
     "model": "model",
     "work": "work",
     "architecture": {"latent_channels": 4},
-    "fit": {"steps": 10, "batch_size": 2},
+    "fit": {"max_steps": 10, "batch_size": 2},
 }
 
 
@@ -53,7 +53,7 @@ def test_every_recipe_of_nano_has_a_smoke_recipe_of_the_same_kind() -> None:
 
 def test_overrides_reach_nested_settings_with_values_of_yaml(path: Path) -> None:
     recipe = read_recipe(
-        path, ["fit.steps=20", "fit.ema_decay=0.9", "fit.muon_learning_rate=null", "model=elsewhere"]
+        path, ["fit.max_steps=20", "fit.ema_decay=0.9", "fit.muon_learning_rate=null", "model=elsewhere"]
     )
     assert (recipe.fit.max_steps, recipe.fit.ema_decay, recipe.fit.muon_learning_rate) == (20, 0.9, None)
     assert recipe.model == Path("elsewhere")
@@ -62,7 +62,9 @@ def test_overrides_reach_nested_settings_with_values_of_yaml(path: Path) -> None
 def test_a_recipe_says_only_what_differs_from_its_base(path: Path) -> None:
     folder = path.parent / "sub"
     middle = write(folder / "middle.yaml", base="../recipe.yaml", fit={"batch_size": 8}, work="other")
-    top = write(folder / "top.yaml", base="middle.yaml", fit={"steps": 1}, architecture={"widths": [8, 8]})
+    top = write(
+        folder / "top.yaml", base="middle.yaml", fit={"max_steps": 1}, architecture={"widths": [8, 8]}
+    )
     recipe = read_recipe(top)
     assert (recipe.fit.max_steps, recipe.fit.batch_size) == (1, 8)
     assert (recipe.model, recipe.work) == (Path("model"), Path("other"))
@@ -81,19 +83,19 @@ def test_a_recipe_that_is_its_own_base_is_refused(tmp_path: Path) -> None:
 
 def test_a_base_that_is_missing_is_named_with_who_asked_for_it(tmp_path: Path) -> None:
     asks = write(tmp_path / "a.yaml", base="nowhere.yaml")
-    with pytest.raises(ConfigError, match=rf"nowhere\.yaml is no file, which {asks} names as its base"):
+    with pytest.raises(ConfigError, match=rf"nowhere\.yaml is not a file, which {asks} names as its base"):
         read_recipe(asks)
 
 
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["fit.stepz=3"], "Did you mean 'fit.steps'?"),
+        (["fit.max_stepz=3"], "Did you mean 'fit.max_steps'?"),
         (["modlity=image"], "Did you mean 'modality'?"),
         (["fitt.steps=3"], "Did you mean 'fit'?"),
-        (["fit.steps"], "expected key=value"),
-        (["fit.steps=many"], "fit.steps: Input should be a valid integer"),
-        (["fit.steps=[1"], "is not YAML"),
+        (["fit.max_steps"], "expected key=value"),
+        (["fit.max_steps=many"], "fit.max_steps: Input should be a valid integer"),
+        (["fit.max_steps=[1"], "is not YAML"),
         (["kind=autoencode"], "Did you mean 'autoencoder'?"),
         (["modality=smell"], "modality: Input should be 'image', 'audio' or 'video'"),
     ],
@@ -117,7 +119,7 @@ def test_a_file_that_is_no_recipe_is_refused(text: str, said: str, tmp_path: Pat
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"missing\.yaml is no file; expected a recipe"):
+    with pytest.raises(ConfigError, match=r"missing\.yaml is not a file; expected a recipe"):
         read_recipe(tmp_path / "missing.yaml")
 
 
@@ -126,29 +128,48 @@ def test_a_recipe_is_run_once_and_again_when_it_or_its_part_changed(
 ) -> None:
     trained: list[int] = []
 
-    def train(recipe: AutoencoderRecipe, report: object) -> None:
-        (recipe.model / "vae").mkdir(parents=True, exist_ok=True)
+    def train(recipe: BaseRecipe, on_metrics: object) -> bool:
+        recipe.output_dir.mkdir(parents=True, exist_ok=True)
         trained.append(recipe.fit.max_steps)
+        return True
 
-    monkeypatch.setitem(parts.PARTS, "autoencoder", PartKind(lambda recipe: "vae", train))
+    monkeypatch.setattr(autoencoder, "run", train)
     at = [f"model={tmp_path / 'model'}", f"work={tmp_path / 'work'}"]
     assert run_recipe(read_recipe(path, at))
     assert not run_recipe(read_recipe(path, at))
-    assert run_recipe(read_recipe(path, [*at, "fit.steps=11"]))
-    (tmp_path / "model" / "vae").rmdir()
-    assert run_recipe(read_recipe(path, [*at, "fit.steps=11"]))
+    assert run_recipe(read_recipe(path, [*at, "fit.max_steps=11"]))
+    (tmp_path / "model" / "image" / "vae").rmdir()
+    assert run_recipe(read_recipe(path, [*at, "fit.max_steps=11"]))
     assert trained == [10, 11, 11]
+
+
+def test_a_recipe_that_was_stopped_is_not_done(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model" / "image" / "vae").mkdir(parents=True)
+    monkeypatch.setattr(autoencoder, "run", lambda recipe, on_metrics: False)
+    recipe = read_recipe(path, [f"model={tmp_path / 'model'}", f"work={tmp_path / 'work'}"])
+    for _ in range(2):
+        with pytest.raises(SystemExit, match="0"):
+            run_recipe(recipe)
+
+
+@pytest.mark.parametrize("kind", RECIPE_KINDS)
+def test_every_kind_has_a_config_of_its_own_name(kind: str) -> None:
+    module = load_recipe_kind(kind)
+    assert module.Config.model_fields["kind"].annotation.__args__ == (kind,)
+    assert callable(module.run) and callable(module.count_parameters)
 
 
 def test_a_recipe_that_broke_off_is_run_again(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "model" / "vae").mkdir(parents=True)
+    (tmp_path / "model" / "image" / "vae").mkdir(parents=True)
 
-    def fail(recipe: AutoencoderRecipe, report: object) -> None:
+    def fail(recipe: BaseRecipe, on_metrics: object) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(parts.PARTS, "autoencoder", PartKind(lambda recipe: "vae", fail))
+    monkeypatch.setattr(autoencoder, "run", fail)
     recipe = read_recipe(path, [f"model={tmp_path / 'model'}", f"work={tmp_path / 'work'}"])
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
@@ -166,14 +187,14 @@ def test_settings_that_a_network_does_not_take_are_refused() -> None:
         (CogVideoXTransformer3DModel, "num_layers", "num_layer"),
         (LlamaConfig, "hidden_size", "hiden_size"),  # transformers itself would ignore it
     ):
-        check_settings(kind, {good: 1}, where="architecture")
+        check_arguments(kind, {good: 1}, where="architecture")
         with pytest.raises(
             ConfigError, match=rf"architecture: setting '{bad}' is unknown.*Did you mean '{good}'"
         ):
-            check_settings(kind, {bad: 1}, where="architecture")
+            check_arguments(kind, {bad: 1}, where="architecture")
 
 
 def test_a_part_that_is_built_on_must_be_there(tmp_path: Path) -> None:
-    assert made_before(tmp_path) == tmp_path
-    with pytest.raises(ModelError, match=r"vae is missing; expected a part made before"):
-        made_before(tmp_path / "vae")
+    assert require_component(tmp_path) == tmp_path
+    with pytest.raises(ModelError, match=r"vae is missing; expected a trained component"):
+        require_component(tmp_path / "vae")

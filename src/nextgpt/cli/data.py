@@ -16,14 +16,14 @@ Path_ = Annotated[
     Path, Argument(metavar="CORPUS", help="A JSON, JSONL, CSV or tar file, or a folder of tars.")
 ]
 Format_ = Annotated[
-    str | None, Option("--format", metavar="NAME", help="One of nextgpt data formats; else told.")
+    str | None, Option("--format", metavar="NAME", help="One of nextgpt data formats; detected if omitted.")
 ]
 Media = Annotated[Path | None, Option(metavar="DIR", help="Where its media lie; else beside the file.")]
 Limit = Annotated[int | None, Option(min=1, help="Read the first rows only.")]
 Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
 
 SHOWN = 20
-"""Broken items that are printed; --out takes all."""
+"""Invalid records that are printed; --out takes all."""
 
 app = Typer(
     name="data",
@@ -54,31 +54,31 @@ def validate(
     limit: Limit = None,
     workers: Annotated[int, Option(min=1, help="Threads that decode.")] = 4,
     out: Annotated[
-        Path | None, Option(metavar="FILE", help="Write all that is broken here, a JSON line each.")
+        Path | None, Option(metavar="FILE", help="Write all invalid records here, one JSON line each.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Open every medium; count and list what is broken."""
+    """Open every medium; count and list invalid records."""
     from nextgpt.cli.printing import print_json
     from nextgpt.cli.progress import ProgressBars
     from nextgpt.data.validation import validate as check
 
     with ProgressBars() as bars:
-        verdict = check(
+        report = check(
             _read(corpus, format, media, limit),
             workers=workers,
-            tell=lambda done, total: bars.update("records", done, total),
+            on_progress=lambda done, total: bars.update("records", done, total),
         )
     if out is not None:
-        write_invalid(verdict.invalid, out)
+        write_invalid(report.invalid, out)
     if json:
-        print_json(lambda: {"path": str(corpus), **asdict(verdict)})
+        print_json(lambda: {"path": str(corpus), **asdict(report)})
         return
-    opened = ", ".join(f"{count} {modality}" for modality, count in verdict.media.items()) or "none"
-    echo(f"{corpus}: {verdict.format}, {verdict.records} records to train on; media opened: {opened}")
-    if verdict.missing:
-        echo(f"{verdict.missing} media that the assistant makes are not there; their captions suffice")
-    _list_invalid(verdict.invalid)
+    opened = ", ".join(f"{count} {modality}" for modality, count in report.media.items()) or "none"
+    echo(f"{corpus}: {report.format}, {report.records} records to train on; media opened: {opened}")
+    if report.missing:
+        echo(f"{report.missing} media that the assistant makes are not there; their captions suffice")
+    _list_invalid(report.invalid)
 
 
 @app.command()
@@ -148,13 +148,13 @@ def pack(
     from nextgpt.data.writers import write_tar_shards
 
     read = _read(corpus, format, media, limit)
-    broken = list(read.invalid)
+    invalid = list(read.invalid)
     for written in write_tar_shards(read.records, out, shard_bytes=shard_mib * 2**20):
         if isinstance(written, InvalidRecord):
-            broken.append(written)
+            invalid.append(written)
         else:
             echo(f"wrote {written} ({written.stat().st_size / 1e6:.2f} MB)")
-    _list_invalid(broken)
+    _list_invalid(invalid)
 
 
 def _read(path: Path, format: str | None, media: Path | None, limit: int | None) -> Corpus:
@@ -163,23 +163,23 @@ def _read(path: Path, format: str | None, media: Path | None, limit: int | None)
     return read_corpus(path, format=format, media=media, limit=limit)
 
 
-def _list_invalid(broken: tuple[InvalidRecord, ...] | list[InvalidRecord]) -> None:
-    if broken:
-        echo(f"invalid: {len(broken)}")
-    for fault in broken[:SHOWN]:
-        echo(f"  {fault.key}: {fault.reason}")
-    if len(broken) > SHOWN:
-        echo(f"  and {len(broken) - SHOWN} more")
+def _list_invalid(invalid: tuple[InvalidRecord, ...] | list[InvalidRecord]) -> None:
+    if invalid:
+        echo(f"invalid: {len(invalid)}")
+    for record in invalid[:SHOWN]:
+        echo(f"  {record.key}: {record.reason}")
+    if len(invalid) > SHOWN:
+        echo(f"  and {len(invalid) - SHOWN} more")
 
 
-def write_invalid(broken: tuple[InvalidRecord, ...], path: Path) -> None:
-    """Write what is broken, a JSON object a line."""
+def write_invalid(invalid: tuple[InvalidRecord, ...], path: Path) -> None:
+    """Write invalid records, one JSON object per line."""
     import json
 
     from nextgpt.media.save_media import wrap_write_errors
 
     with wrap_write_errors(path):
-        path.write_text("".join(json.dumps(asdict(fault)) + "\n" for fault in broken), encoding="utf-8")
+        path.write_text("".join(json.dumps(asdict(record)) + "\n" for record in invalid), encoding="utf-8")
 
 
 @app.command()
@@ -203,13 +203,14 @@ def cache(
     silence_libraries()
     from nextgpt.cli.progress import ProgressBars
     from nextgpt.errors import ConfigError
-    from nextgpt.train.cache import build_cache, build_cache_by
-    from nextgpt.train.recipe import CorporaRecipe, read_recipe
+    from nextgpt.train.alignment_recipe import AlignmentRecipe
+    from nextgpt.train.feature_cache import build_cache, build_cache_in_processes
+    from nextgpt.train.recipe import read_recipe
 
     settings = read_recipe(recipe, overrides or [])
-    if not isinstance(settings, CorporaRecipe):
+    if not isinstance(settings, AlignmentRecipe):
         raise ConfigError(
-            f"{recipe} is of the kind {settings.kind}; expected corpora. Others draw what they need."
+            f"{recipe} is of the kind {settings.kind}; expected alignment. Other kinds have no cache."
         )
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     with ProgressBars() as bars:
@@ -218,7 +219,7 @@ def cache(
                 f"--processes {processes} came under torchrun, which started {world}; expected one of the two."
             )
         if processes > 1:
-            folder = build_cache_by(processes, settings, tell=bars.update)
+            folder = build_cache_in_processes(processes, settings, on_progress=bars.update)
         else:
-            folder = build_cache(settings, rank=rank, world=world, tell=bars.update)
+            folder = build_cache(settings, rank=rank, world_size=world, on_progress=bars.update)
     echo(f"wrote {folder}")

@@ -55,11 +55,9 @@ def run_with_progress(name: str, recipe: BaseRecipe, log: Callable[[str], None])
 
         def on_metrics(metrics: dict[str, float]) -> None:
             step, speed = int(metrics["step"]), metrics["samples_per_s"]
-            # A run that trains a part of its own first names the number of steps of that part.
-            steps = int(metrics.get("steps", recipe.fit.max_steps))
-            measured = f"loss {metrics['loss']:.4g}, {speed:.4g} {recipe.sample}s/s"
-            batch_size = metrics.get("batch_size", recipe.fit.batch_size)
-            with_time = f"{measured}, {_duration((steps - step) * batch_size / speed)} left"
+            steps = recipe.fit.max_steps
+            measured = f"loss {metrics['loss']:.4g}, {speed:.4g} {recipe.sample_unit}s/s"
+            with_time = f"{measured}, {_duration((steps - step) * recipe.fit.batch_size / speed)} left"
             log(f"{name} {step}/{steps} {with_time}")
             # A bar shows the remaining time itself.
             bars.update(name, step, steps, measured if console.is_terminal else with_time)
@@ -75,16 +73,16 @@ def print_parameter_report(recipe: BaseRecipe) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from nextgpt.train.outline import outline
+    from nextgpt.train.registry import load_recipe_kind
 
-    rows = outline(recipe)
+    rows = load_recipe_kind(recipe.kind).count_parameters(recipe)
     table = Table(box=None, pad_edge=False, show_footer=True)
     table.add_column("component", "total")
     for name in ("trained", "frozen"):
         total = sum(getattr(row, name) for row in rows)
         table.add_column(name, f"{total:,}", justify="right")
     for row in rows:
-        table.add_row(row.part, f"{row.trained:,}", f"{row.frozen:,}")
+        table.add_row(row.component, f"{row.trained:,}", f"{row.frozen:,}")
     Console().print(table)
 
 

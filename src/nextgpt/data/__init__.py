@@ -1,1 +1,1 @@
-"""Corpora as people have them: read, checked, shown, converted and packed. Knows media, but no model."""
+"""Read, validate, preview, convert and pack corpora. Knows media, but no model."""

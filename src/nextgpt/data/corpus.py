@@ -1,4 +1,4 @@
-"""A corpus: records that are read once, and what of it is broken."""
+"""A corpus: its records, and its invalid rows."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Corpus:
     format: str
     records: tuple[Record, ...]
     invalid: tuple[InvalidRecord, ...]
-    """Rows that could not be read."""
+    """Invalid rows."""
 
     def fingerprint(self) -> str:
-        """Changes with every word, medium and size of a file that the corpus has."""
+        """Return a hash of all text, media names and file sizes."""
         digest = blake2b(digest_size=16)
         for record in self.records:
             digest.update(f"{record.key}\0{dialogue_of(record, 'captioning').text}\0".encode())
@@ -37,24 +37,24 @@ class Corpus:
 def read_corpus(
     path: Path, *, format: str | None = None, media: Path | None = None, limit: int | None = None
 ) -> Corpus:
-    """Read a corpus whole, or the first ``limit`` records.
+    """Read a corpus, or its first ``limit`` records.
 
     Raises:
-        ConfigError: it is missing, of no known format, or has no record that can be read.
+        ConfigError: The corpus is missing, of unknown format, or has no valid record.
     """
     document = open_corpus_file(path, media)
     kind = find_format(document, format)
     records: list[Record] = []
-    broken: list[InvalidRecord] = []
+    invalid: list[InvalidRecord] = []
     for item in _limited(kind.records(document), limit):
-        (broken if isinstance(item, InvalidRecord) else records).append(item)  # type: ignore[arg-type]
+        (invalid if isinstance(item, InvalidRecord) else records).append(item)  # type: ignore[arg-type]
     if not records:
-        why = f"the first: {broken[0].key}: {broken[0].reason}" if broken else "it is empty"
+        why = f"the first: {invalid[0].key}: {invalid[0].reason}" if invalid else "it is empty"
         raise ConfigError(
-            f"{path} has no record that can be read as {kind.name} ({why}); expected {kind.about}. "
+            f"{path} has no valid record of the format {kind.name} ({why}); expected {kind.about}. "
             "Check the file, or name another format."
         )
-    return Corpus(path.name, kind.name, tuple(records), tuple(broken))
+    return Corpus(path.name, kind.name, tuple(records), tuple(invalid))
 
 
 def _limited(items: Iterator[Record | InvalidRecord], limit: int | None) -> Iterator[Record | InvalidRecord]:

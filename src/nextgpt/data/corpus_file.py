@@ -1,6 +1,6 @@
-"""A corpus file, opened as what it is: JSON, JSON lines, CSV or tar; rows are plain values, in order.
+"""Corpus files as rows of plain values: JSON, JSON lines, CSV or tar.
 
-Knows containers, not corpora: what the keys of a row mean is said by :mod:`nextgpt.data.formats`.
+Knows containers only; :mod:`nextgpt.data.formats` interprets the keys of a row.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ ENCODING = "utf-8-sig"
 MAX_CSV_FIELD_CHARS = 2**24
 """The csv module's own limit of 131,072 is less than some corpora hold in one field."""
 MEDIA_FOLDERS = ("", "images", "videos", "audios", "image", "video", "audio")
-"""Where media lie beside the file that names them, tried in order."""
+"""Folders of media beside the corpus file, tried in order."""
 
 
 @dataclass(frozen=True)
 class CorpusFile:
-    """A file, or a folder of tars, with the folder of its media."""
+    """A corpus file or a folder of tars, and the folder of its media."""
 
     path: Path
     media: Path
@@ -43,22 +43,22 @@ class CorpusFile:
 
     @cached_property
     def content(self) -> Any:
-        """All of a JSON file; of other containers the first row, to tell formats by."""
+        """The content of a JSON file; the first row of other containers."""
         return _READ_HEAD[self.container](self.path)
 
     @property
     def first_row(self) -> Row:
-        """What formats are told apart by: the first row, or the mapping that a JSON file is."""
+        """The first row, or the mapping in a JSON file; it identifies the format."""
         content = self.content
         first = content[0] if isinstance(content, list) and content else content
         return first if isinstance(first, dict) else {}
 
     def rows(self) -> Iterator[Row | InvalidRecord]:
-        """All rows of a list, of JSON lines, of a CSV, or samples of a tar."""
+        """Yield all rows, or the samples of a tar."""
         return _READ_ROWS[self.container](self)
 
     def find_media(self, modality: str, *names: str) -> Path:
-        """The first file of these names that is there; a name without suffix is tried with all of its modality."""
+        """Return the first existing file; names without suffix are tried with all suffixes of the modality."""
         tried = [
             self.media / folder / full
             for name in names
@@ -69,7 +69,7 @@ class CorpusFile:
 
 
 def open_corpus_file(path: Path, media: Path | None = None) -> CorpusFile:
-    """Open a corpus. Raises :class:`ConfigError` where there is none, or none of a container that is known."""
+    """Open a corpus. Raises :class:`ConfigError` if it is missing or of an unknown container."""
     if not path.exists():
         raise ConfigError(
             f"{path} is missing; expected a corpus (JSON, JSONL, CSV, tar, or a folder of tars)."
@@ -104,7 +104,7 @@ def _json_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
         yield (
             row
             if isinstance(row, dict)
-            else InvalidRecord(str(index), f"is a {type(row).__name__}, no mapping")
+            else InvalidRecord(str(index), f"is a {type(row).__name__}; expected a mapping")
         )
 
 
@@ -118,7 +118,7 @@ def _line_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
             except json.JSONDecodeError as error:
                 yield InvalidRecord(f"line {number}", f"is no JSON ({error})")
                 continue
-            yield row if isinstance(row, dict) else InvalidRecord(f"line {number}", "is no mapping")
+            yield row if isinstance(row, dict) else InvalidRecord(f"line {number}", "is no JSON object")
 
 
 def _csv_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
@@ -145,7 +145,7 @@ def _tar_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
 
 
 def _samples(path: Path) -> Iterator[Row | InvalidRecord]:
-    """Members that stand side by side under one name, by suffix: small ones as text, media by where they lie.
+    """Group consecutive members of one name by suffix: media as byte ranges, other members as text.
 
     ``000.jpg 000.txt 000.json 001.jpg ...`` becomes ``{"__key__": "000", "jpg": MediaFile, "txt": str, "json": str}``.
     """
@@ -166,7 +166,7 @@ def _samples(path: Path) -> Iterator[Row | InvalidRecord]:
     except (tarfile.TarError, EOFError, OSError) as error:
         if sample:
             yield sample
-        yield InvalidRecord(path.name, f"is a damaged tar ({error}); what stands before the damage was read")
+        yield InvalidRecord(path.name, f"is a damaged tar ({error}); samples before the damage were read")
         return
     if sample:
         yield sample
@@ -182,8 +182,8 @@ def _member(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> MediaF
 
 def _first(rows: Callable[[CorpusFile], Iterator[Row | InvalidRecord]]) -> Callable[[Path], Row]:
     def first(path: Path) -> Row:
-        found = (row for row in rows(CorpusFile(path, path)) if isinstance(row, dict))
-        return next(found, {})
+        valid = (row for row in rows(CorpusFile(path, path)) if isinstance(row, dict))
+        return next(valid, {})
 
     return first
 

@@ -52,11 +52,11 @@ def _article(record: Record, index: int, folder: Path) -> str:
         id(m): f"{index:06d}-{position}{Path(m.name).suffix}" for position, m in enumerate(media_of(record))
     }
     turns = dialogue_of(record, "captioning").turns
-    said = (
+    turns_html = (
         f'<div class="{turn.role}"><b>{turn.role}</b> {_parts(turn.parts, names, folder)}</div>\n'
         for turn in turns
     )
-    return f"<article><small>{html.escape(record.key)}</small>\n{''.join(said)}</article>\n"
+    return f"<article><small>{html.escape(record.key)}</small>\n{''.join(turns_html)}</article>\n"
 
 
 def _parts(parts: Iterable[Part], names: dict[int, str], folder: Path) -> str:

@@ -1,11 +1,11 @@
-"""What a corpus holds: pairs of a medium and its caption, and dialogues; media stay on disk until they are opened.
+"""Records of a corpus: caption pairs and dialogues; media stay on disk until they are opened.
 
 ::
 
-    Pair(medium, caption)     described() -> a person gives the medium, the assistant says the caption
-                              drawn()     -> a person says the caption, the assistant makes the medium
-    Dialogue(turns)           words and media in the order in which they are said
-    Broken(key, reason)       what could not be read: counted and listed, never fatal, never silent
+    CaptionPair(medium)         as_captioning() -> medium in, caption out
+                                as_generation() -> caption in, caption and medium out
+    Dialogue(turns)             text and media in order
+    InvalidRecord(key, reason)  an unreadable row: counted and listed, never fatal, never silent
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CAPTION_QUESTIONS = (
 
 @dataclass(frozen=True)
 class MediaFile:
-    """A medium on disk: a file of its own, or a stretch of a tar."""
+    """A medium on disk: a file, or a byte range of a tar."""
 
     modality: str
     path: Path
@@ -45,18 +45,18 @@ class MediaFile:
     byte_range: tuple[int, int] | None = None
     """Offset and size in the tar, in bytes."""
     caption: str = ""
-    """What it shows; the decoding-side alignment needs it of what the assistant makes."""
+    """Description of the content; required for output media."""
     is_edit: bool = False
-    """Whether the assistant made it from the last given medium."""
+    """Whether it is an edit of the last input medium."""
 
     @property
     def name(self) -> str:
-        """What it is called, with its suffix."""
+        """File name with suffix."""
         return self.member or self.path.name
 
     @property
     def size_bytes(self) -> int:
-        """Size of the file; 0 where there is none."""
+        """Size of the file; 0 if there is none."""
         if self.byte_range:
             return self.byte_range[1]
         return self.path.stat().st_size if self.path.is_file() else 0
@@ -73,7 +73,7 @@ class MediaFile:
         return self.byte_range is None and not self.path.is_file()
 
     def read(self) -> bytes:
-        """The bytes of the file. Raises :class:`MediaError`."""
+        """Read the bytes of the file. Raises :class:`MediaError`."""
         try:
             with self.path.open("rb") as file:
                 if self.byte_range is None:
@@ -88,7 +88,7 @@ class MediaFile:
             ) from None
 
     def open(self) -> Medium:
-        """Decode it. Raises :class:`MediaError`."""
+        """Decode the medium. Raises :class:`MediaError`."""
         return MEDIA_TYPES[self.modality].open(self.path if self.byte_range is None else self.read())
 
 
@@ -97,14 +97,14 @@ Part = str | MediaFile
 
 @dataclass(frozen=True)
 class Turn:
-    """What one of both says."""
+    """One turn of a dialogue."""
 
     role: Role
     parts: tuple[Part, ...]
 
     @property
     def media(self) -> tuple[MediaFile, ...]:
-        """Its media, in order."""
+        """The media of the turn, in order."""
         return tuple(part for part in self.parts if isinstance(part, MediaFile))
 
 
@@ -117,22 +117,22 @@ class Dialogue:
 
     @property
     def input_media(self) -> tuple[MediaFile, ...]:
-        """Media that the person gives, in order."""
+        """Media of user turns, in order."""
         return tuple(medium for turn in self.turns if turn.role != "assistant" for medium in turn.media)
 
     @property
     def output_media(self) -> tuple[MediaFile, ...]:
-        """Media that the assistant makes, in order."""
+        """Media of assistant turns, in order."""
         return tuple(medium for turn in self.turns if turn.role == "assistant" for medium in turn.media)
 
     @property
     def text(self) -> str:
-        """All words, a line a turn."""
+        """All text, one line per turn."""
         words = ("".join(part for part in turn.parts if isinstance(part, str)) for turn in self.turns)
         return "\n".join(words)
 
     def conversation(self, opened: Callable[[MediaFile], Medium]) -> Conversation:
-        """The dialogue as typed messages. ``opened`` decodes a medium, or gives what stands for it."""
+        """Convert to typed messages; ``opened`` decodes a medium or returns a placeholder."""
         return Conversation(
             tuple(
                 Message(turn.role, tuple(Text(p) if isinstance(p, str) else opened(p) for p in turn.parts))
@@ -143,18 +143,18 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class CaptionPair:
-    """A medium and what it shows."""
+    """A medium with its caption."""
 
     key: str
     medium: MediaFile
 
     @property
     def caption(self) -> str:
-        """What the medium shows."""
+        """The caption of the medium."""
         return self.medium.caption
 
     def as_captioning(self) -> Dialogue:
-        """The medium is given, its caption said; the question depends on the key alone."""
+        """Return a dialogue that asks for the caption; the question depends on the key only."""
         number = int.from_bytes(blake2b(self.key.encode(), digest_size=2).digest(), "big")
         question = CAPTION_QUESTIONS[number % len(CAPTION_QUESTIONS)].format(
             noun=MODALITIES[self.medium.modality].noun
@@ -162,14 +162,14 @@ class CaptionPair:
         return Dialogue(self.key, (Turn("user", (self.medium, question)), Turn("assistant", (self.caption,))))
 
     def as_generation(self) -> Dialogue:
-        """The caption is said by both, then the medium made, as the published training has it."""
+        """Return a dialogue that asks for the medium by its caption, as the published training does."""
         answer = Turn("assistant", (self.caption, self.medium))
         return Dialogue(self.key, (Turn("user", (self.caption,)), answer))
 
 
 @dataclass(frozen=True)
 class InvalidRecord:
-    """What could not be read, and why."""
+    """A row that could not be read, and the reason."""
 
     key: str
     reason: str
@@ -180,7 +180,7 @@ PairTask = Literal["captioning", "generation"]
 
 
 def dialogue_of(record: Record, task: PairTask) -> Dialogue:
-    """A record as a dialogue; of a pair, the one of ``task``."""
+    """Convert a record to a dialogue; ``task`` applies to caption pairs."""
     if isinstance(record, Dialogue):
         return record
     return record.as_captioning() if task == "captioning" else record.as_generation()

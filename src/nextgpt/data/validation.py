@@ -1,4 +1,4 @@
-"""Whether a corpus can be trained on: every medium is opened, what is broken is counted and listed."""
+"""Validate a corpus: open every medium, count and list invalid records."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from nextgpt.data.record import CaptionPair, InvalidRecord, MediaFile, Record
 from nextgpt.errors import MediaError
 
 CHUNK_RECORDS = 256
-"""Records whose media are decoded before the next are begun: bounds the memory."""
+"""Records whose media are decoded at a time; bounds the memory."""
 
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """What was found in a corpus."""
+    """Result of validating a corpus."""
 
     format: str
     records: int
-    """Those that can be trained on."""
+    """Valid records."""
     media: dict[str, int]
-    """Media that could be opened, by modality."""
+    """Opened media, by modality."""
     missing: int
-    """Media that the assistant makes and that are not there: their captions say what to learn."""
+    """Output media without a file; their captions suffice for training."""
     invalid: tuple[InvalidRecord, ...]
 
 
 def validate(
-    corpus: Corpus, *, workers: int = 4, tell: Callable[[int, int], None] = lambda done, total: None
+    corpus: Corpus, *, workers: int = 4, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> ValidationReport:
-    """Open every medium of a corpus. ``tell`` is called with the number of records done and of all."""
+    """Open every medium of a corpus. ``on_progress`` gets the number of records done and the total."""
     media: Counter[str] = Counter()
-    broken = list(corpus.invalid)
-    absent = 0
+    invalid = list(corpus.invalid)
+    missing = 0
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(corpus.records), CHUNK_RECORDS):
             records = corpus.records[start : start + CHUNK_RECORDS]
-            for record, fault in zip(records, pool.map(find_error, records), strict=True):
-                if fault is not None:
-                    broken.append(fault)
+            for record, error in zip(records, pool.map(find_error, records), strict=True):
+                if error is not None:
+                    invalid.append(error)
                     continue
-                absent += sum(medium.is_missing for medium in _output_media(record))
+                missing += sum(medium.is_missing for medium in _output_media(record))
                 media.update(medium.modality for medium in _required_media(record))
-            tell(start + len(records), len(corpus.records))
-    sound = len(corpus.records) + len(corpus.invalid) - len(broken)
-    return ValidationReport(corpus.format, sound, dict(media), absent, tuple(broken))
+            on_progress(start + len(records), len(corpus.records))
+    valid = len(corpus.records) + len(corpus.invalid) - len(invalid)
+    return ValidationReport(corpus.format, valid, dict(media), missing, tuple(invalid))
 
 
 def find_error(record: Record) -> InvalidRecord | None:
-    """What is wrong with a record, if anything is."""
+    """Return the first error of a record, or ``None``."""
     for medium in _output_media(record):
         if not medium.caption:
-            return InvalidRecord(record.key, f"{medium.name} is made by the assistant and has no caption")
+            return InvalidRecord(record.key, f"{medium.name} is an output without a caption")
     for medium in _required_media(record):
         try:
             medium.open()
@@ -64,7 +64,7 @@ def find_error(record: Record) -> InvalidRecord | None:
 
 
 def _required_media(record: Record) -> Iterator[MediaFile]:
-    """Media that must open: all that are given, and what is made where it is there."""
+    """Yield the media that must open: all inputs, and outputs that have a file."""
     yield from (record.medium,) if isinstance(record, CaptionPair) else record.input_media
     yield from (medium for medium in _output_media(record) if not medium.is_missing)
 

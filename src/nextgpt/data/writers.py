@@ -71,7 +71,7 @@ def write_tar_shards(
 
 
 Sample = dict[str, bytes]
-"""What is behind the sample's number in the members' names, with their content."""
+"""Contents by member name, without the sample's number."""
 
 
 def _samples(records: Iterable[Record]) -> Iterator[Sample | InvalidRecord]:
@@ -103,7 +103,7 @@ def _add(tar: tarfile.TarFile, key: str, sample: Sample) -> int:
 
 @contextmanager
 def _atomic_path(path: Path) -> Iterator[Path]:
-    """A path to write to, which becomes ``path`` when all went well."""
+    """Yield a temporary path that is renamed to ``path`` on success."""
     unfinished = path.with_name(path.name + ".unfinished")
     with wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

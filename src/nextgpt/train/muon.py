@@ -1,7 +1,7 @@
-"""Muon that orthogonalises all matrices of one shape side by side.
+"""Muon that orthogonalizes all matrices of one shape as a batch.
 
-:class:`torch.optim.Muon` takes them one after another; of the small matrices that are trained here, calls then cost
-as much as what they compute. State and settings are torch's.
+:class:`torch.optim.Muon` processes matrices one by one; for the small matrices trained here, the calls then cost as
+much as the arithmetic. State and settings are torch's.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-class StackedMuon(torch.optim.Muon):
-    """As :class:`torch.optim.Muon` with its own adjustment of rates, up to the rounding of bfloat16.
+class BatchedMuon(torch.optim.Muon):
+    """:class:`torch.optim.Muon` with its original learning-rate adjustment, equal up to rounding of bfloat16.
 
-    But what a batch says nothing about stays as it is: of a batch of pictures alone, the projection of videos.
+    Matrices whose gradient is zero stay unchanged: a batch of images alone does not move the projection of videos.
     """
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """Take a step; matrices without a gradient, or with a gradient of zero, stay as they are."""
-        assert closure is None, "losses are computed before; see torch.optim.Muon for a step that does it"
+        """Apply one step; skip matrices without a gradient or with a gradient of zero."""
+        assert closure is None, "losses are computed before the step; torch.optim.Muon takes closures"
         for group in self.param_groups:
-            of_shape: dict[torch.Size, list[Tensor]] = {}
-            for matrix in _concerned(group["params"]):
-                of_shape.setdefault(matrix.shape, []).append(matrix)
-            for matrices in of_shape.values():
+            by_shape: dict[torch.Size, list[Tensor]] = {}
+            for matrix in _with_gradient(group["params"]):
+                by_shape.setdefault(matrix.shape, []).append(matrix)
+            for matrices in by_shape.values():
                 self._step(matrices, group)
 
     def _step(self, matrices: Sequence[Tensor], group: dict[str, Any]) -> None:
@@ -37,11 +37,13 @@ class StackedMuon(torch.optim.Muon):
         momenta = [self._momentum(matrix) for matrix in matrices]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         updates = torch._foreach_lerp(gradients, momenta, group["momentum"]) if group["nesterov"] else momenta
-        updates = orthogonal(torch.stack(updates), group["ns_coefficients"], group["ns_steps"], group["eps"])
+        updates = newton_schulz(
+            torch.stack(updates), group["ns_coefficients"], group["ns_steps"], group["eps"]
+        )
         rows, columns = matrices[0].shape
         torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-        rate = group["lr"] * math.sqrt(max(1, rows / columns))
-        torch._foreach_add_(matrices, list(updates.to(matrices[0].dtype)), alpha=-rate)
+        lr = group["lr"] * math.sqrt(max(1, rows / columns))
+        torch._foreach_add_(matrices, list(updates.to(matrices[0].dtype)), alpha=-lr)
 
     def _momentum(self, matrix: Tensor) -> Tensor:
         state = self.state[matrix]
@@ -50,30 +52,28 @@ class StackedMuon(torch.optim.Muon):
         return state["momentum_buffer"]
 
 
-def _concerned(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """Those with a gradient that is not zero."""
-    known = [matrix for matrix in matrices if matrix.grad is not None]
-    if not known:
+def _with_gradient(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Return the matrices whose gradient is not zero."""
+    candidates = [matrix for matrix in matrices if matrix.grad is not None]
+    if not candidates:
         return []
-    norms = torch.stack(torch._foreach_norm([matrix.grad for matrix in known], torch.inf)).tolist()
-    return [matrix for matrix, norm in zip(known, norms, strict=True) if norm != 0]
+    norms = torch.stack(torch._foreach_norm([matrix.grad for matrix in candidates], torch.inf)).tolist()
+    return [matrix for matrix, norm in zip(candidates, norms, strict=True) if norm != 0]
 
 
-def orthogonal(
-    matrices: Float[Tensor, "n a b"], coefficients: tuple[float, float, float], steps: int, least: float
+def newton_schulz(
+    matrices: Float[Tensor, "n a b"], coefficients: tuple[float, float, float], steps: int, eps: float
 ) -> Float[Tensor, "n a b"]:
-    """Matrices with all singular values near 1, in bfloat16, by the Newton-Schulz iteration of Muon.
+    """Return matrices with all singular values near 1, in bfloat16, by the Newton-Schulz iteration of Muon.
 
     Args:
-        least: The Frobenius norm below which a matrix counts as zero.
+        eps: Frobenius norm below which a matrix counts as zero.
     """
-    first, second, third = coefficients
+    a, b, c = coefficients
     is_tall = matrices.shape[1] > matrices.shape[2]
-    found = matrices.bfloat16().mT if is_tall else matrices.bfloat16()
-    found = found / found.norm(dim=(1, 2), keepdim=True).clamp(min=least)
+    x = matrices.bfloat16().mT if is_tall else matrices.bfloat16()
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=eps)
     for _ in range(steps):
-        gram = found @ found.mT
-        found = torch.baddbmm(
-            found, torch.baddbmm(gram, gram, gram, beta=second, alpha=third), found, beta=first
-        )
-    return found.mT if is_tall else found
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if is_tall else x

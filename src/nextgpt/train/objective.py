@@ -1,42 +1,34 @@
-"""The losses of an alignment on a share of a batch, each with the number of terms that it is a mean over."""
+"""The objective of the alignment stages: losses of a local batch, each with its number of terms."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
-from nextgpt.message import Medium
-from nextgpt.model.encoding.base import Features
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.train.alignment import (
-    Said,
-    Targets,
+from nextgpt.train.dataset import LocalBatch, TrainingItem
+from nextgpt.train.losses import (
+    ConditionTargets,
+    PredictedConditions,
     condition_losses,
-    first_signals_of,
-    said_conditions,
-    words_loss,
+    denoising_loss,
+    first_signal_ids,
+    lm_loss,
+    predict_conditions,
+    seeded_generator,
 )
-from nextgpt.train.corpora import Batch, Item, Known
-from nextgpt.train.denoising import denoising_loss, seeded
-from nextgpt.train.engine import ZERO_LOSS, Objective
-from nextgpt.train.hearing import hear
-from nextgpt.train.stage import Stage
-
-Encode = Callable[[Sequence[Medium]], Sequence[Features]]
-Conditioner = Callable[[Sequence[str]], Float[Tensor, "B Q C"]]
-"""What a text encoder says of captions."""
-ToLatents = Callable[[Sequence[Medium]], Float[Tensor, "B F Z h w"]]
-"""What an autoencoder makes of media."""
+from nextgpt.train.prefix_forward import forward_frozen_prefix
+from nextgpt.train.stages import Stage
+from nextgpt.train.trainer import ZERO_LOSS, Objective
 
 
 class AlignmentObjective(Objective):
-    """A model in one of the three alignments. It hears features, captions' embeddings and latents, never media."""
+    """A model in one of the three stages; its inputs are features, caption embeddings and latents, never media."""
 
     def __init__(self, model: NextGPT, stage: Stage) -> None:
         super().__init__()
@@ -45,91 +37,95 @@ class AlignmentObjective(Objective):
         self.loss_weights = {
             name: weight
             for loss, weight in stage.loss_weights.items()
-            for name in _names(loss, model.config.synthesizers)
+            for name in _loss_names(loss, model.config.synthesizers)
         }
-        self.layers = _layers(model)
+        self.layers = _transformer_blocks(model)
 
-    def terms(self, share: Batch) -> dict[str, int]:
-        """Words, and media by loss and modality, that are learned from."""
-        found = (
-            {"words": sum(self._words(item) for item in share.items)} if "words" in self.loss_weights else {}
-        )
-        made = Counter(modality for item in share.items for modality, _ in item.made)
-        found |= {f"{loss}.{modality}": n for loss in self.stage.distances for modality, n in made.items()}
+    def num_terms(self, batch: LocalBatch) -> dict[str, int]:
+        """Return the number of target tokens, and of media by loss and modality."""
+        items = batch.items
+        terms = {"cross_entropy": sum(map(self._num_target_tokens, items))}
+        media = Counter(modality for item in items for modality, _ in item.target_captions)
+        terms |= {f"{loss}.{modality}": n for loss in self.stage.distances for modality, n in media.items()}
         if "denoising" in self.stage.loss_weights:
-            there = Counter(modality for item in share.items for modality, _ in _with_latents(item))
-            found |= {f"denoising.{modality}": count for modality, count in there.items()}
-        return {name: count for name, count in found.items() if name in self.loss_weights}
+            with_latents = Counter(modality for item in items for modality, _ in _targets_with_latents(item))
+            terms |= {f"denoising.{modality}": count for modality, count in with_latents.items()}
+        return {name: count for name, count in terms.items() if name in self.loss_weights}
 
-    def forward(self, share: Batch) -> dict[str, Tensor]:
-        """The losses of a share whose features and targets are known."""
-        items = share.items
-        assert all(item.known for item in items), "features and targets come before the losses; see ready()"
-        place = self.model.llm.signals.input
-        features = [replace(f, vectors=f.vectors.to(place)) for item in items for f in item.known.features]
-        is_sharded = any(isinstance(layer, FSDPModule) for layer in self.layers)
-        thoughts = hear(self.model, [item.prompt for item in items], features, is_sharded=is_sharded)
-        losses = {ZERO_LOSS: 0.0 * thoughts.hidden_states.sum()} if is_sharded else {}
-        if "words" in self.stage.loss_weights:
-            first_signals = first_signals_of(self.model)
-            losses["words"] = words_loss(thoughts, self.model.llm.signals.vocabulary.offset, first_signals)
-        if self.stage.loss_weights.keys() == {"words"}:
+    def forward(self, batch: LocalBatch) -> dict[str, Tensor]:
+        """Return the losses of a batch with encoder outputs."""
+        items = batch.items
+        assert all(item.encoded for item in items), "attach_encoder_outputs() comes before the losses"
+        like = self.model.llm.signals.input
+        features = [replace(f, vectors=f.vectors.to(like)) for item in items for f in item.encoded.features]
+        sharded = any(isinstance(layer, FSDPModule) for layer in self.layers)
+        output = forward_frozen_prefix(self.model, [item.prompt for item in items], features, sharded=sharded)
+        losses = {ZERO_LOSS: 0.0 * output.hidden_states.sum()} if sharded else {}
+        if "cross_entropy" in self.stage.loss_weights:
+            offset = self.model.llm.signals.vocabulary.offset
+            losses["cross_entropy"] = lm_loss(output, offset, first_signal_ids(self.model))
+        if self.stage.loss_weights.keys() == {"cross_entropy"}:
             return losses
-        said = said_conditions(self.model, thoughts, [item.example.captions for item in items])
+        predicted = predict_conditions(self.model, output, [item.example.captions for item in items])
         if self.stage.distances:
-            losses |= condition_losses(said, _targets_of(items, place.device), self.stage.distances)
+            losses |= condition_losses(
+                predicted, _condition_targets(items, like.device), self.stage.distances
+            )
         if "denoising" in self.stage.loss_weights:
-            losses |= self._denoising_losses(said, items)
+            losses |= self._denoising_losses(predicted, items)
         return losses
 
-    def _denoising_losses(self, said: Mapping[str, Said], items: Sequence[Item]) -> dict[str, Tensor]:
-        """For each modality, what the diffusion model fails to tell of noisy media, given the conditions."""
+    def _denoising_losses(
+        self, predicted: Mapping[str, PredictedConditions], items: Sequence[TrainingItem]
+    ) -> dict[str, Tensor]:
         losses = {}
-        for modality, runs in said.items():
-            known = [items[row].known.latents[number] for row, number in runs.places]
-            chosen = [index for index, latents in enumerate(known) if latents is not None]
-            if not chosen:
+        for modality, spans in predicted.items():
+            latents = [items[row].encoded.latents[number] for row, number in spans.positions]
+            indices = [index for index, value in enumerate(latents) if value is not None]
+            if not indices:
                 continue
-            conditions = runs.conditions[chosen]
-            seeds = [[items[row].seed, number] for row, number in (runs.places[index] for index in chosen)]
+            conditions = spans.conditions[indices]
+            seeds = [
+                [items[row].seed, number] for row, number in (spans.positions[index] for index in indices)
+            ]
             losses[f"denoising.{modality}"] = denoising_loss(
                 self.model.synthesizer(modality),
-                torch.stack([known[index] for index in chosen]).to(conditions.device),
+                torch.stack([latents[index] for index in indices]).to(conditions.device),
                 conditions,
-                [seeded(seed) for seed in seeds],
+                [seeded_generator(seed) for seed in seeds],
             )
         return losses
 
-    def _words(self, item: Item) -> int:
-        """Positions of an example at which the choice of the next token is learned, as words_loss counts them."""
-        offset, first_signals = self.model.llm.signals.vocabulary.offset, set(first_signals_of(self.model))
-        ids = [token for piece in item.prompt.token_spans if piece.in_loss for token in piece.ids]
-        return sum(token < offset or token in first_signals for token in ids)
+    def _num_target_tokens(self, item: TrainingItem) -> int:
+        """Return the number of positions that :func:`lm_loss` averages over."""
+        offset, first_ids = self.model.llm.signals.vocabulary.offset, set(first_signal_ids(self.model))
+        ids = [token for span in item.prompt.token_spans if span.in_loss for token in span.ids]
+        return sum(token < offset or token in first_ids for token in ids)
 
 
-def _names(loss: str, modalities: Iterable[str]) -> list[str]:
-    """The losses of a kind: one, or one a modality."""
-    return [loss] if loss == "words" else [f"{loss}.{modality}" for modality in modalities]
+def _loss_names(loss: str, modalities: Iterable[str]) -> list[str]:
+    """Return the names under which a loss is computed: one, or one per modality."""
+    return [loss] if loss == "cross_entropy" else [f"{loss}.{modality}" for modality in modalities]
 
 
-def _with_latents(item: Item) -> list[tuple[str, str]]:
-    """Modality and caption of what an item makes and whose latents are known."""
-    return [made for made, latents in zip(item.made, item.known.latents, strict=True) if latents is not None]
+def _targets_with_latents(item: TrainingItem) -> list[tuple[str, str]]:
+    pairs = zip(item.target_captions, item.encoded.latents, strict=True)
+    return [target for target, latents in pairs if latents is not None]
 
 
-def _targets_of(items: Sequence[Item], device: torch.device) -> Targets:
-    known = {
-        (modality, caption): target
+def _condition_targets(items: Sequence[TrainingItem], device: torch.device) -> ConditionTargets:
+    embeddings = {
+        caption: target
         for item in items
-        for (modality, caption), target in zip(item.made, item.known.targets, strict=True)
+        for caption, target in zip(item.target_captions, item.encoded.targets, strict=True)
     }
     return lambda modality, captions: (
-        torch.stack([known[modality, caption] for caption in captions]).to(device).float()
+        torch.stack([embeddings[modality, caption] for caption in captions]).to(device).float()
     )
 
 
-def _layers(model: NextGPT) -> list[torch.nn.Module]:
-    """The LLM's blocks, which hold nearly all of what is frozen."""
+def _transformer_blocks(model: NextGPT) -> list[torch.nn.Module]:
+    """Return the LLM's blocks, which hold nearly all of the frozen weights."""
     return [
         block
         for module in model.llm.transformer.modules()
@@ -137,66 +133,3 @@ def _layers(model: NextGPT) -> list[torch.nn.Module]:
         for block in module
         if sum(parameter.numel() for parameter in block.parameters()) > 0
     ]
-
-
-@dataclass(frozen=True)
-class Frozen:
-    """What computes what a stage needs to know of its batches."""
-
-    encode: Encode
-    conditioners: Mapping[str, Conditioner] = field(default_factory=dict)
-    """By modality; none, where no loss asks for targets."""
-    to_latents: Mapping[str, ToLatents] = field(default_factory=dict)
-    """By modality; none, where no loss asks for latents."""
-
-
-def ready(batches: Iterator[Batch], frozen: Frozen) -> Iterator[Batch]:
-    """Batches with what is needed of features, conditions and latents, computed where unknown."""
-    for batch in batches:
-        known = iter(_compute([item for item in batch.items if item.known is None], frozen))
-        items = tuple(
-            item if item.known else replace(item, given=(), opened=(), known=next(known))
-            for item in batch.items
-        )
-        yield replace(batch, items=items)
-
-
-@torch.no_grad()
-def _compute(items: Sequence[Item], frozen: Frozen) -> list[Known]:
-    media = [medium for item in items for medium in item.given]
-    features = iter(frozen.encode(media) if media else ())
-    targets = _targets(items, frozen.conditioners) if frozen.conditioners else {}
-    latents = iter(_latents([medium for item in items for medium in item.opened], frozen.to_latents))
-    return [
-        Known(
-            tuple(next(features) for _ in item.given),
-            tuple(targets[made] for made in item.made) if targets else (),
-            tuple(next(latents) for _ in item.opened),
-        )
-        for item in items
-    ]
-
-
-def _targets(items: Sequence[Item], conditioners: Mapping[str, Conditioner]) -> dict[tuple[str, str], Tensor]:
-    wanted = dict.fromkeys(made for item in items for made in item.made)
-    found: dict[tuple[str, str], Tensor] = {}
-    for modality in dict.fromkeys(modality for modality, _ in wanted):
-        captions = [caption for name, caption in wanted if name == modality]
-        conditions = conditioners[modality](captions).clone()  # what inference made takes part in no gradient
-        found |= {
-            (modality, caption): condition for caption, condition in zip(captions, conditions, strict=True)
-        }
-    return found
-
-
-def _latents(media: Sequence[Medium | None], to_latents: Mapping[str, ToLatents]) -> list[Tensor | None]:
-    """Latents of media in order, None where there is none; each modality's together."""
-    found: list[Tensor | None] = [None] * len(media)
-    for modality, convert in to_latents.items():
-        places = [index for index, medium in enumerate(media) if medium and medium.modality == modality]
-        if places:
-            for index, latents in zip(
-                places, convert([media[index] for index in places]).clone(), strict=True
-            ):
-                found[index] = latents
-    return found

@@ -1,215 +1,98 @@
-"""Recipes: one YAML a training, its keys checked, run by ``nextgpt train RECIPE.yaml [key.sub=value]...``.
+"""Recipes: one YAML file per training, run by ``nextgpt train RECIPE.yaml [key.sub=value]...``.
 
-A recipe is a pydantic model whose ``kind`` says what is trained. Running one writes its part into the model folder;
-a part that stands there already, made by the very same recipe, is left alone, so ``make nano`` resumes part by part.
+A recipe is a pydantic model; its ``kind`` selects the module that runs it (:mod:`.registry`). A recipe whose result
+exists already is skipped, so ``make nano`` resumes component by component.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from nextgpt.config import InputProjectionConfig, LoraConfig, OutputProjectionConfig, parse_config
+from nextgpt.config import parse_config
 from nextgpt.errors import ConfigError, unknown_name_message
-from nextgpt.model.encoding.config import EncoderConfig
-from nextgpt.train.fit import TrainerConfig
-from nextgpt.train.settings import BatchMixing, EngineConfig, SourceConfig
-from nextgpt.train.stage import Loss
+from nextgpt.train.config import EngineConfig, TrainerConfig
+from nextgpt.train.logging import MetricsCallback
+from nextgpt.train.registry import load_recipe_kind
 
-Report = Callable[[dict[str, float]], None]
+RECIPE_FILE = "recipe.json"
 
 
 class BaseRecipe(BaseModel):
-    """What every recipe says."""
+    """Settings of every recipe."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    sample: ClassVar[str] = "sample"
-    """What ``fit.batch_size`` counts."""
 
+    kind: str
     model: Path
-    """The model folder that takes the result; parts that were made before are read from it."""
+    """Model folder that receives the result; components that were trained before are read from it."""
     work: Path
-    """Checkpoints and metrics."""
+    """Folder of checkpoints and metrics."""
     fit: TrainerConfig
-
-
-class AutoencoderRecipe(BaseRecipe):
-    """The latent autoencoder of one modality."""
-
-    kind: Literal["autoencoder"]
-    modality: Literal["image", "audio", "video"]
-    architecture: dict[str, Any]
-    """Arguments of :class:`~nextgpt.model.synthesis.patch_autoencoder.PatchAutoencoder`."""
-
-
-class DiffusionRecipe(BaseRecipe):
-    """The latent diffusion model of one modality, with its text encoder and tokenizer."""
-
-    kind: Literal["diffusion"]
-    modality: Literal["image", "audio", "video"]
-    vocabulary: int
-    caption_tokens: int
-    denoiser: dict[str, Any]
-    """Arguments of diffusers' ``CogVideoXTransformer3DModel``."""
-    text_encoder: dict[str, Any]
-    """Arguments of transformers' ``CLIPTextConfig``."""
-    initial: str | None = None
-    """A modality made before, whose weights to start from."""
-    holds_text_encoder: bool = False
-    """Leave the text encoder as ``initial`` has it, so that projections that were trained to meet it still do."""
-    settings: dict[str, Any] = {}
-    """What the synthesizer's ``nextgpt.json`` says beside the defaults: steps, guidance, edit strength, solver."""
-
-
-class LanguageModelRecipe(BaseRecipe):
-    """The language model with its tokenizer."""
-
-    sample: ClassVar[str] = "token"
-    kind: Literal["language_model"]
-    vocabulary: int
-    dialogues: int
-    """How many different dialogues to learn from."""
-    context_length: int
-    architecture: dict[str, Any]
-    """Arguments of transformers' ``LlamaConfig``."""
-    is_refined: bool = False
-    """Go on from the language model that stands already, with its tokenizer, on other dialogues."""
-    tasks: dict[str, float] | None = None
-    """Weights of what dialogues end in: the small world's tasks, and ``any`` for its own mixture, which None takes."""
-
-
-class OwnMediaConfig(BaseModel):
-    """Media that the model's own synthesizers make, learned from beside true renderings; see
-    :mod:`~nextgpt.train.own_media`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    counts: dict[Literal["image", "audio", "video"], int]
-    """How many of each modality are made; those that show what they should are kept, in ``own-media`` beside the
-    recipe's work folder, for all recipes."""
-    share: float
-    """How often a content is one of those, which is then shown as made in half of all cases."""
-
-
-class EncoderRecipe(BaseRecipe):
-    """The encoder, with a tokenizer of its own."""
-
-    kind: Literal["encoder"]
-    encoder: EncoderConfig
-    is_refined: bool = False
-    """Go on from the encoder that stands already, by its attributes alone: the text tower of its contrast is gone."""
-    own_media: OwnMediaConfig | None = None
-    """Of an encoder that is refined; None shows it true renderings alone."""
-
-
-class AlignmentRecipe(BaseRecipe):
-    """One of the three alignments; starts from the frozen parts, and from what an earlier stage trained."""
-
-    sample: ClassVar[str] = "turn"
-    kind: Literal["alignment"]
-    stage: Literal["encoding-alignment", "decoding-alignment", "instruction-tuning"]
-    tasks: dict[str, float] | None = None
-    """Weights of the small world's tasks; ``None`` takes its own mixture."""
-    condition_weight: float = 1.0
-    signals_begin_at: dict[str, str] = {}
-    """Special tokens of the LLM at which runs of signal tokens start, by modality or ``edit``; none for most LLMs."""
-    signals_end_at: str | None = None
-    """The special token that the LLM knows behind a medium, at which the last token of each run starts."""
-    input_projection: InputProjectionConfig
-    own_media: OwnMediaConfig | None = None
-    """What people hand over is sometimes what the model made; None: true renderings alone."""
-    naming: TrainerConfig | None = None
-    """How the input projection of a fresh encoding-alignment learns the LLM's names of attributes first; see
-    :mod:`~nextgpt.train.naming`."""
-    naming_tunes_encoder: bool = False
-    """Whether the encoder learns names along, before the alignment itself, in which it stays as it is."""
-    output_projections: dict[str, OutputProjectionConfig]
-    lora: LoraConfig
-
-
-class CorporaRecipe(BaseRecipe):
-    """One of the three alignments on corpora, for any model, by one process or many."""
-
-    sample: ClassVar[str] = "example"
-    kind: Literal["corpora"]
-    stage: Literal["encoding-alignment", "decoding-alignment", "instruction-tuning"]
-    initial: str
-    """The model to begin with: what ``nextgpt models`` lists. Earlier stages' results are taken up."""
-    is_fresh: bool = False
-    """Begin with its frozen parts alone, whatever else it learned before."""
-    signals_begin_at: dict[str, str] = {}
-    """Of a fresh beginning: special tokens of the LLM at which runs of signal tokens start, as in an alignment."""
-    signals_end_at: str | None = None
-    """The special token that the LLM knows behind a medium, at which the last token of each run starts."""
-    types: dict[str, str] = {}
-    """Of frozen parts by their names; others are float32, and so is what is trained. ``{llm: bfloat16}`` halves the
-    LLM; ``{llm: int4}``, with LoRA beside it, is QLoRA (arXiv 2305.14314)."""
-    sources: dict[str, SourceConfig]
-    """Corpora by a name for each."""
-    mixing: BatchMixing = "examples"
-    """``batches``: one source a batch, as published; ``examples``: sources side by side."""
-    max_tokens: int | None = None
-    """Longer examples are left out, counted and listed; None: as long as the model hears."""
-    losses: dict[Loss, float] | None = None
-    """Weights of the losses; None takes the stage's own. As published: ``{words: 1, l2: 1}``."""
-    lora: LoraConfig = LoraConfig()
-    """Of instruction tuning alone."""
-    cache: Path | None = None
-    """Folder that ``nextgpt data cache`` fills; training then loads neither encoder nor text encoders."""
     engine: EngineConfig = EngineConfig()
 
+    @property
+    def sample_unit(self) -> str:
+        """Return what ``fit.batch_size`` counts, for progress reports."""
+        return "sample"
 
-Recipe = (
-    AutoencoderRecipe
-    | DiffusionRecipe
-    | LanguageModelRecipe
-    | EncoderRecipe
-    | AlignmentRecipe
-    | CorporaRecipe
-)
-RECIPES: dict[str, type[BaseRecipe]] = {
-    "autoencoder": AutoencoderRecipe,
-    "diffusion": DiffusionRecipe,
-    "language_model": LanguageModelRecipe,
-    "encoder": EncoderRecipe,
-    "alignment": AlignmentRecipe,
-    "corpora": CorporaRecipe,
-}
-"""What a recipe says, by its ``kind``."""
+    @property
+    def output_dir(self) -> Path:
+        """Return the folder that exists if the recipe was run."""
+        return self.model
 
 
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe; ``overrides`` are ``key.sub=value`` with values as YAML writes them.
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> BaseRecipe:
+    """Read a recipe; ``overrides`` are ``key.sub=value`` with values in YAML.
 
-    A recipe may name another as its ``base`` (relative to itself), and then says only what is different.
+    A recipe may name another one as ``base`` (relative to itself), and then holds only the differences.
 
     Raises:
-        ConfigError: there is no such file, it is no YAML mapping, or a key or value is wrong.
+        ConfigError: The file is missing or not a YAML mapping, or a key or value is wrong.
     """
     values = _read_values(path)
     for override in overrides:
-        _override(values, override)
-    kind = values.get("kind")
-    if kind not in RECIPES:
-        raise ConfigError(f"{path}: {unknown_name_message('kind', str(kind), RECIPES)}")
-    return parse_config(RECIPES[kind], values, where=str(path))
+        _apply_override(values, override)
+    try:
+        kind = load_recipe_kind(str(values.get("kind")))
+        return parse_config(kind.Config, values, where=str(path))
+    except ConfigError as error:
+        message = str(error)
+        raise ConfigError(message if message.startswith(str(path)) else f"{path}: {message}") from None
 
 
-def _read_values(path: Path, followed: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The settings of a recipe laid over those of its base; ``followed`` are the recipes that led here."""
-    if path.resolve() in followed:
-        chain = " -> ".join(step.name for step in (*followed, path))
+def run_recipe(recipe: BaseRecipe, on_metrics: MetricsCallback | None = None) -> bool:
+    """Run a recipe; return False if its result exists already, from the very same recipe.
+
+    Raises:
+        SystemExit: SIGTERM stopped the run, after a checkpoint was written.
+    """
+    stamp = recipe.work / RECIPE_FILE
+    content = recipe.model_dump_json()
+    if recipe.output_dir.exists() and stamp.is_file() and stamp.read_text() == content:
+        return False
+    if not load_recipe_kind(recipe.kind).run(recipe, on_metrics):
+        raise SystemExit(0)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(content)
+    return True
+
+
+def _read_values(path: Path, bases: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the values of a recipe merged over those of its base; ``bases`` are the recipes that led here."""
+    if path.resolve() in bases:
+        chain = " -> ".join(base.name for base in (*bases, path))
         raise ConfigError(
             f"{path} is its own base ({chain}); expected a chain that ends. Correct one of these."
         )
     if not path.is_file():
-        named = f", which {followed[-1]} names as its base" if followed else ""
+        origin = f", which {bases[-1]} names as its base" if bases else ""
         raise ConfigError(
-            f"{path} is no file{named}; expected a recipe in YAML. Those of nano are in recipes/nano/."
+            f"{path} is not a file{origin}; expected a recipe in YAML. Those of nano are in recipes/nano/."
         )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -220,31 +103,32 @@ def _read_values(path: Path, followed: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
-    return _laid_over(_read_values(path.parent / str(base), (*followed, path.resolve())), values)
+    return _deep_merge(_read_values(path.parent / str(base), (*bases, path.resolve())), values)
 
 
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """``above`` over ``below``: mappings are merged key by key, anything else is replaced."""
-    merged = dict(below)
-    for key, value in above.items():
-        beneath = below.get(key)
-        both = isinstance(value, dict) and isinstance(beneath, dict)
-        merged[key] = _laid_over(beneath, value) if both else value
+def _deep_merge(base: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
+    """Merge ``update`` over ``base``: mappings key by key, anything else is replaced."""
+    merged = dict(base)
+    for key, value in update.items():
+        old = base.get(key)
+        both = isinstance(value, dict) and isinstance(old, dict)
+        merged[key] = _deep_merge(old, value) if both else value
     return merged
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def _apply_override(values: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     if not equals:
         raise ConfigError(
-            f"The override {override!r} has no value; expected key=value, for example fit.steps=100."
+            f"The override {override!r} has no value; expected key=value, for example fit.max_steps=100."
         )
     *path, last = name.split(".")
     for key in path:
         if not isinstance(values.get(key), dict):
-            raise ConfigError(
-                unknown_name_message("setting", key, [k for k, v in values.items() if isinstance(v, dict)])
-            )
+            if key in values or key not in BaseRecipe.model_fields:
+                names = [k for k, v in values.items() if isinstance(v, dict)]
+                raise ConfigError(unknown_name_message("setting", key, names))
+            values[key] = {}
         values = values[key]
     try:
         values[last] = yaml.safe_load(text)
@@ -252,18 +136,3 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise ConfigError(
             f"The value of {override!r} is not YAML; quote it, for example {name}='\"text\"'."
         ) from None
-
-
-def run_recipe(recipe: Recipe, report: Report | None = None) -> bool:
-    """Run a recipe; return False where its part stands already, made by the very same recipe."""
-    from nextgpt.train.parts import PARTS
-
-    part = PARTS[recipe.kind]
-    folder = recipe.model / part.folder(recipe)
-    stamp = recipe.work / "recipe.json"
-    if folder.exists() and stamp.is_file() and stamp.read_text() == recipe.model_dump_json():
-        return False
-    part.train(recipe, report)
-    stamp.parent.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(recipe.model_dump_json())
-    return True

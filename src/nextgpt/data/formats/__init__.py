@@ -1,27 +1,25 @@
-"""The formats in which people have corpora: a table, and how a file's format is told. A new one is one row."""
+"""The table of corpus formats, and their detection. A new format is one row."""
 
 from __future__ import annotations
 
 from nextgpt.data.corpus_file import CorpusFile
-from nextgpt.data.formats import caption_pairs as pairs
-from nextgpt.data.formats import instructions as dialogues
-from nextgpt.data.formats import messages as own
+from nextgpt.data.formats import caption_pairs, instructions, messages
 from nextgpt.data.formats.base import Format
 from nextgpt.errors import ConfigError, unknown_name_message
 
 __all__ = ["FORMATS", "Format", "find_format"]
 
 FORMATS: dict[str, Format] = {
-    format_.name: format_ for format_ in (*own.FORMATS, *pairs.FORMATS, *dialogues.FORMATS)
+    format_.name: format_ for format_ in (*messages.FORMATS, *caption_pairs.FORMATS, *instructions.FORMATS)
 }
-"""By name; the first that fits is taken, so the more particular ones stand first."""
+"""Formats by name; the first match counts, so that specific formats precede general ones."""
 
 
 def find_format(document: CorpusFile, name: str | None = None) -> Format:
-    """The format of that name, or the one that a document has.
+    """Return the named format, or detect the format of a file.
 
     Raises:
-        ConfigError: there is none of that name, or the document looks like none; says what it looks like.
+        ConfigError: The name is unknown, or no format matches.
     """
     if name is not None:
         if name not in FORMATS:

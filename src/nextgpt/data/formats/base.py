@@ -1,4 +1,4 @@
-"""What a format is: how to tell it, and how its rows become records."""
+"""The type of a corpus format: its detection, and the parsing of its rows."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ class Format:
 
     name: str
     about: str
-    """For people: what has this form."""
+    """Description for users."""
     containers: tuple[str, ...]
     keys: frozenset[str]
-    """Keys that the first row has, all of them."""
+    """Keys that the first row must have."""
     read: Read
-    """A row as records. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for a row that is not of this form."""
+    """Parse a row. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for an invalid row."""
     rows: Rows = CorpusFile.rows
     any_of: frozenset[str] = frozenset()
-    """Keys of which the first row has at least one, where there are any."""
+    """Keys of which the first row must have at least one, unless empty."""
 
     def fits(self, document: CorpusFile) -> bool:
-        """Whether the document looks like one of this format."""
+        """Return whether a file matches this format."""
         found = document.first_row.keys()
         has_any = not self.any_of or bool(self.any_of & found)
         return document.container in self.containers and self.keys <= found and has_any
 
     def records(self, document: CorpusFile) -> Iterator[Record | InvalidRecord]:
-        """All records; a row that is not of this form is told as broken."""
+        """Yield all records; invalid rows become :class:`InvalidRecord`."""
         for index, row in enumerate(self.rows(document)):
             if isinstance(row, InvalidRecord):
                 yield row
@@ -49,6 +49,6 @@ class Format:
 
 
 def row_key(row: Row, default: str) -> str:
-    """What a row calls itself."""
+    """Return the identifier of a row."""
     found = (row.get(name) for name in ("__key__", "id", "audiocap_id", "videoid", "image_id", "video_id"))
     return str(next((name for name in found if name not in (None, "")), default))

@@ -11,7 +11,7 @@ from nextgpt.data.record import CaptionPair, InvalidRecord, MediaFile
 
 
 def pair(document: CorpusFile, modality: str, key: object, caption: object, *names: object) -> CaptionPair:
-    """A pair whose medium has one of these names. Raises ``ValueError`` where there is no caption."""
+    """Build a pair whose medium has one of these names. Raises ``ValueError`` if the caption is empty."""
     words = " ".join(str(caption).split())
     if not words or caption is None:
         raise ValueError("the caption is empty")

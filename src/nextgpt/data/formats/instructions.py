@@ -23,15 +23,15 @@ _NAMED = re.compile(r"<(Image|Audio|Video)>(.*?)</\1>", re.DOTALL)
 
 
 def splice_media(text: str, media: list[MediaFile], *, rest_first: bool) -> tuple[Part, ...]:
-    """Words with media where their markers stand; takes them from ``media``, and sets the rest before or behind."""
+    """Replace markers in ``text`` by items of ``media``; remaining media go before or after the text."""
     parts: list[Part] = []
     position = 0
     for marker in _MARKER.finditer(text):
-        found = next((medium for medium in media if medium.modality == marker[1]), None)
-        if found is None:
-            raise ValueError(f"a marker <{marker[1]}> stands for no medium")
-        media.remove(found)
-        parts += [text[position : marker.start()].strip(), found]
+        medium = next((medium for medium in media if medium.modality == marker[1]), None)
+        if medium is None:
+            raise ValueError(f"a marker <{marker[1]}> has no medium")
+        media.remove(medium)
+        parts += [text[position : marker.start()].strip(), medium]
         position = marker.end()
     parts.append(text[position:].strip())
     rest = list(media)
@@ -41,38 +41,42 @@ def splice_media(text: str, media: list[MediaFile], *, rest_first: bool) -> tupl
 
 
 def _take_media_for_markers(text: str, media: list[MediaFile]) -> list[MediaFile]:
-    """As many of ``media`` as the words have markers, taken from the list."""
-    taken = []
+    """Take from ``media`` as many as the text has markers."""
+    matches = []
     for marker in _MARKER.finditer(text):
-        found = next((medium for medium in media if medium.modality == marker[1]), None)
-        if found is not None:
-            media.remove(found)
-            taken.append(found)
-    return taken
+        medium = next((medium for medium in media if medium.modality == marker[1]), None)
+        if medium is not None:
+            media.remove(medium)
+            matches.append(medium)
+    return matches
 
 
 def parse_sharegpt(
-    key: str, said: Sequence[Mapping], given: list[MediaFile], made: list[MediaFile], name: str = "value"
+    key: str,
+    messages: Sequence[Mapping],
+    inputs: list[MediaFile],
+    outputs: list[MediaFile],
+    name: str = "value",
 ) -> Dialogue:
-    """Turns in the form ``{"from", "value"}``; media without a marker stand first of the person's, last of the answers.
+    """Parse turns ``{"from", "value"}``; media without marker go first in user turns, last in assistant turns.
 
     Raises:
-        ValueError: a marker stands for no medium, or nobody answers.
+        ValueError: A marker has no medium, or there is no assistant turn.
     """
-    given, made, turns = list(given), list(made), []
-    has_markers = any(_MARKER.search(turn[name]) for turn in said if ROLES[turn["from"]] == "assistant")
-    for index, turn in enumerate(said):
+    inputs, outputs, turns = list(inputs), list(outputs), []
+    has_markers = any(_MARKER.search(turn[name]) for turn in messages if ROLES[turn["from"]] == "assistant")
+    for index, turn in enumerate(messages):
         role, text = ROLES[turn["from"]], turn[name]
         if role != "assistant":
-            taken = _take_media_for_markers(text, given)
-            taken = [*given, *taken] if index == 0 and not _MARKER.search(text) else taken
-            turns.append(Turn(role, splice_media(text, taken, rest_first=True)))
+            matches = _take_media_for_markers(text, inputs)
+            matches = [*inputs, *matches] if index == 0 and not _MARKER.search(text) else matches
+            turns.append(Turn(role, splice_media(text, matches, rest_first=True)))
         else:
-            is_last = index == len(said) - 1
-            taken = _take_media_for_markers(text, made) if has_markers else (made if is_last else [])
-            turns.append(Turn(role, splice_media(text, taken, rest_first=False)))
+            is_last = index == len(messages) - 1
+            matches = _take_media_for_markers(text, outputs) if has_markers else (outputs if is_last else [])
+            turns.append(Turn(role, splice_media(text, matches, rest_first=False)))
     if not any(turn.role == "assistant" and turn.parts for turn in turns):
-        raise ValueError("nobody answers")
+        raise ValueError("no assistant turn")
     return Dialogue(key, tuple(turn for turn in turns if turn.parts))
 
 
@@ -81,19 +85,19 @@ def _list(value: object) -> list:
 
 
 def _parse_llava(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
-    given = [
+    inputs = [
         MediaFile(modality, document.find_media(modality, name))
         for modality in MODALITIES
         for name in _list(row.get(modality))
     ]
-    yield parse_sharegpt(row_key(row, str(row.get("image", "?"))), row["conversations"], given, [])
+    yield parse_sharegpt(row_key(row, str(row.get("image", "?"))), row["conversations"], inputs, [])
 
 
 def _parse_published(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
     """Comprehension, generation and tuning files: ``input_image``, ``output_image``, ``image_captions``, ..."""
-    given, made = [], []
+    inputs, outputs = [], []
     for modality in MODALITIES:
-        given += [
+        inputs += [
             MediaFile(modality, document.find_media(modality, n)) for n in _list(row.get(f"input_{modality}"))
         ]
         captions = _list(row.get(f"{modality}_captions"))
@@ -107,49 +111,49 @@ def _parse_published(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
         )
         if len(captions) < len(names):
             raise ValueError(f"{len(names)} {modality} files have {len(captions)} captions")
-        made += [
+        outputs += [
             MediaFile(modality, document.find_media(modality, name), caption=caption)
             for name, caption in zip(names, captions, strict=False)
         ]
-    first = next((medium.name for medium in (*made, *given)), "?")
-    yield parse_sharegpt(row_key(row, first), row["conversations"], given, made)
+    first = next((medium.name for medium in (*outputs, *inputs)), "?")
+    yield parse_sharegpt(row_key(row, first), row["conversations"], inputs, outputs)
 
 
 def _parse_legacy(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
-    """The older form: turns say which modality goes in or comes out, captions stand in the turn."""
+    """Parse the older form: turns name the input or output modality and hold the caption."""
     name = row.get("mm_name") or row.get("image_name") or row.get("video_name") or row.get("audio_name")
     turns = []
-    for said in row["conversation"]:
-        role = ROLES[said["from"]]
-        words: list[Part] = [said["value"].strip()] if said["value"].strip() else []
-        modality = said.get("output_modality" if role == "assistant" else "input_modality", "text")
+    for turn in row["conversation"]:
+        role = ROLES[turn["from"]]
+        words: list[Part] = [turn["value"].strip()] if turn["value"].strip() else []
+        modality = turn.get("output_modality" if role == "assistant" else "input_modality", "text")
         if modality in MODALITIES and name:
-            medium = MediaFile(modality, document.find_media(modality, name), caption=said.get("caption", ""))
+            medium = MediaFile(modality, document.find_media(modality, name), caption=turn.get("caption", ""))
             words = [*words, medium] if role == "assistant" else [medium, *words]
         turns.append(Turn(role, tuple(words)))
     if not any(turn.role == "assistant" and turn.parts for turn in turns):
-        raise ValueError("nobody answers")
+        raise ValueError("no assistant turn")
     yield Dialogue(str(name or row_key(row, "?")), tuple(turn for turn in turns if turn.parts))
 
 
 def _parse_mosit(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
-    """The published MosIT: ``<Image>name</Image>`` in the words, captions in lists beside them."""
+    """Parse the published MosIT: ``<Image>name</Image>`` in the text, captions in separate lists."""
     captions = {
         item[f"{modality}_name"]: item.get("caption", "")
         for modality in MODALITIES
         for item in row.get(f"{modality}_list", [])
     }
     turns = []
-    for said in row["conversation"]:
+    for turn in row["conversation"]:
         parts: list[Part] = []
-        position, text = 0, said["value"]
+        position, text = 0, turn["value"]
         for marker in _NAMED.finditer(text):
             name, modality = marker[2].strip(), marker[1].lower()
             medium = MediaFile(modality, document.find_media(modality, name), caption=captions[name])
             parts += [text[position : marker.start()].strip(), medium]
             position = marker.end()
         parts.append(text[position:].strip())
-        turns.append(Turn(ROLES[said["from"]], tuple(part for part in parts if part != "")))
+        turns.append(Turn(ROLES[turn["from"]], tuple(part for part in parts if part != "")))
     first = next(iter(captions), "?")
     yield Dialogue(row_key(row, Path(first).stem), tuple(turn for turn in turns if turn.parts))
 
@@ -161,7 +165,7 @@ def _parse_videochat(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
         asked = " ".join(piece for piece in (pair.get("i", "") if index == 0 else "", pair["q"]) if piece)
         turns += [Turn("user", (film, asked) if index == 0 else (asked,)), Turn("assistant", (pair["a"],))]
     if not turns:
-        raise ValueError("nothing is asked")
+        raise ValueError("no question")
     yield Dialogue(str(row["video"]), tuple(turns))
 
 

@@ -27,7 +27,7 @@ from nextgpt.modality import MODALITIES
 Find = Callable[[str, str], MediaFile]
 """``(modality, path) -> medium``."""
 Name = Callable[[MediaFile], str]
-"""What a written medium is called."""
+"""Maps a medium to its written name."""
 
 
 def parse_row(row: Row, find: Find) -> Record:
@@ -43,7 +43,7 @@ def parse_row(row: Row, find: Find) -> Record:
         for message in row["messages"]
     )
     if not any(turn.role == "assistant" and turn.parts for turn in turns):
-        raise ValueError("nobody answers")
+        raise ValueError("no assistant turn")
     return Dialogue(key, turns)
 
 
