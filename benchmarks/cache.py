@@ -5,7 +5,7 @@
 The same batches are made ready twice, in turns: from media and captions, and from what ``nextgpt data cache`` kept.
 Then the losses of both are computed, and gone back from. Seconds are those of one thread's own work, medians over
 batches.
-What it saves at paper size is counted by ``benchmarks/paper_size.py``.
+What it saves at paper size is counted by ``benchmarks/paper_size_cost.py``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from pathlib import Path
 
 import torch
 from corpus import write_corpus
+from nextgpt.train.align_corpora import begin, conditioners_of, sampler_of
+from nextgpt.train.alignment import prepare
+from nextgpt.train.cache import build_cache
+from nextgpt.train.stage import STAGES
 from torch import Tensor
 from training import recipe_of, took
 
@@ -28,12 +32,8 @@ from nextgpt.logging import silence_libraries
 from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.train.align_corpora import begin, conditioners_of, sampler_of
-from nextgpt.train.alignment import prepare
-from nextgpt.train.cache import build_cache
 from nextgpt.train.corpora import Batch
 from nextgpt.train.objective import AlignmentObjective, Conditioner
-from nextgpt.train.stage import STAGES
 
 
 @dataclass(frozen=True)

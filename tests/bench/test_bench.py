@@ -24,7 +24,7 @@ RESULTS = Results("tiny", "machine", (ComparisonResult("image", 0.5, 4.0, 8.0, "
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_tiny_model(tmp_path_factory.mktemp("tiny"))
     config = folder / "llm" / "config.json"  # an untrained model may find no end, in any of its five turns
     config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 1024}))
@@ -32,34 +32,34 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ours(home: Path) -> Candidate:
-    return Candidate(home)
+def candidate(model_dir: Path) -> Candidate:
+    return Candidate(model_dir)
 
 
 @pytest.fixture(scope="module")
-def reference(home: Path) -> Baseline:
-    return Baseline(home)
+def baseline(model_dir: Path) -> Baseline:
+    return Baseline(model_dir)
 
 
 def test_both_run_in_turns_and_medians_count_without_warm_ups() -> None:
     order: list[str] = []
-    times = {"ours": iter([100.0, 1.0, 3.0, 2.0]), "reference": iter([100.0, 9.0, 7.0, 8.0])}
+    times = {"candidate": iter([100.0, 1.0, 3.0, 2.0]), "baseline": iter([100.0, 9.0, 7.0, 8.0])}
 
     def measure(who: str) -> float:
         order.append(who)
         return next(times[who])
 
-    told: list[tuple[int, int]] = []
-    race = Comparison("row", "s", lambda: measure("ours"), lambda: measure("reference"), runs=3)
-    assert run_comparison(race, lambda *done: told.append(done)) == ComparisonResult(
+    progress: list[tuple[int, int]] = []
+    comparison = Comparison("row", "s", lambda: measure("candidate"), lambda: measure("baseline"), runs=3)
+    assert run_comparison(comparison, lambda *done: progress.append(done)) == ComparisonResult(
         "row", 2.0, 8.0, 4.0, "s"
     )
-    assert order == ["ours", "reference"] * 4
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert order == ["candidate", "baseline"] * 4
+    assert progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_the_rows_are_those_of_the_contract(home: Path) -> None:
-    assert sorted(race.name for race in suite.all_comparisons(home, runs=1)) == sorted(NAMES)
+def test_the_rows_are_those_of_the_contract(model_dir: Path) -> None:
+    assert sorted(comparison.name for comparison in suite.all_comparisons(model_dir, runs=1)) == sorted(NAMES)
 
 
 def test_no_picture_comes_twice() -> None:
@@ -68,77 +68,77 @@ def test_no_picture_comes_twice() -> None:
 
 
 def test_eight_conversations_hold_two_of_each_kind() -> None:
-    asked = batch_of_8(unseen_images())
-    assert len(asked) == 8
-    assert [len(talk.media) for talk in asked] == [0] * 6 + [1] * 2
+    conversations = batch_of_8(unseen_images())
+    assert len(conversations) == 8
+    assert [len(conversation.media) for conversation in conversations] == [0] * 6 + [1] * 2
 
 
 def test_another_picture_takes_the_place_of_the_first() -> None:
     first, other = tiny_image(), tiny_image((0, 255, 0))
-    talk = (
+    conversation = (
         Conversation()
         .with_message([first, "What is this?"])
         .with_message("A square.", role="assistant")
         .with_message("Thanks")
     )
-    changed = with_image(talk, other)
-    assert changed.media == (other,) and [m.text for m in changed] == [m.text for m in talk]
+    changed = with_image(conversation, other)
+    assert changed.media == (other,) and [m.text for m in changed] == [m.text for m in conversation]
 
 
-def test_ours_is_measured_at_everything(ours: Candidate) -> None:
-    held = ours.converse(tiny_image())
-    assert len(held) == 1 + len(REQUESTS) and all(exchange.tokens > 0 for exchange in held)
-    assert ours.first_token_s() > 0 and ours.token_s(held[-1]) > 0
-    assert all(ours.medium_s(modality) > 0 for modality in MODALITIES)
+def test_ours_is_measured_at_everything(candidate: Candidate) -> None:
+    turns = candidate.run_conversation(tiny_image())
+    assert len(turns) == 1 + len(REQUESTS) and all(turn.tokens > 0 for turn in turns)
+    assert candidate.first_token_s() > 0 and candidate.token_s(turns[-1]) > 0
+    assert all(candidate.medium_s(modality) > 0 for modality in MODALITIES)
 
 
-def test_the_reference_does_the_same_work(ours: Candidate, reference: Baseline) -> None:
-    held = ours.converse(tiny_image())[:2]
-    assert reference.first_token_s() > 0 and reference.token_s(held[0]) > 0 and reference.turn_s(held) > 0
-    assert [reference.make(modality).modality for modality in MODALITIES] == list(MODALITIES)
+def test_the_reference_does_the_same_work(candidate: Candidate, baseline: Baseline) -> None:
+    turns = candidate.run_conversation(tiny_image())[:2]
+    assert baseline.first_token_s() > 0 and baseline.token_s(turns[0]) > 0 and baseline.turn_s(turns) > 0
+    assert [baseline.synthesize(modality).modality for modality in MODALITIES] == list(MODALITIES)
 
 
 def test_the_reference_takes_fifty_steps_of_two_calls(
-    reference: Baseline, monkeypatch: pytest.MonkeyPatch
+    baseline: Baseline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    denoiser, calls = reference._diffusion["image"][0].parts.denoiser, count()
+    denoiser, calls = baseline._synthesizers["image"][0].components.denoiser, count()
 
     def tally(*_: object) -> None:  # what a hook returns would take the place of the output
         next(calls)
 
     handle = denoiser.register_forward_hook(tally)
-    reference.make("image")
+    baseline.synthesize("image")
     handle.remove()
     assert next(calls) == 100
 
 
-def test_the_reference_hears_all_media_again_in_every_turn(reference: Baseline) -> None:
+def test_the_reference_hears_all_media_again_in_every_turn(baseline: Baseline) -> None:
     encoded: list[int] = []
-    handle = reference._encoder.register_forward_hook(lambda *_: encoded.append(1))
-    encode = reference._encoder.encode
-    reference._encoder.encode = lambda media: encoded.append(len(media)) or encode(media)
-    talk = question_about("image")
-    reference._speak(talk, 1)
-    reference._speak(talk.with_message("A cat.", role="assistant").with_message("Really?"), 1)
-    del reference._encoder.encode
+    handle = baseline._encoder.register_forward_hook(lambda *_: encoded.append(1))
+    encode = baseline._encoder.encode
+    baseline._encoder.encode = lambda media: encoded.append(len(media)) or encode(media)
+    conversation = question_about("image")
+    baseline._generate(conversation, 1)
+    baseline._generate(conversation.with_message("A cat.", role="assistant").with_message("Really?"), 1)
+    del baseline._encoder.encode
     handle.remove()
     assert encoded.count(1) >= 2
 
 
 @pytest.mark.slow
-def test_fresh_processes_tell_their_time_and_memory(home: Path) -> None:
-    assert process.cold_start_s("ours", home) > 0
-    assert 50 < process.peak_memory_mib("reference", home) < 10_000
+def test_fresh_processes_tell_their_time_and_memory(model_dir: Path) -> None:
+    assert process.cold_start_s("candidate", model_dir) > 0
+    assert 50 < process.peak_memory_mib("baseline", model_dir) < 10_000
 
 
 def test_a_process_that_fails_says_why(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="(?s)ended without an answer.*config.json"):
-        process.cold_start_s("ours", tmp_path)
+    with pytest.raises(RuntimeError, match="(?s)exited without output.*config.json"):
+        process.cold_start_s("candidate", tmp_path)
 
 
 def test_values_are_those_of_the_contract() -> None:
     row = {"name": "image", "value": 0.5, "reference": 4.0, "ratio": 8.0, "unit": "s"}
-    assert RESULTS.as_values() == {"model": "tiny", "machine": "machine", "rows": [row]}
+    assert RESULTS.to_dict() == {"model": "tiny", "machine": "machine", "rows": [row]}
 
 
 def test_the_table_names_the_machine() -> None:
@@ -152,6 +152,6 @@ def test_the_table_names_the_machine() -> None:
 def test_the_command_prints_one_json_object(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(suite, "bench", lambda model, *, runs, tell: RESULTS)
+    monkeypatch.setattr(suite, "bench", lambda model, *, runs, on_progress: RESULTS)
     assert main(["bench", "tiny", "--runs", "1", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == RESULTS.as_values()
+    assert json.loads(capsys.readouterr().out) == RESULTS.to_dict()

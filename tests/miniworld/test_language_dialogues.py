@@ -141,6 +141,11 @@ def test_every_task_is_drawn():
     assert drawn == set(TASKS) - {"dialogue"}
 
 
+def test_an_old_task_name_is_an_error_that_names_the_new_one():
+    with pytest.raises(ConfigError, match="'interview' was renamed; expected 'many_questions'"):
+        sample_dialogue(np.random.default_rng(0), task="interview")
+
+
 def test_an_interview_asks_about_what_was_given_at_first_and_answers_both_ways():
     rng = np.random.default_rng(7)
     found = [sample_dialogue(rng, "train", "many_questions") for _ in range(200)]

@@ -1,6 +1,6 @@
-"""How fast a model answers and how much memory it takes, beside a plain reference in the same run.
+"""Benchmark of speed and memory against a plain baseline in the same run.
 
-The reference is what one writes first with the stock libraries: everything loaded at once, ``generate`` with
-its default settings, fifty denoising steps with the text encoder and guidance as two calls, one medium at a
-time, nothing kept from turn to turn. Ratios against it say more than seconds, which depend on the machine.
+The baseline is the straightforward use of the stock libraries: all components loaded at once, ``generate``
+with default settings, 50 denoising steps with text encoder and guidance as two calls, one medium at a time,
+nothing cached between turns. Ratios depend less on the machine than seconds.
 """

@@ -1,8 +1,8 @@
-"""The plain reference: the same parts, used as one would at first.
+"""The baseline: the same components without any optimization.
 
-Everything is loaded at once, text encoders included. Words and signal tokens are generated one by one with
-``transformers``' ``generate`` as it is set by default, over the whole conversation in every turn, whose media are all
-encoded again. Media are made one at a time in fifty steps, with guidance as two calls of the denoiser.
+All components are loaded at once, text encoders included. Text and signal tokens are generated one by one
+with ``transformers``' default ``generate``, over the whole conversation in every turn; all of its media are
+encoded again. Media are synthesized one at a time in 50 steps, with guidance as two calls of the denoiser.
 """
 
 from __future__ import annotations
@@ -29,86 +29,86 @@ STEPS = 50
 
 
 class Baseline:
-    """Measures the plain way. Each method does one piece of work and tells its seconds.
+    """Measures the baseline. Each method does one piece of work and returns its seconds."""
 
-    Args:
-        home: The model's folder.
-    """
+    def __init__(self, model_dir: Path) -> None:
 
-    def __init__(self, home: Path) -> None:
-
-        config = read_config(home)
-        self._encoder = load_encoder(resolve_component_dir(config.encoder, home))
+        config = read_config(model_dir)
+        self._encoder = load_encoder(resolve_component_dir(config.encoder, model_dir))
         self._soft_tokens = config.input_projection.soft_tokens
         self._llm = load_language_model(
-            resolve_component_dir(config.llm.source, home),
+            resolve_component_dir(config.llm.source, model_dir),
             template=config.llm.template,
             soft_tokens=self._soft_tokens,
         )
-        self._diffusion: dict[str, tuple[LatentDiffusion, PromptEncoder]] = {}
+        self._synthesizers: dict[str, tuple[LatentDiffusion, PromptEncoder]] = {}
         for modality, settings in config.synthesizers.items():
-            folder = resolve_component_dir(settings.source, home)
+            folder = resolve_component_dir(settings.source, model_dir)
             synthesizer, conditioner = load_synthesizer(folder, modality), PromptEncoder(folder)
             _load(synthesizer, conditioner)
-            self._diffusion[modality] = synthesizer, conditioner
-        self._pictures: Iterator[Image] = unseen_images()
+            self._synthesizers[modality] = synthesizer, conditioner
+        self._images: Iterator[Image] = unseen_images()
 
     def first_token_s(self) -> float:
-        """From a question about a picture to the first token of the answer."""
-        asked = Conversation().with_message([next(self._pictures), QUESTION])
+        """Measure from a question about an image to the first token of the answer."""
+        conversation = Conversation().with_message([next(self._images), QUESTION])
         start = time.perf_counter()
-        self._speak(asked, 1)
+        self._generate(conversation, 1)
         return time.perf_counter() - start
 
-    def token_s(self, exchange: Turn) -> float:
-        """A token of an answer in words, after the first."""
+    def token_s(self, turn: Turn) -> float:
+        """Measure one token of a text answer after the first."""
         start = time.perf_counter()
-        self._speak(exchange.before, 1)
-        middle = time.perf_counter()
-        self._speak(exchange.before, exchange.tokens)
-        return max(time.perf_counter() - middle - (middle - start), 1e-9) / max(exchange.tokens - 1, 1)
+        self._generate(turn.conversation, 1)
+        first_token_end = time.perf_counter()
+        self._generate(turn.conversation, turn.tokens)
+        return max(time.perf_counter() - first_token_end - (first_token_end - start), 1e-9) / max(
+            turn.tokens - 1, 1
+        )
 
-    def hear(self, modality: str) -> None:
-        """Answer a question about a medium."""
-        self._speak(question_about(modality), 1)
+    def prefill(self, modality: str) -> None:
+        """Generate the first token of the answer to a question about a medium."""
+        self._generate(question_about(modality), 1)
 
     def medium_s(self, modality: str) -> float:
-        """A medium, from its caption."""
+        """Measure one medium from its caption."""
         start = time.perf_counter()
-        self.make(modality)
+        self.synthesize(modality)
         return time.perf_counter() - start
 
-    def turn_s(self, held: Sequence[Turn]) -> float:
-        """A turn of a conversation that was held before, on average, with as many tokens and the same media."""
-        picture = next(self._pictures)
+    def turn_s(self, turns: Sequence[Turn]) -> float:
+        """Measure the average turn of a recorded conversation with as many tokens and the same media."""
+        image = next(self._images)
         start = time.perf_counter()
-        for exchange in held:
-            self._speak(with_image(exchange.before, picture), exchange.tokens)
-            for modality in exchange.modalities:
-                self.make(modality)
-        return (time.perf_counter() - start) / len(held)
+        for turn in turns:
+            self._generate(with_image(turn.conversation, image), turn.tokens)
+            for modality in turn.modalities:
+                self.synthesize(modality)
+        return (time.perf_counter() - start) / len(turns)
 
     @torch.inference_mode()
-    def make(self, modality: str) -> Medium:
-        """Make one medium."""
-        synthesizer, conditioner = self._diffusion[modality]
+    def synthesize(self, modality: str) -> Medium:
+        """Synthesize one medium."""
+        synthesizer, conditioner = self._synthesizers[modality]
         condition = conditioner.encode([canonical_caption(SPECS[modality])])
         negative = conditioner.encode([""])
         denoiser, predict = synthesizer.components.denoiser, synthesizer.adapter.predict
         schedule = DenoisingSchedule.create(synthesizer.components.scheduler, STEPS)
         latents: Tensor = schedule.initial_latents(torch.randn(1, *synthesizer.latent_shape))
         for timestep in schedule.timesteps:
-            noisy = schedule.model_input(latents, timestep)
-            away = predict(denoiser, noisy, timestep, negative)
-            towards = predict(denoiser, noisy, timestep, condition)
-            guided = away + synthesizer.settings.guidance_scale * (towards - away)
+            model_input = schedule.model_input(latents, timestep)
+            negative_prediction = predict(denoiser, model_input, timestep, negative)
+            positive_prediction = predict(denoiser, model_input, timestep, condition)
+            guided = negative_prediction + synthesizer.settings.guidance_scale * (
+                positive_prediction - negative_prediction
+            )
             latents = schedule.step(guided, timestep, latents, [])
         return synthesizer.decode(latents)[0]
 
     @torch.inference_mode()
-    def _speak(self, asked: Conversation, tokens: int) -> None:
-        """Encode all that was given, and generate so many tokens."""
-        prompt = self._llm.build_prompt(asked)
+    def _generate(self, conversation: Conversation, tokens: int) -> None:
+        """Encode all media of the conversation and generate ``tokens`` tokens."""
+        prompt = self._llm.build_prompt(conversation)
         if prompt.media:
             self._encoder.encode(prompt.media)
         # Soft and signal tokens cost what any token costs: as many of the vocabulary stand for them.
@@ -120,7 +120,7 @@ class Baseline:
 
 
 def _load(synthesizer: LatentDiffusion, conditioner: PromptEncoder) -> None:
-    """Read every part now."""
+    """Load every component now."""
     parts = synthesizer.components
     _ = parts.denoiser, parts.autoencoder, parts.scheduler, conditioner.text_encoder, conditioner.tokenizer
     if "vocoder" in parts.index:

@@ -1,4 +1,4 @@
-"""The rows of the benchmark, and the run of all of them."""
+"""All rows of the benchmark."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from nextgpt.bench.candidate import Candidate
 from nextgpt.bench.comparison import Comparison, ComparisonResult, run_comparison
 from nextgpt.bench.process import cold_start_s, peak_memory_mib
 from nextgpt.bench.workload import unseen_images
-
-ProgressCallback = Callable[[str, int, int], None]
-"""Told what is being measured, how many runs are done, and how many there are."""
+from nextgpt.logging import ProgressCallback
 
 
 @dataclass(frozen=True)
 class Results:
-    """What was measured, and where."""
+    """Results with model and machine."""
 
     model: str
     machine: str
     rows: tuple[ComparisonResult, ...]
 
-    def as_values(self) -> dict[str, Any]:
-        """As ``nextgpt bench --json`` prints it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to the object that ``nextgpt bench --json`` prints."""
         rows = [
             {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(row).items()}
             for row in self.rows
@@ -36,42 +34,42 @@ class Results:
         return {"model": self.model, "machine": self.machine, "rows": rows}
 
 
-def bench(name: str, *, runs: int = 5, tell: ProgressCallback = lambda *_: None) -> Results:
-    """Measure a model beside the plain reference. Raises :class:`~nextgpt.errors.ModelError`: no such model."""
+def bench(name: str, *, runs: int = 5, on_progress: ProgressCallback = lambda *_: None) -> Results:
+    """Compare a model with the baseline. Raises :class:`~nextgpt.errors.ModelError` for an unknown model."""
     from nextgpt.model.loading import resolve_model_dir
 
     rows = [
-        run_comparison(race, partial(tell, race.name))
-        for race in all_comparisons(resolve_model_dir(name), runs)
+        run_comparison(comparison, partial(on_progress, comparison.name))
+        for comparison in all_comparisons(resolve_model_dir(name), runs)
     ]
     return Results(name, describe_machine(), tuple(rows))
 
 
-def all_comparisons(home: Path, runs: int) -> Iterator[Comparison]:
-    """All rows; fresh processes first, while this one is small."""
-    few = max(1, runs // 2)
-    yield Comparison("cold_start", "s", *_each(cold_start_s, home), runs=few)
-    yield Comparison("peak_memory", "MiB", *_each(peak_memory_mib, home), runs=1, warm_ups=0)
-    ours, reference = Candidate(home), Baseline(home)
-    held = ours.converse(next(unseen_images()))
-    yield Comparison("first_token", "s", ours.first_token_s, reference.first_token_s, runs)
+def all_comparisons(model_dir: Path, runs: int) -> Iterator[Comparison]:
+    """Yield all rows; those in fresh processes first, while this process is small."""
+    slow_runs = max(1, runs // 2)
+    yield Comparison("cold_start", "s", *_each(cold_start_s, model_dir), runs=slow_runs)
+    yield Comparison("peak_memory", "MiB", *_each(peak_memory_mib, model_dir), runs=1, warmup_runs=0)
+    candidate, baseline = Candidate(model_dir), Baseline(model_dir)
+    turns = candidate.run_conversation(next(unseen_images()))
+    yield Comparison("first_token", "s", candidate.first_token_s, baseline.first_token_s, runs)
     yield Comparison(
-        "token", "s", partial(ours.token_s, held[-1]), partial(reference.token_s, held[-1]), runs
+        "token", "s", partial(candidate.token_s, turns[-1]), partial(baseline.token_s, turns[-1]), runs
     )
-    for modality in ours.model.config.synthesizers:
+    for modality in candidate.model.config.synthesizers:
         yield Comparison(
-            modality, "s", partial(ours.medium_s, modality), partial(reference.medium_s, modality), runs
+            modality, "s", partial(candidate.medium_s, modality), partial(baseline.medium_s, modality), runs
         )
-    yield Comparison("turn", "s", ours.turn_s, partial(reference.turn_s, held), few)
-    yield Comparison("batch_of_8", "s", ours.eight_together_s, ours.eight_singly_s, few)
+    yield Comparison("turn", "s", candidate.turn_s, partial(baseline.turn_s, turns), slow_runs)
+    yield Comparison("batch_of_8", "s", candidate.batch_of_8_s, candidate.sequential_8_s, slow_runs)
 
 
-def _each(measure: Callable[..., float], home: Path) -> tuple[Callable[[], float], Callable[[], float]]:
-    return partial(measure, "ours", home), partial(measure, "reference", home)
+def _each(measure: Callable[..., float], model_dir: Path) -> tuple[Callable[[], float], Callable[[], float]]:
+    return partial(measure, "candidate", model_dir), partial(measure, "baseline", model_dir)
 
 
 def describe_machine() -> str:
-    """The machine in words: processor, cores, threads, libraries."""
+    """Return processor, threads and library versions."""
     import torch
 
     return (
@@ -83,5 +81,5 @@ def describe_machine() -> str:
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

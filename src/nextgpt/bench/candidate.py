@@ -1,9 +1,9 @@
-"""The model as it is meant to be used."""
+"""The candidate: the model used as intended."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -26,32 +26,28 @@ SAMPLING = Sampling(max_tokens=MAX_TOKENS)
 
 
 class Candidate:
-    """Measures our own path. Each method does one piece of work and tells its seconds.
+    """Measures the model. Each method does one piece of work and returns its seconds."""
 
-    Args:
-        home: The model's folder.
-    """
-
-    def __init__(self, home: Path) -> None:
-        self.model = NextGPT.from_pretrained(home)
-        self._pictures: Iterator[Image] = unseen_images()
+    def __init__(self, model_dir: Path) -> None:
+        self.model = NextGPT.from_pretrained(model_dir)
+        self._images: Iterator[Image] = unseen_images()
 
     def first_token_s(self) -> float:
-        """From a question about a picture to the first words of the answer."""
-        self._forget()
-        asked = Conversation().with_message([next(self._pictures), QUESTION])
+        """Measure from a question about an image to the first text of the answer."""
+        self._clear_caches()
+        conversation = Conversation().with_message([next(self._images), QUESTION])
         start = time.perf_counter()
-        self._begin(asked)
+        self._first_delta(conversation)
         return time.perf_counter() - start
 
-    def token_s(self, exchange: Turn) -> float:
-        """A token of an answer in words, after the first."""
-        self._forget()
-        times = [time.perf_counter() for _ in self._stream(exchange.before)]
-        return (times[-1] - times[0]) / max(exchange.tokens - 1, 1)
+    def token_s(self, turn: Turn) -> float:
+        """Measure one token of a text answer after the first."""
+        self._clear_caches()
+        times = [time.perf_counter() for _ in self._stream(turn.conversation)]
+        return (times[-1] - times[0]) / max(turn.tokens - 1, 1)
 
     def medium_s(self, modality: str) -> float:
-        """A medium, from the hidden states of its signal tokens."""
+        """Measure one medium from the hidden states of its signal tokens."""
         hidden = torch.zeros(1, MODALITIES[modality].signal_count, self.model.llm.hidden_size)
         start = time.perf_counter()
         with torch.inference_mode():
@@ -61,53 +57,53 @@ class Candidate:
             )
         return time.perf_counter() - start
 
-    def hear(self, modality: str) -> None:
-        """Answer a question about a medium."""
-        self._begin(question_about(modality))
+    def prefill(self, modality: str) -> None:
+        """Start the answer to a question about a medium."""
+        self._first_delta(question_about(modality))
 
     def turn_s(self) -> float:
-        """A turn of a conversation of five, on average."""
-        self._forget()
+        """Measure the average turn of a conversation of five."""
+        self._clear_caches()
         start = time.perf_counter()
-        turns = len(self.converse(next(self._pictures)))
-        return (time.perf_counter() - start) / turns
+        num_turns = len(self.run_conversation(next(self._images)))
+        return (time.perf_counter() - start) / num_turns
 
-    def converse(self, picture: Image) -> list[Turn]:
-        """Hold the conversation of the workload."""
-        talk, held = Conversation(), []
-        for said in user_messages(picture):
-            talk = talk.with_message(said)
-            reply = self.model.chat(talk, SAMPLING)
-            held.append(Turn(talk, reply, self._tokens(reply)))
-            talk = talk.with_reply(reply)
-        return held
+    def run_conversation(self, image: Image) -> list[Turn]:
+        """Run the conversation of the workload."""
+        conversation, turns = Conversation(), []
+        for message in user_messages(image):
+            conversation = conversation.with_message(message)
+            reply = self.model.chat(conversation, SAMPLING)
+            turns.append(Turn(conversation, reply, self._tokens(reply)))
+            conversation = conversation.with_reply(reply)
+        return turns
 
-    def eight_together_s(self) -> float:
-        """Eight conversations side by side."""
-        self._forget()
-        asked = batch_of_8(self._pictures)
+    def batch_of_8_s(self) -> float:
+        """Measure eight conversations in one batch."""
+        self._clear_caches()
+        conversations = batch_of_8(self._images)
         start = time.perf_counter()
-        self.model.chat_batch(asked, SAMPLING)
+        self.model.chat_batch(conversations, SAMPLING)
         return time.perf_counter() - start
 
-    def eight_singly_s(self) -> float:
-        """The same, one after the other."""
-        self._forget()
-        asked: Sequence[Conversation] = batch_of_8(self._pictures)
+    def sequential_8_s(self) -> float:
+        """Measure the same conversations one after the other."""
+        self._clear_caches()
+        conversations = batch_of_8(self._images)
         start = time.perf_counter()
-        for talk in asked:
-            self.model.chat(talk, SAMPLING)
+        for conversation in conversations:
+            self.model.chat(conversation, SAMPLING)
         return time.perf_counter() - start
 
-    def _begin(self, asked: Conversation) -> None:
-        next(self._stream(asked), None)
+    def _first_delta(self, conversation: Conversation) -> None:
+        next(self._stream(conversation), None)
 
-    def _stream(self, asked: Conversation) -> Iterator[TextDelta]:
+    def _stream(self, conversation: Conversation) -> Iterator[TextDelta]:
         sampling = Sampling(max_tokens=MAX_TOKENS, modalities=("text",))
-        return (event for event in self.model.stream(asked, sampling) if isinstance(event, TextDelta))
+        return (event for event in self.model.stream(conversation, sampling) if isinstance(event, TextDelta))
 
-    def _forget(self) -> None:
-        """Begin anew: what an earlier run left would make this one too fast."""
+    def _clear_caches(self) -> None:
+        """Clear the prefix cache, which would speed up the next run."""
         self.model.llm.prefix_cache.clear()
 
     def _tokens(self, reply: Reply) -> int:

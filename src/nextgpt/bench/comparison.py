@@ -1,4 +1,4 @@
-"""One row of a benchmark: the same work done by two, in turns, so that a noisy machine is noisy for both."""
+"""One row of the benchmark: candidate and baseline alternate, so that noise affects both."""
 
 from __future__ import annotations
 
@@ -7,50 +7,50 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 Measure = Callable[[], float]
-"""Does the work once and tells what it took."""
+"""Does the work once and returns its cost."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is measured, and by whom."""
+    """One measurement for both systems."""
 
     name: str
     unit: str
-    ours: Measure
-    reference: Measure
+    candidate: Measure
+    baseline: Measure
     runs: int
-    warm_ups: int = 1
-    """Runs before those that count: parts are loaded and memory is touched in them."""
+    warmup_runs: int = 1
+    """Runs before the measured ones, which load components and touch memory."""
 
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """A row of results."""
+    """One row of results."""
 
     name: str
     value: float
     reference: float
     ratio: float
-    """``reference / value``: bigger is better."""
+    """``reference / value``: larger is better."""
     unit: str
 
 
 def run_comparison(
-    race: Comparison, advance: Callable[[int, int], None] = lambda done, total: None
+    comparison: Comparison, on_progress: Callable[[int, int], None] = lambda index, total: None
 ) -> ComparisonResult:
-    """Let both run in turns, and take the median of each."""
+    """Run both systems alternately and compare their medians."""
     samples: tuple[list[float], list[float]] = ([], [])
-    total = race.warm_ups + race.runs
-    for done in range(total):
-        for measure, found in zip((race.ours, race.reference), samples, strict=True):
-            found.append(measure())
-        advance(done + 1, total)
-    value, reference = (statistics.median(found[race.warm_ups :]) for found in samples)
-    return ComparisonResult(race.name, value, reference, reference / value, race.unit)
+    total = comparison.warmup_runs + comparison.runs
+    for index in range(total):
+        for measure, timings in zip((comparison.candidate, comparison.baseline), samples, strict=True):
+            timings.append(measure())
+        on_progress(index + 1, total)
+    value, reference = (statistics.median(timings[comparison.warmup_runs :]) for timings in samples)
+    return ComparisonResult(comparison.name, value, reference, reference / value, comparison.unit)
 
 
 def to_markdown(model: str, machine: str, rows: Sequence[ComparisonResult]) -> str:
-    """Results as a table in Markdown."""
+    """Format results as a Markdown table."""
     lines = [
         f"| {row.name} | {row.value:.3g} | {row.reference:.3g} | {row.unit} | {row.ratio:.1f} × |"
         for row in rows

@@ -1,6 +1,6 @@
-"""What can be measured only in a fresh process: how long a cold start takes, and how much memory is needed at most.
+"""Measurements that need a fresh process: cold start and peak memory.
 
-``python -m nextgpt.bench.process WHO WHAT FOLDER`` does the work, and says so in a line of JSON.
+``python -m nextgpt.bench.process SYSTEM MEASUREMENT FOLDER`` does the work and prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -13,62 +13,60 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-System = Literal["ours", "reference"]
+System = Literal["candidate", "baseline"]
 Measurement = Literal["cold_start", "peak_memory"]
 MIB = 2**20
 
 
-def cold_start_s(who: System, home: Path) -> float:
-    """From the start of a process to the first words of its first answer."""
+def cold_start_s(system: System, model_dir: Path) -> float:
+    """Measure from the start of a process to the first text of its first answer."""
     start = time.perf_counter()
-    _run(who, "cold_start", home)
+    _run(system, "cold_start", model_dir)
     return time.perf_counter() - start
 
 
-def peak_memory_mib(who: System, home: Path) -> float:
-    """The most memory that a process holds which hears every modality once and makes every modality once."""
-    return _run(who, "peak_memory", home)["peak_bytes"] / MIB
+def peak_memory_mib(system: System, model_dir: Path) -> float:
+    """Measure the peak memory of a process that encodes and synthesizes every modality once."""
+    return _run(system, "peak_memory", model_dir)["peak_bytes"] / MIB
 
 
-def _run(who: System, what: Measurement, home: Path) -> dict[str, Any]:
-    """Wait for the line of a fresh process, not for its end: what it does after its answer does not count."""
-    command = [sys.executable, "-m", "nextgpt.bench.process", who, what, str(home)]
+def _run(system: System, measurement: Measurement, model_dir: Path) -> dict[str, Any]:
+    """Wait for the output line of a fresh process, not for its exit, which does not count."""
+    command = [sys.executable, "-m", "nextgpt.bench.process", system, measurement, str(model_dir)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         line = process.stdout.readline()
         process.terminate()
         if not line:
-            raise RuntimeError(
-                f"{' '.join(command)} ended without an answer: {process.stderr.read()[-2000:]}"
-            )
+            raise RuntimeError(f"{' '.join(command)} exited without output: {process.stderr.read()[-2000:]}")
     return json.loads(line)
 
 
-def _create_system(who: System, home: Path) -> Any:
-    if who == "ours":
+def _create_system(system: System, model_dir: Path) -> Any:
+    if system == "candidate":
         from nextgpt.bench.candidate import Candidate
         from nextgpt.malloc import disable_malloc_trim
 
-        disable_malloc_trim()  # as the command does
-        return Candidate(home)
+        disable_malloc_trim()  # as the nextgpt command does
+        return Candidate(model_dir)
     from nextgpt.bench.baseline import Baseline
 
-    return Baseline(home)
+    return Baseline(model_dir)
 
 
-def _work(who: System, what: Measurement, home: Path) -> None:
-    contestant = _create_system(who, home)
-    contestant.first_token_s()
-    if what == "peak_memory":
+def _work(system: System, measurement: Measurement, model_dir: Path) -> None:
+    instance = _create_system(system, model_dir)
+    instance.first_token_s()
+    if measurement == "peak_memory":
         for modality in ("image", "audio", "video"):
-            contestant.hear(modality)
-            contestant.medium_s(modality)
+            instance.prefill(modality)
+            instance.medium_s(modality)
 
 
 def main() -> None:
-    """Do the work that the arguments name, and say what it took."""
-    who, what, home = sys.argv[1:]
-    _work(who, what, Path(home))  # type: ignore[arg-type]
+    """Run the measurement that the arguments name and print its result."""
+    system, measurement, model_dir = sys.argv[1:]
+    _work(system, measurement, Path(model_dir))  # type: ignore[arg-type]
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"peak_bytes": peak_bytes}), flush=True)
 

@@ -1,4 +1,4 @@
-"""What is asked of both: a conversation with a picture in it, and a request for each modality."""
+"""Workload of both systems: a conversation about an image, and a request for each modality."""
 
 from __future__ import annotations
 
@@ -17,62 +17,63 @@ REQUESTS = (
     "Make a video of a dog moving left.",
     "Tell me about owls.",
 )
-"""What is said after the question about the picture."""
+"""User messages after the question about the image."""
 SPECS: dict[str, MediaSpec] = {
     "image": SceneSpec((ObjectSpec("cat", "red"),), "grass"),
     "audio": SoundSpec("flute"),
     "video": ClipSpec("dog", motion="left"),
 }
-"""What is heard and made of each modality."""
+"""Input and target medium of each modality."""
 MAX_TOKENS = 100
-"""Of one answer, for models that find no end."""
+"""Maximum tokens per reply."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn as it was held."""
+    """One recorded turn."""
 
-    before: Conversation
-    """All that was said, the user's message included."""
+    conversation: Conversation
+    """Conversation up to and including the user message."""
     reply: Reply
     tokens: int
-    """Of the reply: its words, and all its signal tokens."""
+    """Text and signal tokens of the reply."""
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The media of the reply."""
+        """Return the media of the reply."""
         return tuple(medium.modality for medium in self.reply.message.media)
 
 
 def unseen_images() -> Iterator[Image]:
-    """A picture that was not seen before, each time."""
+    """Yield images that are all different."""
     for background in BACKGROUNDS:
         for name in OBJECTS:
-            picture = render(SceneSpec((ObjectSpec(name),), background))
-            assert isinstance(picture, Image)
-            yield picture
+            image = render(SceneSpec((ObjectSpec(name),), background))
+            assert isinstance(image, Image)
+            yield image
 
 
-def user_messages(picture: Image) -> list[MessageContent]:
-    """What a person says in a conversation of five turns."""
-    return [[picture, QUESTION], *REQUESTS]
+def user_messages(image: Image) -> list[MessageContent]:
+    """Return the user messages of a conversation of five turns."""
+    return [[image, QUESTION], *REQUESTS]
 
 
 def question_about(modality: str) -> Conversation:
-    """A question about a medium."""
+    """Return a question about a medium."""
     return Conversation().with_message([render(SPECS[modality]), QUESTION])
 
 
-def batch_of_8(fresh: Iterator[Image]) -> list[Conversation]:
-    """Eight conversations of one turn, two of each kind."""
-    asked: list[MessageContent] = [*REQUESTS[:3], *REQUESTS[:3]]
+def batch_of_8(images: Iterator[Image]) -> list[Conversation]:
+    """Return eight conversations of one turn, two of each kind."""
+    messages: list[MessageContent] = [*REQUESTS[:3], *REQUESTS[:3]]
     return [
-        Conversation().with_message(one) for one in [*asked, [next(fresh), QUESTION], [next(fresh), QUESTION]]
+        Conversation().with_message(message)
+        for message in [*messages, [next(images), QUESTION], [next(images), QUESTION]]
     ]
 
 
-def with_image(conversation: Conversation, picture: Image) -> Conversation:
-    """``conversation`` with another picture in its first message, so that nothing about it is known yet."""
+def with_image(conversation: Conversation, image: Image) -> Conversation:
+    """Replace the image in the first message, so that nothing about it is cached."""
     first, *others = conversation.messages
-    parts = tuple(picture if isinstance(part, Image) else part for part in first.parts)
+    parts = tuple(image if isinstance(part, Image) else part for part in first.parts)
     return replace(conversation, messages=(Message(first.role, parts), *others))

@@ -1,4 +1,4 @@
-"""``nextgpt bench``: how fast a model is, beside a plain reference in the same run."""
+"""``nextgpt bench``: speed and memory of a model beside a plain reference in the same run."""
 
 from __future__ import annotations
 
@@ -9,17 +9,10 @@ from typer import Argument, Option
 
 def bench(
     model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
-    runs: Annotated[int, Option(min=1, help="Runs a row; medians are shown.")] = 5,
-    random_weights: Annotated[
-        bool,
-        Option("--random-weights", help="Needs no weights: the real shapes, one part in memory at a time."),
-    ] = False,
-    device: Annotated[str, Option(help="With --random-weights: cpu or cuda.")] = "cpu",
+    runs: Annotated[int, Option(min=1, help="Runs per row; medians are shown.")] = 5,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure speed and memory of a model as ratios against a plain use of the stock libraries."""
-    if random_weights:
-        return _bench_random(model, device, json)
     from nextgpt.cli.printing import print_json
     from nextgpt.cli.progress import ProgressBars
     from nextgpt.logging import silence_libraries
@@ -31,32 +24,10 @@ def bench(
 
     def run() -> Results:
         with ProgressBars() as bars:
-            return measure(model, runs=runs, tell=bars.update)
+            return measure(model, runs=runs, on_progress=bars.update)
 
     if json:
-        print_json(lambda: run().as_values())
+        print_json(lambda: run().to_dict())
     else:
         results = run()
         print(to_markdown(results.model, results.machine, results.rows), end="")
-
-
-def _bench_random(model: str, device: str, json: bool) -> None:
-    from nextgpt.cli.printing import print_json
-    from nextgpt.cli.progress import ProgressBars
-    from nextgpt.logging import silence_libraries
-
-    silence_libraries()
-    from nextgpt.bench.random_weights import TurnCost, bench_random, to_markdown
-    from nextgpt.model.loading import resolve_model_dir
-    from nextgpt.presets import PRESETS
-
-    def run() -> TurnCost:
-        with ProgressBars() as bars:
-            return bench_random(
-                model, PRESETS.get(model) or resolve_model_dir(model), device=device, tell=bars.update
-            )
-
-    if json:
-        print_json(lambda: run().as_values())
-    else:
-        print(to_markdown(run()), end="")

@@ -10,13 +10,20 @@ import numpy as np
 from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.miniworld.language.cross_modal import cross_modal_request
 from nextgpt.miniworld.language.dense_dialogues import DENSE_TASKS
-from nextgpt.miniworld.language.dialogue_state import MEDIUM_NOUNS, DialogueState, SpecSource, sample_spec
+from nextgpt.miniworld.language.dialogue_state import (
+    BRIEF_SHARE,
+    MEDIUM_NOUNS,
+    DialogueState,
+    SpecSource,
+    sample_spec,
+)
 from nextgpt.miniworld.language.edit_templates import edit
 from nextgpt.miniworld.language.facts import fact_question, fact_request
 from nextgpt.miniworld.language.indirect_requests import indirect_request
 from nextgpt.miniworld.language.media_questions import description, question
 from nextgpt.miniworld.language.missing_context import missing_context
 from nextgpt.miniworld.language.out_of_domain import out_of_domain
+from nextgpt.miniworld.language.phrasings import load_authors, sample_phrased_dialogue
 from nextgpt.miniworld.language.requests import request, request_several
 from nextgpt.miniworld.language.smalltalk import small_talk
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn
@@ -46,6 +53,16 @@ TASK_SAMPLERS: dict[str, tuple[TurnSampler, float]] = {
 """Turn sampler and weight of each task."""
 TASKS = (*TASK_SAMPLERS, "dialogue")
 """Tasks that :func:`sample_dialogue` accepts."""
+ANY_TASK = "any"
+"""Task name for the own mixture of the small world, as None."""
+PHRASED_TASK = "phrased"
+"""Task name for dialogues in the words of training authors; see :mod:`.phrasings`."""
+RENAMED_TASKS = {
+    "interview": "many_questions",
+    "editing": "many_edits",
+    "describing": "many_descriptions",
+}
+"""Current name of each renamed task."""
 DIALOGUE_SHARE = 0.4
 """Fraction of conversations among all dialogues."""
 TURN_COUNTS = (3, 4, 5, 6, 7)
@@ -66,21 +83,34 @@ def sample_dialogue(
     split: Split = "train",
     task: str | None = None,
     spec_source: SpecSource = sample_spec,
+    brief_share: float = BRIEF_SHARE,
 ) -> Dialogue:
     """Sample a dialogue.
 
     Args:
         split: ``test`` uses templates and specs that ``train`` never uses.
         task: Task of the last turn, one of :data:`TASKS`; ``dialogue`` is a conversation of 3 to 7 turns of all tasks.
-            None samples the task. :data:`.dense_dialogues.DENSE_TASKS` are accepted, but never sampled.
+            None samples the task. :data:`.dense_dialogues.DENSE_TASKS` and :data:`PHRASED_TASK` are accepted, but
+            never sampled.
         spec_source: Source of the specs that are asked about; they must belong to the split.
+        brief_share: Probability that an answer does not describe its media; :data:`PHRASED_TASK` always does.
 
     Raises:
-        ConfigError: Unknown task.
+        ConfigError: Unknown task, or :data:`PHRASED_TASK` with the split ``test``.
     """
+    if task == PHRASED_TASK:
+        if split != "train":
+            raise ConfigError(
+                f"Task {task!r} has no split {split!r}; expected 'train'. Use the suite people."
+            )
+        return sample_phrased_dialogue(rng, load_authors("train"), spec_source=spec_source)
+    task = None if task == ANY_TASK else task
     if task is not None and task not in (*TASKS, *DENSE_TASKS):
-        raise ConfigError(unknown_name_message("Task", task, (*TASKS, *DENSE_TASKS)))
-    state = DialogueState(rng, split, spec_source=spec_source)
+        if task in RENAMED_TASKS:
+            raise ConfigError(f"Task {task!r} was renamed; expected {RENAMED_TASKS[task]!r}. Rename it.")
+        known = (ANY_TASK, PHRASED_TASK, *TASKS, *DENSE_TASKS)
+        raise ConfigError(unknown_name_message("Task", task, known))
+    state = DialogueState(rng, split, spec_source=spec_source, brief_share=brief_share)
     if task in DENSE_TASKS:
         return Dialogue(DENSE_TASKS[task](state).turns)
     if task == "dialogue" or (task is None and state.bernoulli(DIALOGUE_SHARE)):

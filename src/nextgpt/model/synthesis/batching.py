@@ -27,7 +27,7 @@ SynthesisEvents = Iterator[tuple[SegmentKey, DenoisingProgress | Medium]]
 
 @dataclass(frozen=True, eq=False)
 class SynthesisRequest:
-    """One medium to synthesize."""
+    """Request for one medium."""
 
     key: SegmentKey
     modality: str
@@ -44,7 +44,7 @@ class SynthesisRequest:
 PARALLEL_MAX_MACS = 2.5e9
 """Maximum multiply-accumulates of one denoising step, for all media of a modality, to run modalities in parallel.
 
-Smaller steps leave cores idle between layers. ``benchmarks/at_once.py`` measures the threshold.
+Smaller steps leave cores idle between layers. ``benchmarks/parallel_synthesis.py`` measures the threshold.
 """
 
 

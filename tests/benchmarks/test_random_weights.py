@@ -8,13 +8,15 @@ import weakref
 
 import pytest
 import torch
+from benchmarks.random_weights import random_module as random_modules
+from benchmarks.random_weights import turn_cost
+from benchmarks.random_weights.random_module import random_module
+from benchmarks.random_weights.run import main
+from benchmarks.random_weights.turn_cost import measure_turn, to_markdown
 from torch import nn
 
-from nextgpt.bench import filling, random_weights
-from nextgpt.bench.filling import random_module
-from nextgpt.bench.random_weights import bench_random, to_markdown
-from nextgpt.cli.app import main
 from nextgpt.config import read_config, write_config
+from nextgpt.errors import ModelError
 from nextgpt.testing.model import write_tiny_model
 from nextgpt.testing.synthesizers import (
     write_tiny_audioldm,
@@ -48,14 +50,14 @@ def configs(tmp_path_factory):
 
 
 def test_every_part_works_once_without_weights(configs):
-    turn = bench_random("tiny", configs)
-    assert [part.name for part in turn.parts] == [
+    turn = measure_turn("tiny", configs)
+    assert [part.name for part in turn.components] == [
         "encoder", "llm.first_token", "llm.token",
         *(f"{m}.{part}" for m in ("image", "audio", "video") for part in ("denoiser", "decoder")),
     ]  # fmt: skip
-    assert all(part.parameters > 0 and part.run_s > 0 and part.floor_s > 0 for part in turn.parts)
-    assert turn.parts[1].dtype == "bfloat16"
-    assert turn.parts[1].weights_gb == pytest.approx(2 * turn.parts[1].parameters / 1e9)
+    assert all(part.parameters > 0 and part.run_s > 0 and part.roofline_s > 0 for part in turn.components)
+    assert turn.components[1].dtype == "bfloat16"
+    assert turn.components[1].weights_gb == pytest.approx(2 * turn.components[1].parameters / 1e9)
     assert "llm" in to_markdown(turn)
 
 
@@ -71,31 +73,31 @@ def test_only_one_part_is_in_memory_at_a_time(configs, monkeypatch):
             alive.append(weakref.ref(module))
         return module
 
-    monkeypatch.setattr(random_weights, "random_module", watched)
-    bench_random("tiny", configs)
+    monkeypatch.setattr(turn_cost, "random_module", watched)
+    measure_turn("tiny", configs)
     assert len(alive) == 8
 
 
 def test_the_peak_is_each_parts_own_and_arithmetic_is_counted(configs):
-    turn = bench_random("tiny", configs)
-    assert all(part.tflop > 0 for part in turn.parts)
-    first, token = turn.parts[1:3]
+    turn = measure_turn("tiny", configs)
+    assert all(part.tflop > 0 for part in turn.components)
+    first, token = turn.components[1:3]
     assert token.tflop < first.tflop and token.parameters == first.parameters
     assert all(
-        part.floor_s
+        part.roofline_s
         == pytest.approx(max(part.weights_gb / turn.bandwidth_gb_s, part.tflop / turn.tflop_s[part.dtype]))
-        for part in turn.parts
+        for part in turn.components
     )
 
 
 def test_the_peak_starts_again_with_every_part():
-    random_weights._forget_peak("cpu")
-    before = random_weights._peak_gb("cpu")
+    turn_cost._reset_peak("cpu")
+    before = turn_cost._peak_gb("cpu")
     held = torch.ones(50_000_000)
-    assert random_weights._peak_gb("cpu") > before + 0.15
+    assert turn_cost._peak_gb("cpu") > before + 0.15
     del held
-    random_weights._forget_peak("cpu")
-    assert random_weights._peak_gb("cpu") < before + 0.1
+    turn_cost._reset_peak("cpu")
+    assert turn_cost._peak_gb("cpu") < before + 0.1
 
 
 def test_weights_are_random_and_norms_are_one():
@@ -107,13 +109,13 @@ def test_weights_are_random_and_norms_are_one():
     assert not module[0].bias.any() and bool((module[1].weight == 1).all())
 
 
-def test_a_part_for_which_there_is_no_room_is_refused_before_it_is_made(configs, monkeypatch, capsys):
-    monkeypatch.setattr(filling, "available_bytes", lambda: 1000)
-    assert main(["bench", str(configs), "--random-weights"]) == 2
-    assert "ImageBind takes 0.0 GB; 0.0 GB of memory are free. End other programs" in capsys.readouterr().err
+def test_a_component_that_does_not_fit_is_refused_before_it_is_allocated(configs, monkeypatch):
+    monkeypatch.setattr(random_modules, "available_bytes", lambda: 1000)
+    with pytest.raises(ModelError, match=r"ImageBind needs 0.0 GB; 0.0 GB of memory are free. Stop other"):
+        measure_turn("tiny", configs)
 
 
 def test_the_command_prints_one_json_object(configs, capsys):
-    assert main(["bench", str(configs), "--random-weights", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["peak_gb"] > 0 and len(told["parts"]) == 9
+    main(str(configs), json=True)
+    cost = json.loads(capsys.readouterr().out)
+    assert cost["peak_gb"] > 0 and len(cost["components"]) == 9
