@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -93,3 +94,16 @@ def test_metrics_tell_first_words_steps_queue_and_memory(serving: Serving):
         "process_resident_memory_bytes",
     ):
         assert name in told, name
+
+
+def test_the_log_names_the_addresses_and_says_when_the_model_is_ready(
+    serving: Serving, studio: Any, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO, logger="nextgpt.serve"), serving(SerialEngine(studio)) as address:
+        deadline = time.monotonic() + 30
+        while "ready" not in caplog.messages and time.monotonic() < deadline:
+            time.sleep(0.01)
+    addresses, ready = [record.message for record in caplog.records if record.name == "nextgpt.serve"][:2]
+    assert ready == "ready"
+    for path in ("/", "/v1", "/docs", "/metrics"):
+        assert f"{address}{path}\n" in addresses

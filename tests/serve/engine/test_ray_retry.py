@@ -130,6 +130,8 @@ def test_a_step_grows_only_where_it_is_allowed_to():
     ("text", "says"),
     [
         ("lmm: {}", "llm"),
+        ("llm: {cpus: 2}", "num_cpus"),
+        ("patience_s: 5", "stage_timeout_s"),
         ("llm: {max_replicas: 0}", "max_replicas"),
         ("[1]", "list"),
         ("{", "cannot be read"),
