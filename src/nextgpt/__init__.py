@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nextgpt.message import Video as Video
     from nextgpt.model.nextgpt import NextGPT as NextGPT
 
-_HOMES = {
+_MODULES = {
     "nextgpt.model.nextgpt": ("NextGPT",),
     "nextgpt.message": (
         "Conversation",
@@ -45,15 +45,15 @@ _HOMES = {
     ),
     "nextgpt.errors": ("NextGPTError",),
 }
-"""Public names by the module that defines them; imported when first used, so that ``import nextgpt`` is instant."""
+"""Public names by module; imported on first use, so that ``import nextgpt`` is instant."""
 
-__all__ = [name for names in _HOMES.values() for name in names]
+__all__ = [name for names in _MODULES.values() for name in names]
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
+    for module, names in _MODULES.items():
         if name in names:
-            return getattr(importlib.import_module(home), name)
+            return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

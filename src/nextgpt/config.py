@@ -1,4 +1,4 @@
-"""What a model folder's ``config.json`` says: which parts, from where, and how they are joined.
+"""Configuration of a model (``config.json``): its components, their sources, and how they are connected.
 
 Defaults live here and nowhere else. The classes of the model never see a config; factories read it and call them with
 plain arguments.
@@ -28,7 +28,7 @@ class Config(BaseModel):
 
 
 class ComponentSource(Config):
-    """Where a frozen part comes from: a folder inside the model's folder, or a repository of the Hub."""
+    """Source of a frozen component: a folder inside the model's folder, or a Hub repository."""
 
     path: str | None = None
     """Relative to the model's folder (or absolute)."""
@@ -40,7 +40,7 @@ class ComponentSource(Config):
     @model_validator(mode="after")
     def _validate_source(self) -> ComponentSource:
         if (self.path is None) == (self.hub is None):
-            raise ValueError("a part needs either 'path' or 'hub', and not both")
+            raise ValueError("expected either 'path' or 'hub', not both")
         return self
 
 
@@ -49,40 +49,40 @@ class LoraConfig(Config):
 
     rank: int = 32
     alpha: float = 32
-    """The adapters' product is scaled by ``alpha / rank``."""
+    """The LoRA term is scaled by ``alpha / rank``."""
     dropout: float = 0.1
-    """While training only."""
+    """Used in training only."""
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
     """Last names of the adapted layers."""
 
 
 class LanguageModelConfig(Config):
-    """The language model and how it is spoken to."""
+    """The LLM and its prompt template."""
 
     source: ComponentSource
     template: str | PromptTemplate = "chat_template"
     """A name in :data:`~nextgpt.model.llm.template.TEMPLATES`, ``chat_template`` for the tokenizer's own, or fields."""
     context_length: int | None = None
-    """Positions a conversation may take, answer included; ``None``: what the LLM's own config says."""
+    """Maximum positions per conversation, reply included; ``None``: from the LLM's own config."""
     lora: LoraConfig | None = None
 
 
 class GroupingConfig(Config):
-    """Sizes of the grouping projection, as the later version of the paper has them."""
+    """Sizes of the grouping projection; defaults from the later version of the paper."""
 
     width: int = 512
     heads: int = 8
     blocks: tuple[int, ...] = (6, 3, 3)
-    """Transformer blocks of each stage."""
+    """Transformer blocks per stage."""
     groups: tuple[int, ...] = (64,)
-    """Groups after each stage but the last two; the stage before the last leaves K of them."""
+    """Groups after each stage except the last two; the stage before the last outputs K groups."""
 
     @model_validator(mode="after")
     def _validate_groups(self) -> GroupingConfig:
         if len(self.blocks) != len(self.groups) + 2:
             raise ValueError(
-                f"{len(self.blocks)} stages of blocks came with {len(self.groups)} number of groups; expected two "
-                "fewer groups than stages, as K ends the stage before the last. Give both for the same stages"
+                f"{len(self.blocks)} stages of blocks with {len(self.groups)} numbers of groups; expected two "
+                "fewer groups than stages, as K ends the stage before the last"
             )
         return self
 
@@ -110,20 +110,20 @@ class InputProjectionConfig(Config):
     encoder_width: int
     """E, the width of the encoder's vectors."""
     soft_tokens: int = 1
-    """K, the soft tokens an item becomes."""
+    """K, soft tokens per item."""
     shared: bool = True
-    """One layer for all modalities as published, or one a modality."""
+    """One layer for all modalities as published, or one per modality."""
     grouping: GroupingConfig | None = None
-    """Sizes of the kind ``grouping``; its defaults where ``None``."""
+    """Sizes for the kind ``grouping``; defaults if ``None``."""
     resampler: ResamplerConfig | None = None
-    """Sizes of the kind ``resampler``; its defaults where ``None``."""
+    """Sizes for the kind ``resampler``; defaults if ``None``."""
 
     @model_validator(mode="after")
     def _validate_kind(self) -> InputProjectionConfig:
         for kind in ("grouping", "resampler"):
             if getattr(self, kind) is not None and self.kind != kind:
                 raise ValueError(
-                    f"sizes of {kind!r} came for the kind {self.kind!r}; expected them for {kind!r} alone"
+                    f"got sizes of {kind!r} for the kind {self.kind!r}; expected them for {kind!r} only"
                 )
         return self
 
@@ -138,13 +138,13 @@ class OutputProjectionConfig(Config):
     """C, the width of the condition."""
     width: int = 512
     layers: int = 4
-    """Of the encoder, and again of the decoder."""
+    """Layers of the encoder, and of the decoder."""
     heads: int = 4
     feedforward_width: int = 2048
 
 
 class SynthesizerConfig(Config):
-    """One modality that can be answered. Steps, guidance and the like are settings of the synthesizer's own folder."""
+    """One output modality. Denoising steps, guidance and so on are settings in the synthesizer's own folder."""
 
     source: ComponentSource
     output_projection: OutputProjectionConfig
@@ -155,7 +155,7 @@ class ModelConfig(Config):
 
     name: str = "nextgpt"
     quirks: Literal["nextgpt_2023"] | None = None
-    """Habits of the official code that its weights depend on, all at once; see :mod:`nextgpt.model.quirks`."""
+    """Behaviour of the official code that its weights depend on; see :mod:`nextgpt.model.quirks`."""
     encoder: ComponentSource
     llm: LanguageModelConfig
     input_projection: InputProjectionConfig
@@ -171,7 +171,7 @@ class ModelConfig(Config):
 
     @property
     def component_sources(self) -> dict[str, ComponentSource]:
-        """Where the frozen parts come from, by name."""
+        """Sources of the frozen components by name."""
         return {
             "encoder": self.encoder,
             "llm": self.llm.source,
@@ -180,11 +180,11 @@ class ModelConfig(Config):
 
     @property
     def bundled_components(self) -> list[str]:
-        """Names of the parts that the model's folder carries itself; the Hub has the others."""
+        """Names of the components in the model's own folder; the others come from the Hub."""
         return [name for name, source in self.component_sources.items() if source.hub is None]
 
     def with_bundled_paths(self) -> ModelConfig:
-        """The same with every carried part in a sub-folder of its name."""
+        """Return the config with every bundled component in a sub-folder of its name."""
         own = {
             name: ComponentSource(path=name) if name in self.bundled_components else source
             for name, source in self.component_sources.items()
@@ -205,7 +205,7 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
 def parse_config(cls: type[Parsed], values: Mapping[str, Any], *, where: str) -> Parsed:
-    """Build a config from plain values. Raises :class:`ConfigError` that says which key of ``where`` is wrong."""
+    """Build a config from plain values. Raises :class:`ConfigError` with the invalid keys of ``where``."""
     try:
         return cls.model_validate(values)
     except ValidationError as error:
@@ -227,7 +227,7 @@ def _explain(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:
 
 
 def _siblings(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Full names of the keys that are known where ``location`` stands."""
+    """Return the full names of the keys that are known at ``location``."""
     prefix: tuple[str, ...] = ()
     for step in map(str, location[:-1]):
         prefix = (*prefix, step)
@@ -245,7 +245,7 @@ def _inner(annotation: Any) -> list[type]:
     arguments = getattr(annotation, "__args__", ())
     if isinstance(annotation, type) and not arguments:
         return [annotation]
-    return [found for argument in arguments for found in _inner(argument)]
+    return [inner for argument in arguments for inner in _inner(argument)]
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -259,7 +259,7 @@ def read_config(folder: Path) -> ModelConfig:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(
-            f"{path} is no JSON ({error}); expected a model's settings. Fetch the folder again."
+            f"{path} is no valid JSON ({error}); expected a model's config. Download the folder again."
         ) from None
     return parse_config(ModelConfig, values, where=str(path))
 

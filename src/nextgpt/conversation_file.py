@@ -39,7 +39,7 @@ SIZE_LIMIT_BYTES = 16 * 1024**2
 MEDIA_TYPES: dict[str, type[Medium]] = {
     kind.modality: kind for kind in (Image, Audio, Video, Depth, Thermal, Imu)
 }
-"""What can be attached, by modality."""
+"""Media types by modality."""
 
 
 class _Strict(BaseModel):
@@ -47,14 +47,14 @@ class _Strict(BaseModel):
 
 
 class TextEntry(_Strict):
-    """Words."""
+    """Text of a message."""
 
     type: Literal["text"]
     text: str
 
 
 class MediumEntry(_Strict):
-    """A file, relative to the folder of the JSON."""
+    """A media file, relative to the folder of the JSON."""
 
     type: Literal["image", "audio", "video", "depth", "thermal", "imu"]
     path: str
@@ -100,7 +100,7 @@ def _content(path: Path) -> bytes:
             )
         if path.stat().st_size > SIZE_LIMIT_BYTES:
             raise ConversationError(
-                f"{path} is larger than {SIZE_LIMIT_BYTES // 1024**2} MiB; expected the words of a conversation and "
+                f"{path} is larger than {SIZE_LIMIT_BYTES // 1024**2} MiB; expected the text of a conversation and "
                 "the names of its media. Check the path."
             )
         return path.read_bytes().removeprefix(codecs.BOM_UTF8)

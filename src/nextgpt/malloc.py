@@ -1,7 +1,7 @@
-"""How memory is given back to the operating system: hardly ever, where glibc can be told so.
+"""glibc malloc settings: keep freed memory in the process.
 
-Every layer of a batch frees what the next one asks for again. glibc hands large blocks back at once, and the machine
-then fills every page of the new ones with zeros, which batches of media feel: one medium's blocks are smaller.
+Every layer of a batch frees blocks that the next layer allocates again. By default, glibc returns large blocks to the
+operating system at once, which then has to zero every page of the new ones.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import ctypes
 import platform
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Names of ``mallopt``, as malloc.h numbers them."""
+"""Parameter numbers of ``mallopt`` in malloc.h."""
 TRIM_THRESHOLD_BYTES = 512 * 2**20
-"""What may lie free at the top of a heap."""
+"""Free memory that is kept at the top of the heap."""
 MMAP_THRESHOLD_BYTES = 32 * 2**20
-"""The most that glibc allows; larger blocks are mapped, each for itself."""
+"""The maximum that glibc allows; larger blocks get a memory mapping of their own."""
 
 
 def disable_malloc_trim() -> bool:
-    """Let this process keep memory that it freed for what it asks for next; whether the allocator could be told so.
+    """Keep freed memory in this process; return whether the allocator supports it.
 
-    For programs that are ours from beginning to end. It is theirs to decide who imports this package.
+    Only for this package's own programs; library users decide for themselves.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -1,8 +1,4 @@
-"""What travels between a person and the model: parts, messages, conversations, events and replies.
-
-Everything here is immutable. The module knows nothing about models, tensors of features or tokens; it only knows
-what was said, in the order in which it was said.
-"""
+"""Messages, conversations, streaming events and replies. Immutable; knows no model, features or tokens."""
 
 from __future__ import annotations
 
@@ -45,7 +41,7 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True)
 class Text:
-    """Words."""
+    """Text of a message."""
 
     text: str
     modality: ClassVar[str] = "text"
@@ -53,19 +49,19 @@ class Text:
 
 Part = Text | Medium
 MessageContent = str | Part | Iterable[str | Part]
-"""What a person may say: words, a medium, or a list of both."""
+"""Text, a medium, or a list of both."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation: parts in the order in which they were said."""
+    """One turn of a conversation: parts in order."""
 
     role: Role
     parts: tuple[Part, ...]
 
     @classmethod
     def create(cls, role: Role, content: MessageContent) -> Message:
-        """Build a message from words, a medium, or a list of both."""
+        """Build a message from text, a medium, or a list of both. Raises :class:`ConversationError`."""
         items = [content] if isinstance(content, str | Part) else list(content)
         parts = tuple(Text(item) if isinstance(item, str) else item for item in items)
         for part in parts:
@@ -78,7 +74,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The words of the message, joined."""
+        """The text of the message, joined."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     @property
@@ -89,16 +85,16 @@ class Message:
 
 @dataclass(frozen=True)
 class Conversation:
-    """Messages in order. Saying something gives a new conversation; the old one is unharmed."""
+    """Messages in order. The ``with_`` methods return a new conversation and leave this one unchanged."""
 
     messages: tuple[Message, ...] = ()
 
     def with_message(self, content: MessageContent, role: Role = "user") -> Conversation:
-        """The conversation with one more message."""
+        """Return the conversation with one more message."""
         return replace(self, messages=(*self.messages, Message.create(role, content)))
 
     def with_reply(self, reply: Reply) -> Conversation:
-        """The conversation with the model's reply as its last message."""
+        """Return the conversation with the model's reply as its last message."""
         return replace(self, messages=(*self.messages, reply.message))
 
     @property
@@ -107,7 +103,7 @@ class Conversation:
         return tuple(medium for message in self.messages for medium in message.media)
 
     def last_medium(self, modality: str) -> Medium | None:
-        """The medium of ``modality`` that was said last, by whomever."""
+        """Return the last medium of ``modality``, from either role; ``None`` if there is none."""
         return next((medium for medium in reversed(self.media) if medium.modality == modality), None)
 
     def __iter__(self) -> Iterator[Message]:
@@ -119,18 +115,18 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How an answer is made. ``None`` means the model's own default."""
+    """Sampling parameters of a reply. ``None`` means the model's own default."""
 
     seed: int = 0
-    """Same model, conversation and seed give the same answer."""
+    """The same model, conversation and seed give the same reply."""
     max_tokens: int = 256
     temperature: float = 0.0
-    """0 takes the likeliest token; above, tokens are drawn."""
+    """0 is greedy decoding; above 0, tokens are sampled."""
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
-    """Text at which the answer ends; it is not part of the answer."""
+    """Strings that end the reply; they are not part of it."""
     modalities: tuple[str, ...] | None = None
-    """What may be answered, e.g. ``("text", "image")``; ``None`` leaves it to the model."""
+    """Allowed output modalities, e.g. ``("text", "image")``; ``None`` leaves the choice to the model."""
     num_inference_steps: int | Mapping[str, int] | None = None
     """Denoising steps, for all media or by modality."""
     guidance_scale: float | Mapping[str, float] | None = None
@@ -139,14 +135,14 @@ class Sampling:
 
 @dataclass(frozen=True)
 class TextDelta:
-    """Event: some more words of the answer."""
+    """Event: the next piece of the reply's text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class DenoisingProgress:
-    """Event: one denoising step of a medium that is being made."""
+    """Event: one denoising step of a medium."""
 
     modality: str
     step: int
@@ -173,14 +169,14 @@ Event = TextDelta | DenoisingProgress | MediumFinished | ReplyFinished
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: parts in the order in which the model spoke."""
+    """A reply: parts in output order."""
 
     parts: tuple[Part, ...]
     seed: int = 0
     dropped: tuple[str, ...] = ()
-    """What the model began and could not finish, in words."""
+    """Parts that the model started and could not finish, described in words."""
     timings_s: Mapping[str, float] = field(default_factory=dict)
-    """Seconds a step: encoding, llm, output_projection, image, audio, video, total."""
+    """Seconds per step: encoding, llm, output_projection, image, audio, video, total."""
 
     @property
     def message(self) -> Message:
@@ -189,22 +185,22 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """All words of the answer, joined."""
+        """The text of the reply, joined."""
         return self.message.text
 
     @property
     def images(self) -> list[Image]:
-        """The pictures in speaking order."""
+        """Images in output order."""
         return [part for part in self.parts if isinstance(part, Image)]
 
     @property
     def audios(self) -> list[Audio]:
-        """The sounds in speaking order."""
+        """Audio in output order."""
         return [part for part in self.parts if isinstance(part, Audio)]
 
     @property
     def videos(self) -> list[Video]:
-        """The films in speaking order."""
+        """Videos in output order."""
         return [part for part in self.parts if isinstance(part, Video)]
 
     def save(self, folder: str | Path) -> list[Path]:
@@ -212,12 +208,12 @@ class Reply:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         return [
-            part.save(folder / media_filename(position, part))
-            for position, part in enumerate(self.parts)
+            part.save(folder / media_filename(index, part))
+            for index, part in enumerate(self.parts)
             if not isinstance(part, Text)
         ]
 
 
 def media_filename(index: int, medium: Medium) -> str:
-    """What the file of a reply's part is called: ``<position>-<modality><suffix>``, position from 0."""
+    """Return the file name of a reply's part: ``<index>-<modality><suffix>``, index from 0."""
     return f"{index:02d}-{medium.modality}{SUFFIXES[medium.modality]}"

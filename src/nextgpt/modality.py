@@ -13,13 +13,13 @@ ModalityName = Literal["text", "image", "audio", "video"]
 
 @dataclass(frozen=True)
 class Modality:
-    """One kind of medium that travels through the system."""
+    """A media modality that the model can output."""
 
     name: ModalityName
     signal_prefix: str
     """Signal tokens are written ``[<prefix>0]`` ... as in the paper's code."""
     signal_count: int
-    """How many signal tokens one generated medium takes (paper code: 4, 8, 24)."""
+    """Signal tokens per generated medium (paper code: 4, 8, 24)."""
     suffix: str
     """File suffix of what is written."""
     noun: str
@@ -39,9 +39,9 @@ MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (IMAG
 """The media modalities, always in this order."""
 
 INPUT_ONLY_SUFFIXES = {"depth": ".npy", "thermal": ".npy", "imu": ".csv"}
-"""Modalities that are given and never answered, so that they have no signal tokens, and the suffixes of their files."""
+"""Input-only modalities, which have no signal tokens, and the suffixes of their files."""
 SUFFIXES: dict[str, str] = {name: row.suffix for name, row in MODALITIES.items()} | INPUT_ONLY_SUFFIXES
-"""File suffixes of everything that a conversation may hold besides words."""
+"""File suffixes of all media that a conversation may hold."""
 
 EDIT_TOKEN = "[EDIT]"
-"""Stands directly before a run of signal tokens: synthesis starts from the latents of the last given medium."""
+"""Precedes a span of signal tokens: synthesis starts from the latents of the last medium of that modality."""

@@ -1,13 +1,13 @@
-"""The one legend of tensor shapes; every annotation and trailing comment in the project uses these letters.
+"""Legend of tensor shapes; this module has no code, as the letters stand in annotations only.
 
 ==  ==========================================
-B   batch: conversations, or items, side by side
+B   batch: conversations or items
 N   media items
-P   patches (feature vectors) an item
+P   patches (feature vectors) per item
 E   encoder width
-K   soft tokens an item
+K   soft tokens per item
 T   positions in the language model
-D   language-model width
+D   language model width
 S   signal tokens of one modality
 Q   queries, the length of a condition
 C   condition width
@@ -17,5 +17,5 @@ W   width (pixels or latent cells)
 V   vocabulary
 ==  ==========================================
 
-Written with jaxtyping, ``Float[Tensor, "B S D"]``, and checked at run time wherever the tests run.
+Annotations use jaxtyping, ``Float[Tensor, "B S D"]``. The tests check them at run time.
 """

@@ -510,7 +510,10 @@ def test_a_projector_that_lacks_a_tensor_is_refused_by_name(
     lost, ours = {
         "linear": ("bias", "layers.shared.bias"),
         "mlp": ("2.bias", "networks.shared.2.bias"),
-        "grouping": ("layers.1.downsample.assign.v_proj.bias", "networks.shared.stages.1.gather.value.bias"),
+        "grouping": (
+            "layers.1.downsample.assign.v_proj.bias",
+            "networks.shared.stages.1.assignment.value.bias",
+        ),
     }[kind]
     del tensors[f"model.mm_input_projector.{lost}"]
     torch.save(tensors | rows_2024, run_2024 / "mm_input_projector.bin")

@@ -161,7 +161,7 @@ def test_a_fingerprint_changes_with_words_and_media(write: Write) -> None:
         ("a.json", "[", "is no JSON"),
         ("a.json", "[]", "begins with the keys none"),
         ("a.txt", "hello", "ends with .txt"),
-        ("a.json", '[{"image_name": "a.jpg", "caption": ""}]', "no record that can be read as cc3m_json"),
+        ("a.json", '[{"image_name": "a.jpg", "caption": ""}]', "no valid record of the format cc3m_json"),
     ],
 )
 def test_a_file_that_is_no_corpus_is_refused_with_what_to_do(

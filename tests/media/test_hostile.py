@@ -97,7 +97,7 @@ def test_a_header_that_promises_hours_is_refused():
     soundfile.write(good, np.zeros(100), 8000, format="AU")
     content = bytearray(good.getvalue())
     content[16:20] = struct.pack(">I", 1)  # one sample a second: 100 s, were it true
-    assert_refused(read_audio, bytes(content), "1 samples a second")
+    assert_refused(read_audio, bytes(content), "1 samples per second")
 
 
 def test_many_channels_count_too():

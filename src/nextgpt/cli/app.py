@@ -1,6 +1,6 @@
-"""The command ``nextgpt``: the list of its commands, and what becomes of errors.
+"""The command ``nextgpt``: its list of commands, and error handling.
 
-Commands import what is heavy while they run, so that ``--help`` answers at once.
+Commands import heavy modules when they run, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """A new command is one file and one entry here."""
 GROUPS: dict[str, typer.Typer] = {"convert": convert, "data": data}
-"""Commands that have commands of their own."""
+"""Groups of commands."""
 
 OTHER_FAILURE, USER_MISTAKE = 1, 2
 
@@ -49,7 +49,7 @@ app = typer.Typer(
 
 @app.callback()
 def _nextgpt() -> None:
-    """Keeps commands named, were there only one of them."""
+    """Any mix of text, images, audio and video in; any mix of them out."""
 
 
 for name, command in COMMANDS.items():
@@ -61,31 +61,31 @@ for name, group in GROUPS.items():
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 2 the user's mistake, 1 anything else.
 
-    A user's mistake is told in one line. What is a fault of this program leaves its traceback.
+    A user's mistake is printed in one line; other errors leave their traceback.
     """
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    if arguments is None:  # the process is this command's alone
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:  # the process runs this command only
         disable_malloc_trim()
     try:
-        if given and given[0] not in (known := [*COMMANDS, *GROUPS]) and not given[0].startswith("-"):
-            raise ConfigError(unknown_name_message("command", given[0], known))
-        status = app(given or ["--help"], prog_name="nextgpt", standalone_mode=False)
+        if words and words[0] not in (known := [*COMMANDS, *GROUPS]) and not words[0].startswith("-"):
+            raise ConfigError(unknown_name_message("command", words[0], known))
+        status = app(words or ["--help"], prog_name="nextgpt", standalone_mode=False)
     except NextGPTError as error:
-        return _say(str(error), USER_MISTAKE)
+        return _print_error(str(error), USER_MISTAKE)
     except TyperException as error:
-        return _say(_in_one_line(error), error.exit_code)
+        return _print_error(_one_line_message(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _say("Interrupted.", OTHER_FAILURE)
+        return _print_error("Interrupted.", OTHER_FAILURE)
     return status or 0
 
 
-def _in_one_line(error: TyperException) -> str:
+def _one_line_message(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     hint = f" See {context.command_path} --help." if context else ""
     return error.format_message() + hint
 
 
-def _say(message: str, status: int) -> int:
+def _print_error(message: str, status: int) -> int:
     line = " ".join(message.split())
     if line:
         print(f"nextgpt: {line}", file=sys.stderr)

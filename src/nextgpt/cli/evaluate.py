@@ -1,4 +1,4 @@
-"""``nextgpt eval``: how good a model is."""
+"""``nextgpt eval``: evaluation tables."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
-    suite: Annotated[str, Option(metavar="NAME", help="What is measured.")] = "miniworld",
-    limit: Annotated[int, Option(min=1, max=100_000, help="Cases a row.")] = 200,
-    seed: Annotated[int, Option(min=0, help="Draws the cases.")] = 0,
-    workers: Annotated[
-        int | None, Option(min=1, help="Processes that share the work; else one a core.")
+    suite: Annotated[str, Option(metavar="NAME", help="The suite.")] = "miniworld",
+    limit: Annotated[int, Option(min=1, max=100_000, help="Cases per row.")] = 200,
+    seed: Annotated[int, Option(min=0, help="Seed of the cases.")] = 0,
+    workers: Annotated[int | None, Option(min=1, help="Worker processes; one per core if omitted.")] = None,
+    steps: Annotated[
+        int | None, Option(min=1, max=1000, help="Denoising steps; the model's own if omitted.")
     ] = None,
-    steps: Annotated[int | None, Option(min=1, max=1000, help="Of denoising; else the model's own.")] = None,
-    out: Annotated[
-        Path | None, Option(metavar="DIR", help="Write table, values and samples to look at.")
-    ] = None,
+    out: Annotated[Path | None, Option(metavar="DIR", help="Write tables, values and samples here.")] = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a model: shares of cases that come out right, with 95 % intervals and the judge's own accuracy."""

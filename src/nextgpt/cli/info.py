@@ -1,4 +1,4 @@
-"""``nextgpt info``: what a model is made of."""
+"""``nextgpt info``: the components of a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nextgpt.model.summary import ComponentSummary
 
 TOKEN_ROWS = "llm.signals"
-"""The part that holds the rows of new tokens, which the paper does not count."""
+"""The component with the rows of new tokens, which the paper does not count."""
 OFFLOAD_LABELS = {"none": "stays in memory", "cpu": "offloaded to the CPU", "disk": "read again when needed"}
 """Labels of the places to which components are offloaded."""
 
@@ -26,9 +26,9 @@ def info(
     max_memory: MaxMemory = None,
     json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show every part of a model with its class, parameters, dtype, source and licence; no weights are read.
+    """Show every component of a model with its class, parameters, dtype, source and licence; no weights are read.
 
-    With --max-memory, --dtype or --device also how its parts would be kept in memory.
+    With --max-memory, --dtype or --device also the memory plan.
     """
     from nextgpt.cli.printing import print_json
 
@@ -61,7 +61,7 @@ def _report(model: str, placement: PlacementOptions) -> dict[str, Any]:
 
 
 def _placement_rows(parts: list[ComponentSummary], placement: PlacementOptions) -> dict[str, Any]:
-    """How the parts would be kept in memory."""
+    """Return the memory plan."""
     from nextgpt.model.loading import make_memory_plan
 
     plan = make_memory_plan(parts, **placement.as_arguments())
@@ -71,7 +71,7 @@ def _placement_rows(parts: list[ComponentSummary], placement: PlacementOptions) 
 
 
 def _part(part: ComponentSummary) -> dict[str, Any]:
-    told = {
+    row = {
         "name": part.name,
         "class": part.class_name,
         "parameters": part.parameters,
@@ -80,11 +80,11 @@ def _part(part: ComponentSummary) -> dict[str, Any]:
         "source": part.source,
         "licence": part.licence,
     }
-    return told | ({"towers": dict(part.towers)} if part.towers else {})
+    return row | ({"towers": dict(part.towers)} if part.towers else {})
 
 
 def _published_comparison(model: str, report: dict[str, Any]) -> dict[str, Any]:
-    """What a preset's authors say of it, beside our own numbers."""
+    """Return the published numbers of a preset beside our own."""
     from nextgpt.presets import preset
 
     token_rows = sum(part["parameters"] for part in report["parts"] if part["name"] == TOKEN_ROWS)
@@ -123,7 +123,7 @@ def _show_plan(plan: dict[str, Any]) -> None:
     from nextgpt.cli.printing import print_table
 
     table = Table(box=None, pad_edge=False)
-    for name in ("part", "dtype", "device", "weights GB", "while others work"):
+    for name in ("part", "dtype", "device", "weights GB", "while inactive"):
         table.add_column(name, justify="right" if name == "weights GB" else "left")
     for name, part in plan["parts"].items():
         table.add_row(
@@ -135,8 +135,8 @@ def _show_plan(plan: dict[str, Any]) -> None:
         )
     print()
     print_table(table)
-    print(f"At most about {plan['peak_gb']:.1f} GB in use: what stays, the largest part of those that take turns, "
-          "what it works with, and the libraries.")  # fmt: skip
+    print(f"At most about {plan['peak_gb']:.1f} GB in use: components that stay, the largest offloaded one, its "
+          "activations, and the libraries.")  # fmt: skip
 
 
 def _cell(value: int | str) -> str:

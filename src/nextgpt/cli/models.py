@@ -1,4 +1,4 @@
-"""``nextgpt models``: what MODEL can be."""
+"""``nextgpt models``: list the values of MODEL."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ def models() -> None:
         state = "ready" if (folder / "config.json").is_file() else "no weights in this copy; see make nano"
         table.add_row(name, f"embedded, {state}")
     for name in PRESETS:
-        wanted = preset(name)
+        requirements = preset(name)
         is_ready = (presets_dir(name) / "config.json").is_file()
         state = (
-            f"ready in {presets_dir(name)}" if is_ready else f"to be fetched; nextgpt chat {name} says how"
+            f"ready in {presets_dir(name)}" if is_ready else f"not downloaded; nextgpt chat {name} prints how"
         )
         table.add_row(
-            name, f"{wanted.title}; {state}", f"{wanted.size_gb:.1f} GB", ", ".join(wanted.licences)
+            name,
+            f"{requirements.title}; {state}",
+            f"{requirements.size_gb:.1f} GB",
+            ", ".join(requirements.licences),
         )
     table.add_row("FOLDER", "a model folder written by save_pretrained")
     table.add_row("OWNER/NAME", "a repository of the Hub that holds such a folder")

@@ -1,4 +1,4 @@
-"""Results on standard output: one JSON object for programs, or a table for people."""
+"""Results on standard output: one JSON object, or a table."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     import rich.table
 
 FILE_COLUMNS = 160
-"""Width of a table that is written where there is no terminal."""
+"""Width of tables that are not written to a terminal."""
 
 
 def print_json(make: Callable[[], Mapping[str, Any]]) -> None:
-    """Print what ``make`` returns; whatever libraries print while it works goes to standard error."""
+    """Print the result of ``make``; output of libraries goes to standard error meanwhile."""
     with redirect_stdout(sys.stderr):
         result = make()
     print(json.dumps(result))  # escaped, so that every terminal and every path can be printed
 
 
 def print_table(table: rich.table.Table) -> None:
-    """Print a table as wide as the terminal, or wide enough to be searched where there is none."""
+    """Print a table as wide as the terminal, or :data:`FILE_COLUMNS` wide without one."""
     from rich.console import Console
 
     is_terminal = sys.stdout.isatty()

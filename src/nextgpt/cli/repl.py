@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 import sys
 import time
@@ -224,7 +225,7 @@ def read_lines(stream: TextIOBase) -> Iterator[str]:
     if not stream.isatty():
         yield from iter(partial(stream.readline, MAX_LINE_LENGTH), "")
         return
-    import readline
+    importlib.import_module("readline")  # gives input() line editing and history
 
     while True:
         try:

@@ -182,7 +182,7 @@ def _is_merged(source: Path) -> bool:
 
 
 def _read_merged(source: Path) -> Checkpoint:
-    """What was trained besides the LLM; the LLM's own tensors are read again when it is written."""
+    """Read the trained tensors; the LLM's own tensors are read again when it is written."""
     tensors: dict[str, Tensor] = {}
     llm: dict[str, Tensor] = {}
     for file, held in shards(source):
@@ -235,9 +235,13 @@ def _lora_config(source: Path) -> LoraConfig:
             f"{path} is missing; expected it beside the adapters, as peft writes it. Fetch it again."
         )
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        values = {"rank": said["r"], "alpha": said["lora_alpha"], "targets": sorted(said["target_modules"])}
-        others = [name for name in OTHER_LORA if said.get(name)]
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        values = {
+            "rank": settings["r"],
+            "alpha": settings["lora_alpha"],
+            "targets": sorted(settings["target_modules"]),
+        }
+        others = [name for name in OTHER_LORA if settings.get(name)]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} is no config of LoRA ({error!r}); expected r, lora_alpha, target_modules."

@@ -102,14 +102,16 @@ def _llm_sizes(folder: Path) -> dict[str, int]:
     if not path.is_file():
         raise ModelError(f"{folder} has no config.json; expected a LLaMA saved by transformers. Check --llm.")
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        return {name: int(said[name]) for name in ("vocab_size", "hidden_size")}
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {name: int(values[name]) for name in ("vocab_size", "hidden_size")}
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} says no {error}; expected the config of a LLaMA. Check --llm.") from None
+        raise ModelError(
+            f"{path} is no LLM config ({error!r}); expected the config of a LLaMA. Check --llm."
+        ) from None
 
 
 def _rows(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> dict[str, Tensor]:
-    """The LLM's whole embedding and head, checked against the LLM and the new tokens."""
+    """Return the LLM's embedding and head, checked against the LLM and the new tokens."""
     expected = (sizes["vocab_size"] + len(checkpoint.layout.tokens), sizes["hidden_size"])
     rows = {
         name: checkpoint.tensors[name] for name in (INPUT_ROWS, OUTPUT_ROWS) if name in checkpoint.tensors
@@ -177,7 +179,7 @@ def _input_projection(checkpoint: Checkpoint, encoder_width: int) -> InputProjec
 
 
 def _encoder_width(folder: Path, layout: CheckpointLayout) -> int:
-    """The width of an encoder that gives what the checkpoint was trained on."""
+    """Return the width of an encoder with the features that the checkpoint was trained on."""
     config = read_encoder_config(folder)
     if not isinstance(config, EncoderConfig):
         raise ModelError(
@@ -194,7 +196,7 @@ def _encoder_width(folder: Path, layout: CheckpointLayout) -> int:
 
 
 def _synthesizer(modality: str, folders: Mapping[str, Path], layout: CheckpointLayout) -> ComponentSource:
-    """The folder that was named, or the repository of the layout's preset."""
+    """Return the named folder, or the Hub repository of the layout's preset."""
     from nextgpt.presets import preset
 
     if modality not in folders:
@@ -206,7 +208,7 @@ def _synthesizer(modality: str, folders: Mapping[str, Path], layout: CheckpointL
 
 
 def _output_projection(modality: str, checkpoint: Checkpoint) -> OutputProjectionConfig:
-    """The sizes that a projection's own tensors have; that they belong together is checked afterwards."""
+    """Read a projection's sizes from its tensors; consistency is checked afterwards."""
     prefix = f"output_projections.{modality}."
     own = {name.removeprefix(prefix): t for name, t in checkpoint.tensors.items() if name.startswith(prefix)}
     needed = {"query_embs": 3, "model.weight": 2, "tfm.encoder.layers.0.linear1.weight": 2}
@@ -283,7 +285,7 @@ def _signals(rows: Mapping[str, Tensor], vocabulary_size: int, layout: Checkpoin
 def _write_llm(
     checkpoint: Checkpoint, llm: Path, folder: Path, rows: Mapping[str, Tensor], vocabulary_size: int
 ) -> None:
-    """The LLM with the checkpoint's embedding and head, one file in memory at a time."""
+    """Write the LLM with the checkpoint's embedding and head, one file in memory at a time."""
     folder.mkdir()
     layout, source = checkpoint.layout, llm if checkpoint.llm is None else checkpoint.source
     count = vocabulary_size + len(layout.ordinary_tokens)

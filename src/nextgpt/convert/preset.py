@@ -16,8 +16,7 @@ from nextgpt.presets import PRESETS, preset
 def convert_parts(name: str, parts: Path, folder: Path) -> list[str]:
     """Join fetched parts with a preset's configs; return the parts' names.
 
-    Files are linked where the disk allows, so that nothing lies there twice. What the preset says of a part beside its
-    published files (``nextgpt.json``, an encoder's ``config.json``) is added.
+    Files are hard-linked if possible. The preset's own files (e.g. ``nextgpt.json``) are added.
 
     Raises:
         ModelError: A part, or a file that another names, is missing; or ``folder`` cannot be written.

@@ -58,7 +58,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def shards(folder: Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """The weights files of a transformers folder by name, one in memory at a time; safetensors where there are both.
+    """Yield the weights files of a transformers folder, one in memory at a time; safetensors are preferred.
 
     Raises:
         WeightsError: There are none, or one is missing or damaged.
@@ -92,7 +92,7 @@ def _first_line(error: BaseException) -> str:
 
 @contextmanager
 def atomic_directory(target: Path, *, size_bytes: int) -> Iterator[Path]:
-    """A folder to write into, which becomes ``target`` if nothing goes wrong and vanishes otherwise.
+    """Yield a temporary folder that is renamed to ``target`` on success and removed otherwise.
 
     Raises:
         ModelError: ``target`` holds something, there is no room for ``size_bytes``, or the system refuses to write.
@@ -125,7 +125,7 @@ def atomic_directory(target: Path, *, size_bytes: int) -> Iterator[Path]:
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write tensors as safetensors; those that share memory are parted."""
+    """Write tensors as safetensors; tensors that share memory are copied."""
     written = {
         name: tensor.to(dtype or tensor.dtype).clone().contiguous()
         if _is_shared(tensor)
@@ -136,12 +136,12 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, *, dtype: torch.dtyp
 
 
 def size_bytes(folder: Path) -> int:
-    """What the files of a folder take together."""
+    """Return the total size of a folder's files."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _is_shared(tensor: Tensor) -> bool:
-    """Whether a tensor is a part of a larger storage, which safetensors would refuse or write whole."""
+    """Return whether a tensor is a view of a larger storage, which safetensors would refuse or write completely."""
     return tensor.untyped_storage().nbytes() != tensor.nbytes
 
 

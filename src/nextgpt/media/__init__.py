@@ -1,7 +1,7 @@
-"""Read, resample, resize and write files of pictures, sound and film. It knows no model.
+"""Read, resample, resize and write images, audio and video. Knows no model.
 
-Whatever comes in, a path, bytes or an open file, is judged by its content and refused with a
-:class:`~nextgpt.errors.MediaError` before it can cost more than :class:`MediaLimits` allows.
+Sources are paths, bytes or open files. Their type follows from their content, and :class:`MediaLimits` are checked
+before and while they are decoded; a violation raises :class:`~nextgpt.errors.MediaError`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read and write sound: soundfile for the plain formats, FFmpeg (PyAV) for whatever lies in a film's container."""
+"""Read, write and resample audio: soundfile for plain formats, FFmpeg (PyAV) for all others."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from nextgpt.media.open_media import OpenSource, open_source
 from nextgpt.media.save_media import WRITER, with_default_suffix, wrap_write_errors
 from nextgpt.media.types import Audio, MediaSource
 
-# MP3 goes through FFmpeg: libsndfile's decoder prints its opinion of damaged files.
+# MP3 goes through FFmpeg: libsndfile's decoder prints warnings about damaged files.
 _PLAIN_FORMATS = {"wav", "flac", "ogg", "aiff", "au", "caf"}
 _WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 _BLOCK_SAMPLES = 1 << 18
 _RATES_HZ = (1_000, 768_000)
-# What libsndfile says of a stream that does not know its length.
+# Reported by libsndfile for streams of unknown length.
 _UNKNOWN_LENGTH = 1 << 62
 
 
 def read_audio(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Audio:
-    """Read a sound, or the sound of a film, at its own rate and with its own channels, in [-1, 1].
+    """Read audio, or the audio of a video, at its own sample rate and with its own channels.
 
     Raises:
-        MediaError: the file holds no sound, is damaged, cut off before its first sample, or larger than ``limits``.
+        MediaError: The file holds no audio, is damaged before its first sample, or larger than ``limits``.
     """
     with open_source(source, limits, "audio") as opened:
         if opened.type.name in _PLAIN_FORMATS:
@@ -39,7 +39,7 @@ def read_audio(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> A
             audio = decode_container(opened, limits, modality="audio").audio
         if audio is None or audio.samples.shape[-1] == 0:
             raise media_error(
-                opened.name, "holds no sound", "at least one sample", "Check that it was copied whole."
+                opened.name, "holds no audio", "at least one sample", "Check that it was copied whole."
             )
         return audio
 
@@ -72,13 +72,13 @@ def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
         raise media_error(
             opened.name,
             f"is {opened.type.label} that cannot be decoded ({error})",
-            "a whole sound",
+            "a complete audio file",
             "Check that it was copied whole, or convert it to WAV.",
         ) from error
 
 
 class _ClampedSeekStream:
-    """A stream that takes any seek: soundfile prints a traceback for whatever its stream raises."""
+    """A stream that clamps seeks to its size: soundfile prints a traceback if its stream raises."""
 
     def __init__(self, stream: io.BufferedIOBase) -> None:
         self._stream = stream
@@ -92,11 +92,11 @@ class _ClampedSeekStream:
 
 
 def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits: MediaLimits) -> None:
-    """Refuse a sound of ``frames`` samples a channel that is longer than ``limits``, or of an impossible rate."""
+    """Raise :class:`MediaError` if audio of ``frames`` samples per channel is too long or its rate is invalid."""
     low, high = _RATES_HZ
     if not low <= rate_hz <= high:
         raise media_error(
-            name, f"has {rate_hz} samples a second", f"{low:,} to {high:,}", "Resample it, e.g. to 16,000."
+            name, f"has {rate_hz} samples per second", f"{low:,} to {high:,}", "Resample it, e.g. to 16,000."
         )
     if frames > limits.duration_s * rate_hz or frames * channels > limits.samples:
         raise media_error(
@@ -108,17 +108,17 @@ def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits
 
 
 def clean_samples(samples: np.ndarray) -> np.ndarray:
-    """Contiguous float32 in [-1, 1]: floating-point files may hold anything, not-a-number included."""
+    """Return contiguous float32 in [-1, 1]: floating-point files may hold any value, NaN included."""
     return np.nan_to_num(np.ascontiguousarray(samples, dtype=np.float32), posinf=1.0, neginf=-1.0).clip(
         -1.0, 1.0
     )
 
 
 def write_audio(audio: Audio, path: str | Path) -> Path:
-    """Write ``audio`` in the format of the suffix, 16-bit WAV where there is none; return the path written.
+    """Write audio in the format of the suffix, 16-bit WAV if there is none; return the path.
 
     Raises:
-        MediaError: the suffix is no sound format that can be written, or the format refuses rate or channels.
+        MediaError: The suffix is no audio format that can be written, or the format does not support rate or channels.
     """
     path = with_default_suffix(path, _WRITE_FORMATS, default=".wav")
     try:
@@ -139,14 +139,14 @@ def write_audio(audio: Audio, path: str | Path) -> Path:
         raise media_error(
             path.name,
             f"cannot be written ({error})",
-            "a folder that exists, and a format that takes this rate and these channels",
-            "Check the folder, write WAV, or resample the sound.",
+            "an existing folder, and a format that supports this rate and these channels",
+            "Check the folder, write WAV, or resample the audio.",
         ) from error
     return path
 
 
 def resample(audio: Audio, sample_rate_hz: int) -> Audio:
-    """The sound at another rate, with soxr's high-quality filter; the same object where the rate is right already."""
+    """Resample with soxr's high-quality filter; returns the same object if the rate is right already."""
     if audio.sample_rate_hz == sample_rate_hz:
         return audio
     samples = soxr.resample(audio.samples.T, audio.sample_rate_hz, sample_rate_hz, quality="HQ")
@@ -154,7 +154,7 @@ def resample(audio: Audio, sample_rate_hz: int) -> Audio:
 
 
 def to_mono(audio: Audio) -> Audio:
-    """The mean of the channels as one channel; the same object where there is one already."""
+    """Average the channels; returns the same object if there is only one."""
     if len(audio.samples) == 1:
         return audio
     return Audio(audio.samples.mean(axis=0, keepdims=True, dtype=np.float32), audio.sample_rate_hz)

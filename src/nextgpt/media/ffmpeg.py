@@ -1,4 +1,4 @@
-"""Decode films, and sound in a film's container, with FFmpeg through PyAV, counting as it goes."""
+"""Decode video, and audio in video containers, with FFmpeg through PyAV; limits are checked while decoding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nextgpt.media.limits import Deadline, DeadlineStream, MediaLimits, media_er
 from nextgpt.media.open_media import OpenSource
 from nextgpt.media.types import Audio
 
-# Where a file does not say, or says nonsense.
+# If a file states no rate, or an impossible one.
 _DEFAULT_FPS = 25.0
 _MAX_FPS = 1000.0
 _TIME_TOLERANCE_S = 1e-3
@@ -29,10 +29,10 @@ _SAMPLE_FORMAT = "fltp"
 
 @dataclass(frozen=True)
 class DecodedStreams:
-    """What a container held."""
+    """Decoded streams of a container."""
 
     frames: list[np.ndarray]
-    """uint8 (H, W, 3) each."""
+    """Frames, uint8 (H, W, 3)."""
     fps: float
     audio: Audio | None
 
@@ -42,7 +42,7 @@ def decode_container(
 ) -> DecodedStreams:
     """Decode the first film stream (where ``wants`` is video) and the first sound stream of a known codec.
 
-    A file that breaks off is read up to there. Raises :class:`MediaError` on what is damaged, too large or too slow.
+    A truncated file is read up to its end. Raises :class:`MediaError` if it is damaged, too large or too slow.
     """
     deadline = Deadline(opened.name, limits)
     try:
@@ -56,7 +56,7 @@ def decode_container(
         raise media_error(
             opened.name,
             f"is {opened.type.label} that cannot be decoded ({reason})",
-            f"a whole {'film' if modality == 'video' else 'sound'}",
+            f"a complete {modality} file",
             "Check that it was copied whole, or convert it to MP4 (H.264, AAC).",
         ) from error
 
@@ -78,7 +78,7 @@ class _Decoder:
     quarter_turns: int = 0
 
     def run(self) -> DecodedStreams:
-        # The cover of a record is a film stream of one picture, and no film; streams of no known codec have no context.
+        # Album covers are video streams of one image; streams of unknown codecs have no context.
         films = [
             stream
             for stream in self.container.streams.video
@@ -128,7 +128,7 @@ class _Decoder:
                     self._append_frame(frame)
                     self.deadline.check()
         except (av.error.InvalidDataError, av.error.EOFError):
-            # Broken off or damaged further on: what was read so far is kept, nothing at all is an error.
+            # Truncated or damaged later: the part read so far is kept.
             if not self.frames and not self.blocks:
                 raise
 
@@ -142,9 +142,9 @@ class _Decoder:
         self._check_frame_size(frame.width, frame.height)
         self._check_frame_count(len(self.frames) + 1)
         if self.size_px is None:
-            # Every frame gets the size and turn of the first, even where the film changes them on its way.
+            # Every frame gets the size and rotation of the first, even if the video changes them.
             self.size_px = _fit_size(frame.width, frame.height, self.limits)
-            # Telephones film lying down and note how to turn it, counter-clockwise in degrees.
+            # Telephones record in landscape and store the rotation, counter-clockwise in degrees.
             self.quarter_turns = round(frame.rotation / 90)
         small = frame.reformat(*self.size_px, "rgb24", interpolation="AREA").to_ndarray()
         self.frames.append(np.rot90(small, self.quarter_turns))
@@ -154,7 +154,7 @@ class _Decoder:
         if self.resampler is None:
             # Planar float at the stream's own rate; more than two channels are mixed down to two.
             layout = "mono" if len(frame.layout.channels) == 1 else "stereo"
-            # The frames know their rate better than the header, which HE-AAC halves.
+            # The header of HE-AAC states half the rate of its frames.
             self.rate_hz = frame.sample_rate
             self.resampler = av.AudioResampler(_SAMPLE_FORMAT, layout, self.rate_hz)
         for piece in self.resampler.resample(frame):

@@ -1,4 +1,4 @@
-"""Read and write pictures with Pillow."""
+"""Read, write and resize images with Pillow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nextgpt.media.types import Image, MediaSource
 
 MAX_ASPECT_RATIO = 16
 """Longer images are cropped before they are scaled: 1 x 300,000 pixels would become 224 x 67 million."""
-# EPS, WMF and the like start other programs or fonts, so only plain raster formats are opened.
+# Only plain raster formats: EPS, WMF and others start programs or load fonts.
 _READ_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "MPO")
 _WRITE_FORMATS = {
     ".png": "PNG",
@@ -32,7 +32,7 @@ _WRITE_FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-# All that Pillow's decoders were seen to raise on damaged files.
+# Raised by Pillow's decoders on damaged files.
 _DECODE_ERRORS = (
     OSError,
     SyntaxError,
@@ -51,25 +51,25 @@ _DECODE_ERRORS = (
 
 
 def read_image(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Image:
-    """Read a picture as RGB, upright by its EXIF orientation, transparency laid on white, the first of several.
+    """Read an image as RGB, rotated by its EXIF orientation, on white if transparent; the first frame if animated.
 
     Raises:
-        MediaError: the file is no picture, damaged, cut off, or larger than ``limits``.
+        MediaError: The file is no image, damaged, or larger than ``limits``.
     """
     with open_source(source, limits, "image") as opened:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow warns of bombs; the limits refuse them.
+                warnings.simplefilter("ignore")  # Pillow warns of decompression bombs; the limits refuse them
                 return Image(_decode(opened, limits))
         except MediaError:
             raise
-        except PIL.Image.DecompressionBombError as error:  # Pillow's own limit, before it tells the size.
+        except PIL.Image.DecompressionBombError as error:  # Pillow's own limit, before the size is known
             raise _too_many_pixels(opened.name, "far too many pixels", limits) from error
         except _DECODE_ERRORS as error:
             raise media_error(
                 opened.name,
                 f"is {opened.type.label} that cannot be decoded ({error or type(error).__name__})",
-                "a whole picture",
+                "a complete image",
                 "Check that it was copied whole, or save it anew.",
             ) from error
 
@@ -104,16 +104,16 @@ def to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def write_image(image: Image, path: str | Path) -> Path:
-    """Write ``image`` in the format of the suffix, PNG where there is none; return the path written.
+    """Write an image in the format of the suffix, PNG if there is none; return the path.
 
     Raises:
-        MediaError: the suffix is no picture format that can be written.
+        MediaError: The suffix is no image format that can be written.
     """
     path = with_default_suffix(path, _WRITE_FORMATS, default=".png")
     options: dict[str, object] = {}
     if path.suffix.lower() == ".png":
-        options["pnginfo"] = about = PIL.PngImagePlugin.PngInfo()
-        about.add_text("Software", WRITER)
+        options["pnginfo"] = metadata = PIL.PngImagePlugin.PngInfo()
+        metadata.add_text("Software", WRITER)
     elif path.suffix.lower() in (".jpg", ".jpeg", ".webp"):
         options["quality"] = 95
     with wrap_write_errors(path):

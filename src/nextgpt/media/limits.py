@@ -1,5 +1,7 @@
-"""How much one medium may cost. Headers are checked against it before anything is decoded, and the count goes on
-while decoding, because headers lie."""
+"""Limits for decoding one medium.
+
+Headers are checked before anything is decoded; sizes are counted again while decoding, because headers can be wrong.
+"""
 
 from __future__ import annotations
 
@@ -12,35 +14,35 @@ from nextgpt.errors import MediaError
 
 @dataclass(frozen=True)
 class MediaLimits:
-    """The most that reading one file may take. Raise a limit by passing your own to the reading function."""
+    """Upper bounds for reading one file. Pass your own to the reading functions to raise them."""
 
     size_bytes: int = 256 * 1024**2
     """Size of the file itself."""
     pixels: int = 50_000_000
-    """Width times height of a picture, or of one frame of a film."""
+    """Width times height of an image, or of one video frame."""
     duration_s: float = 600.0
-    """Length of a sound or film."""
+    """Length of audio or video."""
     samples: int = 60_000_000
     """Audio samples, all channels together: 240 MB as float32, ten minutes in stereo at 48 kHz."""
     frames: int = 1_200
-    """Frames of a film: 40 s at 30 frames a second."""
+    """Frames of a video: 40 s at 30 frames per second."""
     frame_short_side_px: int = 256
     """Video frames are scaled down to this shorter side while they are read; encoders take 224 pixels."""
     frame_pixels: int = 256 * 640
     """Maximum pixels per video frame after scaling; only frames wider than 5:2 are scaled down further."""
     time_s: float = 20.0
-    """Wall-clock time that decoding may take."""
+    """Wall-clock time for decoding."""
 
 
 class Deadline:
-    """A clock that stops a decoder which takes too long."""
+    """Time limit of a decoder."""
 
     def __init__(self, name: str, limits: MediaLimits) -> None:
         self._name, self._time_s = name, limits.time_s
         self._end = time.monotonic() + limits.time_s
 
     def check(self) -> None:
-        """Raise :class:`MediaError` when the time is up."""
+        """Raise :class:`MediaError` if the time is up."""
         if time.monotonic() > self._end:
             raise media_error(
                 self._name,
@@ -51,14 +53,14 @@ class Deadline:
 
 
 class DeadlineStream(io.RawIOBase):
-    """A stream whose every read looks at the clock, which stops decoders that ask for more and more."""
+    """A stream that checks a deadline on every read, which also stops decoders that never end."""
 
     def __init__(self, stream: io.BufferedIOBase, deadline: Deadline) -> None:
         super().__init__()
         self._stream, self._deadline = stream, deadline
 
     def read(self, size: int = -1, /) -> bytes:
-        """The next bytes. Raises :class:`MediaError` when the time is up."""
+        """Read the next bytes. Raises :class:`MediaError` if the time is up."""
         self._deadline.check()
         return self._stream.read(size)
 

@@ -1,4 +1,4 @@
-"""Open what a person hands over: a path, the bytes of a file, or an open binary file."""
+"""Open media sources: a path, the bytes of a file, or an open binary file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nextgpt.media.limits import MediaLimits, media_error
 
 @dataclass(frozen=True)
 class OpenSource:
-    """A seekable stream at its start, what to call it in messages, and what it really holds."""
+    """A seekable stream at its start, its name for messages, and its file type."""
 
     stream: io.BufferedIOBase
     name: str
@@ -27,11 +27,11 @@ class OpenSource:
 
 @contextmanager
 def open_source(source: Any, limits: MediaLimits, modality: str) -> Iterator[OpenSource]:
-    """Open ``source`` for reading as ``modality``; a path is closed at the end.
+    """Open ``source`` for reading as ``modality``; files opened here are closed at the end.
 
     Raises:
-        MediaError: nothing is there, it is no regular file, it is empty or too large, or its content is none of
-            the types that can hold ``modality``.
+        MediaError: The source is missing, no regular file, empty or too large, or its file type cannot hold
+            ``modality``.
     """
     stream, name, owned = _stream(source, limits)
     try:
@@ -44,10 +44,10 @@ def open_source(source: Any, limits: MediaLimits, modality: str) -> Iterator[Ope
 
 
 def read_bytes(source: Any, limits: MediaLimits) -> tuple[bytes, str]:
-    """The content of ``source`` and what to call it, for formats that are not told by their first bytes.
+    """Return the content of ``source`` and its name for messages.
 
     Raises:
-        MediaError: nothing is there, it is no regular file, or it is empty or too large.
+        MediaError: The source is missing, no regular file, empty or too large.
     """
     stream, name, owned = _stream(source, limits)
     try:
@@ -81,12 +81,12 @@ def _stream(source: Any, limits: MediaLimits) -> tuple[io.BufferedIOBase, str, b
 
 def _open_path(path: Path, limits: MediaLimits) -> io.BufferedIOBase:
     try:
-        about = path.stat()
-        # Devices and pipes may never end, so that only regular files are read.
-        if not stat.S_ISREG(about.st_mode):
-            kind = "a folder" if stat.S_ISDIR(about.st_mode) else "no regular file"
+        status = path.stat()
+        # Devices and pipes may never end.
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise media_error(str(path), f"is {kind}", "a file", "Check the path.")
-        _check_size(about.st_size, path.name, limits)
+        _check_size(status.st_size, path.name, limits)
         return path.open("rb")
     except (OSError, ValueError) as error:
         if isinstance(error, MediaError):
@@ -99,7 +99,9 @@ def _open_path(path: Path, limits: MediaLimits) -> io.BufferedIOBase:
 
 def _check_size(size_bytes: int, name: str, limits: MediaLimits) -> None:
     if size_bytes == 0:
-        raise media_error(name, "is empty", "a picture, sound or film", "Check that it was copied whole.")
+        raise media_error(
+            name, "is empty", "an image, audio file or video", "Check that it was copied whole."
+        )
     if size_bytes > limits.size_bytes:
         raise media_error(
             name,
@@ -117,17 +119,19 @@ ACCEPTED = {
 
 
 def _checked_type(head: bytes, name: str, modality: str) -> FileType:
-    found = sniff(head)
-    if found is None:
+    file_type = sniff(head)
+    if file_type is None:
         raise media_error(
             name,
-            "has a content of no known type",
+            "has content of unknown type",
             ACCEPTED[modality],
             "Check that it is not damaged, or convert it.",
         )
-    if modality not in found.modalities:
+    if modality not in file_type.modalities:
         advice = (
-            f"Send it as {found.modalities[0]}." if found.modalities else "Convert it or choose another file."
+            f"Send it as {file_type.modalities[0]}."
+            if file_type.modalities
+            else "Convert it or choose another file."
         )
-        raise media_error(name, f"is {found.label}", ACCEPTED[modality], advice, MissingStreamError)
-    return found
+        raise media_error(name, f"is {file_type.label}", ACCEPTED[modality], advice, MissingStreamError)
+    return file_type

@@ -1,4 +1,4 @@
-"""Where a medium is written: the suffix decides the format, and what stops the writing is said in our own words."""
+"""Output files of media: formats by suffix, and operating-system errors as :class:`MediaError`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 from nextgpt.media.limits import media_error
 
 WRITER = "NExT-GPT"
-"""Named in the files, so that generated media can be told from others."""
+"""Written into the metadata of generated media."""
 
 
 def with_default_suffix(path: str | Path, formats: Mapping[str, str], *, default: str) -> Path:
-    """Give ``path`` the default suffix where it has none. Raises :class:`MediaError` on a suffix not in ``known``."""
+    """Add the default suffix if ``path`` has none. Raises :class:`MediaError` on a suffix not in ``known``."""
     path = Path(path)
     if not path.suffix:
         return path.with_suffix(default)
     if path.suffix.lower() not in formats:
         raise media_error(
             path.name,
-            f"asks for the format {path.suffix}",
+            f"has the suffix {path.suffix}",
             f"one of {', '.join(formats)}",
             "Choose another suffix.",
         )
@@ -29,7 +29,7 @@ def with_default_suffix(path: str | Path, formats: Mapping[str, str], *, default
 
 @contextmanager
 def wrap_write_errors(path: Path) -> Iterator[None]:
-    """Turn what the system refuses into a :class:`MediaError`."""
+    """Convert :class:`OSError` to :class:`MediaError`."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Read and write what sensors measure: depth maps, thermal pictures, inertial measurements.
+"""Read and write sensor data: depth maps, thermal images, inertial measurements.
 
 =======  ==============================  ====================================================
 depth    16-bit PNG or TIFF              millimetres, as Kinect and RealSense write them; 0 is unknown
@@ -8,8 +8,8 @@ thermal  16-bit PNG or TIFF, NPY         the coldest becomes 0, the warmest 1
 IMU      CSV, or NPY (6, samples)        three axes of acceleration, then three of rotation
 =======  ==============================  ====================================================
 
-The rate of a CSV stands in its first line, ``# sample_rate_hz: 200``, or follows from a column ``time_s``; an NPY does
-not tell it, so that it must be given.
+The sample rate of a CSV is read from its first line, ``# sample_rate_hz: 200``, or from a column ``time_s``; for an NPY
+it must be passed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ AXES = ("ax", "ay", "az", "gx", "gy", "gz")
 TIME_COLUMN = "time_s"
 RATE_KEY = "sample_rate_hz"
 MAX_SAMPLES = 1_000_000
-"""Of an IMU: more than an hour at 200 Hz."""
+"""Maximum IMU samples: more than an hour at 200 Hz."""
 _GREY = {"L": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 16}
-"""Modes of Pillow with one channel, and their bits."""
+"""Bits per pixel of Pillow's modes with one channel."""
 
 
 def read_depth(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Depth:
@@ -45,7 +45,7 @@ def read_depth(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> D
     if bits == 8:
         raise media_error(
             name, "has 8 bits a pixel", "16-bit PNG or TIFF in millimetres, or NPY in metres",
-            "Export the depth itself, not a picture of it."
+            "Export the depth itself, not an image of it."
         )  # fmt: skip
     metres = values if values.dtype.kind == "f" else values / MILLIMETRES_A_METRE
     if metres.min() < 0:
@@ -56,8 +56,8 @@ def read_depth(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> D
 
 
 def read_thermal(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Thermal:
-    """Read a thermal picture as 0 (cold) to 1 (warm). Raises :class:`MediaError` for other formats and sizes."""
-    values, bits, _ = _read_map(source, limits, "a thermal picture (8- or 16-bit grey PNG or TIFF, or NPY)")
+    """Read a thermal image as 0 (cold) to 1 (warm). Raises :class:`MediaError` for other formats and sizes."""
+    values, bits, _ = _read_map(source, limits, "a thermal image (8- or 16-bit grey PNG or TIFF, or NPY)")
     if bits == 8:
         return Thermal((values / 255).astype(np.float32))
     low, high = float(values.min()), float(values.max())
@@ -72,7 +72,7 @@ def read_imu(
     """Read inertial measurements.
 
     Raises:
-        MediaError: The file is no CSV or NPY of six axes, holds no numbers, or nothing tells its rate.
+        MediaError: The file is no CSV or NPY of six axes, holds no numbers, or has no sample rate.
     """
     content, name = read_bytes(source, limits)
     if content.startswith(b"\x93NUMPY"):
@@ -99,7 +99,7 @@ def read_imu(
 
 
 def write_array(values: np.ndarray, path: str | Path) -> Path:
-    """Write a depth map or thermal picture as NPY; return the path. Raises :class:`MediaError`."""
+    """Write a depth map or thermal image as NPY; return the path. Raises :class:`MediaError`."""
     path = with_default_suffix(path, {".npy": "NPY"}, default=".npy")
     with wrap_write_errors(path):
         np.save(path, values)
@@ -118,7 +118,7 @@ def write_imu(imu: Imu, path: str | Path) -> Path:
 
 
 def _read_map(source: MediaSource, limits: MediaLimits, expected: str) -> tuple[np.ndarray, int | None, str]:
-    """A picture of one channel, its bits (``None`` for an array), and its name."""
+    """Read one channel; return it, its bits (``None`` for an array), and the source's name."""
     content, name = read_bytes(source, limits)
     bits: int | None = None
     if content.startswith(b"\x93NUMPY"):
@@ -142,7 +142,7 @@ def _load_grey(content: bytes, name: str, limits: MediaLimits, expected: str) ->
                 )
             if picture.mode not in _GREY:
                 raise media_error(
-                    name, f"is a picture of the mode {picture.mode}", expected, "Send colours as an image."
+                    name, f"is an image of the mode {picture.mode}", expected, "Send colours as an image."
                 )
             return np.asarray(picture).astype(np.int32), _GREY[picture.mode]
     except MediaError:
@@ -204,6 +204,4 @@ def _is_number(word: str) -> bool:
 
 def _check_finite(values: np.ndarray, name: str) -> None:
     if not np.isfinite(values).all():
-        raise media_error(
-            name, "holds values that are no numbers (nan or inf)", "numbers", "Write 0 where unknown."
-        )
+        raise media_error(name, "holds NaN or infinite values", "numbers", "Write 0 where unknown.")

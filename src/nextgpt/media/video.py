@@ -1,4 +1,4 @@
-"""Read and write films with FFmpeg through PyAV."""
+"""Read and write video with FFmpeg through PyAV."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _H264, _VP9 = "libx264", "libvpx-vp9"
 _WRITE_CODECS = {".mp4": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
 _CODEC_OPTIONS = {
-    # Near-lossless: films of 64x64 pixels are small anyway, and every pixel of theirs shows.
+    # Near-lossless: videos of 64x64 pixels are small anyway, and every pixel is visible.
     _H264: {"crf": "10", "preset": "veryfast"},
     _VP9: {"crf": "12", "b": "0", "deadline": "good", "cpu-used": "4"},
 }
 _SINGLE_THREAD_PIXELS = 256 * 256
-"""Pixels of a frame up to which more threads cost more than they save."""
+"""Pixels per frame up to which more threads cost more than they save."""
 _AUDIO_CODECS = {_H264: "aac", _VP9: "libopus"}
 _AUDIO_RATES_HZ = {
     "aac": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
@@ -40,7 +40,7 @@ def read_video(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> V
     """Read a video with its audio at a constant frame rate; larger frames are scaled down to the limits.
 
     Raises:
-        MediaError: the file holds no film, is damaged before its first frame, or larger than ``limits``.
+        MediaError: The file holds no video, is damaged before its first frame, or larger than ``limits``.
     """
     from nextgpt.media.ffmpeg import decode_container
 
@@ -63,7 +63,7 @@ def _stack(frames: list[np.ndarray]) -> np.ndarray:
 
 
 def _trim_padding(audio: Audio | None, duration_s: float) -> Audio | None:
-    """Cut off the silence that the audio codec added."""
+    """Remove the silence that the audio codec added."""
     if audio is None:
         return None
     wanted = round(duration_s * audio.sample_rate_hz)
@@ -73,17 +73,17 @@ def _trim_padding(audio: Audio | None, duration_s: float) -> Audio | None:
 
 
 def write_video(video: Video, path: str | Path) -> Path:
-    """Write ``video`` with its sound in the container of the suffix, MP4 (H.264, AAC) where there is none.
+    """Write a video with its audio in the container of the suffix, MP4 (H.264, AAC) if there is none.
 
-    Browsers play what is written: 4:2:0 colours, the index at the front of the file.
+    Browsers can play the file: 4:2:0 colours, the index at the front.
 
     Raises:
-        MediaError: the suffix is no container that can be written, or the film has no frame.
+        MediaError: The suffix is no container that can be written, or the video has no frame.
     """
     import av
 
     if not len(video.frames):
-        raise media_error("The film", "has no frame", "at least one", "Add frames.")
+        raise media_error("The video", "has no frame", "at least one", "Add frames.")
     path = with_default_suffix(path, _WRITE_CODECS, default=".mp4")
     codec = _WRITE_CODECS[path.suffix.lower()]
     options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov") else {}
@@ -106,7 +106,7 @@ def write_video(video: Video, path: str | Path) -> Path:
 
 
 class _AudioTrack:
-    """The sound stream of a film that is being written."""
+    """The audio stream of a video that is being written."""
 
     def __init__(self, container: OutputContainer, audio: Audio, codec: str) -> None:
         rate_hz = (
@@ -129,15 +129,15 @@ class _AudioTrack:
 
 
 def _pad_to_even(frames: np.ndarray) -> np.ndarray:
-    """4:2:0 colours need even sides: repeat the last row or column where one is odd."""
+    """Repeat the last row or column if a side is odd: 4:2:0 colours need even sides."""
     height, width = frames.shape[1:3]
     return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
-def uniform_indices(count: int, wanted: int) -> np.ndarray:
-    """``wanted`` indices spread evenly over ``count`` frames, first and last included; frames repeat where few.
+def uniform_indices(count: int, num_frames: int) -> np.ndarray:
+    """Spread ``num_frames`` indices evenly over ``count`` frames, first and last included; frames repeat if too few.
 
     ``uniform_indices(16, 4)`` is ``[0, 5, 10, 15]``; ``uniform_indices(1, 3)`` is ``[0, 0, 0]``. Rounded down, as
     pytorchvideo's ``uniform_temporal_subsample`` does.
     """
-    return np.linspace(0, count - 1, wanted).astype(np.int64)
+    return np.linspace(0, count - 1, num_frames).astype(np.int64)

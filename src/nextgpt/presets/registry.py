@@ -1,7 +1,7 @@
-"""Models of known design that do not come with the package: their configs, what they need, and where it is to be had.
+"""The table of presets: configs of models whose weights are downloaded separately.
 
-A preset is a folder beside this file. It looks like a model folder without weights: ``config.json``, the configs of
-every part with a card that names licence and source, and ``preset.json``, read here. Nothing here reads weights.
+A preset is a folder beside this file: a model folder without weights (``config.json``, the components' configs, and
+cards with licence and source), plus ``preset.json``, which is read here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PRESETS: dict[str, Path] = {name: Path(__file__).parent / name for name in ("pap
 """Folders of configs by name."""
 PRESET_FILE = "preset.json"
 HOME_VARIABLE = "NEXTGPT_HOME"
-"""The environment variable that says where models of presets are kept."""
+"""Environment variable with the folder of the presets' models."""
 
 
 class _Entry(BaseModel):
@@ -27,24 +27,24 @@ class _Entry(BaseModel):
 
 
 class Download(_Entry):
-    """Files of one part."""
+    """Files of one component."""
 
     part: str
     files: tuple[str, ...]
-    """Names or patterns; nothing else of the source is needed."""
+    """Names or patterns of the needed files."""
     source: str
-    """An address, or a repository of the Hub."""
+    """A URL, or a Hub repository."""
     size_gb: float
-    """10^9 bytes, of these files together."""
+    """Total size in 10^9 bytes."""
     licence: str
     download_command: str
-    """The command that fetches them; started again it fetches what is not there whole."""
+    """Command that downloads the files; a repeated run resumes."""
     convert_command: str | None = None
-    """The command that brings them into this project's form."""
+    """Command that converts them to this project's layout."""
 
 
 class PublishedFacts(_Entry):
-    """What its authors say of a model, beside what its configs give."""
+    """Published numbers of a model."""
 
     trainable: str
     parameters: str
@@ -52,41 +52,41 @@ class PublishedFacts(_Entry):
 
 
 class Preset(_Entry):
-    """What a preset is, and what must be fetched and done to run it."""
+    """A preset with the downloads and commands that it needs."""
 
     title: str
     downloads: tuple[Download, ...]
     final_command: str
-    """What is done once all files are there."""
+    """Command after all downloads."""
     published: PublishedFacts | None = None
 
     @property
     def size_gb(self) -> float:
-        """10^9 bytes that all downloads take."""
+        """Total size of all downloads in 10^9 bytes."""
         return sum(download.size_gb for download in self.downloads)
 
     @property
     def licences(self) -> tuple[str, ...]:
-        """Every licence, once."""
+        """Licences without duplicates."""
         return tuple(dict.fromkeys(download.licence for download in self.downloads))
 
 
 @cache
 def preset(name: str) -> Preset:
-    """What is known of a preset. Raises :class:`ModelError` for an unknown name."""
+    """Read a preset. Raises :class:`ModelError` for an unknown name."""
     if name not in PRESETS:
         raise ModelError(unknown_name_message("preset", name, PRESETS))
     return Preset.model_validate(json.loads((PRESETS[name] / PRESET_FILE).read_text(encoding="utf-8")))
 
 
 def presets_dir(name: str) -> Path:
-    """Where a preset's model folder is expected: under ``NEXTGPT_HOME``, else under the user's cache."""
+    """Return a preset's model folder, under ``NEXTGPT_HOME`` or the user's cache; it need not exist."""
     root = os.environ.get(HOME_VARIABLE)
     return (Path(root) if root else Path("~/.cache/nextgpt")).expanduser() / name
 
 
 def installed_preset_dir(name: str) -> Path:
-    """A preset's model folder. Raises :class:`ModelError` that says which files to get from where, and what to do."""
+    """Return a preset's model folder. Raises :class:`ModelError` with all commands if it is not installed."""
     folder = presets_dir(name)
     if (folder / "config.json").is_file():
         return folder

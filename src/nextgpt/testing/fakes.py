@@ -25,7 +25,7 @@ class FakeEncoder:
     """Modalities of what was encoded, call by call."""
 
     def encode(self, media: Sequence[Medium]) -> list[Features]:
-        """Unit vectors that depend on the content alone."""
+        """Return unit vectors that depend on the content only."""
         self.calls.append([medium.modality for medium in media])
         seeds = [int.from_bytes(medium.digest[:4], "big") for medium in media]
         return [
@@ -33,13 +33,13 @@ class FakeEncoder:
         ]
 
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
-        """Zeros: texts are not told apart."""
+        """Return zeros for every text."""
         return torch.zeros(len(texts), self.width)
 
 
 @dataclass
 class FakeSynthesizer:
-    """Media of one value, which says how they were ordered: condition, seed and source."""
+    """Media of one value, which depends on condition, seed and source."""
 
     modality: str
     condition_shape: tuple[int, int] = (6, 16)
@@ -79,7 +79,7 @@ class FakeSynthesizer:
         return [_medium(self.modality, value) for value in latents.flatten().tolist()]
 
     def preview(self, latents: Latents) -> list[Image | Audio | Video]:
-        """The same as the result."""
+        """Return the same as the result."""
         return self.decode(latents)
 
     def encode(self, media: Sequence[Image | Audio | Video]) -> Latents:

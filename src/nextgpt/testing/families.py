@@ -34,22 +34,22 @@ class Families:
         self._opened: dict[str, LatentDiffusion] = {}
 
     def folder(self, family: str) -> Path:
-        """The folder, shared: not to be changed."""
+        """Return the shared folder; do not change it."""
         folder = self.root / family
         return folder if folder.exists() else FAMILIES[family][1](folder)
 
     def copy(self, family: str, target: Path) -> Path:
-        """A folder of one's own, inside ``target``."""
+        """Copy the folder into ``target``."""
         return Path(shutil.copytree(self.folder(family), target / "copy"))
 
     def open(self, family: str) -> LatentDiffusion:
-        """The synthesizer, shared."""
+        """Return the shared synthesizer."""
         if family not in self._opened:
             self._opened[family] = self.load(self.folder(family), family)
         return self._opened[family]
 
     def load(self, folder: Path, family: str = "nano image", **options: Any) -> LatentDiffusion:
-        """A synthesizer of one's own; ``options`` are those of ``load_synthesizer``."""
+        """Load a separate synthesizer; ``options`` are those of ``load_synthesizer``."""
         return load_synthesizer(folder, FAMILIES[family][0], **options)
 
 
@@ -60,6 +60,6 @@ def conditions_of(synthesizer: LatentDiffusion, count: int = 2, seed: int = 0) -
 
 
 def last_latents(synthesizer: LatentDiffusion, conditions: Conditions, **options: Any) -> Latents:
-    """The latents after the last step; ``options`` are those of ``steps``."""
+    """Return the latents after the last step; ``options`` are those of ``denoise``."""
     *_, last = synthesizer.denoise(conditions, **options)
     return last.latents

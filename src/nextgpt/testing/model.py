@@ -34,7 +34,7 @@ ENCODER_WIDTH, QUERIES, CONDITION_WIDTH = 16, 6, 16
 
 
 def tiny_model(*, seed: int = 0) -> NextGPT:
-    """A complete model with tiny random parts, all four modalities in and out; answers in about a second."""
+    """Create a complete model with tiny random components, all four modalities in and out; replies in about 1 s."""
     home = tempfile.TemporaryDirectory()
     model = load_model(write_tiny_model(home.name, seed=seed))
     weakref.finalize(model, home.cleanup)
@@ -86,7 +86,7 @@ def _finish(folder: Path, config: ModelConfig, seed: int) -> Path:
 
 
 def fake_model(*, soft_tokens: int = 2, seed: int = 0) -> NextGPT:
-    """A model with a tiny random LLM, whose encoder and synthesizers are fakes that remember how they were asked.
+    """Create a model with a tiny random LLM, a fake encoder and fake synthesizers that record their calls.
 
     It needs no disk and cannot be saved.
     """

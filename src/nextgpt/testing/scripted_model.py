@@ -1,4 +1,4 @@
-"""Media of a few pixels and samples, and a model that answers from a script: nothing is computed."""
+"""Tiny media, and a model that replies from a script."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from nextgpt.message import (
 
 
 def tiny_image(colour: tuple[int, int, int] = (255, 0, 0)) -> Image:
-    """A picture of one colour, 8 x 8."""
+    """Create an image of one colour, 8 x 8."""
     return Image(PIL.Image.new("RGB", (8, 8), colour))
 
 
 def tiny_audio() -> Audio:
-    """A fading tone of a tenth of a second."""
+    """Create a fading tone of 0.1 s."""
     samples = np.linspace(1, 0, 1600, dtype=np.float32)[None] * np.sin(np.arange(1600, dtype=np.float32))
     return Audio(samples.astype(np.float32), sample_rate_hz=16_000)
 
 
 def tiny_video() -> Video:
-    """Four frames from dark to light."""
+    """Create four frames from dark to light."""
     frames = np.stack([np.full((8, 8, 3), level, dtype=np.uint8) for level in (0, 80, 160, 240)])
     return Video(frames, fps=8.0)
 
 
 @dataclass
 class ScriptedModel:
-    """Says "Look:", shows a picture and a sound, says "Nice?"; refuses what holds the word "refuse"."""
+    """Replies "Look: here", an image, audio, "Nice?"; raises an error for messages with the word "refuse"."""
 
     received: list[Conversation] = field(default_factory=list)
 
     def stream(self, content: Conversation, sampling: Sampling) -> Iterator[Event]:
-        """Answer in the order of speaking."""
+        """Yield the events of the reply."""
         if "refuse" in content.messages[-1].text:
-            raise ConversationError("refuse came; expected another word. Say something else.")
+            raise ConversationError("Got 'refuse'; expected another word. Say something else.")
         if "interrupt" in content.messages[-1].text:
             raise KeyboardInterrupt
         self.received.append(content)
@@ -69,7 +69,7 @@ class ScriptedModel:
         )
 
     def chat(self, content: Conversation, sampling: Sampling) -> Reply:
-        """The fold of :meth:`stream`."""
+        """Collect the events of :meth:`stream`."""
         print("a library that prints")
         return next(
             event.reply for event in self.stream(content, sampling) if isinstance(event, ReplyFinished)
