@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from nextgpt.errors import ConfigError
-from nextgpt.miniworld.language import Dialogue, DialogueTurn, MediaPart
+from nextgpt.miniworld.language import Dialogue, DialogueTurn, MediaPart, sample_dialogue
 from nextgpt.miniworld.language.descriptions import in_reading_order, parse_descriptions
+from nextgpt.miniworld.language.dialogue_state import BRIEF_ANSWER
 from nextgpt.miniworld.language.lexicon import noun, plural
 from nextgpt.miniworld.language.out_of_domain import UNKNOWN
 from nextgpt.miniworld.language.phrasings import (
@@ -301,6 +302,25 @@ def test_shares_of_the_mix_are_as_planned():
     assert 0.13 < several < 0.22
     every = [turn for dialogue in dialogues(1000, seed=1) for turn in dialogue.turns]
     assert sum(turn.task == "out_of_domain" for turn in every) / len(every) <= 0.05
+
+
+def test_the_small_world_has_the_dialogues_of_training_authors_as_a_task():
+    expected = sample_phrased_dialogue(np.random.default_rng(3), TRAIN)
+    assert sample_dialogue(np.random.default_rng(3), "train", "phrased") == expected
+    with pytest.raises(ConfigError, match="people"):
+        sample_dialogue(np.random.default_rng(3), "test", "phrased")
+
+
+def test_the_task_any_is_the_own_mixture_of_the_small_world():
+    first, second = (sample_dialogue(np.random.default_rng(3), "train", task) for task in ("any", None))
+    assert first == second
+
+
+def test_every_answer_describes_its_media_if_none_is_brief():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        for turn in sample_dialogue(rng, "train", "text_to_image", brief_share=0.0).turns:
+            assert turn.assistant[0] != BRIEF_ANSWER
 
 
 def test_general_questions_ask_for_no_medium():

@@ -57,6 +57,7 @@ class DialogueState:
     split: Split
     turns: tuple[DialogueTurn, ...] = ()
     spec_source: SpecSource = sample_spec
+    brief_share: float = BRIEF_SHARE
 
     def choice(self, choices: Sequence[Choice]) -> Choice:
         """Return a random element of ``choices``."""
@@ -131,7 +132,7 @@ class DialogueState:
 
 def media_answer(state: DialogueState, *specs: MediaSpec, is_edit: bool = False) -> tuple[TurnPart, ...]:
     """Return an answer with media, usually with descriptions."""
-    if state.bernoulli(BRIEF_SHARE):
+    if state.bernoulli(state.brief_share):
         return (BRIEF_ANSWER, *[MediaPart(spec, is_edit) for spec in specs])
     parts: list[TurnPart] = []
     for spec in specs:
