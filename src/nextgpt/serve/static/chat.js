@@ -376,13 +376,11 @@ class Page {
     }
   }
 
-  async rename(id, title) {
-    const conversation =
-      id === this.conversation.id
-        ? this.conversation
-        : (this.generations.get(id)?.conversation ?? (await this.storage.get(id)));
-    Object.assign(conversation, { title, isNamed: true });
-    await this.keep(conversation);
+  rename(id, title) {
+    const { conversation } = this.generations.get(id) ?? this;
+    const renamed = [conversation, ...this.conversations].find((one) => one.id === id);
+    Object.assign(renamed, { title, isNamed: true });
+    this.keep(renamed);
     this.draw();
   }
 

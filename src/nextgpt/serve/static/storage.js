@@ -142,6 +142,7 @@ export class Storage {
     const transaction = this.database.transaction(STORES, 'readwrite');
     for (const [name, values] of Object.entries(entries))
       values.forEach((value) => transaction.objectStore(name).put(value));
+    transaction.commit(); // at once, as the page may be closed
     await done(transaction);
   }
 
