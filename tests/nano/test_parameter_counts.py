@@ -8,26 +8,18 @@ import pytest
 
 from nextgpt.errors import ModelError
 from nextgpt.testing.model import tiny_model, write_tiny_model
-from nextgpt.train.parameter_report import ParameterCount, outline
+from nextgpt.train.parameter_report import ParameterCount
 from nextgpt.train.recipe import read_recipe
+from nextgpt.train.registry import load_recipe_kind
 
 NANO = Path(__file__).parents[2] / "recipes" / "nano"
-TINY = [
-    "input_projection={encoder_width: 16, soft_tokens: 2}",
-    *(
-        f"output_projections.{modality}="
-        "{queries: 6, condition_width: 16, width: 16, layers: 1, heads: 2, feedforward_width: 32}"
-        for modality in ("image", "audio", "video")
-    ),
-    "lora={rank: 2, targets: [q_proj, v_proj]}",
-    "signals_begin_at={}",  # the tiny tokenizer has no such tokens
-    "signals_end_at=null",
-]
+TINY = ["lora={rank: 2, targets: [q_proj, v_proj]}", "data={miniworld: {}}"]
 
 
 def shares(name: str, model: Path, *overrides: str) -> dict[str, ParameterCount]:
     recipe = read_recipe(NANO / f"{name}.yaml", [f"model={model}", *overrides])
-    return {share.part: share for share in outline(recipe)}
+    counts = load_recipe_kind(recipe.kind).count_parameters(recipe)
+    return {count.component: count for count in counts}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +39,7 @@ def test_a_part_made_from_nothing_is_trained_as_a_whole(name: str, parts: list[s
 def test_a_diffusion_model_is_trained_around_a_frozen_autoencoder(tmp_path: Path) -> None:
     from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
 
-    with pytest.raises(ModelError, match=r"image/vae is missing; expected a part made before"):
+    with pytest.raises(ModelError, match=r"image/vae is missing; expected a trained component"):
         shares("2-image-diffusion", tmp_path)
     autoencoder = PatchAutoencoder(widths=(8, 8), encoder_layers=(1, 1), decoder_layers=(1, 1))
     autoencoder.save_pretrained(tmp_path / "image" / "vae")
@@ -61,8 +53,7 @@ def test_a_diffusion_model_is_trained_around_a_frozen_autoencoder(tmp_path: Path
 def test_an_alignment_tells_what_its_stage_trains_and_all_that_stays_frozen(tmp_path: Path) -> None:
     write_tiny_model(tmp_path)
     stages = ("5-encoding-alignment", "6-decoding-alignment", "7-instruction-tuning")
-    # Naming needs more soft tokens than the tiny model has; what is trained does not depend on it.
-    told = {stage: shares(stage, tmp_path, *TINY, "naming=null") for stage in stages}
+    told = {stage: shares(stage, tmp_path, *TINY) for stage in stages}
     trained = {stage: {part for part, share in of.items() if share.trained} for stage, of in told.items()}
     outputs = {f"output_projection.{modality}" for modality in ("image", "audio", "video")}
     assert trained == {

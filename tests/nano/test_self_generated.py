@@ -14,14 +14,14 @@ from nextgpt.miniworld.sample_specs import sample_scene
 from nextgpt.miniworld.specs import ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.loading import BUILTIN_MODELS
+from nextgpt.nano import self_generated as module
 from nextgpt.nano.self_generated import SelfGeneratedMedia
 from nextgpt.testing.scripted_model import tiny_image
-from nextgpt.train import own_media as module
-from nextgpt.train.recipe import SelfGeneratedConfig
 
+SYNTHESIZERS = {name: BUILTIN_MODELS["nano"] / name for name in ("image", "audio", "video")}
 COUNTS = {"image": 6, "audio": 4, "video": 4}
 CONFIG = SelfGeneratedConfig(counts=COUNTS, share=0.5)
-MODALITY_SPECS = {"image": Image, "audio": Audio, "video": Video}
+MEDIA_TYPES = {"image": Image, "audio": Audio, "video": Video}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(folder: Path) -> SelfGeneratedMedia:
-    return load_or_generate(CONFIG, BUILTIN_MODELS["nano"], folder)
+    return load_or_generate(CONFIG, SYNTHESIZERS, folder)
 
 
 def test_the_embedded_model_makes_media_of_the_training_split_near_what_they_should_be(
@@ -41,7 +41,7 @@ def test_the_embedded_model_makes_media_of_the_training_split_near_what_they_sho
     for modality, of in made.media.items():
         assert 0 < len(of) <= COUNTS[modality]
         assert not [content for content in of if is_held_out(content)]
-        assert all(isinstance(medium, MODALITY_SPECS[modality]) for medium in of.values())
+        assert all(isinstance(medium, MEDIA_TYPES[modality]) for medium in of.values())
     content, medium = next(iter(made.media["image"].items()))
     far = np.abs(np.asarray(medium.image).astype(float) - np.asarray(render(content).image)).mean()
     assert 0 < far < 20  # of 255: no true rendering, and no other picture
@@ -50,24 +50,24 @@ def test_the_embedded_model_makes_media_of_the_training_split_near_what_they_sho
 def test_what_was_made_is_read_again_and_made_anew_by_other_weights(
     made: SelfGeneratedMedia, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_make", lambda *_: pytest.fail("it was made again"))
-    again = load_or_generate(CONFIG, BUILTIN_MODELS["nano"], folder)
+    monkeypatch.setattr(module, "_generate", lambda *_: pytest.fail("it was made again"))
+    again = load_or_generate(CONFIG, SYNTHESIZERS, folder)
     for modality, of in made.media.items():
         assert list(again.media[modality]) == list(of)
     for mine, other in zip(made.media["audio"].values(), again.media["audio"].values(), strict=True):
         assert np.array_equal(mine.samples, other.samples)
-    monkeypatch.setattr(module, "_stamp", lambda *_: "other weights")
+    monkeypatch.setattr(module, "_fingerprint", lambda *_: "other weights")
     with pytest.raises(pytest.fail.Exception, match="made again"):
-        load_or_generate(CONFIG, BUILTIN_MODELS["nano"], folder)
+        load_or_generate(CONFIG, SYNTHESIZERS, folder)
 
 
 def test_what_shows_something_else_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        module, "contents_of", lambda media: [SceneSpec((ObjectSpec("cat"),), "sea")] * len(media)
+        module, "recognize_media", lambda media: [SceneSpec((ObjectSpec("cat"),), "sea")] * len(media)
     )
     config = SelfGeneratedConfig(counts={"image": 3}, share=0.5)
-    assert load_or_generate(config, BUILTIN_MODELS["nano"], tmp_path).media == {"image": {}}
-    assert load_or_generate(config, BUILTIN_MODELS["nano"], tmp_path).media == {
+    assert load_or_generate(config, SYNTHESIZERS, tmp_path).media == {"image": {}}
+    assert load_or_generate(config, SYNTHESIZERS, tmp_path).media == {
         "image": {}
     }  # read again, it is as empty
 
@@ -76,12 +76,12 @@ def test_contents_and_media_come_in_their_shares() -> None:
     content, own = SceneSpec((ObjectSpec("dog"),), "sea"), tiny_image()
     media = SelfGeneratedMedia(0.25, {"image": {content: own}, "audio": {}})
     rng = np.random.default_rng(0)
-    drawn = [media.content(rng, "image", lambda: sample_scene(rng)) for _ in range(400)]
+    drawn = [media.sample_spec(rng, "image", lambda: sample_scene(rng)) for _ in range(400)]
     assert 60 < drawn.count(content) < 140
     shown = [media.medium(rng, content) for _ in range(400)]
     assert 150 < sum(medium is own for medium in shown) < 250
     sound = SoundSpec("flute")
-    assert media.content(rng, "audio", lambda: sound) == sound
+    assert media.sample_spec(rng, "audio", lambda: sound) == sound
     # True sounds are one object each, so that what is computed of them is kept.
     assert media.medium(rng, sound) is media.medium(rng, sound)
 
@@ -89,7 +89,7 @@ def test_contents_and_media_come_in_their_shares() -> None:
 def test_without_any_nothing_is_drawn_from_chance() -> None:
     rng, same = np.random.default_rng(0), np.random.default_rng(0)
     content = SceneSpec((ObjectSpec("dog"),), "sea")
-    assert load_or_generate(None, Path(), Path()).content(rng, "image", lambda: content) == content
+    assert load_or_generate(None, {}, Path()).sample_spec(rng, "image", lambda: content) == content
     assert np.array_equal(
         np.asarray(SelfGeneratedMedia().medium(rng, content).image), np.asarray(render(content).image)
     )
@@ -98,5 +98,5 @@ def test_without_any_nothing_is_drawn_from_chance() -> None:
 
 def test_an_empty_file_is_of_no_shape_that_matters(tmp_path: Path) -> None:
     file = tmp_path / "image.safetensors"
-    module.save_file({"kept": torch.tensor([], dtype=torch.int64), "media": torch.empty(0)}, file)
+    module.save_file({"indices": torch.tensor([], dtype=torch.int64), "media": torch.empty(0)}, file)
     assert module._read(file, "image") == {}

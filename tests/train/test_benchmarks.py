@@ -23,7 +23,7 @@ from nextgpt.train.objective import AlignmentObjective
 from nextgpt.train.stages import STAGES
 
 Make = Callable[..., AlignmentRecipe]
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture

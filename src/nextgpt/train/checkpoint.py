@@ -124,11 +124,14 @@ def _unflatten_optimizers(
     tensors: Mapping[str, Tensor], plain: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Invert :func:`_flatten_optimizers`."""
-    states = [
-        {"state": {int(index): dict(values) for index, values in state["state"].items()},
-         "param_groups": state["param_groups"]}
-        for state in plain
-    ]  # fmt: skip
+    states: list[dict[str, Any]] = []
+    for state in plain:
+        values_of = {int(index): dict(values) for index, values in state["state"].items()}
+        groups = [  # JSON has no tuples
+            {key: tuple(v) if isinstance(v, list) and key != "params" else v for key, v in group.items()}
+            for group in state["param_groups"]
+        ]
+        states.append({"state": values_of, "param_groups": groups})
     for name, value in tensors.items():
         number, index, key = name.split(".", 2)
         states[int(number)]["state"][int(index)][key] = value
