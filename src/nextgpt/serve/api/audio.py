@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Request
 from starlette.responses import Response
 
-from nextgpt.serve.api.responses import binary_response, file_response
+from nextgpt.serve.api.http_responses import binary_response, file_response
 from nextgpt.serve.engine.base import RequestHandle
 from nextgpt.serve.errors import ApiError
 from nextgpt.serve.protocol.media import AudioGenerationRequest, to_medium_samplings

@@ -11,12 +11,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from nextgpt.message import DenoisingProgress, MediumFinished, Text, TextDelta
-from nextgpt.serve.api.responses import event_stream_response, json_response
+from nextgpt.serve.api.http_responses import event_stream_response, json_response
 from nextgpt.serve.engine.base import EngineRequest, RequestHandle, RequestOutput
 from nextgpt.serve.errors import error_body, to_api_error
 from nextgpt.serve.protocol.chat import ChatRequest, to_samplings
-from nextgpt.serve.protocol.media_store import MediaStore
-from nextgpt.serve.protocol.responses import (
+from nextgpt.serve.protocol.chat_completion import (
     ChatCompletion,
     ChatCompletionChunk,
     ChunkInfo,
@@ -27,6 +26,7 @@ from nextgpt.serve.protocol.responses import (
     media_delta,
     progress_info,
 )
+from nextgpt.serve.protocol.media_store import MediaStore
 from nextgpt.serve.state import AppState, get_state
 from nextgpt.serve.streaming import (
     DONE,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from starlette.responses import Response
 
 from nextgpt.serve.api.forms import read_upload
-from nextgpt.serve.api.responses import binary_response, file_response
+from nextgpt.serve.api.http_responses import binary_response, file_response
 from nextgpt.serve.file_store import StoredFile
 from nextgpt.serve.protocol.media import DeletedFile, FileList, FileResource
 from nextgpt.serve.protocol.request_parser import require_media_type

@@ -13,9 +13,10 @@ from starlette.responses import Response
 
 from nextgpt.message import DenoisingProgress, Image, Medium
 from nextgpt.serve.api.forms import parse_json_or_form
-from nextgpt.serve.api.responses import event_stream_response, json_response
+from nextgpt.serve.api.http_responses import event_stream_response, json_response
 from nextgpt.serve.engine.base import RequestHandle, RequestOutput
 from nextgpt.serve.errors import ApiError, error_body, to_api_error
+from nextgpt.serve.protocol.chat_completion import preview_png
 from nextgpt.serve.protocol.media import (
     ImageEntry,
     ImageEvent,
@@ -27,7 +28,6 @@ from nextgpt.serve.protocol.media import (
     to_medium_samplings,
 )
 from nextgpt.serve.protocol.media_store import MediaStore, StoredMedium, require_medium
-from nextgpt.serve.protocol.responses import preview_png
 from nextgpt.serve.state import get_state
 from nextgpt.serve.streaming import KEEPALIVE, EventStream, cancel_on_disconnect, format_sse, merge_streams
 

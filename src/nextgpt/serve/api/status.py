@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from nextgpt.serve.api.responses import json_response
+from nextgpt.serve.api.http_responses import json_response
 from nextgpt.serve.state import get_state
 
 public_router = APIRouter(tags=["status"])

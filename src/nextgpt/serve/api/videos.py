@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from nextgpt.serve.api.forms import parse_json_or_form
-from nextgpt.serve.api.responses import binary_response, file_response
+from nextgpt.serve.api.http_responses import binary_response, file_response
 from nextgpt.serve.engine.base import RequestHandle
 from nextgpt.serve.errors import ApiError
 from nextgpt.serve.protocol.media import (
