@@ -424,6 +424,9 @@ def run_2024(rows_2024, tmp_path):
         "bias": "none",
     }
     (run / "adapter_config.json").write_text(json.dumps(said))
+    # The official code writes this file into every output folder, merged or not.
+    config = {"model_type": "nextgpt_llama", "mm_input_projector_type": "linear", "hidden_size": WIDTH}
+    (run / "config.json").write_text(json.dumps(config))
     return run
 
 

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from nextgpt.config import LoraConfig, parse_config
 from nextgpt.convert.groupvit import grouping_patterns
-from nextgpt.convert.weights_io import read_pickle, read_weights, shards
+from nextgpt.convert.weights_io import has_shards, read_pickle, read_weights, shards
 from nextgpt.errors import ConfigError, WeightsError
 from nextgpt.modality import AUDIO, IMAGE, VIDEO
-from nextgpt.model.llm.template import TEMPLATES, PromptTemplate
+from nextgpt.prompt_template import TEMPLATES, PromptTemplate
 
 INPUT_ROWS, OUTPUT_ROWS = "rows.input", "rows.output"
 """The LLM's whole embedding and head, new tokens last."""
@@ -170,7 +170,10 @@ def _read_2024(source: Path) -> Checkpoint:
 
 
 def _is_merged(source: Path) -> bool:
+    """Return whether a folder has the whole LLM. Every folder of the official code has the ``config.json`` of one."""
     path = source / "config.json"
+    if not has_shards(source):
+        return False
     try:
         return (
             path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("model_type") == MERGED_TYPE

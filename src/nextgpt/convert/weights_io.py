@@ -19,6 +19,7 @@ from nextgpt.errors import ModelError, WeightsError
 from nextgpt.model.safetensors_io import read_safetensors
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
@@ -67,11 +68,16 @@ def shards(folder: Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
         yield name, read_weights(folder / name)
 
 
+def has_shards(folder: Path) -> bool:
+    """Return whether :func:`shards` finds weights in a folder."""
+    return any((folder / name).is_file() for name in (*INDEXES, *SINGLE_FILES))
+
+
 def _shard_names(folder: Path) -> list[str]:
     for index in INDEXES:
         if (folder / index).is_file():
             return list(dict.fromkeys(json.loads((folder / index).read_text())["weight_map"].values()))
-    for name in ("model.safetensors", "pytorch_model.bin"):
+    for name in SINGLE_FILES:
         if (folder / name).is_file():
             return [name]
     raise WeightsError(
