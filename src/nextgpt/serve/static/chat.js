@@ -224,6 +224,7 @@ class Page {
     const isEmpty = !messages.length;
     document.title = [conversation.title, 'NExT-GPT'].filter(Boolean).join(' – ');
     this.welcome.hidden = !isEmpty;
+    this.latest.hidden ||= isEmpty;
     this.messages.element.hidden = isEmpty;
     this.messages.draw({
       id: conversation.id,
@@ -253,7 +254,7 @@ class Page {
 
   onScroll() {
     this.isAtEnd = this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < NEAR_END_PX;
-    this.latest.hidden = this.isAtEnd;
+    this.latest.hidden = this.isAtEnd || !this.conversation.messages.length;
   }
 
   onKey(event) {
