@@ -32,6 +32,8 @@ from nextgpt.testing.tokenizer import tiny_tokenizer
 
 WIDTH, LAYERS, RANK = 16, 2, 4
 HUMAN = "llama_model.base_model.model."
+TOWER_2024 = "model.multimodal_tower.multimodal_tower"
+"""Prefix of the frozen ImageBind's state dict in a merged folder of 2024."""
 
 
 @pytest.fixture(scope="module")
@@ -557,8 +559,8 @@ def test_the_first_stage_alone_makes_a_model_that_hears_and_says_words(
 
 
 @pytest.fixture
-def merged_2024(rows_2024, parts, tmp_path):
-    """A merged folder: the whole LLM, changed, with projections and rows, in two files."""
+def merged_2024(rows_2024, parts, imagebind_tensors, tmp_path):
+    """A merged folder: the whole LLM, changed, with projections, rows and the frozen ImageBind, in two files."""
     torch.manual_seed(3)
     folder = tmp_path / "nextgpt-v1.5-7b"
     folder.mkdir()
@@ -567,7 +569,8 @@ def merged_2024(rows_2024, parts, tmp_path):
         for name, t in load_file(parts / "llm" / "model.safetensors").items()
         if name not in rows_2024
     }
-    tensors = own | linear_2024() | outputs_2024() | rows_2024
+    tower = {f"{TOWER_2024}.{name}": tensor for name, tensor in imagebind_tensors.items()}
+    tensors = own | linear_2024() | outputs_2024() | rows_2024 | tower
     names = sorted(tensors)
     files = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
     for file, held in files.items():
@@ -599,6 +602,16 @@ def test_a_merged_folder_brings_its_own_llm(
     model = NextGPT.from_pretrained(tmp_path / "model")
     assert torch.equal(model.llm.transformer.model.norm.weight, before["model.norm.weight"] + 1)
     assert model.chat("Hello", Sampling(max_tokens=2)).parts is not None
+
+
+def test_the_frozen_encoder_in_a_merged_folder_is_not_read_and_is_listed(
+    merged_2024, parts, imagebind_of_patches, imagebind_tensors, tmp_path, capsys
+):
+    done = convert(merged_2024, parts, imagebind_of_patches, tmp_path / "model")
+    assert done.ignored == tuple(sorted(f"{TOWER_2024}.{name}" for name in imagebind_tensors))
+    command = ["convert", "nextgpt", str(merged_2024), "--llm", str(parts / "llm"), "--imagebind"]
+    assert main([*command, str(imagebind_of_patches), "--out", str(tmp_path / "again")]) == 0
+    assert f"model.multimodal_tower.* ({len(imagebind_tensors)})" in capsys.readouterr().out
 
 
 def test_a_merged_folder_with_a_key_too_many_or_too_few_is_refused(

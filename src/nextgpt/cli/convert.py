@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +71,12 @@ def nextgpt(
     }
     done = convert_nextgpt(checkpoint, llm=llm, imagebind=imagebind, out=target, synthesizers=named)
     echo(f"Layout of {done.layout}: {done.placed} tensors placed, all of them. Written to {done.folder}.")
+    if done.ignored:
+        counts = Counter(
+            ".".join(key.removeprefix("base_model.model.").split(".")[:2]) for key in done.ignored
+        )
+        keys = ", ".join(f"{prefix}.* ({count:,})" for prefix, count in sorted(counts.items()))
+        echo(f"Keys that were not read, as the encoder comes from {imagebind}: {keys}.")
     if done.untrained:
         echo(
             f"It holds no output projection of {', '.join(done.untrained)}, so the model does not answer with these."

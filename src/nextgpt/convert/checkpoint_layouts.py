@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nextgpt.config import LoraConfig, parse_config
 from nextgpt.convert.groupvit import grouping_patterns
+from nextgpt.convert.pickle_folder import OBSOLETE_BUFFER
 from nextgpt.convert.weights_io import has_shards, read_pickle, read_weights, shards
 from nextgpt.errors import ConfigError, WeightsError
 from nextgpt.modality import AUDIO, IMAGE, VIDEO
@@ -60,6 +61,8 @@ class Checkpoint:
     lora: LoraConfig | None
     input_kind: str
     """Of the input projection: ``linear``, ``mlp`` or ``grouping``."""
+    ignored: tuple[str, ...] = ()
+    """Keys of the checkpoint that were not read, sorted."""
     llm: Mapping[str, Tensor] | None = None
     """Shapes of the LLM's own tensors, without content, where the folder has the whole LLM, LoRA merged into it."""
 
@@ -124,6 +127,8 @@ MERGED_TYPE = "nextgpt_llama"
 """``model_type`` in the ``config.json`` of a merged folder."""
 KNOWN_KEYS = r"model\.(?:layers\..+|norm\.weight)"
 """Keys of the LLM's own in a merged folder, besides its embedding and head."""
+IGNORED_KEYS = rf"{_PREFIX}(?:multimodal_tower\..+|layers\.\d+\.self_attn\.{re.escape(OBSOLETE_BUFFER)})"
+"""Keys of 2024 that are not read: the frozen ImageBind (``--imagebind`` replaces it), buffers of old transformers."""
 GROUPED_KEYS = "input_projection.networks.shared.in_proj."
 _KINDS = {
     "input_projection.layers.shared.weight": "linear",
@@ -163,10 +168,21 @@ def _read_2024(source: Path) -> Checkpoint:
             f"{source} holds none of {expected}, and is no merged folder ({MERGED_TYPE}); expected the output of the "
             "official code of 2024. Check the path."
         )
+    ignored: set[str] = set()
     for name in found:
-        tensors |= map_keys(source / name, read_weights(source / name), LAYOUT_2024)
+        held = read_weights(source / name)
+        ignored |= _ignored_keys(held)
+        kept = {key: held[key] for key in held.keys() - ignored}
+        tensors |= map_keys(source / name, kept, LAYOUT_2024)
     lora = _lora_config(source) if adapters else None
-    return Checkpoint(LAYOUT_2024, source, tensors, lora, input_kind=_input_kind(tensors))
+    return Checkpoint(
+        LAYOUT_2024,
+        source,
+        tensors,
+        lora,
+        input_kind=_input_kind(tensors),
+        ignored=tuple(sorted(ignored)),
+    )
 
 
 def _is_merged(source: Path) -> bool:
@@ -188,11 +204,26 @@ def _read_merged(source: Path) -> Checkpoint:
     """Read the trained tensors; the LLM's own tensors are read again when it is written."""
     tensors: dict[str, Tensor] = {}
     llm: dict[str, Tensor] = {}
+    ignored: set[str] = set()
     for file, held in shards(source):
-        own = {key for key in held if re.fullmatch(KNOWN_KEYS, key)}
-        tensors |= map_keys(source / file, {key: held[key] for key in held.keys() - own}, LAYOUT_2024)
+        ignored |= _ignored_keys(held)
+        own = {key for key in held.keys() - ignored if re.fullmatch(KNOWN_KEYS, key)}
+        trained = {key: held[key] for key in held.keys() - own - ignored}
+        tensors |= map_keys(source / file, trained, LAYOUT_2024)
         llm |= {key: torch.empty_like(held[key], device="meta") for key in own}
-    return Checkpoint(LAYOUT_2024, source, tensors, None, input_kind=_input_kind(tensors), llm=llm)
+    return Checkpoint(
+        LAYOUT_2024,
+        source,
+        tensors,
+        None,
+        input_kind=_input_kind(tensors),
+        ignored=tuple(sorted(ignored)),
+        llm=llm,
+    )
+
+
+def _ignored_keys(tensors: Mapping[str, Tensor]) -> set[str]:
+    return {key for key in tensors if re.fullmatch(IGNORED_KEYS, key)}
 
 
 def _input_kind(tensors: Mapping[str, Tensor]) -> str:

@@ -58,6 +58,8 @@ class Converted:
     """Synthesizers that no folder was named for; they come from the Hub."""
     untrained: tuple[str, ...]
     """Modalities that the checkpoint has no output projection of; the model does not answer with them."""
+    ignored: tuple[str, ...]
+    """Keys of the checkpoint that were not read: those of its copy of ImageBind, and buffers of old transformers."""
 
 
 def convert_nextgpt(
@@ -94,7 +96,9 @@ def convert_nextgpt(
         save_tensors(trained | _signals(rows, sizes["vocab_size"], checkpoint.layout), scratch / WEIGHTS_FILE)
     missing = tuple(name for name in config.synthesizers if name not in synthesizers)
     untrained = tuple(name for name in MODALITIES if name not in config.synthesizers)
-    return Converted(out, checkpoint.layout.name, len(checkpoint.tensors), missing, untrained)
+    return Converted(
+        out, checkpoint.layout.name, len(checkpoint.tensors), missing, untrained, checkpoint.ignored
+    )
 
 
 def _llm_sizes(folder: Path) -> dict[str, int]:
