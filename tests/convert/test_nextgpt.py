@@ -350,7 +350,7 @@ def linear_2024(prefix: str = "model.mm_input_projector") -> dict[str, torch.Ten
 
 def mlp_2024(prefix: str = "model.mm_input_projector") -> dict[str, torch.Tensor]:
     shapes = {"0.weight": (WIDTH, 8), "0.bias": (WIDTH,), "2.weight": (WIDTH, WIDTH), "2.bias": (WIDTH,)}
-    return {f"{prefix}.{name}": torch.randn(shape) for name, shape in shapes.items()}
+    return {f"{prefix}.layer.{name}": torch.randn(shape) for name, shape in shapes.items()}
 
 
 def group_2024(prefix: str = "model.mm_input_projector") -> dict[str, torch.Tensor]:
@@ -514,7 +514,7 @@ def test_a_projector_that_lacks_a_tensor_is_refused_by_name(
     kind, tensors = projector
     lost, ours = {
         "linear": ("bias", "layers.shared.bias"),
-        "mlp": ("2.bias", "networks.shared.2.bias"),
+        "mlp": ("layer.2.bias", "networks.shared.2.bias"),
         "grouping": (
             "layers.1.downsample.assign.v_proj.bias",
             "networks.shared.stages.1.assignment.value.bias",

@@ -129,7 +129,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
 
 def test_a_config_that_is_no_json_is_refused(copy):
     (copy / "config.json").write_bytes(b"\x80{")
-    with pytest.raises(ModelError, match="config.json is no JSON"):
+    with pytest.raises(ModelError, match="config.json is no valid JSON"):
         load_model(copy)
 
 

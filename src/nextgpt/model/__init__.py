@@ -1,1 +1,1 @@
-"""The model: five steps, a folder each, in the order in which the data travels; :mod:`.nextgpt` tells the story."""
+"""The model: one folder per step, in the order of the data path; :mod:`.nextgpt` combines the steps."""

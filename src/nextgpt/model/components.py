@@ -72,12 +72,12 @@ class Component(Generic[Value]):
 
     @property
     def can_offload(self) -> bool:
-        """Whether another component may displace it."""
+        """True if another component may displace it."""
         return self._group is not None
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the value is in memory."""
+        """True if the value is in memory."""
         return bool(self._value) and not self._is_offloaded
 
     def offload(self) -> None:

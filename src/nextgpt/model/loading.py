@@ -132,7 +132,7 @@ def build_model(config: ModelConfig, model_dir: Path, plan: MemoryPlan | None = 
 
 
 def lazy_components(config: ModelConfig, model_dir: Path, plan: MemoryPlan) -> dict[str, Component]:
-    """Return the frozen components by name; each is loaded on first use, as the plan says."""
+    """Return the frozen components by name; each is loaded on first use, as planned."""
     quirks = QUIRKS.get(config.quirks or "")
 
     def encoder(folder: Path, placement: ComponentPlacement) -> Encoder:
@@ -206,7 +206,7 @@ def resolve_model_dir(name: str | Path) -> Path:
     """Return the folder of a built-in model, a preset, a path, or a Hub repository (downloaded once).
 
     Raises:
-        ModelError: The name is unknown, or a preset's weights are missing; the message says how to get them.
+        ModelError: The name is unknown, or a preset's weights are missing; the message names the command that gets them.
     """
     builtin = BUILTIN_MODELS.get(str(name))
     if builtin is not None:

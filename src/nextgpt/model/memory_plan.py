@@ -58,7 +58,7 @@ class MemoryPlan:
 
     @property
     def has_offloading(self) -> bool:
-        """Whether any component is offloaded."""
+        """True if any component is offloaded."""
         return any(placement.offload_to != "none" for placement in self.placements.values())
 
     def with_sizes(self, sizes: Mapping[str, ComponentSize]) -> MemoryPlan:
@@ -173,7 +173,7 @@ def plan_within_budget(
     Args:
         sizes: Sizes of all components, including ``llm`` and :data:`TRAINED`.
         dtype: The widest dtype to use.
-        can_quantize: Whether bitsandbytes is installed.
+        can_quantize: True if bitsandbytes is installed.
 
     Raises:
         ModelError: Even the smallest plan exceeds the budget; the message names its size.

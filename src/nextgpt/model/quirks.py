@@ -29,7 +29,7 @@ class Quirks:
     """Compatibility settings of one published release. Setting any of them keeps feature norms."""
 
     template: str
-    """Prompt template, a name in :data:`~nextgpt.model.llm.template.TEMPLATES`."""
+    """Prompt template, a name in :data:`~nextgpt.prompt_template.TEMPLATES`."""
     caption: Callable[[str], str]
     """Function applied to training captions."""
 

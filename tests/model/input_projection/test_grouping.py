@@ -161,7 +161,7 @@ def test_sizes_that_do_not_belong_together_are_told():
     from nextgpt.config import parse_config
 
     values = {"kind": "grouping", "encoder_width": 6, "soft_tokens": 3, "grouping": {"blocks": [1, 1]}}
-    with pytest.raises(ConfigError, match="2 stages.*1 number of groups"):
+    with pytest.raises(ConfigError, match="2 stages.*1 numbers? of groups"):
         parse_config(InputProjectionConfig, values, where="config.json")
     with pytest.raises(ConfigError, match="grouping.*linear"):
         parse_config(InputProjectionConfig, {"encoder_width": 6, "grouping": {}}, where="config.json")

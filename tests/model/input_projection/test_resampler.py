@@ -86,5 +86,5 @@ def test_gradients_reach_every_parameter():
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="3 heads do not divide a width of 16"):
         ResamplerConfig(width=16, heads=3)
-    with pytest.raises((ConfigError, ValueError), match="sizes of 'resampler' came for the kind 'mlp'"):
+    with pytest.raises((ConfigError, ValueError), match="sizes of 'resampler' for the kind 'mlp'"):
         InputProjectionConfig(kind="mlp", encoder_width=6, resampler=SMALL)

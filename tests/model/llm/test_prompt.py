@@ -9,7 +9,7 @@ import pytest
 from nextgpt.errors import ConversationError
 from nextgpt.message import Conversation, Image, Message, Text
 from nextgpt.model.llm.prompt import MediaPlaceholder, Prompt
-from nextgpt.model.llm.template import TEMPLATES
+from nextgpt.prompt_template import TEMPLATES
 from nextgpt.testing.language_model import tiny_language_model
 
 LLM = tiny_language_model(soft_tokens=2, context_length=64)

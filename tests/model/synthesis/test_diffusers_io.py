@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nextgpt.errors import ModelError, WeightsError
+from nextgpt.errors import ConfigError, ModelError, NextGPTError, WeightsError
 from nextgpt.model.synthesis import (
     SynthesisSettings,
     load_synthesizer,
@@ -143,7 +143,14 @@ def test_an_index_can_name_no_other_class_than_a_model(families: Families, tmp_p
 def test_wrong_settings_are_named(families: Families, tmp_path: Path, content: str):
     folder = families.copy("nano image", tmp_path)
     (folder / "nextgpt.json").write_text(content)
-    with pytest.raises(ModelError, match="nextgpt.json"):
+    with pytest.raises(NextGPTError, match="nextgpt.json"):
+        load_synthesizer(folder, "image")
+
+
+def test_an_old_key_names_the_new_one(families: Families, tmp_path: Path):
+    folder = families.copy("nano image", tmp_path)
+    (folder / "nextgpt.json").write_text('{"steps": 6}')
+    with pytest.raises(ConfigError, match="'steps' was renamed; expected 'num_inference_steps'"):
         load_synthesizer(folder, "image")
 
 

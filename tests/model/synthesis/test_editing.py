@@ -82,7 +82,7 @@ def test_sources_of_any_size_fit(families: Families):
 
 def test_a_source_of_another_modality_is_refused(families: Families):
     synthesizer = families.open("nano image")
-    with pytest.raises(ConfigError, match="starts from audio; expected image"):
+    with pytest.raises(ConfigError, match="is audio; expected image"):
         synthesizer.denoise(conditions_of(synthesizer, 1), seeds=[1], edit_source=[a_medium("audio")])
 
 

@@ -17,7 +17,7 @@ class Features:
     """Features of one medium."""
 
     vectors: Float[Tensor, "P E"]
-    """One pooled vector (P = 1), or one per patch."""
+    """Pooled vector (P = 1), or one vector per patch."""
 
 
 @runtime_checkable

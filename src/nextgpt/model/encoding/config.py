@@ -27,7 +27,7 @@ class Tower(BaseModel):
     has_input_norm: bool = False
     """Layer norm before the first block."""
     has_bias_kv: bool = False
-    """One additional learned key and value in each attention layer."""
+    """Additional learned key and value in each attention layer."""
     head_dropout: float = 0.0
     scale: float | None = None
     """Norm of the output vectors. ``None``: 1."""

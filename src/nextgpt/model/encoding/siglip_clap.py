@@ -40,7 +40,7 @@ class SiglipClapConfig(BaseModel):
 
     kind: Literal["siglip_clap"] = "siglip_clap"
     features: Literal["pooled", "patches"] = "pooled"
-    """One vector per image, frame or audio clip, or one per patch of it."""
+    """Number of vectors: one per image, frame or audio clip, or one per patch of it."""
     frames: int = Field(default=8, ge=1)
     """Frames per video, evenly spaced."""
     clips: int = Field(default=3, ge=1)
@@ -244,7 +244,7 @@ def _load_component(cls: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
     mismatches = [*report["missing_keys"], *report["mismatched_keys"]]
     if mismatches:
         raise WeightsError(
-            f"The weights in {folder} do not fit its config.json: {', '.join(map(str, mismatches))}. Take both from the "
-            "same model."
+            f"The weights in {folder} do not fit its config.json: {', '.join(map(str, mismatches))}. Use both from "
+            "the same model."
         )
     return model.requires_grad_(False)

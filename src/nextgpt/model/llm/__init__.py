@@ -1,4 +1,4 @@
 """Language model: text and soft tokens in, text and hidden states at signal tokens out.
 
-Import from the modules: ``template.py`` does not import torch, so configs can be read without it.
+Import from the modules: None of them is imported here, because most import torch.
 """

@@ -29,7 +29,7 @@ LLMEvent = TextDelta | MediumSegment | LLMOutput
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One conversation to reply to."""
+    """Request for the reply to one conversation."""
 
     prompt: Prompt
     sampling: Sampling

@@ -21,8 +21,8 @@ from nextgpt.model.llm import lora
 from nextgpt.model.llm.prefix_cache import PrefixCache
 from nextgpt.model.llm.prompt import MediaPlaceholder, Prompt, PromptBuilder, TokenSpan
 from nextgpt.model.llm.signal_tokens import SignalEmbeddings, SignalVocabulary
-from nextgpt.model.llm.template import Template
 from nextgpt.model.llm.tokenizer import SafeTokenizer
+from nextgpt.prompt_template import Template
 
 NO_TOKEN_ID = -1
 """Value of ``PromptBatch.input_ids`` at soft tokens and padding."""
@@ -157,7 +157,7 @@ class LanguageModel(nn.Module):
 
     def _too_long(self, tokens: str) -> ConversationError:
         return ConversationError(
-            f"The conversation has {tokens} tokens; the model takes at most {self.context_length}, including its reply. "
+            f"The conversation has {tokens} tokens; the model takes at most {self.context_length}, with its reply. "
             "Shorten the text, or start a new conversation."
         )
 

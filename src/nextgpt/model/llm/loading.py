@@ -19,8 +19,8 @@ from transformers import (
 
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.model.llm.language_model import LanguageModel
-from nextgpt.model.llm.template import PromptTemplate, create_template
 from nextgpt.model.memory_plan import AUTO_DEVICE_MAPS, QUANTIZED_DTYPES
+from nextgpt.prompt_template import PromptTemplate, create_template
 
 _UNSUPPORTED_LOGIT_SCALING = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 """Config keys of LLMs that rescale logits; the logits of signal tokens would not be rescaled."""
@@ -101,7 +101,7 @@ def _load_transformer(folder: Path, dtype: str, device: str) -> PreTrainedModel:
     for setting in _UNSUPPORTED_LOGIT_SCALING:
         if getattr(transformer.config.get_text_config(), setting, None) not in (None, 1, 1.0):
             raise ModelError(
-                f"The LLM in {folder} rescales its logits ({setting}); expected unscaled logits, for the signal tokens. "
+                f"The LLM in {folder} rescales its logits ({setting}); expected unscaled logits. "
                 "Choose another LLM."
             )
     return transformer

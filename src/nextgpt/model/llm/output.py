@@ -23,7 +23,7 @@ class MediumSegment:
     hidden_states: Float[Tensor, "S D"] = field(repr=False)
     """Last-layer hidden states at the signal tokens."""
     is_edit: bool
-    """Whether synthesis starts from the last medium of the modality."""
+    """True if synthesis starts from the last medium of the modality."""
 
 
 Segment = TextSegment | MediumSegment
@@ -31,7 +31,7 @@ Segment = TextSegment | MediumSegment
 
 @dataclass(frozen=True, eq=False)
 class LLMOutput:
-    """One complete reply of the language model, before synthesis."""
+    """Complete reply of the language model, before synthesis."""
 
     segments: tuple[Segment, ...]
     """Text and media in output order."""

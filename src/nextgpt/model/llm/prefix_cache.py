@@ -11,7 +11,7 @@ from nextgpt.model.llm.kv_cache import SequenceKV
 @dataclass(frozen=True, eq=False)
 class _Entry:
     keys: tuple[Hashable, ...]
-    """One key per position: a token id, or (digest, k) for a soft token."""
+    """Keys per position: token ids, and (digest, k) for soft tokens."""
     kv: SequenceKV
 
 

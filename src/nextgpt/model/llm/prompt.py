@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from nextgpt.message import Conversation, Medium, Message, Text
 from nextgpt.model.llm.signal_tokens import SignalVocabulary
-from nextgpt.model.llm.template import MODALITY, Template
 from nextgpt.model.llm.tokenizer import SafeTokenizer
+from nextgpt.prompt_template import MODALITY, Template
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class TokenSpan:
 
     ids: tuple[int, ...]
     in_loss: bool = False
-    """Whether the assistant generates them, so that training predicts them."""
+    """True for tokens that the assistant generates, which training predicts."""
 
 
 @dataclass(frozen=True)

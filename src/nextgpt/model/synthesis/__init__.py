@@ -1,4 +1,4 @@
-"""The last step of the path: conditions become media, by denoising latents."""
+"""Synthesize media from conditions by latent diffusion."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def load_synthesizer(
     device: str | torch.device = "cpu",
     settings: SynthesisSettings | None = None,
 ) -> LatentDiffusion:
-    """Open a diffusers folder as the synthesizer of a modality. Weights are read when they are first needed.
+    """Open a diffusers folder as the synthesizer of a modality; weights are loaded on first use.
 
     Args:
-        dtype: Of the denoiser.
-        settings: In place of the folder's own.
+        dtype: Dtype of the denoiser.
+        settings: Replaces the folder's own settings.
 
     Raises:
-        ModelError: The folder is missing, incomplete, or of a kind that has no adapter.
+        ModelError: The folder is missing or incomplete, or its denoiser has no adapter.
     """
     if modality not in MODALITIES:
         raise ModelError(unknown_name_message("modality", modality, MODALITIES))

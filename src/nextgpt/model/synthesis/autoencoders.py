@@ -1,6 +1,6 @@
-"""The border to autoencoders: latents of near unit size on our side, whatever each kind wants on the other.
+"""Adapters for autoencoders: latents with about unit variance on our side, each library's own format on the other.
 
-A new kind of autoencoder is one row of :data:`AUTOENCODERS`. Rows are chosen by the class that the folder names.
+A new autoencoder is one row of :data:`AUTOENCODERS`, selected by the class name in the folder.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from nextgpt.errors import ModelError, unknown_name_message
 from nextgpt.model.synthesis.base import Latents, Pixels
 
 MAX_BATCH_PIXELS = 2**18
-"""Pixels that go through an autoencoder together, or one picture; bounds the memory that a film takes.
+"""Maximum pixels per autoencoder call (at least one image); bounds the memory of videos.
 
-Stable Diffusion's keeps several layers of 256 float32 for each: about 2 GB for one picture of 512 x 512.
+Stable Diffusion's autoencoder needs about 2 GB for one image of 512 x 512.
 """
 
 
 Downsampling = tuple[int, int, int]
-"""How many frames, rows and columns of a picture one latent cell stands for."""
+"""Frames, rows and columns of pixels per latent cell."""
 
 
 @dataclass(frozen=True)
 class AutoencoderAdapter:
-    """What must be known about one kind of autoencoder."""
+    """Interface of one autoencoder class."""
 
     encode: Callable[[Any, Tensor], Tensor]
-    """Pictures (b, N, H, W), or films (b, N, F, H, W), to raw latents of as many axes."""
+    """Images (b, N, H, W) or videos (b, N, F, H, W) to raw latents with the same axes."""
     decode: Callable[[Any, Tensor], Tensor]
-    """Raw latents to pictures or films."""
+    """Raw latents to images or videos."""
     downsampling: Callable[[Any], Downsampling]
-    """The first frame of a film has a latent frame of its own, and so has each further group of frames."""
+    """Downsampling factors. The first video frame has its own latent frame, then each group of frames."""
     channels: Callable[[Any], int] = lambda autoencoder: autoencoder.config.in_channels
-    """N of the pictures."""
+    """Number of pixel channels N."""
     is_video: bool = False
-    """Whether it reads films as a whole, rather than every picture by itself."""
+    """True if it encodes complete videos instead of single frames."""
 
 
 AUTOENCODERS: dict[str, AutoencoderAdapter] = {
@@ -54,7 +54,7 @@ AUTOENCODERS: dict[str, AutoencoderAdapter] = {
         decode=lambda autoencoder, latents: autoencoder.decode(latents).sample,
         downsampling=lambda autoencoder: (1, *2 * (autoencoder.spatial_compression_ratio,)),
     ),
-    # The likeliest latents, not a draw, so that an edit depends on its own seed alone; here and below.
+    # The mode instead of a sample, so that an edit depends on its own seed only; also below.
     "AutoencoderKL": AutoencoderAdapter(
         encode=lambda autoencoder, pixels: autoencoder.encode(pixels).latent_dist.mode(),
         decode=lambda autoencoder, latents: autoencoder.decode(latents).sample,
@@ -70,7 +70,7 @@ AUTOENCODERS: dict[str, AutoencoderAdapter] = {
         ),
         is_video=True,
     ),
-    # ACE-Step: sounds as they are, pictures of one row
+    # ACE-Step: waveforms, as images of one row
     "AutoencoderOobleck": AutoencoderAdapter(
         encode=lambda autoencoder, pixels: autoencoder.encode(pixels[:, :, 0]).latent_dist.mode()[:, :, None],
         decode=lambda autoencoder, latents: autoencoder.decode(latents[:, :, 0]).sample[:, :, None],
@@ -81,35 +81,35 @@ AUTOENCODERS: dict[str, AutoencoderAdapter] = {
 
 
 def get_autoencoder_adapter(class_name: str, *, where: str) -> AutoencoderAdapter:
-    """Find the row for an autoencoder. Raises :class:`ModelError` for one that has none; ``where`` names its folder."""
+    """Return the adapter of an autoencoder class. Raises :class:`ModelError` if there is none."""
     if class_name not in AUTOENCODERS:
         raise ModelError(f"{where}: {unknown_name_message('autoencoder', class_name, AUTOENCODERS)}")
     return AUTOENCODERS[class_name]
 
 
 class LatentCodec:
-    """An autoencoder between pixels and latents of near unit size."""
+    """Encodes pixels to normalized latents and back."""
 
-    def __init__(self, autoencoder: Any, kind: AutoencoderAdapter) -> None:
+    def __init__(self, autoencoder: Any, adapter: AutoencoderAdapter) -> None:
         self.autoencoder = autoencoder
-        self.adapter = kind
-        self.channels = kind.channels(autoencoder)
-        self.downsampling = kind.downsampling(autoencoder)
+        self.adapter = adapter
+        self.channels = adapter.channels(autoencoder)
+        self.downsampling = adapter.downsampling(autoencoder)
         self.mean, self.std = _latent_statistics(autoencoder.config)
 
     def pixel_shape(self, latent_shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-        """(F, N, H, W) of the pictures whose latents measure (F, Z, h, w)."""
+        """Return the pixel shape (F, N, H, W) of latents (F, Z, h, w)."""
         frames, _, height, width = latent_shape
         per_frame, per_row, per_column = self.downsampling
         return (frames - 1) * per_frame + 1, self.channels, height * per_row, width * per_column
 
     def encode(self, pixels: Pixels) -> Latents:
-        """Encode, and scale to unit size."""
+        """Encode pixels and normalize the latents."""
         latents = self._in_chunks(self.adapter.encode, pixels, px=pixels.shape[-1] * pixels.shape[-2])
         return (latents - self.mean.to(latents.device)) / self.std.to(latents.device)
 
     def decode(self, latents: Latents) -> Pixels:
-        """Scale back, and decode."""
+        """Denormalize latents and decode them."""
         raw = latents * self.std.to(latents.device) + self.mean.to(latents.device)
         return self._in_chunks(
             self.adapter.decode,
@@ -118,21 +118,23 @@ class LatentCodec:
         )
 
     def _in_chunks(
-        self, run: Callable[[Any, Tensor], Tensor], pictures: Float[Tensor, "B _ _ _ _"], *, px: int
+        self, run: Callable[[Any, Tensor], Tensor], items: Float[Tensor, "B _ _ _ _"], *, px: int
     ) -> Float[Tensor, "B _ _ _ _"]:
-        pictures = pictures.to(self.autoencoder.dtype)
+        items = items.to(self.autoencoder.dtype)
         if self.adapter.is_video:
-            films = pictures.transpose(1, 2)  # (B, N, F, H, W)
-            return torch.cat([run(self.autoencoder, film).float() for film in films.split(1)]).transpose(1, 2)
-        flat = pictures.flatten(0, 1)
-        done = torch.cat(
+            videos = items.transpose(1, 2)  # (B, N, F, H, W)
+            return torch.cat([run(self.autoencoder, video).float() for video in videos.split(1)]).transpose(
+                1, 2
+            )
+        flat = items.flatten(0, 1)
+        outputs = torch.cat(
             [run(self.autoencoder, part).float() for part in flat.split(max(1, MAX_BATCH_PIXELS // px))]
         )
-        return done.unflatten(0, pictures.shape[:2])
+        return outputs.unflatten(0, items.shape[:2])
 
 
 def _latent_statistics(config: Any) -> tuple[Tensor, Tensor]:
-    """Mean and spread of the raw latents, (Z or 1, 1, 1): a channel's own where known, else by the one factor."""
+    """Return mean and standard deviation of raw latents, (Z or 1, 1, 1): per channel, or by one scaling factor."""
     if config.get("latents_std") is not None:
         mean, std = config["latents_mean"], config["latents_std"]
     else:

@@ -1,8 +1,7 @@
-"""What a synthesizer is: the last step of the path, from conditions to media.
+"""Interface of synthesizers: conditions to media.
 
-A synthesizer knows nothing about words or signal tokens. It is given conditions, one for each medium to make, and it
-denoises latents step by step. Whoever pulls the steps owns progress, previews and cancelling: to cancel is to pull no
-more.
+A synthesizer does not depend on text or signal tokens. It denoises latents step by step as a generator, so the caller
+controls progress, previews and cancellation: to cancel, stop iterating.
 """
 
 from __future__ import annotations
@@ -18,48 +17,47 @@ from torch import Tensor
 from nextgpt.message import Medium
 
 Condition = Float[Tensor, "Q C"]
-"""What one medium shall be: the output projection's vectors, in place of a text encoder's."""
+"""Condition of one medium, from the output projection instead of a text encoder."""
 Conditions = Float[Tensor, "B Q C"]
-"""One condition for each medium of a batch."""
+"""Conditions of a batch."""
 Latents = Float[Tensor, "B f Z h w"]
-"""``f`` latent frames a medium (1 for pictures and sounds) of ``Z`` channels and ``h w`` cells, near unit size;
-of a film each stands for one frame or for several.
+"""``f`` latent frames per medium (1 for images and audio) of ``Z`` channels and ``h w`` cells, about unit variance.
 
-Adapters turn them into what each denoiser and autoencoder takes.
+Adapters convert them to the format of each denoiser and autoencoder.
 """
 Pixels = Float[Tensor, "B F N H W"]
-"""What autoencoders read and write: ``F`` pictures of ``N`` channels a medium, in about [-1, 1]."""
+"""Input and output of autoencoders: ``F`` frames of ``N`` channels per medium, in about [-1, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
 class DenoisingStep:
-    """Where denoising stands after one step."""
+    """State after one denoising step."""
 
     index: int
     """1 after the first step, ``total`` after the last."""
     total: int
     latents: Latents
-    """As noisy as the step leaves them; after the last step they are the result."""
+    """Noisy latents after this step; the result after the last one."""
     predicted_original: Latents
-    """The step's guess of the result: what to preview."""
+    """Predicted clean latents, for previews."""
 
 
 @runtime_checkable
 class Synthesizer(Protocol):
-    """Makes media of one modality."""
+    """Synthesizes media of one modality."""
 
     modality: str
     condition_shape: tuple[int, int]
-    """(Q, C) of the conditions that it takes."""
+    """Shape (Q, C) of its conditions."""
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of the weights."""
         ...
 
     @property
     def macs_per_step(self) -> float:
-        """About how many multiplications one step takes for one medium: the denoiser's weights times latent cells."""
+        """Approximate multiply-accumulates per step and medium: the denoiser's weights times latent cells."""
         ...
 
     def denoise(
@@ -72,26 +70,26 @@ class Synthesizer(Protocol):
         edit_source: Sequence[Medium] | None = None,
         strength: float | None = None,
     ) -> Iterator[DenoisingStep]:
-        """Denoise one medium for each condition; ``None`` means the synthesizer's own default.
+        """Denoise one medium per condition; ``None`` means the synthesizer's own default.
 
         Args:
-            seeds: One for each condition. A medium depends on its own seed alone, not on its neighbours in the batch,
-                but for rounding, which batches and threads change.
-            num_inference_steps: More steps, more detail; each costs one call of the denoiser.
-            guidance: Classifier-free guidance scale; 1 follows the condition alone, and costs half.
-            source: Media to start from instead of pure noise, one for each condition: editing.
-            strength: How far editing goes back into noise, above 0 (keeps the source) to 1 (keeps nothing).
+            seeds: One per condition. A medium depends on its own seed only; the rest of the batch and the number of
+                threads change rounding.
+            num_inference_steps: Denoiser calls. More steps give more detail.
+            guidance: Classifier-free guidance scale; 1 is without guidance, at half the cost.
+            edit_source: Media to edit, one per condition, instead of pure noise.
+            strength: Noise level of edits, above 0 (keeps the source) to 1 (keeps nothing).
         """
         ...
 
     def decode(self, latents: Latents) -> list[Medium]:
-        """Turn latents into media."""
+        """Decode latents to media."""
         ...
 
     def preview(self, latents: Latents) -> list[Medium]:
-        """Turn latents into media cheaply and roughly; give it :attr:`DenoisingStep.predicted_original`."""
+        """Decode :attr:`DenoisingStep.predicted_original` to rough media at low cost."""
         ...
 
     def encode(self, media: Sequence[Medium]) -> Latents:
-        """Turn media into latents."""
+        """Encode media to latents."""
         ...

@@ -1,4 +1,4 @@
-"""The parts of one diffusers folder, each loaded when it is first needed, and kept."""
+"""Components of one diffusers folder, each loaded on first use and kept."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ VOCODERS = ("SpeechT5HifiGan",)
 
 
 class SynthesizerComponents:
-    """Lazily loaded parts. A text encoder is not among them: see :mod:`nextgpt.model.synthesis.prompt_encoder`.
+    """Lazily loaded components. For the text encoder see :mod:`nextgpt.model.synthesis.prompt_encoder`.
 
     Args:
-        scheduler_name: A scheduler class to use in place of the folder's.
-        flow_shift: The shift of a flow-matching schedule in place of the folder's.
-        dtype: Of the denoiser, where the time goes. The autoencoder and the vocoder run once for each medium and stay
-            in float32: they overflow in float16, and narrow convolutions are slower in bfloat16 on a CPU.
+        scheduler_name: Scheduler class. Default: the folder's.
+        flow_shift: Shift of a flow-matching schedule. Default: the folder's.
+        dtype: Dtype of the denoiser. The autoencoder and the vocoder run once per medium and stay in float32: they
+            overflow in float16, and narrow convolutions are slower in bfloat16 on a CPU.
     """
 
     def __init__(
@@ -56,19 +56,19 @@ class SynthesizerComponents:
 
     @cached_property
     def denoiser(self) -> nn.Module:
-        """Predicts noise, velocity or flow."""
+        """The denoiser, which predicts noise, velocity or flow."""
         return self._read(denoiser_name(self.folder, self.index), self.dtype)
 
     @cached_property
     def autoencoder(self) -> LatentCodec:
-        """Between pixels and latents."""
+        """The autoencoder, pixels to latents and back."""
         class_name = self._class_name("vae")
-        kind = get_autoencoder_adapter(class_name, where=str(self.folder / INDEX_FILE))
-        return LatentCodec(self._read("vae", torch.float32), kind)
+        adapter = get_autoencoder_adapter(class_name, where=str(self.folder / INDEX_FILE))
+        return LatentCodec(self._read("vae", torch.float32), adapter)
 
     @cached_property
     def vocoder(self) -> Any:
-        """From spectrograms to sound."""
+        """The vocoder, spectrograms to samples."""
         class_name = self._class_name("vocoder")
         if class_name not in VOCODERS:
             raise ModelError(
@@ -78,17 +78,17 @@ class SynthesizerComponents:
 
     @cached_property
     def scheduler(self) -> Any:
-        """The noise schedule and its scheduler_name, a template: runs take copies."""
+        """The scheduler, a template of which each run uses a copy."""
         path = self.folder / "scheduler" / "scheduler_config.json"
         config = read_json(path)
         own = self._class_name("scheduler")
-        chosen = scheduler_class(own, where=self.folder)
+        cls = scheduler_class(own, where=self.folder)
         if self.scheduler_name is not None:
-            chosen = scheduler_class(self.scheduler_name, where=self.folder)
+            cls = scheduler_class(self.scheduler_name, where=self.folder)
         if config.get("use_dynamic_shifting"):
             raise ModelError(
-                f"{path} shifts its schedule by the size of the picture (use_dynamic_shifting); expected one shift. "
-                "Take a model with a fixed shift."
+                f"{path} shifts its schedule by image size (use_dynamic_shifting); expected one shift. "
+                "Use a model with a fixed shift."
             )
         if self.flow_shift is not None:
             config |= {"shift": self.flow_shift, "flow_shift": self.flow_shift}
@@ -97,29 +97,29 @@ class SynthesizerComponents:
             if own.startswith("FlowMatch") and self.scheduler_name not in (None, own)
             else {}
         )
-        # Settings that only the folder's own scheduler knows are left out; diffusers would warn of them at every run.
-        known = inspect.signature(chosen.__init__).parameters
-        return chosen(**{key: value for key, value in (config | flow).items() if key in known})
+        # Unsupported settings are dropped; diffusers would warn about them at every run.
+        supported = inspect.signature(cls.__init__).parameters
+        return cls(**{key: value for key, value in (config | flow).items() if key in supported})
 
     @cached_property
     def negative_condition(self) -> Tensor | None:
-        """The condition of the empty caption (Q, C), where the folder has it."""
+        """Condition of the empty caption (Q, C), or ``None`` if the folder has none."""
         return read_negative_condition(self.folder)
 
-    def read_extra_input(self, part: str, key: str) -> Tensor:
-        """A tensor of a part that is needed without the part. Raises :class:`WeightsError` where it is not there."""
-        return read_tensor(self.folder / part, key)
+    def read_extra_input(self, component: str, key: str) -> Tensor:
+        """Read a single tensor of a component. Raises :class:`WeightsError` if it is missing."""
+        return read_tensor(self.folder / component, key)
 
     def to(self, device: str | torch.device) -> None:
-        """Move what is loaded, and load the rest there."""
+        """Move loaded components; others will be loaded to ``device``."""
         self.device = torch.device(device)
         for name in self.loaded_names & {"denoiser", "autoencoder", "vocoder"}:
-            part = vars(self)[name]
-            (part.autoencoder if isinstance(part, LatentCodec) else part).to(self.device)
+            component = vars(self)[name]
+            (component.autoencoder if isinstance(component, LatentCodec) else component).to(self.device)
 
     @property
     def loaded_names(self) -> frozenset[str]:
-        """Names of the parts that are in memory."""
+        """Names of the loaded components."""
         return frozenset(
             name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)
         )
@@ -131,14 +131,14 @@ class SynthesizerComponents:
     def _class_name(self, name: str) -> str:
         if name not in self.index:
             raise ModelError(
-                f"{self.folder / INDEX_FILE} names {', '.join(self.index)}; expected a {name} too. "
-                "Fetch the model again."
+                f"{self.folder / INDEX_FILE} names {', '.join(self.index)}; expected {name} as well. "
+                "Download the model again."
             )
         return self.index[name]
 
 
 def _flow_settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What other solvers must be told to follow a flow-matching schedule."""
+    """Return the settings with which other schedulers follow a flow-matching schedule."""
     return {
         "use_flow_sigmas": True,
         "prediction_type": "flow_prediction",

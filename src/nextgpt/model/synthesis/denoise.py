@@ -1,8 +1,7 @@
-"""The denoising loop: one generator for every model and every solver.
+"""The denoising loop: one generator for all models and schedulers.
 
-The loop knows nothing about modalities, conditions or networks; it is given a function that predicts, and a
-:class:`~nextgpt.model.synthesis.schedule.DenoisingSchedule`. Whoever pulls the steps owns the rest: closing the generator, or
-just pulling no more, ends the work after the step at hand.
+The loop depends on a prediction function and a :class:`~nextgpt.model.synthesis.schedule.DenoisingSchedule` only, not
+on modalities, conditions or networks. Closing the generator cancels after the current step.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from nextgpt.model.synthesis.base import Conditions, DenoisingStep, Latents
 from nextgpt.model.synthesis.schedule import DenoisingSchedule
 
 PredictFn = Callable[[Tensor, Tensor], Tensor]
-"""Noisy latents (B, F, Z, h, w) and a timestep, to the model's output: noise, velocity or flow, by its training."""
+"""Noisy latents (B, F, Z, h, w) and a timestep to the model output: noise, velocity or flow."""
 ConditionalPredictFn = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""The same with conditions (B, Q, C) as third argument."""
+"""The same, with conditions (B, Q, C) as third argument."""
 
 
 @torch.inference_mode()
@@ -28,10 +27,10 @@ def denoising_loop(
     schedule: DenoisingSchedule,
     generators: Sequence[torch.Generator] = (),
 ) -> Iterator[DenoisingStep]:
-    """Denoise ``latents`` and yield after every step.
+    """Denoise ``latents`` and yield the state after every step.
 
     Args:
-        generators: One for each medium, for solvers that add noise on the way.
+        generators: One per medium, for schedulers that add noise.
     """
     total = len(schedule.timesteps)
     for index, timestep in enumerate(schedule.timesteps, start=1):
@@ -45,12 +44,12 @@ def denoising_loop(
 def with_guidance(
     predict: ConditionalPredictFn, conditions: Conditions, negative: Tensor | None, guidance_scale: float
 ) -> PredictFn:
-    """Fix the conditions of ``predict``, with classifier-free guidance (Ho, Salimans 2022) where the scale is not 1.
+    """Bind the conditions of ``predict``, with classifier-free guidance (Ho, Salimans 2022).
 
-    Both halves go through the model in one call.
+    Both predictions are computed in one batch.
 
     Args:
-        negative: What the guidance leads away from, (Q, C); not needed at scale 1.
+        negative: Negative condition (Q, C); ``None`` at scale 1.
     """
     if negative is None:
         assert guidance_scale == 1, "guidance needs a negative condition"
@@ -58,8 +57,8 @@ def with_guidance(
     both = torch.cat([negative.expand_as(conditions), conditions])  # (2B, Q, C)
 
     def predict_guided(latents: Tensor, timestep: Tensor) -> Tensor:
-        away, towards = predict(torch.cat([latents, latents]), timestep, both).chunk(2)
-        return away + guidance_scale * (towards - away)
+        negative_prediction, prediction = predict(torch.cat([latents, latents]), timestep, both).chunk(2)
+        return negative_prediction + guidance_scale * (prediction - negative_prediction)
 
     return predict_guided
 
@@ -67,5 +66,5 @@ def with_guidance(
 def seeded_noise(
     generators: Sequence[torch.Generator], shape: tuple[int, ...], device: torch.device
 ) -> Tensor:
-    """Draw unit noise (B, *shape), each medium's from its own generator on the CPU, so that devices agree."""
+    """Sample unit noise (B, *shape) from one CPU generator per medium, so that all devices agree."""
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(device)

@@ -1,6 +1,6 @@
-"""The border to diffusers' denoisers: how each kind takes latents, a timestep and conditions.
+"""Adapters for diffusers' denoisers: latents, timestep and conditions in each model's own format.
 
-A new kind of denoiser is one row of :data:`DENOISERS`. Rows are chosen by the class that the folder names.
+A new denoiser is one row of :data:`DENOISERS`, selected by the class name in the folder.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ LatentShape = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class DenoiserAdapter:
-    """What must be known about one kind of denoiser."""
+    """Interface of one denoiser class."""
 
     predict: Callable[..., Tensor]
-    """Denoiser, latents (B, F, Z, h, w), timestep () or (B,), conditions (B, Q, C) to a prediction like the latents."""
+    """Denoiser, latents (B, F, Z, h, w), timestep () or (B,), conditions (B, Q, C) to a prediction."""
     latent_shape: Callable[[Mapping[str, Any]], LatentShape]
-    """The denoiser's config to its own latent shape."""
+    """Denoiser config to its latent shape."""
     condition_shape: Callable[[Mapping[str, Any]], tuple[int, int]]
-    """The denoiser's config to the shape (Q, C) of its conditions."""
+    """Denoiser config to the shape (Q, C) of its conditions."""
     settings: SynthesisSettings
-    """What holds for folders that say nothing."""
+    """Default settings."""
     extra_input: tuple[str, str] | None = None
-    """A part and a tensor of its weights that ``predict`` is given as its last argument, always the same."""
+    """Component and tensor name of a constant last argument of ``predict``."""
     is_traceable: bool = False
-    """Whether what ``predict`` does depends on nothing but shapes, of which the batch alone varies."""
+    """True if ``predict`` can be traced: no data-dependent control flow, static shapes except the batch size."""
 
 
 def _predict_transformer(
     denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
 ) -> Latents:
-    """CogVideoX attends over condition and latents together; it takes our axes as they are."""
+    """CogVideoX has joint attention over condition and latents, and our axes."""
     return denoiser(latents, conditions, timestep.expand(latents.shape[0]), return_dict=False)[0]
 
 
@@ -54,7 +54,7 @@ def _predict_unet(denoiser: nn.Module, latents: Latents, timestep: Tensor, condi
 def _predict_class_unet(
     denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
 ) -> Latents:
-    """AudioLDM has no cross-attention: its one pooled vector goes where a class label would."""
+    """AudioLDM has no cross-attention: its pooled vector replaces the class label."""
     return denoiser(latents[:, 0], timestep, None, class_labels=conditions[:, 0], return_dict=False)[0][
         :, None
     ]
@@ -69,15 +69,15 @@ def _predict_unet_3d(
 def _predict_z_image(
     denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
 ) -> Latents:
-    """Z-Image counts time from noise (0) to picture (1), flows that way, and takes captions of unequal lengths."""
-    pictures = list(latents.transpose(1, 2).unbind())  # (Z, F, h, w) each
+    """Z-Image counts time from noise (0) to image (1) and takes captions of different lengths."""
+    images = list(latents.transpose(1, 2).unbind())  # (Z, F, h, w) each
     time = (1 - timestep / 1000).expand(len(latents))
-    flows = denoiser(pictures, time, unpadded_conditions(conditions), return_dict=False)[0]
+    flows = denoiser(images, time, unpadded_conditions(conditions), return_dict=False)[0]
     return -torch.stack(flows).transpose(1, 2)
 
 
 def _predict_wan(denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions) -> Latents:
-    """Wan attends to the padding of captions too, which is rows of zeros."""
+    """Wan attends to caption padding too, which is rows of zeros."""
     time = timestep.expand(len(latents))
     return denoiser(latents.transpose(1, 2), time, conditions, return_dict=False)[0].transpose(1, 2)
 
@@ -89,27 +89,29 @@ def _predict_ace_step(
     conditions: Conditions,
     silence: Float[Tensor, "1 _ Z"],
 ) -> Latents:
-    """ACE-Step has no mask, so captions of unequal lengths go one by one; beside the latents it hears silence."""
-    sounds = latents[:, 0, :, 0].mT  # (B, w, Z)
-    times = -(-sounds.shape[1] // silence.shape[1])
-    quiet = silence.repeat(1, times, 1)[:, : sounds.shape[1]]
-    beside = torch.cat([quiet, torch.ones_like(quiet)], dim=-1)  # all of it is to be made anew
+    """ACE-Step has no mask, so captions of different lengths run one by one; its context latents are silence."""
+    audio = latents[:, 0, :, 0].mT  # (B, w, Z)
+    repeats = -(-audio.shape[1] // silence.shape[1])
+    silent = silence.repeat(1, repeats, 1)[:, : audio.shape[1]]
+    context = torch.cat([silent, torch.ones_like(silent)], dim=-1)  # mask 1: generate everything
     captions = unpadded_conditions(conditions)
-    step = len(sounds) if len({len(caption) for caption in captions}) == 1 else 1
-    whole = timestep.to(sounds.dtype).expand(len(sounds))
-    made = []
-    for some, time, said in zip(sounds.split(step), whole.split(step), _batches(captions, step), strict=True):
-        made.append(
+    size = len(audio) if len({len(caption) for caption in captions}) == 1 else 1
+    times = timestep.to(audio.dtype).expand(len(audio))
+    outputs = []
+    for batch, time, condition in zip(
+        audio.split(size), times.split(size), _batches(captions, size), strict=True
+    ):
+        outputs.append(
             denoiser(
-                hidden_states=some,
+                hidden_states=batch,
                 timestep=time,
                 timestep_r=time,
-                encoder_hidden_states=said,
-                context_latents=beside.expand(len(some), -1, -1),
+                encoder_hidden_states=condition,
+                context_latents=context.expand(len(batch), -1, -1),
                 return_dict=False,
             )[0]
         )
-    return torch.cat(made).mT[:, None, :, None]
+    return torch.cat(outputs).mT[:, None, :, None]
 
 
 def _batches(captions: Sequence[Tensor], size: int) -> list[Tensor]:
@@ -117,10 +119,10 @@ def _batches(captions: Sequence[Tensor], size: int) -> list[Tensor]:
 
 
 def unpadded_conditions(conditions: Conditions) -> list[Float[Tensor, "_ C"]]:
-    """Conditions without their padding, for denoisers that mask it: a row of zeros stands for no token."""
+    """Return conditions without padding (rows of zeros), for denoisers that mask it."""
     is_token = conditions.abs().amax(dim=-1) > 0  # (B, Q)
-    is_token[:, 0] |= ~is_token.any(dim=-1)  # no denoiser takes a caption of no tokens
-    return [condition[said] for condition, said in zip(conditions, is_token, strict=True)]
+    is_token[:, 0] |= ~is_token.any(dim=-1)  # denoisers require at least one token
+    return [condition[mask] for condition, mask in zip(conditions, is_token, strict=True)]
 
 
 def _transformer_shape(config: Mapping[str, Any]) -> LatentShape:
@@ -138,7 +140,7 @@ STABLE_DIFFUSION_RGB = (
     (-0.2829, 0.1762, 0.2721),
     (-0.2120, -0.2616, -0.7177),
 )
-"""Colours of the latents of Stable Diffusion 1 and 2, a linear fit (comfyanonymous/ComfyUI, latent_formats.py)."""
+"""Linear map from latents of Stable Diffusion 1 and 2 to RGB (comfyanonymous/ComfyUI, latent_formats.py)."""
 FAST_SCHEDULER = "DPMSolverMultistepScheduler"
 """DPM-Solver++ 2M (Lu et al. 2022): 20 steps where DDIM and PNDM take 50."""
 AUDIOLDM_MEL = MelConfig(
@@ -175,7 +177,7 @@ DENOISERS: dict[str, DenoiserAdapter] = {
             num_inference_steps=20, guidance_scale=2.5, scheduler=FAST_SCHEDULER, mel=AUDIOLDM_MEL
         ),
     ),
-    # Zeroscope; 16 frames of the sample size, where nextgpt.json says no other
+    # Zeroscope; 16 frames of the sample size unless set in nextgpt.json
     "UNet3DConditionModel": DenoiserAdapter(
         predict=_predict_unet_3d,
         latent_shape=_square_shape(16),
@@ -187,14 +189,14 @@ DENOISERS: dict[str, DenoiserAdapter] = {
             latent_rgb_factors=STABLE_DIFFUSION_RGB,
         ),
     ),
-    # Z-Image, Turbo: guidance is distilled into it; 1024 pixels, and captions as long as the stock pipeline's
+    # Z-Image-Turbo: distilled guidance; 1024 pixels, captions as long as in the stock pipeline
     "ZImageTransformer2DModel": DenoiserAdapter(
         predict=_predict_z_image,
         latent_shape=lambda config: (1, config["in_channels"], 128, 128),
         condition_shape=lambda config: (512, config["cap_feat_dim"]),
         settings=SynthesisSettings(num_inference_steps=9, guidance_scale=1.0),
     ),
-    # ACE-Step 1.5, turbo likewise; 10 s at 25 latents a second
+    # ACE-Step 1.5 turbo: distilled guidance; 10 s at 25 latents per second
     "AceStepTransformer1DModel": DenoiserAdapter(
         predict=_predict_ace_step,
         latent_shape=lambda config: (1, config["audio_acoustic_hidden_dim"], 1, 250),
@@ -204,7 +206,7 @@ DENOISERS: dict[str, DenoiserAdapter] = {
         ),
         extra_input=("condition_encoder", "silence_latent"),
     ),
-    # Wan 2.1; 81 frames of 832 x 480 pixels, 8 pixels a cell
+    # Wan 2.1; 81 frames of 832 x 480 pixels, 8 pixels per cell
     "WanTransformer3DModel": DenoiserAdapter(
         predict=_predict_wan,
         latent_shape=lambda config: (21, config["in_channels"], 60, 104),
@@ -215,11 +217,11 @@ DENOISERS: dict[str, DenoiserAdapter] = {
 
 
 def get_denoiser_adapter(class_name: str, config: Mapping[str, Any], *, where: str) -> DenoiserAdapter:
-    """Find the row for a denoiser. Raises :class:`ModelError` for one that has none; ``where`` names its folder."""
+    """Return the adapter of a denoiser class. Raises :class:`ModelError` if there is none."""
     if config.get("use_rotary_positional_embeddings"):
         raise ModelError(
             f"{where} uses rotary positions, as CogVideoX-5b does; expected sine-cosine positions, as CogVideoX-2b "
-            "has. Take a smaller CogVideoX."
+            "has. Use a smaller CogVideoX."
         )
     name = f"{class_name} with class labels" if config.get("class_embed_type") else class_name
     if name not in DENOISERS:

@@ -1,6 +1,6 @@
-"""A diffusers folder on disk: which parts it names, how one is read, and how a whole folder is written.
+"""Read and write diffusers folders.
 
-Only classes that we know are ever loaded, only from safetensors, and every tensor must find its place.
+Only known classes are loaded, only from safetensors, and missing tensors are errors.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor
 
+from nextgpt.config import parse_config
 from nextgpt.errors import ModelError, WeightsError
+from nextgpt.model.safetensors_io import open_safetensors, read_safetensors
 from nextgpt.model.synthesis.settings import SynthesisSettings
 
 INDEX_FILE = "model_index.json"
@@ -28,13 +29,12 @@ NEGATIVE_FILE = "negative_condition.safetensors"
 NEGATIVE_KEY = "negative_condition"
 
 ModelIndex = dict[str, str]
-"""Names of the parts, each with its class."""
+"""Class names by component."""
 
 
-@runtime_checkable
 @runtime_checkable
 class SavePretrained(Protocol):
-    """What diffusers and transformers models, tokenizers and schedulers have in common."""
+    """Common interface of models, tokenizers and schedulers of diffusers and transformers."""
 
     def save_pretrained(self, save_directory: str | Path) -> Any:
         """Write files."""
@@ -42,13 +42,13 @@ class SavePretrained(Protocol):
 
 
 def read_index(folder: Path) -> ModelIndex:
-    """Read which parts a folder has. Raises :class:`ModelError`."""
+    """Read the components of a folder from its index. Raises :class:`ModelError`."""
     if not folder.is_dir():
         raise ModelError(
-            f"{folder} is missing; expected a diffusers folder. Check the name, or fetch the model again."
+            f"{folder} is missing; expected a diffusers folder. Check the name, or download the model again."
         )
     entries = read_json(folder / INDEX_FILE)
-    # Entries with an underscore are diffusers' own notes; [null, null] is a part that was left out.
+    # Entries with an underscore are metadata of diffusers; [null, null] is an omitted component.
     return {
         name: value[1]
         for name, value in entries.items()
@@ -57,63 +57,56 @@ def read_index(folder: Path) -> ModelIndex:
 
 
 def read_settings(folder: Path) -> SynthesisSettings:
-    """Read ``nextgpt.json``; nothing is set where there is none. Raises :class:`ModelError` where it is wrong."""
+    """Read ``nextgpt.json``; empty settings if it is missing. Raises :class:`ConfigError` for invalid settings."""
     path = folder / SETTINGS_FILE
     if not path.is_file():
         return SynthesisSettings()
-    try:
-        return SynthesisSettings.model_validate(read_json(path))
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise ModelError(
-            f"{path} has impossible settings ({faults}); expected those of SynthesisSettings. Correct them."
-        ) from None
+    return parse_config(SynthesisSettings, read_json(path), where=str(path))
 
 
 def read_negative_condition(folder: Path) -> Float[Tensor, "Q C"] | None:
-    """Read the condition of the empty caption, if there is one. Raises :class:`WeightsError` where it is damaged."""
+    """Read the condition of the empty caption, if there is one. Raises :class:`WeightsError` if it is damaged."""
     path = folder / NEGATIVE_FILE
     if not path.is_file():
         return None
-    check_weights_file(path)
-    tensors = load_file(path)
+    tensors = read_safetensors(path)
     if NEGATIVE_KEY not in tensors or tensors[NEGATIVE_KEY].ndim != 2:
-        held = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+        content = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
         raise WeightsError(
-            f"{path} holds {held}; expected {NEGATIVE_KEY} (Q, C). Write it with add_negative_condition."
+            f"{path} has {content}; expected {NEGATIVE_KEY} (Q, C). Write it with add_negative_condition."
         )
     return tensors[NEGATIVE_KEY].float()
 
 
 def write_negative_condition(folder: str | Path, condition: Float[Tensor, "Q C"]) -> None:
-    """Keep the condition of the empty caption beside the parts, so that guidance needs no text encoder."""
+    """Write the condition of the empty caption, so that guidance needs no text encoder."""
     save_file({NEGATIVE_KEY: condition.detach().cpu().contiguous()}, Path(folder) / NEGATIVE_FILE)
 
 
 def write_pipeline_dir(
     folder: str | Path,
-    parts: Mapping[str, SavePretrained] = {},
+    components: Mapping[str, SavePretrained] = {},
     *,
     pipeline: str = "DiffusionPipeline",
     settings: SynthesisSettings | None = None,
     negative_condition: Float[Tensor, "Q C"] | None = None,
 ) -> None:
-    """Write parts as a diffusers folder. The index names these parts and those that lie in the folder already.
+    """Write components into a diffusers folder; components that are already in it stay.
 
     Args:
-        parts: By their name on disk: ``transformer`` or ``unet``, ``vae``, ``scheduler``, ``vocoder``,
+        components: Components by name on disk: ``transformer`` or ``unet``, ``vae``, ``scheduler``, ``vocoder``,
             ``text_encoder``, ``tokenizer``.
-        pipeline: The stock pipeline's class that can run the folder.
+        pipeline: Class of the stock pipeline for the folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / INDEX_FILE
     index = read_json(path) if path.is_file() else {}
     index["_class_name"] = pipeline
-    for name, part in parts.items():
-        part.save_pretrained(folder / name)
+    for name, component in components.items():
+        component.save_pretrained(folder / name)
         _strip_name_or_path(folder / name / "config.json")
-        index[name] = [_library(part), type(part).__name__]
+        index[name] = [_library(component), type(component).__name__]
     path.write_text(json.dumps(index, indent=2) + "\n")
     if settings is not None:
         (folder / SETTINGS_FILE).write_text(settings.model_dump_json(indent=2, exclude_unset=True) + "\n")
@@ -122,22 +115,22 @@ def write_pipeline_dir(
 
 
 def _strip_name_or_path(path: Path) -> None:
-    """Leave out where a part was read from, which diffusers writes down and nobody else can use."""
+    """Remove the source path that diffusers records."""
     if path.is_file():
         settings = read_json(path)
         if settings.pop("_name_or_path", None) is not None:
             path.write_text(json.dumps(settings, indent=2) + "\n")
 
 
-def _library(part: object) -> str:
-    """The library's name as diffusers writes it: its own and transformers' by name, others by their module."""
-    module = type(part).__module__
+def _library(component: object) -> str:
+    """Return the library in diffusers' notation: ``diffusers``, ``transformers``, or the module."""
+    module = type(component).__module__
     top = module.partition(".")[0]
     return top if top in ("diffusers", "transformers") else module
 
 
 def component_class(name: str, *, where: Path) -> Any:
-    """Find a part's class. Raises :class:`ModelError` for one that is neither diffusers', transformers' nor ours."""
+    """Return a model class of diffusers, transformers or this package. Raises :class:`ModelError` for others."""
     if name == "PatchAutoencoder":
         from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
 
@@ -146,9 +139,9 @@ def component_class(name: str, *, where: Path) -> Any:
     import transformers
 
     for library in (diffusers, transformers):
-        found = getattr(library, name, None)
-        if isinstance(found, type) and issubclass(found, torch.nn.Module):
-            return found
+        cls = getattr(library, name, None)
+        if isinstance(cls, type) and issubclass(cls, torch.nn.Module):
+            return cls
     raise ModelError(
         f"{where / INDEX_FILE} names the class {name!r}; expected a model of diffusers or transformers. "
         "Update diffusers."
@@ -156,120 +149,111 @@ def component_class(name: str, *, where: Path) -> Any:
 
 
 def scheduler_class(name: str, *, where: Path) -> Any:
-    """Find a scheduler's class. Raises :class:`ModelError` for one that diffusers has not."""
+    """Return a scheduler class of diffusers. Raises :class:`ModelError` for others."""
     import diffusers
 
-    found = getattr(diffusers, name, None)
-    if not (isinstance(found, type) and issubclass(found, diffusers.SchedulerMixin)):
+    cls = getattr(diffusers, name, None)
+    if not (isinstance(cls, type) and issubclass(cls, diffusers.SchedulerMixin)):
         raise ModelError(
-            f"{where} asks for the scheduler {name!r}; expected one of diffusers, such as DPMSolverMultistepScheduler. "
+            f"{where} names the scheduler {name!r}; expected one of diffusers, such as DPMSolverMultistepScheduler. "
             "Correct the name, or update diffusers."
         )
-    return found
+    return cls
 
 
 def load_component(
     folder: Path, name: str, class_name: str, *, dtype: torch.dtype, device: str | torch.device
 ) -> Any:
-    """Read one part with weights, whole or not at all.
+    """Load one component with its weights.
 
     Raises:
-        ModelError: The part's folder, its config or its safetensors files are missing.
-        WeightsError: A file is damaged, or its tensors are not those of the config; each is named.
+        ModelError: Its folder, config or safetensors files are missing.
+        WeightsError: A file is damaged, or its tensors do not fit the config; all mismatches are listed.
     """
     from transformers import PreTrainedModel
 
-    home = folder / name
-    read_json(home / "config.json")
-    variant = _checked_variant(home)
-    kind = component_class(class_name, where=folder)
-    precision = {"dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype": dtype}
+    component_dir = folder / name
+    read_json(component_dir / "config.json")
+    variant = _checked_variant(component_dir)
+    cls = component_class(class_name, where=folder)
+    dtype_option = {"dtype" if issubclass(cls, PreTrainedModel) else "torch_dtype": dtype}
     try:
         with _suppress_library_logs():
-            part, report = kind.from_pretrained(
-                home,
+            component, report = cls.from_pretrained(
+                component_dir,
                 variant=variant,
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
-                **precision,
+                **dtype_option,
             )
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
         raise WeightsError(
-            f"The weights in {home} cannot be read ({error}); expected those of its config.json. Fetch the model again."
+            f"The weights in {component_dir} cannot be read ({error}); expected those of its config.json. "
+            "Download the model again."
         ) from error
-    faults = {
+    mismatches = {
         kind: report[kind] for kind in ("missing_keys", "mismatched_keys", "error_msgs") if report.get(kind)
     }
-    if faults:
-        listed = "; ".join(f"{kind}: {', '.join(map(str, keys))}" for kind, keys in faults.items())
+    if mismatches:
+        listed = "; ".join(f"{kind}: {', '.join(map(str, keys))}" for kind, keys in mismatches.items())
         raise WeightsError(
-            f"The weights in {home} do not fit its config.json ({listed}). Take both from the same model."
+            f"The weights in {component_dir} do not fit its config.json ({listed}). Take both from the same model."
         )
     if report["unexpected_keys"]:
-        # Published folders carry buffers of older versions; they are harmless, but never hidden.
+        # Published folders may have buffers of older versions; they are harmless, but logged.
         logging.getLogger(__name__).warning(
-            "%s has tensors that are not used: %s", home, report["unexpected_keys"]
+            "%s has unused tensors: %s", component_dir, report["unexpected_keys"]
         )
-    return part.to(device).eval().requires_grad_(False)
+    return component.to(device).eval().requires_grad_(False)
 
 
-def read_tensor(home: Path, key: str) -> Tensor:
-    """Read one tensor of a part's weights. Raises :class:`WeightsError` where no file has it."""
-    for path in sorted(home.glob("*.safetensors")):
-        check_weights_file(path)
-        with safe_open(path, framework="pt") as tensors:
-            if key in tensors.keys():
-                return tensors.get_tensor(key)
-    raise WeightsError(f"The weights in {home} have no {key}; expected it there. Fetch the model again.")
+def read_tensor(folder: Path, key: str) -> Tensor:
+    """Read one tensor of a component's weights. Raises :class:`WeightsError` if no file has it."""
+    for path in sorted(folder.glob("*.safetensors")):
+        with open_safetensors(path) as file:
+            names = file.keys()
+            if key in names:
+                return file.get_tensor(key)
+    raise WeightsError(f"The weights in {folder} have no {key}. Download the model again.")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises :class:`ModelError`."""
     if not path.is_file():
         raise ModelError(
-            f"{path} is missing; expected a diffusers folder. Check the name, or fetch the model again."
+            f"{path} is missing; expected a diffusers folder. Check the name, or download the model again."
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(
-            f"{path} is no JSON ({error}); expected a JSON object. Fetch the model again."
+            f"{path} is not JSON ({error}); expected a JSON object. Download the model again."
         ) from None
     if not isinstance(content, dict):
         raise ModelError(
-            f"{path} holds a JSON {type(content).__name__}; expected an object. Fetch the model again."
+            f"{path} is a JSON {type(content).__name__}; expected an object. Download the model again."
         )
     return content
 
 
-def check_weights_file(path: Path) -> None:
-    """Raise :class:`WeightsError` for a safetensors file that is cut off or otherwise no such file."""
-    try:
-        with safe_open(path, framework="pt"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path} is damaged ({error}); expected a whole safetensors file. Fetch the model again."
-        ) from error
-
-
-def _checked_variant(home: Path) -> str | None:
-    """Check every weights file of a part; say which variant to read where there is no plain one."""
-    files = sorted(home.glob("*.safetensors"))
+def _checked_variant(component_dir: Path) -> str | None:
+    """Check all weights files of a component; return the variant to load if there is no plain one."""
+    files = sorted(component_dir.glob("*.safetensors"))
     if not files:
-        others = ", ".join(path.name for path in sorted(home.glob("*.bin"))) or "no weights"
+        others = ", ".join(path.name for path in sorted(component_dir.glob("*.bin"))) or "no weights"
         raise ModelError(
-            f"{home} has {others}; expected safetensors. Convert pickles with 'nextgpt convert'."
+            f"{component_dir} has {others}; expected safetensors. Convert pickles with 'nextgpt convert'."
         )
     for path in files:
-        check_weights_file(path)
+        with open_safetensors(path):  # raises if the file is damaged
+            pass
     return "fp16" if all(".fp16" in path.name for path in files) else None
 
 
 @contextmanager
 def _suppress_library_logs() -> Iterator[None]:
-    """Silence what the libraries log while loading; what matters is raised or logged by us."""
+    """Suppress the libraries' logs during loading; relevant messages are raised or logged by us."""
     import diffusers
     import transformers
 

@@ -1,7 +1,7 @@
-"""The synthesizer of every modality: latent diffusion on the parts of a diffusers folder, without its text encoder.
+"""The synthesizer of all modalities: latent diffusion with a diffusers folder, without its text encoder.
 
-It joins the borders to each library (:mod:`denoisers`, :mod:`autoencoders`, :mod:`schedule`, :mod:`pictures`) and the
-loop (:mod:`denoise`); none of them knows another.
+It combines the independent adapters (:mod:`denoisers`, :mod:`autoencoders`, :mod:`schedule`, :mod:`media_codecs`) and
+the loop (:mod:`denoise`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LatentDiffusion:
 
     Args:
         spec: How the denoiser is called, and with what.
-        components: What does the work; each is loaded when first needed.
+        components: Denoiser, autoencoder and scheduler, loaded on first use.
     """
 
     def __init__(self, modality: str, spec: SynthesizerSpec, components: SynthesizerComponents) -> None:
@@ -50,11 +50,11 @@ class LatentDiffusion:
         edit_source: Sequence[Medium] | None = None,
         strength: float | None = None,
     ) -> Iterator[DenoisingStep]:
-        """Denoise; see :meth:`Synthesizer.denoise`. What is wrong with the arguments is raised here, not while pulling.
+        """Denoise; see :meth:`Synthesizer.denoise`. Arguments are validated here, not at the first step.
 
         Raises:
-            ConfigError: A number of steps, guidance or strength out of range.
-            ModelError: Conditions of another model, or guidance without a negative condition.
+            ConfigError: The number of steps, the guidance scale or the strength is out of range.
+            ModelError: The conditions belong to another model, or the negative condition is missing.
         """
         guidance_scale = self.settings.guidance_scale if guidance_scale is None else guidance_scale
         strength = self.settings.edit_strength if strength is None else strength
@@ -87,41 +87,41 @@ class LatentDiffusion:
 
     @cached_property
     def macs_per_step(self) -> float:
-        """See :attr:`Synthesizer.macs_per_step`; patches and levels of lower resolution are not counted off."""
+        """See :attr:`Synthesizer.macs_per_step`, without corrections for patches and lower resolutions."""
         frames, _, height, width = self.latent_shape
         return (
             sum(weight.numel() for weight in self.components.denoiser.parameters()) * frames * height * width
         )
 
     def to(self, device: str | torch.device) -> None:
-        """Move all weights to another place."""
+        """Move all weights to another device."""
         self.components.to(device)
 
     def predict(self, latents: Tensor, timestep: Tensor, conditions: Tensor) -> Tensor:
-        """Call the denoiser in its own precision; the latents stay in float32, where small steps add up.
+        """Call the denoiser in its dtype; latents stay in float32, so that small steps add up.
 
         Args:
-            timestep: One for all media (), or one for each (B,).
+            timestep: One for all media (), or one per medium (B,).
         """
         denoiser: nn.Module = self.components.denoiser
         dtype = self.components.dtype
-        given = (latents.to(dtype), timestep, conditions.to(dtype))
+        inputs = (latents.to(dtype), timestep, conditions.to(dtype))
         if self.adapter.extra_input is not None:
-            given = (*given, self._extra_input.to(dtype))
-        has_gradients = torch.is_grad_enabled()  # training goes the plain way
-        predict = (
-            self.adapter.predict if has_gradients or self._traced_denoiser is None else self._traced_denoiser
-        )
-        return predict(denoiser, *given).float()
+            inputs = (*inputs, self._extra_input.to(dtype))
+        is_traced = (
+            self._traced_denoiser is not None and not torch.is_grad_enabled()
+        )  # training is not traced
+        predict = self._traced_denoiser if is_traced else self.adapter.predict
+        return predict(denoiser, *inputs).float()
 
     @torch.inference_mode()
     def decode(self, latents: Latents) -> list[Medium]:
-        """Turn latents into media."""
-        return self._codec.to_media(self.components.autoencoder.decode(latents))
+        """Decode latents to media."""
+        return self._media_codec.to_media(self.components.autoencoder.decode(latents))
 
     @torch.inference_mode()
     def preview(self, latents: Latents) -> list[Medium]:
-        """Turn latents into media cheaply: by a linear map where one is known, else roughly by the autoencoder."""
+        """Decode latents to rough media: by a linear map if known, otherwise by the autoencoder."""
         if self.settings.latent_rgb_factors is None:
             return self._preview_codec.to_media(self.components.autoencoder.decode(latents))
         factors = torch.tensor(self.settings.latent_rgb_factors, device=latents.device)
@@ -129,43 +129,38 @@ class LatentDiffusion:
 
     @torch.inference_mode()
     def encode(self, media: Sequence[Medium]) -> Latents:
-        """Turn media into latents. Raises :class:`ConfigError` for media of another modality."""
+        """Encode media to latents. Raises :class:`ConfigError` for media of another modality."""
         for medium in media:
             if medium.modality != self.modality:
                 raise ConfigError(
-                    f"An edit of {self.modality} starts from {medium.modality}; expected {self.modality}. "
-                    "Give a source of the same modality."
+                    f"The source of an edit of {self.modality} is {medium.modality}; expected {self.modality}. "
+                    "Use a source of the same modality."
                 )
         autoencoder = self.components.autoencoder
         shape = autoencoder.pixel_shape(self.latent_shape)
-        return autoencoder.encode(self._codec.to_pixels(media, shape).to(self.components.device))
+        return autoencoder.encode(self._media_codec.to_pixels(media, shape).to(self.components.device))
 
     @cached_property
     def _extra_input(self) -> Tensor:
-        assert self.adapter.extra_input is not None
+        assert self.adapter.extra_input is not None, "only for adapters with an extra input"
         return self.components.read_extra_input(*self.adapter.extra_input).to(self.components.device)
 
     @cached_property
-    def _codec(self) -> MediaCodec:
-        settings = self.settings
-        vocoder = partial(_vocode, self.components) if "vocoder" in self.components.index else None
-        return create_media_codec(
-            self.modality,
-            fps=settings.fps,
-            mel=settings.mel,
-            waveform_rate_hz=settings.waveform_rate_hz,
-            vocoder=vocoder,
-        )
+    def _media_codec(self) -> MediaCodec:
+        return self._create_codec(for_preview=False)
 
     @cached_property
     def _preview_codec(self) -> MediaCodec:
-        settings = self.settings
+        return self._create_codec(for_preview=True)
+
+    def _create_codec(self, *, for_preview: bool) -> MediaCodec:
         return create_media_codec(
             self.modality,
-            fps=settings.fps,
-            mel=settings.mel,
-            waveform_rate_hz=settings.waveform_rate_hz,
-            for_preview=True,
+            fps=self.settings.fps,
+            mel=self.settings.mel,
+            waveform_rate_hz=self.settings.waveform_rate_hz,
+            vocoder=partial(_vocode, self.components) if "vocoder" in self.components.index else None,
+            for_preview=for_preview,
         )
 
     def _negative_condition(self) -> Tensor:
@@ -177,7 +172,7 @@ class LatentDiffusion:
             )
         if negative.shape != self.condition_shape:
             raise ModelError(
-                f"The negative condition of {self.components.folder} measures {tuple(negative.shape)}; expected "
+                f"The negative condition of {self.components.folder} has the shape {tuple(negative.shape)}; expected "
                 f"{self.condition_shape}, as the denoiser takes. Write it again with this folder's text encoder."
             )
         return negative
@@ -189,22 +184,20 @@ class LatentDiffusion:
         guidance_scale: float,
         edit_source: Sequence[Medium] | None,
     ) -> None:
-        assert len(seeds) == len(conditions), f"{len(conditions)} conditions came with {len(seeds)} seeds"
+        assert len(seeds) == len(conditions), f"got {len(conditions)} conditions and {len(seeds)} seeds"
         assert edit_source is None or len(edit_source) == len(conditions), (
-            "an edit needs one source for each condition"
+            "an edit needs one source per condition"
         )
         if conditions.shape[1:] != self.condition_shape:
             raise ModelError(
-                f"Conditions measure {tuple(conditions.shape[1:])} (Q, C); the {self.modality} synthesizer in "
-                f"{self.components.folder} takes {self.condition_shape}. Take the output projection of the same model."
+                f"Conditions have the shape {tuple(conditions.shape[1:])} (Q, C); the {self.modality} synthesizer in "
+                f"{self.components.folder} takes {self.condition_shape}. Use the output projection of the same model."
             )
         if guidance_scale < 1:
-            raise ConfigError(
-                f"The guidance is {guidance_scale}; expected 1 (none) or more. Set guidance_scale=1.5, say."
-            )
+            raise ConfigError(f"guidance_scale is {guidance_scale}; expected 1 (none) or more.")
 
 
-def _vocode(parts: SynthesizerComponents, mel: Tensor) -> Tensor:
-    """Samples (B, L) for log-mel pictures (B, M, W), by the folder's vocoder, which wants time first."""
-    samples = parts.vocoder(mel.mT.to(parts.vocoder.dtype)).float()
+def _vocode(components: SynthesizerComponents, mel: Tensor) -> Tensor:
+    """Convert log-mel spectrograms (B, M, W) to samples (B, L) with the folder's vocoder."""
+    samples = components.vocoder(mel.mT.to(components.vocoder.dtype)).float()
     return samples.reshape(len(mel), -1)

@@ -1,7 +1,8 @@
-"""Media as pictures that an autoencoder reads, and back: one codec a modality, in :func:`create_media_codec`.
+"""Convert media to the pixel tensors of an autoencoder and back; one codec per modality.
 
-All pictures have the axes (B, F, N, H, W). A photo is one picture of three channels; a sound one picture of one
-channel, its log-mel spectrogram; a film several pictures, each of one or more moments stacked on the channels.
+Pixels have the axes (B, F, N, H, W). An image is one frame of three channels. Audio is one frame of one channel, its
+log-mel spectrogram, or one row of samples. Video has several frames, each of one or more video frames stacked on the
+channels.
 """
 
 from __future__ import annotations
@@ -23,79 +24,82 @@ from nextgpt.model.synthesis.base import Pixels
 from nextgpt.model.synthesis.mel import GRIFFIN_LIM_ITERATIONS, MelConfig, griffin_lim, log_mel
 
 PixelShape = tuple[int, int, int, int]
-"""(F, N, H, W) of one medium's pictures."""
+"""Shape (F, N, H, W) of one medium's pixels."""
 Vocoder = Callable[[Tensor], Tensor]
-"""Normalised log-mel (B, M, W) to samples (B, L)."""
+"""Normalized log-mel spectrograms (B, M, W) to samples (B, L)."""
+PEAK_AMPLITUDE = 10 ** (-1 / 20)
+"""Peak of synthesized waveforms: -1 dB full scale, as in ACE-Step."""
+PREVIEW_ITERATIONS = 4
+"""Griffin-Lim iterations of audio previews."""
 
 
-@runtime_checkable
 @runtime_checkable
 class MediaCodec(Protocol):
-    """Media of one modality to pictures and back."""
+    """Converts media of one modality to pixels and back."""
 
     def to_pixels(self, media: Sequence[Medium], shape: PixelShape) -> Pixels:
-        """Turn media into pictures of ``shape``, resized, cut, resampled as need be."""
+        """Convert media to pixels of ``shape``; resize, crop and resample as necessary."""
         ...
 
     def to_media(self, pixels: Pixels) -> list[Medium]:
-        """Turn pictures into media."""
+        """Convert pixels to media."""
         ...
 
 
 @dataclass(frozen=True)
 class ImageCodec:
-    """Photos."""
+    """Images."""
 
     def to_pixels(self, media: Sequence[Medium], shape: PixelShape) -> Pixels:
-        """Cut the middle out where the proportions differ."""
-        return torch.stack([_from_rgb(_fitted(medium.image, shape))[None] for medium in media])
+        """Resize images and center-crop them to the aspect ratio."""
+        return torch.stack([_from_rgb(_resize(medium.image, shape))[None] for medium in media])
 
     def to_media(self, pixels: Pixels) -> list[Medium]:
-        """One photo an item."""
+        """Return one image per item."""
         return [Image(PIL.Image.fromarray(item[0])) for item in _to_rgb(pixels)]
 
 
 @dataclass(frozen=True)
 class VideoCodec:
-    """Films at ``fps`` frames a second; a picture of 3 g channels holds g neighbouring moments."""
+    """Video at ``fps`` frames per second; a frame of 3 g channels has g consecutive video frames."""
 
     fps: float
 
     def to_pixels(self, media: Sequence[Medium], shape: PixelShape) -> Pixels:
-        """Take moments evenly spread over the whole film; cut the middle out where the proportions differ."""
+        """Sample frames evenly, resize and center-crop them to the aspect ratio."""
         frames, channels, _, _ = shape
-        return torch.stack([self._select_frames(film, frames * channels // 3, shape) for film in media])
+        return torch.stack([self._select_frames(video, frames * channels // 3, shape) for video in media])
 
-    def _select_frames(self, film: Video, count: int, shape: PixelShape) -> Float[Tensor, "F N H W"]:
-        chosen = film.frames[uniform_indices(len(film.frames), count)]
-        moments = torch.stack([_from_rgb(_fitted(PIL.Image.fromarray(frame), shape)) for frame in chosen])
-        return moments.reshape(shape)
+    def _select_frames(self, video: Video, count: int, shape: PixelShape) -> Float[Tensor, "F N H W"]:
+        selected = video.frames[uniform_indices(len(video.frames), count)]
+        frames = torch.stack([_from_rgb(_resize(PIL.Image.fromarray(frame), shape)) for frame in selected])
+        return frames.reshape(shape)
 
     def to_media(self, pixels: Pixels) -> list[Medium]:
-        """One silent film an item."""
+        """Return one silent video per item."""
         frames, channels = pixels.shape[1:3]
-        moments = pixels.reshape(len(pixels), frames * channels // 3, 3, *pixels.shape[3:])
-        return [Video(item, self.fps) for item in _to_rgb(moments)]
+        rgb = pixels.reshape(len(pixels), frames * channels // 3, 3, *pixels.shape[3:])
+        return [Video(item, self.fps) for item in _to_rgb(rgb)]
 
 
 @dataclass(frozen=True)
 class AudioCodec:
-    """Sounds, as log-mel spectrograms."""
+    """Audio as log-mel spectrograms."""
 
     mel: MelConfig
     vocoder: Vocoder
 
     def to_pixels(self, media: Sequence[Medium], shape: PixelShape) -> Pixels:
-        """Mix to one channel, resample, and fill with silence or cut to the length of the picture."""
+        """Mix to mono, resample, and pad or cut to the length of the spectrogram."""
         length = self.mel.frames * self.mel.hop_length
         samples = torch.zeros(len(media), length)
-        for row, sound in zip(samples, media, strict=True):
-            mono = torch.from_numpy(resample(to_mono(sound), self.mel.sample_rate_hz).samples[0])[:length]
+        for row, audio in zip(samples, media, strict=True):
+            mono = torch.from_numpy(resample(to_mono(audio), self.mel.sample_rate_hz).samples[0])[:length]
             row[: len(mono)] = mono
         return self._orient_mel(log_mel(samples, self.mel))[:, None, None]
 
     def to_media(self, pixels: Pixels) -> list[Medium]:
-        """One sound an item."""
+        """Return one mono audio per item."""
         samples = self.vocoder(self._orient_mel(pixels[:, 0, 0])).cpu().numpy()
         return [Audio(item[None], self.mel.sample_rate_hz) for item in samples]
 
@@ -103,35 +107,27 @@ class AudioCodec:
         return mel if self.mel.time_axis == "width" else mel.mT
 
 
-PEAK_AMPLITUDE = 10 ** (-1 / 20)
-"""The loudest moment of a sound that was made as it is, -1 dB of what a file holds, as ACE-Step gives them."""
-
-
 @dataclass(frozen=True)
 class WaveformCodec:
-    """Sounds as they are: a picture of one row, its samples, with as many channels as the sound has."""
+    """Audio as waveforms: one row of samples, with the channels of the audio."""
 
     sample_rate_hz: int
 
     def to_pixels(self, media: Sequence[Medium], shape: PixelShape) -> Pixels:
-        """Resample, mix to one channel where the channels differ in number, and fill with silence or cut."""
+        """Resample, mix to mono if the number of channels differs, and pad or cut."""
         _, channels, _, length = shape
         pixels = torch.zeros(len(media), 1, channels, 1, length)
-        for row, sound in zip(pixels, media, strict=True):
-            sound = sound if len(sound.samples) == channels else to_mono(sound)
-            samples = torch.from_numpy(resample(sound, self.sample_rate_hz).samples)[:, :length]
+        for row, audio in zip(pixels, media, strict=True):
+            audio = audio if len(audio.samples) == channels else to_mono(audio)
+            samples = torch.from_numpy(resample(audio, self.sample_rate_hz).samples)[:, :length]
             row[0, :, 0, : samples.shape[1]] = samples
         return pixels
 
     def to_media(self, pixels: Pixels) -> list[Medium]:
-        """One sound an item, as loud as files allow."""
+        """Return one audio per item, normalized to :data:`PEAK_AMPLITUDE`."""
         samples = pixels[:, 0, :, 0].float()
         samples = samples * (PEAK_AMPLITUDE / samples.abs().amax(dim=(1, 2), keepdim=True).clamp(min=1e-6))
         return [Audio(item, self.sample_rate_hz) for item in samples.cpu().numpy()]
-
-
-PREVIEW_ITERATIONS = 4
-"""Rounds of Griffin-Lim for the preview of a sound."""
 
 
 def create_media_codec(
@@ -143,31 +139,35 @@ def create_media_codec(
     vocoder: Vocoder | None = None,
     for_preview: bool = False,
 ) -> MediaCodec:
-    """Make the codec of a modality.
+    """Create the codec of a modality.
 
     Args:
-        waveform_rate_hz: Sample rate of sounds that are taken as they are, not as spectrograms.
-        vocoder: What turns spectrograms into sound; Griffin-Lim where there is none, and for previews.
+        waveform_rate_hz: Sample rate of audio as waveforms. Default: audio is spectrograms.
+        vocoder: Spectrograms to samples. Default, and always for previews: Griffin-Lim.
     """
-    if vocoder is None or for_preview:
-        iterations = PREVIEW_ITERATIONS if for_preview else GRIFFIN_LIM_ITERATIONS
-        vocoder = lambda picture: griffin_lim(picture, mel, iterations=iterations)
-    codecs: dict[str, MediaCodec] = {
-        "image": ImageCodec(),
-        "audio": AudioCodec(mel, vocoder) if waveform_rate_hz is None else WaveformCodec(waveform_rate_hz),
-        "video": VideoCodec(fps),
-    }
-    return codecs[modality]
+    iterations = PREVIEW_ITERATIONS if for_preview else GRIFFIN_LIM_ITERATIONS
+
+    def invert_mel(spectrograms: Tensor) -> Tensor:
+        return griffin_lim(spectrograms, mel, iterations=iterations)
+
+    if modality == "image":
+        return ImageCodec()
+    if modality == "video":
+        return VideoCodec(fps)
+    assert modality == "audio", modality
+    if waveform_rate_hz is not None:
+        return WaveformCodec(waveform_rate_hz)
+    return AudioCodec(mel, invert_mel if vocoder is None or for_preview else vocoder)
 
 
-def _fitted(picture: PIL.Image.Image, shape: PixelShape) -> PIL.Image.Image:
+def _resize(image: PIL.Image.Image, shape: PixelShape) -> PIL.Image.Image:
     size = (shape[3], shape[2])
-    picture = picture.convert("RGB")
-    return picture if picture.size == size else PIL.ImageOps.fit(picture, size, PIL.Image.Resampling.BICUBIC)
+    image = image.convert("RGB")
+    return image if image.size == size else PIL.ImageOps.fit(image, size, PIL.Image.Resampling.BICUBIC)
 
 
-def _from_rgb(picture: PIL.Image.Image) -> Float[Tensor, "3 H W"]:
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
+def _from_rgb(image: PIL.Image.Image) -> Float[Tensor, "3 H W"]:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def _to_rgb(pixels: Float[Tensor, "B F 3 H W"]) -> np.ndarray:

@@ -1,8 +1,7 @@
-"""A small convolutional autoencoder that never convolves at full resolution: the vae of nano's diffusion folders.
+"""A small convolutional autoencoder without convolutions at full resolution, the VAE of nano's diffusion folders.
 
-Pixels are unshuffled by four before the first convolution, so all work happens on 16x16 and 8x8 maps. On a CPU this
-learns and decodes several times faster than diffusers' AutoencoderKL or AutoencoderDC at the same size, and blurs
-less. It is a diffusers model: saved, loaded and named in ``model_index.json`` like any other.
+Pixels are unshuffled by four before the first convolution, so all convolutions have 16x16 or 8x8 maps. It is a
+diffusers model: saved, loaded and named in ``model_index.json`` like any other.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 PATCH = 4
-"""Pixels a side that become channels before the first convolution."""
+"""Side of the pixel patches that become channels before the first convolution."""
 DOWNSAMPLE = 2
-"""Further reduction between the two resolutions; latents are PATCH * DOWNSAMPLE = 8 times smaller than pixels."""
+"""Downsampling between the two resolutions; latents are PATCH * DOWNSAMPLE = 8 times smaller than pixels."""
 
 
 class ResidualBlock(nn.Module):
@@ -33,7 +32,7 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.project.bias)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        """Return the sum of ``x`` and what the block adds."""
+        """Return ``x`` plus the residual."""
         return x + self.project(F.silu(self.widen(self.norm(x))))
 
 
@@ -41,11 +40,13 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     """Pixels (B, C, H, W) in [-1, 1] to latents (B, c, H/8, W/8) and back.
 
     Args:
-        in_channels: channels of the pixels.
-        latent_channels: c; few channels make latents that a small diffusion model learns quickly.
-        widths: channels at a quarter and at an eighth of the resolution.
-        encoder_layers, decoder_layers: residual blocks at each of the two resolutions.
-        latents_mean, latents_std: statistics of each latent channel, measured after training.
+        in_channels: Channels of the pixels.
+        latent_channels: Latent channels c.
+        widths: Channels at a quarter and at an eighth of the resolution.
+        encoder_layers: Residual blocks per resolution of the encoder.
+        decoder_layers: Residual blocks per resolution of the decoder.
+        latents_mean: Mean per latent channel, measured after training.
+        latents_std: Standard deviation per latent channel, measured after training.
     """
 
     @register_to_config

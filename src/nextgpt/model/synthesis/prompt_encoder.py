@@ -1,7 +1,7 @@
-"""The text encoder of a diffusers folder: captions to the conditions that its denoiser was trained on.
+"""The text encoder of a diffusers folder: captions to the conditions of its denoiser.
 
-It gives the decoding-side alignment its targets and guidance its negative condition, and it is the baseline that
-passes words instead of vectors. No answer of the model loads it.
+It provides targets for the decoding-side alignment, the negative condition for guidance, and the baseline that passes
+text instead of vectors. Replies never load it.
 """
 
 from __future__ import annotations
@@ -30,43 +30,43 @@ from nextgpt.model.synthesis.spec import read_spec
 
 @dataclass(frozen=True)
 class TextEncoderAdapter:
-    """What must be known about one kind of text encoder."""
+    """Interface of one text encoder class."""
 
     conditions: Callable[[PromptEncoder, Mapping[str, Tensor]], Tensor]
-    """Tokens of captions to conditions (B, q, C); rows of zeros stand for no token."""
-    text: Callable[[PromptEncoder, str], str] = lambda conditioner, caption: caption
-    """A caption as the encoder was trained to read it."""
-    length: Callable[[PromptEncoder], int] = lambda conditioner: conditioner.condition_shape[0]
-    """The number of tokens that captions are padded to."""
+    """Tokens of captions to conditions (B, q, C), with rows of zeros as padding."""
+    text: Callable[[PromptEncoder, str], str] = lambda encoder, caption: caption
+    """Caption in the format of the encoder's training."""
+    length: Callable[[PromptEncoder], int] = lambda encoder: encoder.condition_shape[0]
+    """Padded number of tokens."""
 
 
-def _clip(conditioner: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tensor:
-    """Padding is attended to, as the denoisers saw it in training."""
-    return conditioner.text_encoder(tokens["input_ids"]).last_hidden_state
+def _clip(encoder: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tensor:
+    """Encode with attention to padding, as in the denoisers' training."""
+    return encoder.text_encoder(tokens["input_ids"]).last_hidden_state
 
 
-def _clap(conditioner: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tensor:
-    """AudioLDM: one pooled vector of unit length."""
-    said = conditioner.text_encoder(tokens["input_ids"], attention_mask=tokens["attention_mask"])
-    return F.normalize(said.text_embeds, dim=-1)[:, None]
+def _clap(encoder: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tensor:
+    """Encode to one pooled vector of norm 1, as AudioLDM does."""
+    outputs = encoder.text_encoder(tokens["input_ids"], attention_mask=tokens["attention_mask"])
+    return F.normalize(outputs.text_embeds, dim=-1)[:, None]
 
 
-def _umt5(conditioner: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tensor:
+def _umt5(encoder: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tensor:
     mask = tokens["attention_mask"]
-    said = conditioner.text_encoder(tokens["input_ids"], attention_mask=mask).last_hidden_state
-    return said * mask[..., None]
+    states = encoder.text_encoder(tokens["input_ids"], attention_mask=mask).last_hidden_state
+    return states * mask[..., None]
 
 
-def _z_image(conditioner: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tensor:
-    """The last states but one."""
+def _z_image(encoder: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tensor:
+    """Return the second to last hidden states."""
     mask = tokens["attention_mask"]
-    said = conditioner.text_encoder(tokens["input_ids"], attention_mask=mask, output_hidden_states=True)
-    return said.hidden_states[-2] * mask[..., None]
+    outputs = encoder.text_encoder(tokens["input_ids"], attention_mask=mask, output_hidden_states=True)
+    return outputs.hidden_states[-2] * mask[..., None]
 
 
-def _chat_prompt(conditioner: PromptEncoder, caption: str) -> str:
-    """What a person asks of the language model that serves as text encoder."""
-    return conditioner.tokenizer.apply_chat_template(
+def _chat_prompt(encoder: PromptEncoder, caption: str) -> str:
+    """Format a caption as a user message of the language model that is the text encoder."""
+    return encoder.tokenizer.apply_chat_template(
         [{"role": "user", "content": caption}],
         tokenize=False,
         add_generation_prompt=True,
@@ -76,16 +76,16 @@ def _chat_prompt(conditioner: PromptEncoder, caption: str) -> str:
 
 NO_LYRICS = "# Languages\nen\n\n# Lyric\n<|endoftext|>"
 VOICE_LATENTS_S = 30
-"""How much of a voice to sing like ACE-Step hears; here it is silence."""
+"""Seconds of reference voice in ACE-Step; here it is silence."""
 
 
-def _ace_step(conditioner: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tensor:
-    """No lyrics, no voice, then the caption, as the condition encoder lays them one behind another."""
-    text_encoder, condition_encoder = conditioner.text_encoder, conditioner.condition_encoder
+def _ace_step(encoder: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tensor:
+    """Encode a caption without lyrics and voice; the condition encoder concatenates all three."""
+    text_encoder, condition_encoder = encoder.text_encoder, encoder.condition_encoder
     captions = len(tokens["input_ids"])
-    lyrics = conditioner.tokenizer([NO_LYRICS] * captions, return_tensors="pt").to(conditioner.device)
-    voice_latents = math.ceil(VOICE_LATENTS_S * conditioner.latent_rate_hz)
-    said, mask = condition_encoder(
+    lyrics = encoder.tokenizer([NO_LYRICS] * captions, return_tensors="pt").to(encoder.device)
+    voice_latents = math.ceil(VOICE_LATENTS_S * encoder.latent_rate_hz)
+    states, mask = condition_encoder(
         text_hidden_states=text_encoder(tokens["input_ids"]).last_hidden_state,
         text_attention_mask=tokens["attention_mask"].bool(),
         lyric_hidden_states=text_encoder.get_input_embeddings()(lyrics["input_ids"]),
@@ -93,14 +93,14 @@ def _ace_step(conditioner: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tenso
         refer_audio_acoustic_hidden_states_packed=condition_encoder.silence_latent[:, :voice_latents].expand(
             captions, -1, -1
         ),
-        refer_audio_order_mask=torch.arange(captions, device=conditioner.device),
+        refer_audio_order_mask=torch.arange(captions, device=encoder.device),
     )
-    return said * mask[..., None]
+    return states * mask[..., None]
 
 
-def _music_prompt(conditioner: PromptEncoder, caption: str) -> str:
-    """ACE-Step's form for a caption; nothing is said of tempo and key."""
-    duration_s = int(conditioner.spec.latent_shape[3] / conditioner.latent_rate_hz)
+def _music_prompt(encoder: PromptEncoder, caption: str) -> str:
+    """Format a caption for ACE-Step, with unknown tempo and key."""
+    duration_s = int(encoder.spec.latent_shape[3] / encoder.latent_rate_hz)
     return (
         "# Instruction\nFill the audio semantic mask based on the given conditions:\n\n"
         f"# Caption\n{caption}\n\n"
@@ -111,10 +111,10 @@ def _music_prompt(conditioner: PromptEncoder, caption: str) -> str:
 
 TEXT_ENCODERS: dict[str, TextEncoderAdapter] = {
     "CLIPTextModel": TextEncoderAdapter(
-        _clip, length=lambda conditioner: conditioner.text_encoder.config.max_position_embeddings
+        _clip, length=lambda encoder: encoder.text_encoder.config.max_position_embeddings
     ),
     "ClapTextModelWithProjection": TextEncoderAdapter(
-        _clap, length=lambda conditioner: conditioner.tokenizer.model_max_length
+        _clap, length=lambda encoder: encoder.tokenizer.model_max_length
     ),
     "UMT5EncoderModel": TextEncoderAdapter(_umt5),
     "Qwen3Model": TextEncoderAdapter(_z_image, text=_chat_prompt),
@@ -123,10 +123,10 @@ TEXT_ENCODERS: dict[str, TextEncoderAdapter] = {
 
 
 class PromptEncoder:
-    """Tokenizer and text encoder of a diffusers folder, loaded when first needed.
+    """Tokenizer and text encoder of a diffusers folder, loaded on first use.
 
     Raises:
-        ModelError: The folder has no text encoder, or one of a kind that has no row.
+        ModelError: The folder has no text encoder, or one without an adapter.
     """
 
     def __init__(
@@ -144,49 +144,49 @@ class PromptEncoder:
             raise ModelError(
                 f"{self.folder / INDEX_FILE}: {unknown_name_message('text encoder', name, TEXT_ENCODERS)}"
             )
-        self._kind = TEXT_ENCODERS[name]
+        self._adapter = TEXT_ENCODERS[name]
 
     @torch.inference_mode()
     def encode(self, captions: Sequence[str]) -> Conditions:
-        """Encode captions, padded or cut to the length Q that the denoiser takes."""
+        """Encode captions, padded or truncated to the length Q of the denoiser."""
         tokens = self.tokenizer(
-            [self._kind.text(self, caption) for caption in captions],
+            [self._adapter.text(self, caption) for caption in captions],
             padding="max_length",
-            max_length=self._kind.length(self),
+            max_length=self._adapter.length(self),
             truncation=True,
             return_tensors="pt",
         ).to(self.device)
-        conditions = self._kind.conditions(self, tokens).float()[:, : self.condition_shape[0]]
+        conditions = self._adapter.conditions(self, tokens).float()[:, : self.condition_shape[0]]
         return F.pad(conditions, (0, 0, 0, self.condition_shape[0] - conditions.shape[1]))
 
     @property
     def latent_rate_hz(self) -> float:
-        """Latents a second of sounds that are taken as they are."""
+        """Latent frames per second of waveform autoencoders."""
         config = read_json(self.folder / "vae" / "config.json")
         return config["sampling_rate"] / math.prod(config["downsampling_ratios"])
 
     @cached_property
     def text_encoder(self) -> Any:
-        """Tokens to vectors."""
+        """The text encoder."""
         return self._read("text_encoder")
 
     @cached_property
     def condition_encoder(self) -> Any:
-        """What joins several texts into one condition, where a folder has it."""
+        """The condition encoder, which joins several texts into one condition."""
         return self._read("condition_encoder")
 
     @cached_property
     def tokenizer(self) -> Any:
-        """Captions to tokens."""
+        """The tokenizer."""
         from transformers import AutoTokenizer
 
-        home = self.folder / "tokenizer"
+        tokenizer_dir = self.folder / "tokenizer"
         try:
-            return AutoTokenizer.from_pretrained(home, local_files_only=True)
+            return AutoTokenizer.from_pretrained(tokenizer_dir, local_files_only=True)
         except Exception as error:  # tokenizers raises bare Exception
             raise ModelError(
-                f"The tokenizer in {home} cannot be read ({error}); expected one saved by transformers. "
-                "Fetch the model again."
+                f"The tokenizer in {tokenizer_dir} cannot be read ({error}); expected one saved by transformers. "
+                "Download the model again."
             ) from error
 
     def _read(self, name: str) -> Any:
@@ -195,5 +195,5 @@ class PromptEncoder:
 
 
 def add_negative_condition(folder: str | Path) -> None:
-    """Encode the empty caption with the folder's own text encoder and keep the result beside its parts."""
+    """Encode the empty caption with the folder's text encoder and write the result into the folder."""
     write_negative_condition(folder, PromptEncoder(folder).encode([""])[0])

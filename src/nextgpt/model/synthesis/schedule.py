@@ -1,7 +1,7 @@
-"""The border to diffusers' schedulers: how much noise at each step, and how a prediction takes some away.
+"""Adapter for diffusers' schedulers.
 
-Schedulers differ in what they can do and remember the history of the run they are in. :class:`DenoisingSchedule` is one run:
-it owns its scheduler, and gives all of them the same few methods.
+Schedulers have different interfaces and keep the state of their run. :class:`DenoisingSchedule` is one run with its own
+scheduler and a common interface.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from nextgpt.errors import ConfigError
 from nextgpt.model.synthesis.base import Latents
 
 MAX_INFERENCE_STEPS = 1000
-"""More denoising steps than this are a slip."""
+"""Maximum denoising steps of flow-matching schedulers."""
 
 
 @dataclass(frozen=True, eq=False)
 class DenoisingSchedule:
-    """One run of a scheduler."""
+    """Denoising run."""
 
     scheduler: Any
-    """Remembers its run, so it belongs to this schedule alone."""
+    """Has the state of the run, so it is not shared."""
     timesteps: Tensor
-    """(steps,), falling."""
+    """(steps,), descending."""
 
     @classmethod
     def create(
@@ -39,63 +39,59 @@ class DenoisingSchedule:
         strength: float = 1.0,
         device: str | torch.device = "cpu",
     ) -> DenoisingSchedule:
-        """Plan a run on a copy of ``scheduler``.
+        """Create a run with a copy of ``scheduler``.
 
-        Below strength 1 the run begins where about that share of the noise is left, and takes that share of the
-        steps, as diffusers' image-to-image does; the share is met more exactly, by spacing the steps to fit it.
+        Below strength 1 the run starts at about that fraction of the noise and takes that fraction of the steps, as
+        diffusers' image-to-image does; the steps are spaced to match the fraction more exactly.
 
         Raises:
-            ConfigError: A number of steps, or a strength, out of range.
+            ConfigError: The number of steps or the strength is out of range.
         """
-        # Flow matching knows no number of training steps; some schedulers say 1, as their timesteps end at 1.
-        most = MAX_INFERENCE_STEPS if _is_flow_euler(scheduler) else scheduler.config.num_train_timesteps
-        if not 1 <= num_inference_steps <= most:
-            raise ConfigError(
-                f"{num_inference_steps} denoising steps were asked for; expected 1 to {most}. Set num_inference_steps=12, say."
-            )
+        # Flow-matching schedulers have no meaningful number of training steps; some have 1.
+        max_steps = MAX_INFERENCE_STEPS if _is_flow_euler(scheduler) else scheduler.config.num_train_timesteps
+        if not 1 <= num_inference_steps <= max_steps:
+            raise ConfigError(f"num_inference_steps is {num_inference_steps}; expected 1 to {max_steps}.")
         if not 0 < strength <= 1:
-            raise ConfigError(
-                f"The strength of an edit is {strength}; expected above 0, up to 1. Set 0.6, say."
-            )
-        kept = max(1, round(num_inference_steps * strength))
-        planned = min(max(kept, round(kept / strength)), most)
+            raise ConfigError(f"strength is {strength}; expected above 0, up to 1.")
+        num_kept = max(1, round(num_inference_steps * strength))
+        num_planned = min(max(num_kept, round(num_kept / strength)), max_steps)
         run = type(scheduler).from_config(scheduler.config)
         if _is_flow_euler(run):
-            # Evenly from noise alone to the last step's 1 / planned, as the stock pipelines of these models do.
-            run.set_timesteps(sigmas=[1 - i / planned for i in range(planned)], device=device)
+            # Evenly from pure noise to 1 / num_planned at the last step, as in the stock pipelines of these models.
+            run.set_timesteps(sigmas=[1 - i / num_planned for i in range(num_planned)], device=device)
         else:
-            run.set_timesteps(planned, device=device)
-        begin = (planned - kept) * run.order
-        # Only some schedulers count their steps and must be told where to begin; the others look the timestep up.
+            run.set_timesteps(num_planned, device=device)
+        begin = (num_planned - num_kept) * run.order
+        # Schedulers that count their steps need the start index; the others look the timestep up.
         set_begin_index = getattr(run, "set_begin_index", None)
         if set_begin_index is not None:
             set_begin_index(begin)
         return cls(run, run.timesteps[begin:])
 
     def initial_latents(self, noise: Latents, edit_latents: Latents | None = None) -> Latents:
-        """Make what denoising begins with: noise alone, or the source with noise for the first timestep."""
+        """Return the first latents: pure noise, or the source with the noise of the first timestep."""
         if edit_latents is None:
             return noise * getattr(self.scheduler, "init_noise_sigma", 1.0)
         first = self.timesteps[:1].expand(len(noise))
-        # Flow-matching schedulers call the same thing scale_noise, with the arguments in another order.
+        # Flow-matching schedulers name this scale_noise, with another order of arguments.
         if self.is_flow_euler:
             return self.scheduler.scale_noise(edit_latents, first, noise)
         return self.scheduler.add_noise(edit_latents, noise, first)
 
     def model_input(self, latents: Latents, timestep: Tensor) -> Latents:
-        """Scale latents to the size that the model was trained on."""
+        """Scale latents to the range of the model's training."""
         return latents if self.is_flow_euler else self.scheduler.scale_model_input(latents, timestep)
 
     def step(
         self, prediction: Latents, timestep: Tensor, latents: Latents, generators: Sequence[torch.Generator]
     ) -> Latents:
-        """Take away one step's noise."""
+        """Return the latents after one step."""
         takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
         noise = {"generator": list(generators)} if takes_generator and generators else {}
         return self.scheduler.step(prediction, timestep, latents, **noise).prev_sample
 
     def predicted_original(self, model_input: Latents, prediction: Latents, timestep: Tensor) -> Latents:
-        """Guess the result from one prediction."""
+        """Return the clean latents that a prediction implies."""
         config = self.scheduler.config
         kind = config.get("prediction_type", "flow_prediction")
         if kind == "flow_prediction":
@@ -109,7 +105,7 @@ class DenoisingSchedule:
 
     @property
     def is_flow_euler(self) -> bool:
-        """Whether this is one of the flow-matching Euler schedulers, whose interface differs."""
+        """True if the scheduler is a flow-matching Euler scheduler, which has another interface."""
         return _is_flow_euler(self.scheduler)
 
 

@@ -1,4 +1,4 @@
-"""What a diffusers folder does not say about itself: sizes, rates and defaults, in the folder's ``nextgpt.json``."""
+"""Settings of a synthesizer that diffusers folders do not have: shapes, rates and defaults (``nextgpt.json``)."""
 
 from __future__ import annotations
 
@@ -8,34 +8,33 @@ from nextgpt.model.synthesis.mel import MelConfig
 
 
 class SynthesisSettings(BaseModel):
-    """Settings of one synthesizer. What a folder leaves unset is as usual for its kind of denoiser."""
+    """Settings of one synthesizer. Unset values have the defaults of its denoiser."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_inference_steps: int = Field(default=12, ge=1)
-    """Denoising steps where the caller says nothing."""
+    """Default number of denoising steps."""
     guidance_scale: float = Field(default=1.5, ge=1)
-    """Classifier-free guidance scale where the caller says nothing."""
+    """Default classifier-free guidance scale."""
     edit_strength: float = Field(default=0.6, gt=0, le=1)
-    """How far editing goes back into noise where the caller says nothing."""
+    """Default noise level of edits: 1 keeps nothing of the source."""
     scheduler: str | None = None
-    """A diffusers scheduler class to use on the folder's noise schedule; ``None`` takes the folder's own."""
+    """Scheduler class of diffusers for the folder's noise schedule. ``None``: the folder's own."""
     latent_shape: tuple[int, int, int, int] | None = None
-    """(F, Z, h, w) of one medium's latents; ``None`` takes the denoiser's sample size."""
+    """Latent shape (F, Z, h, w) of one medium. ``None``: the denoiser's sample size."""
     condition_length: int | None = Field(default=None, ge=1)
-    """Q, for denoisers that take conditions of any length; ``None`` takes what is usual for the kind."""
+    """Condition length Q. ``None``: the default of the denoiser."""
     flow_shift: float | None = Field(default=None, gt=0)
-    """Of a flow-matching schedule: above 1, more of the steps are spent where noise is strong; ``None`` takes the
-    folder's."""
+    """Shift of a flow-matching schedule; above 1, more steps have strong noise. ``None``: the folder's."""
     fps: float = 8.0
-    """Frames a second of films."""
+    """Frames per second of videos."""
     mel: MelConfig = MelConfig()
-    """The picture of a sound."""
+    """Mel spectrogram of audio."""
     waveform_rate_hz: int | None = None
-    """Sample rate of sounds that the autoencoder takes as they are; ``None``: it takes their pictures."""
+    """Sample rate of waveform autoencoders. ``None``: the autoencoder takes mel spectrograms."""
     latent_rgb_factors: tuple[tuple[float, float, float], ...] | None = None
-    """Red, green and blue of each latent channel, for previews without the autoencoder; ``None`` decodes them."""
+    """RGB values per latent channel, for previews without the autoencoder. ``None``: previews are decoded."""
 
-    def with_defaults(self, usual: SynthesisSettings) -> SynthesisSettings:
-        """These settings where they are set, the usual ones elsewhere."""
-        return usual.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
+    def with_defaults(self, defaults: SynthesisSettings) -> SynthesisSettings:
+        """Return these settings, with ``defaults`` for unset values."""
+        return defaults.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})

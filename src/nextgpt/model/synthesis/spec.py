@@ -1,4 +1,4 @@
-"""What the files of a synthesizer's folder say of it before any weights are read: its kind, its sizes, its settings."""
+"""Read the specification of a synthesizer folder without weights: adapter, shapes and settings."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from nextgpt.model.synthesis.diffusers_io import INDEX_FILE, ModelIndex, read_in
 from nextgpt.model.synthesis.settings import SynthesisSettings
 
 DENOISER_KEYS = ("transformer", "unet")
-"""What diffusers folders call their denoiser."""
+"""Names of the denoiser in diffusers folders."""
 
 
 @dataclass(frozen=True)
 class SynthesizerSpec:
-    """One diffusers folder, understood."""
+    """Specification of one diffusers folder."""
 
     folder: Path
     index: ModelIndex
     adapter: DenoiserAdapter
     settings: SynthesisSettings
-    """The folder's own, over what is usual for its kind."""
+    """Settings of the folder, with the defaults of its denoiser."""
     latent_shape: LatentShape
-    """(F, Z, h, w) of one medium's latents."""
+    """Latent shape (F, Z, h, w) of one medium."""
     condition_shape: tuple[int, int]
-    """(Q, C) of the conditions that it takes."""
+    """Shape (Q, C) of the conditions."""
 
 
 def read_spec(folder: str | Path, settings: SynthesisSettings | None = None) -> SynthesizerSpec:
-    """Read what a diffusers folder holds; ``settings`` stand in place of the folder's own.
+    """Read the specification of a diffusers folder; ``settings`` replace the folder's own.
 
     Raises:
-        ModelError: The folder is missing, incomplete, or of a kind that has no adapter.
+        ModelError: The folder is missing or incomplete, or its denoiser has no adapter.
     """
     folder = Path(folder)
     index = read_index(folder)
@@ -53,16 +53,16 @@ def read_spec(folder: str | Path, settings: SynthesisSettings | None = None) -> 
 
 
 def denoiser_name(folder: Path, index: ModelIndex) -> str:
-    """Find the folder's name for its denoiser. Raises :class:`ModelError` where it has none, or two of them."""
+    """Return the name of the denoiser. Raises :class:`ModelError` if there is none, or two."""
     for name in DENOISER_KEYS:
         if f"{name}_2" in index:
             raise ModelError(
                 f"{folder / INDEX_FILE} names two denoisers, {name} and {name}_2, as Wan 2.2 14B does; expected one. "
-                "Take a model of one denoiser, such as Wan 2.1."
+                "Use a model with one denoiser, such as Wan 2.1."
             )
         if name in index:
             return name
     raise ModelError(
-        f"{folder / INDEX_FILE} names {', '.join(index) or 'no parts'}; expected a denoiser called "
-        f"{' or '.join(DENOISER_KEYS)}. Name a latent diffusion model's folder."
+        f"{folder / INDEX_FILE} names {', '.join(index) or 'no components'}; expected a denoiser called "
+        f"{' or '.join(DENOISER_KEYS)}. Use the folder of a latent diffusion model."
     )

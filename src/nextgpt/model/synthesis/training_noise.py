@@ -1,4 +1,4 @@
-"""The way into noise: what a denoiser was trained to see, and to say of it; the counterpart of :mod:`.denoise`."""
+"""Add training noise to latents and compute the denoiser's target; the counterpart of :mod:`.denoise`."""
 
 from __future__ import annotations
 
@@ -16,46 +16,48 @@ from nextgpt.model.synthesis.denoise import seeded_noise
 
 @dataclass(frozen=True, eq=False)
 class NoisyLatents:
-    """Latents under noise of random strength."""
+    """Latents with noise of random level."""
 
     latents: Latents
     timesteps: Tensor
-    """(B,), whole numbers; of flow matching, fractions of them too."""
+    """(B,), integers; real numbers for flow matching."""
     target: Latents
-    """What the denoiser should predict: noise, velocity, flow or the clean latents, by its training."""
+    """Target of the denoiser: noise, velocity, flow or clean latents."""
 
 
 def add_noise(scheduler: Any, latents: Latents, generators: Sequence[torch.Generator]) -> NoisyLatents:
-    """Put latents under noise as the denoiser of ``scheduler`` saw it in training.
+    """Add noise as in the training of the scheduler's denoiser.
 
-    Flow matching draws logit-normal times (Stable Diffusion 3, arXiv 2403.03206), all others uniform timesteps.
+    Flow matching samples logit-normal times (Stable Diffusion 3, arXiv 2403.03206), all others uniform timesteps.
 
     Args:
-        generators: One for each medium.
+        generators: One per medium.
 
     Raises:
-        ModelError: the scheduler names a prediction that is not known.
+        ModelError: The scheduler's prediction type is unknown.
     """
-    most = scheduler.config.num_train_timesteps
+    num_timesteps = scheduler.config.num_train_timesteps
     kind = scheduler.config.get("prediction_type", "flow_prediction")
     if kind not in (known := ("epsilon", "v_prediction", "sample", "flow_prediction")):
         raise ModelError(unknown_name_message("prediction_type", str(kind), known))
     if kind == "flow_prediction":
         times = torch.stack([torch.randn((), generator=generator) for generator in generators]).sigmoid()
-        timesteps, signal, strength = times * most, 1 - times, times
+        timesteps, signal, noise_level = times * num_timesteps, 1 - times, times
     else:
-        timesteps = torch.stack([torch.randint(most, (), generator=generator) for generator in generators])
-        kept = scheduler.alphas_cumprod.cpu()[timesteps]
-        signal, strength = kept.sqrt(), (1 - kept).sqrt()
+        timesteps = torch.stack(
+            [torch.randint(num_timesteps, (), generator=generator) for generator in generators]
+        )
+        alphas = scheduler.alphas_cumprod.cpu()[timesteps]
+        signal, noise_level = alphas.sqrt(), (1 - alphas).sqrt()
     noise = seeded_noise(generators, latents.shape[1:], latents.device)
-    signal, strength = (
+    signal, noise_level = (
         value.to(latents.device, torch.float32).view(-1, *[1] * (latents.ndim - 1))
-        for value in (signal, strength)
+        for value in (signal, noise_level)
     )
     targets = {
         "epsilon": lambda: noise,
-        "v_prediction": lambda: signal * noise - strength * latents,
+        "v_prediction": lambda: signal * noise - noise_level * latents,
         "sample": lambda: latents,
         "flow_prediction": lambda: noise - latents,
     }
-    return NoisyLatents(signal * latents + strength * noise, timesteps.to(latents.device), targets[kind]())
+    return NoisyLatents(signal * latents + noise_level * noise, timesteps.to(latents.device), targets[kind]())
