@@ -91,7 +91,7 @@ LAYOUT_2024 = CheckpointLayout(
     "2024",
     patterns={
         rf"{_PREFIX}mm_input_projector\.(weight|bias)": r"input_projection.layers.shared.\1",
-        rf"{_PREFIX}mm_input_projector\.([02])\.(weight|bias)": r"input_projection.networks.shared.\1.\2",
+        rf"{_PREFIX}mm_input_projector\.layer\.([02])\.(weight|bias)": r"input_projection.networks.shared.\1.\2",
         **grouping_patterns(rf"{_PREFIX}mm_input_projector\.", "input_projection.networks.shared."),
         **{
             rf"{_PREFIX}mm_output_{short}_projector\.{theirs}": rf"output_projections.{modality}.{ours}"
