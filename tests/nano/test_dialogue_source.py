@@ -55,7 +55,11 @@ def test_placeholders_of_one_modality_are_different_objects() -> None:
     assert all(len({id(medium) for medium in of_one}) == len(of_one) for of_one in media)
 
 
-@pytest.mark.parametrize("tasks", [None, {"image_to_text": 1.0, "text_to_audio": 2.0}], ids=["any", "two"])
+@pytest.mark.parametrize(
+    "tasks",
+    [None, {"image_to_text": 1.0, "text_to_audio": 2.0}, {"any": 1.0, "phrased": 1.0}],
+    ids=["any", "two", "phrased"],
+)
 def test_nothing_in_its_dialogues_is_held_out(
     tasks: dict[str, float] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

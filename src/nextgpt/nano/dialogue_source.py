@@ -18,7 +18,7 @@ from nextgpt.data.record import Dialogue, InvalidRecord, MediaFile, Turn
 from nextgpt.errors import ConfigError
 from nextgpt.message import Medium, Role
 from nextgpt.miniworld.language import MediaPart, TurnPart, canonical_caption, sample_dialogue
-from nextgpt.miniworld.language.dialogue_state import sample_spec
+from nextgpt.miniworld.language.dialogue_state import BRIEF_SHARE, sample_spec
 from nextgpt.miniworld.specs import MediaSpec
 from nextgpt.miniworld.splits import Split
 from nextgpt.model.hub import resolve_component_dir
@@ -40,7 +40,10 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tasks: dict[str, float] | None = None
-    """Weights of the tasks that dialogues end in. None: the small world's own mixture."""
+    """Weights of the tasks that dialogues end in; ``any`` is the small world's own mixture, ``phrased`` dialogues in
+    people's words. None: the own mixture alone."""
+    brief_share: float = BRIEF_SHARE
+    """Probability that an answer of the small world's own templates does not describe its media."""
     self_generated: SelfGeneratedConfig | None = None
     """Mix self-generated media into the user's media. None: true renderings alone."""
     weight: float = 1.0
@@ -72,6 +75,7 @@ class MiniworldSource:
     tasks: Mapping[str, float] | None = None
     media: SelfGeneratedMedia = field(default_factory=SelfGeneratedMedia)
     weight: float = 1.0
+    brief_share: float = BRIEF_SHARE
     name: str = "miniworld"
     invalid: Sequence[InvalidRecord] = ()
 
@@ -81,7 +85,13 @@ class MiniworldSource:
     def dialogue(self, index: int) -> Dialogue:
         """Sample the dialogue of a seed."""
         rng = np.random.default_rng(index)
-        dialogue = sample_dialogue(rng, "train", task=self._draw_task(rng), spec_source=self._sample_spec)
+        dialogue = sample_dialogue(
+            rng,
+            "train",
+            task=self._draw_task(rng),
+            spec_source=self._sample_spec,
+            brief_share=self.brief_share,
+        )
         key = f"{self.name}-{index}"
         turns: list[Turn] = []
         for turn in dialogue.turns:
@@ -140,4 +150,4 @@ def load_sources(config: Config, context: SourceContext) -> tuple[MiniworldSourc
         for modality, synthesizer in context.model_config.synthesizers.items()
     }
     media = load_or_generate(config.self_generated, folders, context.work.parent / SELF_GENERATED_DIR)
-    return (MiniworldSource(config.tasks, media, config.weight),)
+    return (MiniworldSource(config.tasks, media, config.weight, config.brief_share),)

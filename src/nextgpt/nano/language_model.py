@@ -31,8 +31,6 @@ from nextgpt.train.trainer import Objective
 USER_LOSS_WEIGHT = 0.1
 """Loss weight of the user's tokens; those of the assistant have weight 1."""
 TOKENIZER_DIALOGUES = 4000
-ANY_TASK = "any"
-"""In ``tasks``: the small world's own mixture."""
 
 
 class Config(BaseRecipe):
@@ -48,7 +46,8 @@ class Config(BaseRecipe):
     continue_training: bool = False
     """Start from the existing language model and its tokenizer, on other dialogues."""
     tasks: dict[str, float] | None = None
-    """Weights of the tasks that dialogues end in, :data:`ANY_TASK` included. None: the small world's own mixture."""
+    """Weights of the tasks that dialogues end in; ``any`` is the small world's own mixture, ``phrased`` dialogues in
+    people's words. None: the own mixture alone."""
 
     @property
     def sample_unit(self) -> str:
@@ -170,7 +169,7 @@ def _draw_tasks(rng: np.random.Generator, recipe: Config) -> Iterator[str | None
     names = list(recipe.tasks)
     weights = np.array([*recipe.tasks.values()]) / sum(recipe.tasks.values())
     for index in rng.choice(len(names), size=recipe.dialogues, p=weights):
-        yield None if names[index] == ANY_TASK else names[index]
+        yield names[index]
 
 
 def count_parameters(recipe: Config) -> list[ParameterCount]:
