@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nextgpt.errors import ConfigError, ModelError, unknown_name_message
 from nextgpt.modality import MODALITIES
-from nextgpt.model.llm.template import PromptTemplate
+from nextgpt.prompt_template import PromptTemplate
 from nextgpt.renamed_keys import RENAMED_KEYS
 
 CONFIG_FILE = "config.json"
@@ -61,7 +61,7 @@ class LanguageModelConfig(Config):
 
     source: ComponentSource
     template: str | PromptTemplate = "chat_template"
-    """A name in :data:`~nextgpt.model.llm.template.TEMPLATES`, ``chat_template`` for the tokenizer's own, or fields."""
+    """A name in :data:`~nextgpt.prompt_template.TEMPLATES`, ``chat_template`` for the tokenizer's own, or fields."""
     context_length: int | None = None
     """Maximum positions per conversation, reply included; ``None``: from the LLM's own config."""
     lora: LoraConfig | None = None

@@ -286,8 +286,8 @@ def test_example_files_are_valid():
     import yaml
     from ray.serve.schema import ServeDeploySchema
 
-    from nextgpt.serve.engine.ray.application import build
     from nextgpt.serve.engine.ray.config import read_ray_config
+    from nextgpt.serve.ray_application import build
 
     deploy = Path(__file__).parents[2] / "deploy"
     assert read_ray_config(deploy / "ray-one-machine.yaml").address == "local"

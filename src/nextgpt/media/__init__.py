@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from nextgpt.media.audio import read_audio, resample, to_mono, write_audio
 from nextgpt.media.file_types import FileType, sniff
-from nextgpt.media.image import center_crop, read_image, resize_short_side, write_image
+from nextgpt.media.image import center_crop, read_image, resize_short_side, to_rgb, write_image
 from nextgpt.media.limits import MediaLimits
 from nextgpt.media.read_any import read_any
+from nextgpt.media.sensors import read_depth, read_imu, read_thermal, write_array, write_imu
 from nextgpt.media.video import read_video, uniform_indices, write_video
 
 __all__ = [
@@ -19,14 +20,20 @@ __all__ = [
     "center_crop",
     "read_any",
     "read_audio",
+    "read_depth",
     "read_image",
+    "read_imu",
+    "read_thermal",
     "read_video",
     "resample",
     "resize_short_side",
     "sniff",
     "to_mono",
+    "to_rgb",
     "uniform_indices",
+    "write_array",
     "write_audio",
     "write_image",
+    "write_imu",
     "write_video",
 ]

@@ -10,7 +10,7 @@ import soundfile
 import soxr
 
 from nextgpt.errors import MediaError
-from nextgpt.media.limits import Deadline, MediaLimits, media_error
+from nextgpt.media.limits import Deadline, MediaLimits, check_audio_size, clean_samples, media_error
 from nextgpt.media.open_media import OpenSource, open_source
 from nextgpt.media.save_media import WRITER, with_default_suffix, wrap_write_errors
 from nextgpt.media.types import Audio, MediaSource
@@ -19,7 +19,6 @@ from nextgpt.media.types import Audio, MediaSource
 _PLAIN_FORMATS = {"wav", "flac", "ogg", "aiff", "au", "caf"}
 _WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 _BLOCK_SAMPLES = 1 << 18
-_RATES_HZ = (1_000, 768_000)
 # Reported by libsndfile for streams of unknown length.
 _UNKNOWN_LENGTH = 1 << 62
 
@@ -89,29 +88,6 @@ class _ClampedSeekStream:
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._stream.tell(), io.SEEK_END: self._size}[whence]
         return self._stream.seek(min(max(base + offset, 0), self._size))
-
-
-def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits: MediaLimits) -> None:
-    """Raise :class:`MediaError` if audio of ``frames`` samples per channel is too long or its rate is invalid."""
-    low, high = _RATES_HZ
-    if not low <= rate_hz <= high:
-        raise media_error(
-            name, f"has {rate_hz} samples per second", f"{low:,} to {high:,}", "Resample it, e.g. to 16,000."
-        )
-    if frames > limits.duration_s * rate_hz or frames * channels > limits.samples:
-        raise media_error(
-            name,
-            f"lasts {frames / rate_hz:,.0f} s or more with {channels} channel(s)",
-            f"at most {limits.duration_s:,.0f} s and {limits.samples:,} samples",
-            "Cut it, or raise MediaLimits.duration_s and MediaLimits.samples.",
-        )
-
-
-def clean_samples(samples: np.ndarray) -> np.ndarray:
-    """Return contiguous float32 in [-1, 1]: floating-point files may hold any value, NaN included."""
-    return np.nan_to_num(np.ascontiguousarray(samples, dtype=np.float32), posinf=1.0, neginf=-1.0).clip(
-        -1.0, 1.0
-    )
 
 
 def write_audio(audio: Audio, path: str | Path) -> Path:

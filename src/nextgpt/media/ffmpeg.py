@@ -13,8 +13,14 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from nextgpt.errors import MediaError, MissingStreamError
-from nextgpt.media.audio import check_audio_size, clean_samples
-from nextgpt.media.limits import Deadline, DeadlineStream, MediaLimits, media_error
+from nextgpt.media.limits import (
+    Deadline,
+    DeadlineStream,
+    MediaLimits,
+    check_audio_size,
+    clean_samples,
+    media_error,
+)
 from nextgpt.media.open_media import OpenSource
 from nextgpt.media.types import Audio
 

@@ -9,7 +9,11 @@ import io
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 from nextgpt.errors import MediaError
+
+_RATES_HZ = (1_000, 768_000)
 
 
 @dataclass(frozen=True)
@@ -82,3 +86,26 @@ def media_error(
 ) -> MediaError:
     """Build an error in three parts: ``media_error("a.png", "is empty", "an image", "Check the file.")``."""
     return error(f"{name} {problem}; expected {expected}. {advice}")
+
+
+def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits: MediaLimits) -> None:
+    """Raise :class:`MediaError` if audio of ``frames`` samples per channel is too long or its rate is invalid."""
+    low, high = _RATES_HZ
+    if not low <= rate_hz <= high:
+        raise media_error(
+            name, f"has {rate_hz} samples per second", f"{low:,} to {high:,}", "Resample it, e.g. to 16,000."
+        )
+    if frames > limits.duration_s * rate_hz or frames * channels > limits.samples:
+        raise media_error(
+            name,
+            f"lasts {frames / rate_hz:,.0f} s or more with {channels} channel(s)",
+            f"at most {limits.duration_s:,.0f} s and {limits.samples:,} samples",
+            "Cut it, or raise MediaLimits.duration_s and MediaLimits.samples.",
+        )
+
+
+def clean_samples(samples: np.ndarray) -> np.ndarray:
+    """Return contiguous float32 in [-1, 1]: floating-point files may hold any value, NaN included."""
+    return np.nan_to_num(np.ascontiguousarray(samples, dtype=np.float32), posinf=1.0, neginf=-1.0).clip(
+        -1.0, 1.0
+    )

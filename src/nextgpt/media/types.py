@@ -45,7 +45,7 @@ class Image:
         if not isinstance(image, PIL.Image.Image):
             image = PIL.Image.fromarray(_pixels(image, "An image", dimensions=3))
         if image.mode != "RGB":
-            from nextgpt.media.image import to_rgb
+            from nextgpt.media import to_rgb
 
             image = to_rgb(image)
         object.__setattr__(self, "image", image)
@@ -53,13 +53,13 @@ class Image:
     @classmethod
     def open(cls, source: MediaSource) -> Image:
         """Read an image in any format that Pillow supports. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media.image import read_image
+        from nextgpt.media import read_image
 
         return read_image(source)
 
     def save(self, path: str | Path) -> Path:
         """Write the image in the format of the suffix; PNG if there is none."""
-        from nextgpt.media.image import write_image
+        from nextgpt.media import write_image
 
         return write_image(self, path)
 
@@ -92,13 +92,13 @@ class Audio:
     @classmethod
     def open(cls, source: MediaSource) -> Audio:
         """Read audio in any format that soundfile or FFmpeg supports. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media.audio import read_audio
+        from nextgpt.media import read_audio
 
         return read_audio(source)
 
     def save(self, path: str | Path) -> Path:
         """Write the audio in the format of the suffix; WAV if there is none."""
-        from nextgpt.media.audio import write_audio
+        from nextgpt.media import write_audio
 
         return write_audio(self, path)
 
@@ -134,13 +134,13 @@ class Video:
     @classmethod
     def open(cls, source: MediaSource) -> Video:
         """Read a video in any container that FFmpeg supports. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media.video import read_video
+        from nextgpt.media import read_video
 
         return read_video(source)
 
     def save(self, path: str | Path) -> Path:
         """Write the video in the container of the suffix; MP4 if there is none."""
-        from nextgpt.media.video import write_video
+        from nextgpt.media import write_video
 
         return write_video(self, path)
 
@@ -177,13 +177,13 @@ class Depth:
     @classmethod
     def open(cls, source: MediaSource) -> Depth:
         """Read 16-bit PNG or TIFF in millimetres, or NPY in metres. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media.sensors import read_depth
+        from nextgpt.media import read_depth
 
         return read_depth(source)
 
     def save(self, path: str | Path) -> Path:
         """Write the depth map as NPY in metres."""
-        from nextgpt.media.sensors import write_array
+        from nextgpt.media import write_array
 
         return write_array(self.metres, path)
 
@@ -221,13 +221,13 @@ class Thermal:
     @classmethod
     def open(cls, source: MediaSource) -> Thermal:
         """Read 8- or 16-bit PNG or TIFF, or NPY. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media.sensors import read_thermal
+        from nextgpt.media import read_thermal
 
         return read_thermal(source)
 
     def save(self, path: str | Path) -> Path:
         """Write the thermal image as NPY."""
-        from nextgpt.media.sensors import write_array
+        from nextgpt.media import write_array
 
         return write_array(self.values, path)
 
@@ -263,13 +263,13 @@ class Imu:
     @classmethod
     def open(cls, source: MediaSource) -> Imu:
         """Read a CSV that states its sample rate. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media.sensors import read_imu
+        from nextgpt.media import read_imu
 
         return read_imu(source)
 
     def save(self, path: str | Path) -> Path:
         """Write the measurements as CSV with their sample rate."""
-        from nextgpt.media.sensors import write_imu
+        from nextgpt.media import write_imu
 
         return write_imu(self, path)
 

@@ -6,7 +6,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from nextgpt.model.llm.language_model import LanguageModel
-from nextgpt.model.llm.template import TEMPLATES, Template
+from nextgpt.prompt_template import TEMPLATES, Template
 from nextgpt.testing.tokenizer import tiny_tokenizer
 
 

@@ -1,6 +1,6 @@
 """The whole server as one Ray Serve application, for clusters that run what a config file names.
 
-``import_path: nextgpt.serve.engine.ray.application:build`` in a Serve config or a Kubernetes RayService; see deploy/.
+``import_path: nextgpt.serve.ray_application:build`` in a Serve config or a Kubernetes RayService; see deploy/.
 Ray's own HTTP proxy reads requests completely before this code sees them: limit their size in front of it.
 """
 
