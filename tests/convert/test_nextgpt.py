@@ -379,7 +379,7 @@ def group_2024(prefix: str = "model.mm_input_projector") -> dict[str, torch.Tens
         shapes |= mlp(f"{name}.pre_assign_attn.mlp") | linear(f"{name}.pre_assign_attn.attn.proj", 16, 16)
         shapes |= norms(f"{name}.pre_assign_attn.norm2", f"{name}.pre_assign_attn.norm_post")
         for kind in "qkv":
-            shapes |= linear(f"{name}.pre_assign_attn.attn.{kind}_proj", 16, 16, has_bias=False)
+            shapes |= linear(f"{name}.pre_assign_attn.attn.{kind}_proj", 16, 16)
             shapes |= linear(f"{name}.assign.{kind}_proj", 16, 16)
         shapes |= linear(f"{name}.assign.proj", 16, 16)
     shapes |= norms("layers.1.group_projector.0") | mlp("layers.1.group_projector.1", 6, 8, 3)
