@@ -214,7 +214,7 @@ def test_curl_gets_answers_and_streams(address: str):
     assert curl(asked | {"stream": True}).endswith("data: [DONE]\n\n")
 
 
-@pytest.mark.parametrize("path", ["/v1/completions", "/v1/responses", "/v1/nothing"])
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/nothing"])
 def test_an_unknown_route_names_the_right_one(http: httpx.Client, path: str):
     answer = http.post(path, json={"model": "nano"})
     assert answer.status_code == 404 and "/v1/chat/completions" in answer.json()["error"]["message"]

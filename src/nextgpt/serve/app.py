@@ -18,6 +18,7 @@ from nextgpt.serve.file_store import FileStore
 from nextgpt.serve.media_decoder import SandboxedDecoder
 from nextgpt.serve.metrics import Metrics
 from nextgpt.serve.middleware import add_middlewares
+from nextgpt.serve.response_store import ResponseStore
 from nextgpt.serve.settings import ServerSettings
 from nextgpt.serve.state import AppState
 from nextgpt.serve.url_fetch import Resolve
@@ -54,6 +55,11 @@ def create_app(
         media_decoder=SandboxedDecoder(settings.media_limits, memory_bytes=settings.decode_memory_bytes),
         metrics=metrics,
         jobs=VideoJobs(ttl_s=settings.file_ttl_s),
+        responses=ResponseStore(
+            ttl_s=settings.file_ttl_s,
+            max_responses=settings.max_responses_per_owner,
+            max_bytes=settings.max_response_bytes_per_owner,
+        ),
         resolve=resolve,
         transport=transport,
     )

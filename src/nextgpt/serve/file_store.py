@@ -57,14 +57,23 @@ class FileStore:
         """Directory that only this user can read; created with the first file."""
         return Path(tempfile.mkdtemp(prefix="nextgpt-files-"))
 
-    def put(self, content: bytes, *, owner: str, name: str, media_type: str, purpose: str) -> StoredFile:
-        """Store a file. Raises :class:`ApiError` if it exceeds the quota by itself."""
+    def put(
+        self,
+        content: bytes,
+        *,
+        owner: str,
+        name: str,
+        media_type: str,
+        purpose: str,
+        file_id: str | None = None,
+    ) -> StoredFile:
+        """Store a file, under a new id if ``file_id`` is absent. Raises :class:`ApiError` beyond the quota."""
         size = len(content)
         if size > self._max_bytes:
             raise ApiError(413, f"The file has {size:,} bytes; expected at most {self._max_bytes:,}.")
         now = time.time()
         expires_at = math.ceil(now + self._ttl_s)
-        file_id = PREFIX + secrets.token_hex(16)
+        file_id = file_id or PREFIX + secrets.token_hex(16)
         file = StoredFile(file_id, owner, name, media_type, size, purpose, int(now), expires_at)
         with self._lock:
             self._expire(now)

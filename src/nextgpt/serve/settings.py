@@ -59,6 +59,10 @@ class ServerSettings(Config):
     """Time for which files and video jobs are kept."""
     max_file_bytes_per_owner: int = 2**30
     """Disk space for the files of one API key; the oldest are removed first."""
+    max_responses_per_owner: int = 256
+    """Responses of one API key that are kept for ``previous_response_id``; the oldest are removed first."""
+    max_response_bytes_per_owner: int = 512 * 2**20
+    """Memory for the media of these responses."""
     max_files_per_owner: int = 10_000
     """Number of files of one API key; the oldest are removed first."""
 

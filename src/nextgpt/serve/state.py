@@ -18,6 +18,7 @@ from nextgpt.serve.metrics import Metrics
 from nextgpt.serve.middleware.auth import OWNER
 from nextgpt.serve.protocol.media_store import MediaStore
 from nextgpt.serve.protocol.request_parser import RequestParser
+from nextgpt.serve.response_store import ResponseStore
 from nextgpt.serve.settings import ServerSettings
 from nextgpt.serve.url_fetch import Resolve, fetch
 from nextgpt.serve.video_jobs import VideoJobs
@@ -33,6 +34,7 @@ class AppState:
     media_decoder: SandboxedDecoder
     metrics: Metrics
     jobs: VideoJobs
+    responses: ResponseStore
     resolve: Resolve | None = None
     """Replaces the system's resolver in tests."""
     transport: httpx.AsyncBaseTransport | None = None

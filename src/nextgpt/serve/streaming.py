@@ -21,9 +21,9 @@ KEEPALIVE = format_sse_event(comment="keepalive")
 DONE = format_sse_event(data_str="[DONE]")
 
 
-def format_sse(payload: BaseModel, *, event: str | None = None) -> bytes:
-    """Format one server-sent event with the fields of ``payload`` that were set."""
-    return format_sse_event(data_str=payload.model_dump_json(exclude_unset=True), event=event)
+def format_sse(payload: BaseModel, *, event: str | None = None, exclude_unset: bool = True) -> bytes:
+    """Format one server-sent event, by default with the fields of ``payload`` that were set."""
+    return format_sse_event(data_str=payload.model_dump_json(exclude_unset=exclude_unset), event=event)
 
 
 class EventStream(EventSourceResponse):

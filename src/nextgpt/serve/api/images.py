@@ -16,7 +16,7 @@ from nextgpt.serve.api.forms import parse_json_or_form
 from nextgpt.serve.api.http_responses import event_stream_response, json_response
 from nextgpt.serve.engine.base import RequestHandle, RequestOutput
 from nextgpt.serve.errors import ApiError, error_body, to_api_error
-from nextgpt.serve.protocol.chat_completion import preview_png
+from nextgpt.serve.protocol.chat_completion import is_preview_due, preview_png
 from nextgpt.serve.protocol.media import (
     ImageEntry,
     ImageEvent,
@@ -114,8 +114,8 @@ async def _event_stream(
             async for index, event in events:
                 if event is None:
                     yield KEEPALIVE
-                elif isinstance(event, DenoisingProgress) and _is_preview_due(
-                    event, num_previews[index], body
+                elif isinstance(event, DenoisingProgress) and is_preview_due(
+                    event, num_previews[index], body.partial_images
                 ):
                     name = f"{kind}.partial_image"
                     fields = _event_fields(name, event.preview, index) | {
@@ -135,12 +135,6 @@ async def _event_stream(
                     yield format_sse(ImageEvent(**fields), event=name)
     except Exception as error:
         yield format_sse(error_body(to_api_error(error)), event="error")
-
-
-def _is_preview_due(event: DenoisingProgress, num_previews: int, body: ImageGenerationRequest) -> bool:
-    """Return whether to send the next preview; previews are spread evenly over the steps."""
-    is_wanted = num_previews < body.partial_images and event.step < event.total
-    return is_wanted and event.step * (body.partial_images + 1) >= event.total * (num_previews + 1)
 
 
 def _event_fields(name: str, image: Medium | None, index: int) -> dict[str, Any]:

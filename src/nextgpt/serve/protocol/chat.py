@@ -149,18 +149,23 @@ class MediumOptions(ExtensionModel):
     """Classifier-free guidance scale; 1 turns guidance off."""
 
 
-class NextGPTOptions(ExtensionModel):
-    """This project's own options."""
+class GenerationOptions(ExtensionModel):
+    """Options of generation that every route of conversations takes."""
 
     image: MediumOptions = MediumOptions()
     audio: MediumOptions = MediumOptions()
     video: MediumOptions = MediumOptions()
-    media: Literal["b64", "url"] = "b64"
-    """Whether media are returned as data URIs or as paths on this server."""
-    previews: bool = False
-    """Whether progress events include a preview: an image, or the waveform of an audio clip."""
     details: bool = False
     """Whether the answer includes the output of the language model, with its signal tokens."""
+
+
+class NextGPTOptions(GenerationOptions):
+    """This project's own options."""
+
+    media: Literal["b64", "url"] = "b64"
+    """Whether media are returned as data URIs or as addresses on this server."""
+    previews: bool = False
+    """Whether progress events include a preview: an image, or the waveform of an audio clip."""
 
 
 class AudioFormat(OpenAIModel):

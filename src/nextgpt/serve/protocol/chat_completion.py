@@ -345,6 +345,12 @@ def preview_png(event: DenoisingProgress) -> str | None:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
+def is_preview_due(event: DenoisingProgress, num_sent: int, num_wanted: int) -> bool:
+    """Return whether to send the next preview of an image; previews are spread evenly over the steps."""
+    is_wanted = num_sent < num_wanted and event.step < event.total
+    return is_wanted and event.step * (num_wanted + 1) >= event.total * (num_sent + 1)
+
+
 class CompletionBuilder:
     """Builds one answer or the chunks of one stream, all with the same id."""
 

@@ -38,8 +38,8 @@ class MediaStore:
     owner: str
     audio_suffix: str = MODALITIES["audio"].suffix
 
-    async def store(self, medium: Medium) -> StoredMedium:
-        """Encode a medium and store its file."""
+    async def store(self, medium: Medium, file_id: str | None = None) -> StoredMedium:
+        """Encode a medium and store its file, under a new id if ``file_id`` is absent."""
         suffix = self.audio_suffix if medium.modality == "audio" else MODALITIES[medium.modality].suffix
         content = await asyncio.to_thread(_encode, medium, suffix)
         file = self.files.put(
@@ -48,6 +48,7 @@ class MediaStore:
             name=f"{medium.modality}{suffix}",
             media_type=mime_of(suffix),
             purpose="generated",
+            file_id=file_id,
         )
         return StoredMedium(medium.modality, content, file)
 

@@ -41,17 +41,32 @@ class RequestParser:
     owner: str
     num_media: int = field(default=0, init=False)
 
-    async def conversation(self, messages: Sequence[ChatMessage]) -> Conversation:
-        """Return the conversation with all media decoded. Raises :class:`ApiError` or :class:`MediaError`."""
-        limit = self.settings.max_messages
-        if len(messages) > limit:
+    async def conversation(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        after: Conversation = Conversation(),
+        param: str = "messages",
+    ) -> Conversation:
+        """Return the conversation with all media decoded.
+
+        Args:
+            after: Earlier messages.
+            param: Field of the request that has the messages, for error messages.
+
+        Raises:
+            ApiError: A limit is exceeded, or a medium cannot be located.
+            MediaError: A medium cannot be decoded.
+        """
+        num_messages, limit = len(after) + len(messages), self.settings.max_messages
+        if num_messages > limit:
             raise ApiError(
                 400,
-                f"messages: got {len(messages)}; expected at most {limit}. Leave out the oldest.",
-                param="messages",
+                f"{param}: got {num_messages}; expected at most {limit}. Leave out the oldest.",
+                param=param,
             )
-        parsed = [await self._message(message, f"messages.{i}") for i, message in enumerate(messages)]
-        return Conversation(tuple(parsed))
+        parsed = [await self._message(message, f"{param}.{i}") for i, message in enumerate(messages)]
+        return Conversation((*after, *parsed))
 
     async def medium(self, source: bytes | str, modality: str | None, param: str) -> Medium:
         """Decode a file's content, or the medium at a data URI, file id or URL.
