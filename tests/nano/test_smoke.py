@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from nextgpt import NextGPT, Sampling
 from nextgpt.train.align import make_sampler
-from nextgpt.train.alignment_recipe import AlignmentRecipe, read_recipe, run_recipe
+from nextgpt.train.alignment_recipe import AlignmentRecipe
 from nextgpt.train.checkpoint import CheckpointManager
 from nextgpt.train.dataset import LocalBatch
 from nextgpt.train.frozen_encoders import FrozenEncoders, attach_encoder_outputs

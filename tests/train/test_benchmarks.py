@@ -19,6 +19,7 @@ from nextgpt.model.synthesis import batching
 from nextgpt.train.align import make_sampler
 from nextgpt.train.alignment_recipe import AlignmentRecipe
 from nextgpt.train.feature_cache import build_cache
+from nextgpt.train.initial_model import load_initial_model, set_trainable
 from nextgpt.train.objective import AlignmentObjective
 from nextgpt.train.stages import STAGES
 
@@ -40,11 +41,11 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of the small world, and another to judge by."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
-        corpus = importlib.import_module("corpus")
+        corpus = importlib.import_module("make_corpus")
         folder = tmp_path_factory.mktemp("world") / "corpus"
         corpus.write_corpus(folder, pairs=4, dialogues=6)
         corpus.write_corpus(folder / "held-out", pairs=2, dialogues=2, seed=1)
-        sys.modules.pop("corpus")
+        sys.modules.pop("make_corpus")
     return folder
 
 
@@ -69,7 +70,7 @@ def test_the_plain_reference_learns_the_same_losses(
     settings = recipe(stage, cache=None)
     settings = settings.model_copy(update={"cache": settings.work / "cache"})
     build_cache(settings)
-    plain = script("plain").Plain(settings, pad_to=pad_to)
+    plain = script("reference_trainer").Plain(settings, pad_to=pad_to)
     model = load_initial_model(settings)
     set_trainable(model, STAGES[stage], settings.lora)
     batch = make_sampler(settings, model).local_batch(0)
@@ -88,7 +89,7 @@ def test_the_plain_reference_learns_the_same_losses(
 
 
 def test_the_plain_reference_trains_the_whole_embedding_and_head(recipe: Make, script) -> None:
-    plain = script("plain").Plain(recipe("encoding-alignment"))
+    plain = script("reference_trainer").Plain(recipe("encoding-alignment"))
     before = [plain.embedding.detach().clone(), plain.head.detach().clone()]
     first = plain.step()["cross_entropy"]
     assert not any(torch.equal(a, b) for a, b in zip(before, (plain.embedding, plain.head), strict=True))
@@ -99,9 +100,9 @@ def test_the_plain_reference_trains_the_whole_embedding_and_head(recipe: Make, s
 def test_both_sides_compute_in_the_type_that_is_asked_for(
     bf16: bool, recipe: Make, small_world: Path, script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = script("training").recipe_of("decoding-alignment", small_world, 1, 2, bf16=bf16)
+    asked = script("training_speed").recipe_of("decoding-alignment", small_world, 1, 2, bf16=bf16)
     assert asked.fit.bf16 == bf16
-    plain = script("plain").Plain(recipe("encoding-alignment", fit={"bf16": bf16}))
+    plain = script("reference_trainer").Plain(recipe("encoding-alignment", fit={"bf16": bf16}))
     found = []
     losses = plain.losses
 
@@ -117,7 +118,7 @@ def test_both_sides_compute_in_the_type_that_is_asked_for(
 def test_training_is_measured(
     recipe: Make, small_world: Path, script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    training = script("training")
+    training = script("training_speed")
     stage = "decoding-alignment"
     monkeypatch.setattr(training, "recipe_of", partial(tiny, recipe, small_world))
     monkeypatch.setattr(training, "peak_mib", lambda *_: 1.0)
@@ -132,7 +133,7 @@ def test_training_is_measured(
 def test_the_saving_of_the_cache_is_measured_and_losses_are_the_same(
     recipe: Make, small_world: Path, script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = script("cache")
+    cache = script("feature_cache")
     monkeypatch.setattr(cache, "recipe_of", partial(tiny, recipe, small_world))
     for stage in ("encoding-alignment", "decoding-alignment"):
         row = cache.measure(stage, "video", small_world, 2, 4)

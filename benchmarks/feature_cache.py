@@ -1,6 +1,6 @@
 """What the feature cache saves, a modality, at nano size; and that losses are the same with it and without.
 
-    python benchmarks/cache.py [--steps 6] [--batch-size 32] [--json]
+    python benchmarks/feature_cache.py [--steps 6] [--batch-size 32] [--json]
 
 The same batches are made ready twice, in turns: from media and captions, and from what ``nextgpt data cache`` kept.
 Then the losses of both are computed, and gone back from. Seconds are those of one thread's own work, medians over
@@ -20,20 +20,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from corpus import write_corpus
-from nextgpt.train.align_corpora import begin, conditioners_of, sampler_of
-from nextgpt.train.alignment import prepare
-from nextgpt.train.cache import build_cache
-from nextgpt.train.stage import STAGES
+from make_corpus import write_corpus
 from torch import Tensor
-from training import recipe_of, took
+from training_speed import recipe_of, took
 
 from nextgpt.logging import silence_libraries
 from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.train.corpora import Batch
-from nextgpt.train.objective import AlignmentObjective, Conditioner
+from nextgpt.train.align import make_sampler
+from nextgpt.train.dataset import LocalBatch
+from nextgpt.train.feature_cache import build_cache
+from nextgpt.train.frozen_encoders import EncodePrompts, lazy_prompt_encoders
+from nextgpt.train.initial_model import load_initial_model, set_trainable
+from nextgpt.train.objective import AlignmentObjective
+from nextgpt.train.stages import STAGES
 
 
 @dataclass(frozen=True)
@@ -58,23 +59,31 @@ def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int
     """Make the same batches ready both ways."""
     whole = recipe_of(stage, corpus, steps, batch_size, bf16=False)
     recipe = whole.model_copy(
-        update={"sources": {modality: whole.sources[modality]}, "cache": corpus / f"cache-{stage}-{modality}"}
+        update={
+            "data": {"corpora": {modality: whole.data["corpora"][modality]}},
+            "cache": corpus / f"cache-{stage}-{modality}",
+        }
     )
     build_cache(recipe)
-    model = begin(recipe)
-    prepare(model, STAGES[stage], recipe.lora)
-    objective, conditioners = AlignmentObjective(model, STAGES[stage]), conditioners_of(recipe, model)
+    model = load_initial_model(recipe)
+    set_trainable(model, STAGES[stage], recipe.lora)
+    objective, conditioners = (
+        AlignmentObjective(model, STAGES[stage]),
+        lazy_prompt_encoders(model, recipe.model_dir),
+    )
     with_cache, without = (
-        sampler_of(recipe, model),
-        sampler_of(recipe.model_copy(update={"cache": None}), model),
+        make_sampler(recipe, model),
+        make_sampler(recipe.model_copy(update={"cache": None}), model),
     )
     seconds: dict[str, list[float]] = {"uncached": [], "cached": [], "learning": []}
     difference = 0.0
     for step in range(steps + 1):  # in the first, parts are loaded
         losses: dict[str, dict[str, Tensor]] = {"uncached": {}, "cached": {}}
-        fresh, known = Fresh(model, conditioners), with_cache.share(step)
-        seconds["uncached"].append(took(lambda fresh=fresh, step=step: fresh.compute(without.share(step))))
-        seconds["cached"].append(took(lambda step=step: with_cache.share(step)))
+        fresh, known = Fresh(model, conditioners), with_cache.local_batch(step)
+        seconds["uncached"].append(
+            took(lambda fresh=fresh, step=step: fresh.compute(without.local_batch(step)))
+        )
+        seconds["cached"].append(took(lambda step=step: with_cache.local_batch(step)))
         for name, batch in (("uncached", fresh.over(known)), ("cached", known)):
             seconds["learning"].append(
                 took(lambda name=name, batch=batch, losses=losses: learn(objective, batch, losses[name]))
@@ -91,32 +100,32 @@ def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int
 class Fresh:
     """Features and conditions of one batch, computed by the frozen parts."""
 
-    def __init__(self, model: NextGPT, conditioners: Mapping[str, Conditioner]) -> None:
+    def __init__(self, model: NextGPT, conditioners: Mapping[str, EncodePrompts]) -> None:
         self.model, self.conditioners = model, conditioners
         self.features: list[Features] = []
         self.conditions: list[Tensor] = []
 
     @torch.no_grad()
-    def compute(self, batch: Batch) -> None:
+    def compute(self, batch: LocalBatch) -> None:
         """Encode all media that are given, and all captions of what is made."""
-        given = [medium for item in batch.items for medium in item.given]
+        given = [medium for item in batch.items for medium in item.input_media]
         self.features = self.model.encoder.encode(given) if given else []
-        made = [pair for item in batch.items for pair in item.made]
+        made = [pair for item in batch.items for pair in item.target_captions]
         if made:  # of one modality
             self.conditions = [*self.conditioners[made[0][0]]([caption for _, caption in made]).clone()]
 
-    def over(self, batch: Batch) -> Batch:
+    def over(self, batch: LocalBatch) -> LocalBatch:
         """The same batch with these in place of what its cache knows."""
         features, conditions = iter(self.features), iter(self.conditions)
         items = []
         for item in batch.items:
-            heard = tuple(next(features) for _ in item.known.features)
-            wanted = tuple(next(conditions) for _ in item.known.targets)
-            items.append(replace(item, known=replace(item.known, features=heard, targets=wanted)))
+            heard = tuple(next(features) for _ in item.encoded.features)
+            wanted = tuple(next(conditions) for _ in item.encoded.targets)
+            items.append(replace(item, encoded=replace(item.encoded, features=heard, targets=wanted)))
         return replace(batch, items=tuple(items))
 
 
-def learn(objective: AlignmentObjective, batch: Batch, found: dict[str, Tensor]) -> None:
+def learn(objective: AlignmentObjective, batch: LocalBatch, found: dict[str, Tensor]) -> None:
     """Losses into ``found``, and their gradients."""
     found |= objective(batch)
     torch.stack(list(found.values())).sum().backward()

@@ -18,21 +18,23 @@ from torch import Tensor, nn
 from nextgpt.data.record import Dialogue
 from nextgpt.model.llm.language_model import NO_TOKEN_ID
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.train.align_corpora import begin, conditioners_of, sources_of
-from nextgpt.train.alignment import first_signals_of, prepare, weave
-from nextgpt.train.corpora import example_of
-from nextgpt.train.fit import lr_scale_at
-from nextgpt.train.recipe import CorporaRecipe
-from nextgpt.train.stage import STAGES
+from nextgpt.train.align import build_example_prompt
+from nextgpt.train.alignment_recipe import AlignmentRecipe, load_sources
+from nextgpt.train.dataset import example_of
+from nextgpt.train.frozen_encoders import lazy_prompt_encoders
+from nextgpt.train.initial_model import load_initial_model, set_trainable
+from nextgpt.train.losses import first_signal_ids
+from nextgpt.train.stages import STAGES
+from nextgpt.train.trainer import lr_scale_at
 
 
 class Plain:
     """One stage, step by step."""
 
-    def __init__(self, recipe: CorporaRecipe, *, pad_to: int | None = None) -> None:
+    def __init__(self, recipe: AlignmentRecipe, *, pad_to: int | None = None) -> None:
         self.recipe, self.stage, self.pad_to = recipe, STAGES[recipe.stage], pad_to
-        self.model: NextGPT = begin(recipe)
-        prepare(self.model, self.stage, recipe.lora)
+        self.model: NextGPT = load_initial_model(recipe)
+        set_trainable(self.model, self.stage, recipe.lora)
         self.model.llm.signals.requires_grad_(
             False
         )  # their rows are among those of the embedding and the head
@@ -47,8 +49,8 @@ class Plain:
         self.optimizer = torch.optim.AdamW(
             self.trained, lr=recipe.fit.learning_rate, betas=(0.9, 0.95), weight_decay=recipe.fit.weight_decay
         )
-        self.sources = sources_of(recipe)
-        self.conditioners = conditioners_of(recipe, self.model)
+        self.sources = load_sources(recipe)
+        self.prompt_encoders = lazy_prompt_encoders(self.model, recipe.model_dir)
         self.done = 0
 
     def step(self) -> dict[str, float]:
@@ -97,7 +99,7 @@ class Plain:
         """Embeddings, ids and targets of a dialogue."""
         llm = self.model.llm
         rows, ids, targets = [], [], []
-        for piece in weave(self.model, example_of(dialogue, None)).pieces:
+        for piece in build_example_prompt(self.model, None, example_of(dialogue, None)).pieces:
             is_words = hasattr(piece, "ids")
             found = torch.tensor(piece.ids if is_words else [NO_TOKEN_ID] * llm.soft_tokens)
             rows.append(F.embedding(found, self.embedding) if is_words else next(soft))
@@ -109,11 +111,11 @@ class Plain:
         """Cross-entropy of what the assistant says, of a run its first signal token."""
         offset, first_signals = (
             self.model.llm.signals.vocabulary.offset,
-            torch.tensor(first_signals_of(self.model)),
+            torch.tensor(first_signal_ids(self.model)),
         )
         is_learned = in_loss & ((ids < offset) | torch.isin(ids, first_signals))
         is_before = (ids >= offset).cumsum(dim=1) == 0
-        places = {"words": is_learned}
+        places = {"cross_entropy": is_learned}
         if by_place:
             places = {"words before": is_learned & is_before, "words from media on": is_learned & ~is_before}
         return {
@@ -132,7 +134,7 @@ class Plain:
                 wanted.setdefault(span.modality, []).append(medium.caption)
         losses = {}
         for modality, runs in said.items():
-            targets = self.conditioners[modality](wanted[modality]).clone()
+            targets = self.prompt_encoders[modality](wanted[modality]).clone()
             rows = self.embedding[torch.tensor(signals.span_ids(modality))]
             conditions = self.model.output_projections[modality](torch.stack(runs), rows)
             losses[modality] = (conditions - targets).square().mean()

@@ -1,7 +1,7 @@
 """A corpus of the small world on disk, in the project's own form: pairs of each modality, and dialogues.
 
-The alignments learn from ``described`` and ``drawn``: what pairs become, in the words that nano's LLM speaks. A frozen
-LLM says nothing in a language that is not its own, whatever it is shown.
+The alignments learn from ``captioning`` and ``generation``: the dialogues that pairs become, in the words of nano's LLM.
+A frozen LLM produces no text in a language that it was not trained on.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ DRAW = {"image": sample_scene, "audio": sample_sound, "video": sample_clip}
 
 def write_corpus(folder: Path, *, pairs: int, dialogues: int, seed: int = 0) -> None:
     """Write, with so many records each, ``image.jsonl`` and the same of other modalities, which hold pairs,
-    ``described-image.jsonl`` and ``drawn-image.jsonl``, which hold one question or request each, and
+    ``captioning-image.jsonl`` and ``generation-image.jsonl``, which hold one question or request each, and
     ``dialogues.jsonl``.
     """
     (folder / "media").mkdir(parents=True)
     rng = np.random.default_rng(seed)
     for modality in DRAW:
         write_jsonl(_pairs(modality, pairs, rng, folder / "media"), folder / f"{modality}.jsonl")
-        described = _dialogues(f"described-{modality}", pairs, rng, folder / "media", f"{modality}_to_text")
-        write_jsonl(described, folder / f"described-{modality}.jsonl")
-        write_jsonl(_drawn(modality, pairs, rng, folder / "media"), folder / f"drawn-{modality}.jsonl")
+        described = _dialogues(f"captioning-{modality}", pairs, rng, folder / "media", f"{modality}_to_text")
+        write_jsonl(described, folder / f"captioning-{modality}.jsonl")
+        write_jsonl(_drawn(modality, pairs, rng, folder / "media"), folder / f"generation-{modality}.jsonl")
     write_jsonl(_dialogues("dialogue", dialogues, rng, folder / "media"), folder / "dialogues.jsonl")
 
 
@@ -53,9 +53,9 @@ def _drawn(modality: str, count: int, rng: np.random.Generator, folder: Path) ->
         content = DRAW[modality](rng, "train")
         phrase = describe(content)
         verb = "is" if phrase.startswith(("a ", "an ", "the ")) else "are"
-        made = _made(MediaPart(content), folder / f"drawn-{modality}-{number}")
+        made = _made(MediaPart(content), folder / f"generation-{modality}-{number}")
         asked, answer = Turn("user", (f"{ASK[modality]} {phrase}.",)), f"Here {verb} {phrase}."
-        yield Dialogue(f"drawn-{modality}-{number}", (asked, Turn("assistant", (answer, made))))
+        yield Dialogue(f"generation-{modality}-{number}", (asked, Turn("assistant", (answer, made))))
 
 
 def _dialogues(

@@ -1,11 +1,11 @@
 """Training on corpora beside the plain reference, in the same process and in turns.
 
-    python benchmarks/training.py [--stage decoding-alignment] [--steps 24] [--batch-size 32] [--float32] [--json]
+    python benchmarks/training_speed.py [--stage decoding-alignment] [--steps 24] [--batch-size 32] [--float32] [--json]
 
 For each stage the engine trains nano's frozen parts on a corpus of the small world, which is written to disk first.
-After every few steps the plain reference (plain.py) does as many on batches of the same size, padded to the longest
-example of the corpus ("padded") or to the longest of the batch ("ragged"). Both compute in bfloat16, as the published
-scripts ask for, with weights in float32, or in float32 throughout. Seconds are those of one thread's own work
+After every few steps the plain reference (reference_trainer.py) does as many on batches of the same size, padded to the
+longest example of the corpus ("padded") or to the longest of the batch ("ragged"). Both compute in bfloat16, as the
+published scripts ask for, with weights in float32, or in float32 throughout. Seconds are those of one thread's own work
 (``time.process_time``), medians over turns, so what else a machine does counts for neither. Losses are those of batches
 of another corpus after equal samples. Memory is what gradients and optimizers hold, and the peak of a fresh process.
 The share of time spent waiting for data is that of a run of its own, with one worker, by the wall clock.
@@ -26,23 +26,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from corpus import write_corpus
-from plain import Plain
+from make_corpus import write_corpus
+from reference_trainer import Plain
 
 from nextgpt.logging import silence_libraries
-from nextgpt.train.align_corpora import align_on_corpora, begin, sources_of
-from nextgpt.train.alignment import prepare, weave
-from nextgpt.train.cache import build_cache
-from nextgpt.train.corpora import example_of
-from nextgpt.train.recipe import CorporaRecipe
-from nextgpt.train.settings import SourceConfig
-from nextgpt.train.stage import STAGES
+from nextgpt.train.align import build_example_prompt, run
+from nextgpt.train.alignment_recipe import AlignmentRecipe, load_sources
+from nextgpt.train.corpora import CorpusConfig
+from nextgpt.train.dataset import example_of
+from nextgpt.train.feature_cache import build_cache
+from nextgpt.train.initial_model import load_initial_model, set_trainable
+from nextgpt.train.stages import STAGES
 
 TURN = 4
 """Steps that one does before it is the other's turn."""
 SOURCES = {
-    "encoding-alignment": ("described-image", "described-audio", "described-video"),
-    "decoding-alignment": ("drawn-image", "drawn-audio", "drawn-video"),
+    "encoding-alignment": ("captioning-image", "captioning-audio", "captioning-video"),
+    "decoding-alignment": ("generation-image", "generation-audio", "generation-video"),
     "instruction-tuning": ("dialogues",),
 }
 RATES = {"encoding-alignment": 5e-3, "decoding-alignment": 1e-2, "instruction-tuning": 5e-3}
@@ -88,22 +88,23 @@ def recipe_of(
     *,
     initial: str = "nano",
     bf16: bool = True,
-) -> CorporaRecipe:
+) -> AlignmentRecipe:
     """A stage on the corpus, begun with the frozen parts of ``initial`` alone.
 
     Both sides take the same rate of AdamW; ours trains its projections with Muon, and is compiled.
     """
     work = corpus / stage
-    return CorporaRecipe.model_validate({
-        "kind": "corpora", "stage": stage, "initial": initial, "is_fresh": True, "mixing": "batches",
+    return AlignmentRecipe.model_validate({
+        "kind": "alignment", "stage": stage, "init_from": initial, "reset_trained": True,
+        "batch_mixing": "one_source_per_batch",
         "model": work / "model", "work": work / f"work-{workers}", "cache": work / "cache",
-        "sources": {name: {"path": corpus / f"{name}.jsonl"} for name in SOURCES[stage]},
-        "signals_begin_at": {name: f"<|{name}|>" for name in ("image", "audio", "video", "edit")},
-        "signals_end_at": "<|close|>",
-        "lora": {"rank": 8, "alpha": 16, "dropout": 0.0}, "engine": {"workers": workers},
-        "fit": {"steps": steps, "batch_size": batch_size, "learning_rate": RATES[stage],
+        "data": {"corpora": {name: {"path": corpus / f"{name}.jsonl"} for name in SOURCES[stage]}},
+        "init_signals_from": {name: f"<|{name}|>" for name in ("image", "audio", "video", "edit")},
+        "init_signal_ends_from": "<|close|>",
+        "lora": {"rank": 8, "alpha": 16, "dropout": 0.0}, "engine": {"num_workers": workers},
+        "fit": {"max_steps": steps, "batch_size": batch_size, "learning_rate": RATES[stage],
                 "muon_learning_rate": MUON_RATES[stage], "weight_decay": 1e-3, "warmup_steps": max(steps // 10, 1),
-                "bf16": bf16, "compile": True, "log_every": TURN, "save_every": steps},
+                "bf16": bf16, "compile": True, "log_steps": TURN, "save_steps": steps},
     })  # fmt: skip
 
 
@@ -127,12 +128,12 @@ def measure(
             seconds[name].append(took(lambda plain=plain: [plain.step() for _ in range(TURN)]))
         turned[0] = time.process_time()
 
-    assert align_on_corpora(recipe, turn)
+    assert run(recipe, turn)
     speed = {name: TURN * batch_size / statistics.median(found[1:]) for name, found in seconds.items()}
     ours, sizes = begun_from(recipe), sum(p.numel() for p in ragged.trained)
     own = sum(p.numel() for p in ours.model.parameters() if p.requires_grad)
     alone = recipe_of(stage, corpus, steps, batch_size, workers=1, initial=initial, bf16=bf16)
-    align_on_corpora(alone)
+    run(alone)
     lines = [json.loads(line) for line in (alone.work / "metrics.jsonl").read_text().splitlines()]
     return Measured(
         stage=stage,
@@ -161,26 +162,35 @@ def took(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def longest(recipe: CorporaRecipe) -> int:
+def longest(recipe: AlignmentRecipe) -> int:
     """Positions of the longest example."""
-    model = begin(recipe)
+    model = load_initial_model(recipe)
     return max(
-        weave(model, example_of(source.dialogue(index), None)).length(model.llm.soft_tokens)
-        for source in sources_of(recipe)
+        build_example_prompt(model, None, example_of(source.dialogue(index), None)).length(
+            model.llm.soft_tokens
+        )
+        for source in load_sources(recipe)
         for index in range(len(source))
     )
 
 
-def begun_from(recipe: CorporaRecipe) -> Plain:
+def begun_from(recipe: AlignmentRecipe) -> Plain:
     """What the engine trained, in the shape of the reference, so that both are judged by the same code."""
-    begun = {"initial": str(recipe.model), "is_fresh": False, "signals_begin_at": {}, "signals_end_at": None}
+    begun = {
+        "init_from": str(recipe.model),
+        "reset_trained": False,
+        "init_signals_from": {},
+        "init_signal_ends_from": None,
+    }
     judged = Plain(recipe.model_copy(update=begun))
-    prepare(judged.model, STAGES[recipe.stage], recipe.lora)  # the rows of signal tokens are trained again
+    set_trainable(
+        judged.model, STAGES[recipe.stage], recipe.lora
+    )  # the rows of signal tokens are trained again
     return judged
 
 
 @torch.no_grad()
-def held_out(plain: Plain, recipe: CorporaRecipe) -> dict[str, float]:
+def held_out(plain: Plain, recipe: AlignmentRecipe) -> dict[str, float]:
     """Each loss over all that the other corpus holds.
 
     In the decoding-side alignment nothing that the stage trains stands before the first medium, so what is said there
@@ -188,7 +198,7 @@ def held_out(plain: Plain, recipe: CorporaRecipe) -> dict[str, float]:
     """
     plain.model.eval()
     found: dict[str, list[float]] = {}
-    for source in sources_of(recipe.model_copy(update={"sources": other_sources(recipe)})):
+    for source in load_sources(recipe.model_copy(update={"data": {"corpora": other_sources(recipe)}})):
         dialogues = [source.dialogue(index) for index in range(len(source))]
         for start in range(0, len(dialogues), recipe.fit.batch_size):
             batch = dialogues[start : start + recipe.fit.batch_size]
@@ -198,11 +208,11 @@ def held_out(plain: Plain, recipe: CorporaRecipe) -> dict[str, float]:
     return {name: statistics.fmean(values) for name, values in sorted(found.items())}
 
 
-def other_sources(recipe: CorporaRecipe) -> dict[str, SourceConfig]:
+def other_sources(recipe: AlignmentRecipe) -> dict[str, CorpusConfig]:
     """The same kinds of examples, none of which is trained on."""
     return {
         name: source.model_copy(update={"path": source.path.parent / OTHER / source.path.name})
-        for name, source in recipe.sources.items()
+        for name, source in recipe.data["corpora"].items()
     }
 
 
@@ -211,10 +221,10 @@ def held_bytes(plain: Plain) -> int:
     return 3 * BYTES * sum(p.numel() for p in plain.trained)
 
 
-def peak_mib(who: str, recipe: CorporaRecipe, corpus: Path) -> float:
+def peak_mib(who: str, recipe: AlignmentRecipe, corpus: Path) -> float:
     """The most that a fresh process holds which does a few steps."""
     command = [sys.executable, __file__, "--peak-of", who, "--stage", recipe.stage, "--corpus", str(corpus)]
-    command += ["--batch-size", str(recipe.fit.batch_size), "--initial", recipe.initial]
+    command += ["--batch-size", str(recipe.fit.batch_size), "--initial", recipe.init_from]
     command += [] if recipe.fit.bf16 else ["--float32"]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(told.stdout.splitlines()[-1])
@@ -227,9 +237,7 @@ def work_for_peak(
     recipe = recipe_of(stage, corpus, TURN, batch_size, initial=initial, bf16=bf16)
     if who == "ours":
         with tempfile.TemporaryDirectory() as folder:
-            align_on_corpora(
-                recipe.model_copy(update={"work": Path(folder), "model": Path(folder) / "model"})
-            )
+            run(recipe.model_copy(update={"work": Path(folder), "model": Path(folder) / "model"}))
     else:
         plain = Plain(recipe, pad_to=longest(recipe))
         for _ in range(TURN):
