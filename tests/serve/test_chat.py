@@ -157,7 +157,7 @@ def test_a_stream_ends_with_done(http: httpx.Client):
 def test_a_failure_in_a_stream_is_an_event(http: httpx.Client):
     asked = {"model": "nano", "messages": [{"role": "user", "content": "refuse"}], "stream": True}
     lines = [line for line in http.post("/v1/chat/completions", json=asked).text.splitlines() if line]
-    assert "refuse came" in json.loads(lines[-2].removeprefix("data: "))["error"]["message"]
+    assert "Got 'refuse'" in json.loads(lines[-2].removeprefix("data: "))["error"]["message"]
     assert lines[-1] == "data: [DONE]"
 
 
@@ -175,7 +175,7 @@ def test_a_failure_in_a_stream_is_an_event(http: httpx.Client):
             openai.BadRequestError,
             "at most 100",
         ),
-        ({"messages": [{"role": "user", "content": "refuse"}]}, openai.BadRequestError, "refuse came"),
+        ({"messages": [{"role": "user", "content": "refuse"}]}, openai.BadRequestError, "Got 'refuse'"),
     ],
 )
 def test_mistakes_are_told_as_the_clients_own_errors(
@@ -214,9 +214,8 @@ def test_curl_gets_answers_and_streams(address: str):
     assert curl(asked | {"stream": True}).endswith("data: [DONE]\n\n")
 
 
-@pytest.mark.parametrize("path", ["/v1/completions", "/v1/nothing"])
-def test_an_unknown_route_names_the_right_one(http: httpx.Client, path: str):
-    answer = http.post(path, json={"model": "nano"})
+def test_an_unknown_route_names_the_right_one(http: httpx.Client):
+    answer = http.post("/v1/nothing", json={"model": "nano"})
     assert answer.status_code == 404 and "/v1/chat/completions" in answer.json()["error"]["message"]
 
 

@@ -7,7 +7,19 @@ from typing import Any
 from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 
-from nextgpt.serve.api import audio, chat, docs, embeddings, files, images, models, responses, status, videos
+from nextgpt.serve.api import (
+    audio,
+    chat,
+    completions,
+    docs,
+    embeddings,
+    files,
+    images,
+    models,
+    responses,
+    status,
+    videos,
+)
 from nextgpt.serve.errors import ErrorResponse
 
 __all__ = ["add_routes"]
@@ -22,7 +34,7 @@ def add_routes(app: FastAPI) -> None:
         "4XX": {"model": ErrorResponse},
         "5XX": {"model": ErrorResponse},
     }
-    for module in (chat, responses, images, audio, videos, embeddings, files, models, status):
+    for module in (chat, responses, completions, images, audio, videos, embeddings, files, models, status):
         app.include_router(module.router, responses=dict(errors), dependencies=[Security(BEARER)])
     app.include_router(status.public_router, responses=dict(errors))
     app.include_router(docs.router)
