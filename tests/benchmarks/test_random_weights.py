@@ -13,16 +13,16 @@ from benchmarks.random_weights import turn_cost
 from benchmarks.random_weights.random_module import random_module
 from benchmarks.random_weights.run import main
 from benchmarks.random_weights.turn_cost import measure_turn, to_markdown
+from tests.model.synthesis.families import (
+    write_tiny_audioldm,
+    write_tiny_stable_diffusion,
+    write_tiny_zeroscope,
+)
 from torch import nn
 
 from nextgpt.config import read_config, write_config
 from nextgpt.errors import ModelError
 from nextgpt.testing.model import write_tiny_model
-from nextgpt.testing.synthesizers import (
-    write_tiny_audioldm,
-    write_tiny_stable_diffusion,
-    write_tiny_zeroscope,
-)
 
 
 @pytest.fixture(scope="module")

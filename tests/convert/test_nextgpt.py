@@ -13,6 +13,11 @@ import PIL.Image
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.model.synthesis.families import (
+    write_tiny_audioldm,
+    write_tiny_stable_diffusion,
+    write_tiny_zeroscope,
+)
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -23,11 +28,6 @@ from nextgpt.convert import convert_imagebind, convert_nextgpt
 from nextgpt.errors import ConfigError, ModelError, WeightsError
 from nextgpt.message import Part
 from nextgpt.model.trained_weights import trained_state_dict
-from nextgpt.testing.synthesizers import (
-    write_tiny_audioldm,
-    write_tiny_stable_diffusion,
-    write_tiny_zeroscope,
-)
 from nextgpt.testing.tokenizer import tiny_tokenizer
 
 WIDTH, LAYERS, RANK = 16, 2, 4
@@ -212,7 +212,10 @@ def test_the_model_hears_and_answers_every_modality_and_comes_back_bit_by_bit(
     written, parts, imagebind, tmp_path
 ):
     convert(written, parts, imagebind, tmp_path / "model")
-    assert NextGPT.from_pretrained(tmp_path / "model").encoder.keep_feature_norms
+    encoder = NextGPT.from_pretrained(tmp_path / "model").encoder
+    norms = [item.vectors.norm().item() for item in encoder.encode([SAID["image"], SAID["audio"]])]
+    assert norms == pytest.approx([1, 1], rel=1e-5)
+    assert encoder.config.audio.last_clip == encoder.config.vision.last_clip == "before_end"
     hears_and_answers_and_comes_back(tmp_path / "model", tmp_path / "again", SAID)
 
 

@@ -8,13 +8,13 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.model.synthesis.families import write_tiny_zeroscope
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from nextgpt.cli.app import main
 from nextgpt.convert import convert_folder, convert_vicuna
 from nextgpt.errors import WeightsError
 from nextgpt.model.synthesis import load_synthesizer
-from nextgpt.testing.synthesizers import write_tiny_zeroscope
 
 
 def as_pickles(folder):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.model.synthesis.families import FAMILIES
 
 from nextgpt import NextGPT
 from nextgpt.message import Conversation
 from nextgpt.modality import MODALITIES
-from nextgpt.testing.families import FAMILIES
 from nextgpt.testing.model import write_tiny_model_of
 from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 

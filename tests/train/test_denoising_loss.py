@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.model.synthesis.families import FAMILIES, Families, conditions_of, write_tiny_stable_diffusion
 
 from nextgpt.model.synthesis import load_synthesizer
-from nextgpt.testing.families import FAMILIES, Families, conditions_of
-from nextgpt.testing.synthesizers import write_tiny_stable_diffusion
 from nextgpt.train.losses import denoising_loss, seeded_generator
 
 

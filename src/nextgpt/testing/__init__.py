@@ -6,7 +6,7 @@
 ``model``               a whole tiny model, fake or with real tiny networks
 ``language_model``      a tiny LLM
 ``encoders``            folders of tiny encoders
-``synthesizers``        folders of tiny diffusers pipelines
+``synthesizers``        folders of tiny synthesizers like nano's
 ``tokenizer``           a byte-level tokenizer
 ``serial_engine``       an engine that answers one request after the other
 ======================  ===========================================================

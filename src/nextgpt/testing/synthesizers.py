@@ -1,4 +1,4 @@
-"""Tiny diffusers folders with random weights, one for each family that has an adapter; none takes a second to make."""
+"""Tiny synthesizers like nano's with random weights, each written in less than a second."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from nextgpt.model.synthesis.diffusers_io import write_pipeline_dir
-from nextgpt.model.synthesis.mel import MelConfig
 from nextgpt.model.synthesis.settings import SynthesisSettings
 from nextgpt.testing.tokenizer import tiny_tokenizer
 
@@ -35,7 +34,7 @@ def write_tiny_nano(
     from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
 
     frames, height, width = NANO_LATENTS[modality]
-    with _seeded(seed):
+    with seeded(seed):
         parts = {
             "transformer": CogVideoXTransformer3DModel(
                 num_attention_heads=2,
@@ -64,7 +63,7 @@ def write_tiny_nano(
             "scheduler": DPMSolverMultistepScheduler(
                 use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=1.0
             ),
-            **_tiny_clip(queries, condition_width),
+            **tiny_clip(queries, condition_width),
         }
         negative = torch.randn(queries, condition_width)
     write_pipeline_dir(
@@ -73,337 +72,8 @@ def write_tiny_nano(
     return Path(folder)
 
 
-def write_tiny_stable_diffusion(
-    folder: str | Path, *, prediction_type: str = "epsilon", seed: int = 0
-) -> Path:
-    """Write a Stable Diffusion of 16 x 16 pixels."""
-    with _seeded(seed):
-        parts = {
-            "unet": _tiny_unet(cross_attention_dim=CONDITION_WIDTH),
-            "vae": _tiny_autoencoder(channels=3),
-            "scheduler": _tiny_ddim(0.00085, 0.012, prediction_type),
-            **_tiny_clip(77, CONDITION_WIDTH),
-        }
-        negative = torch.randn(77, CONDITION_WIDTH)
-    write_pipeline_dir(
-        folder,
-        parts,
-        pipeline="StableDiffusionPipeline",
-        negative_condition=negative,
-        settings=SynthesisSettings(num_inference_steps=3, guidance_scale=7.5, scheduler=None),
-    )
-    return Path(folder)
-
-
-def write_tiny_audioldm(folder: str | Path, *, seed: int = 0) -> Path:
-    """Write an AudioLDM of 0.04 s: a spectrogram of 16 moments and 16 mel bins."""
-    from transformers import (
-        ClapTextConfig,
-        ClapTextModelWithProjection,
-        SpeechT5HifiGan,
-        SpeechT5HifiGanConfig,
-    )
-
-    tokenizer = tiny_tokenizer()
-    tokenizer.model_max_length = 20
-    with _seeded(seed):
-        parts = {
-            "unet": _tiny_unet(
-                cross_attention_dim=(8, 8),
-                class_embed_type="simple_projection",
-                projection_class_embeddings_input_dim=CONDITION_WIDTH,
-                class_embeddings_concat=True,
-            ),
-            "vae": _tiny_autoencoder(channels=1),
-            "scheduler": _tiny_ddim(0.0015, 0.0195),
-            "vocoder": SpeechT5HifiGan(
-                SpeechT5HifiGanConfig(
-                    model_in_dim=16,
-                    sampling_rate=16_000,
-                    upsample_initial_channel=8,
-                    upsample_rates=[5, 8],
-                    upsample_kernel_sizes=[9, 16],
-                    resblock_kernel_sizes=[3],
-                    resblock_dilation_sizes=[[1, 3]],
-                    normalize_before=False,
-                )
-            ),
-            "text_encoder": ClapTextModelWithProjection(
-                ClapTextConfig(
-                    vocab_size=len(tokenizer),
-                    hidden_size=16,
-                    intermediate_size=16,
-                    num_hidden_layers=1,
-                    num_attention_heads=2,
-                    projection_dim=CONDITION_WIDTH,
-                    max_position_embeddings=32,
-                )
-            ),
-            "tokenizer": tokenizer,
-        }
-        negative = torch.nn.functional.normalize(torch.randn(1, CONDITION_WIDTH), dim=-1)
-    mel = MelConfig(
-        mel_bins=16,
-        hop_length=40,
-        n_fft=256,
-        frames=16,
-        samples=640,
-        floor=1e-5,
-        mean=0.0,
-        std=1.0,
-        time_axis="height",
-    )
-    write_pipeline_dir(
-        folder,
-        parts,
-        pipeline="AudioLDMPipeline",
-        negative_condition=negative,
-        settings=SynthesisSettings(
-            num_inference_steps=3, guidance_scale=2.5, scheduler=None, mel=mel, latent_shape=(1, 4, 8, 8)
-        ),
-    )
-    return Path(folder)
-
-
-def write_tiny_zeroscope(folder: str | Path, *, seed: int = 0) -> Path:
-    """Write a Zeroscope of 3 frames of 16 x 16 pixels."""
-    from diffusers import UNet3DConditionModel
-
-    with _seeded(seed):
-        parts = {
-            "unet": UNet3DConditionModel(
-                block_out_channels=(8, 8),
-                layers_per_block=1,
-                sample_size=8,
-                in_channels=4,
-                out_channels=4,
-                down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-                up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-                cross_attention_dim=CONDITION_WIDTH,
-                attention_head_dim=4,
-                norm_num_groups=2,
-            ),
-            "vae": _tiny_autoencoder(channels=3),
-            "scheduler": _tiny_ddim(0.00085, 0.012),
-            **_tiny_clip(77, CONDITION_WIDTH),
-        }
-        negative = torch.randn(77, CONDITION_WIDTH)
-    write_pipeline_dir(
-        folder,
-        parts,
-        pipeline="TextToVideoSDPipeline",
-        negative_condition=negative,
-        settings=SynthesisSettings(
-            num_inference_steps=3, guidance_scale=9.0, scheduler=None, latent_shape=(3, 4, 8, 8)
-        ),
-    )
-    return Path(folder)
-
-
-def write_tiny_z_image(folder: str | Path, *, seed: int = 0) -> Path:
-    """Write a Z-Image of 16 x 16 pixels."""
-    from diffusers import FlowMatchEulerDiscreteScheduler, ZImageTransformer2DModel
-
-    with _seeded(seed):
-        parts = {
-            "transformer": ZImageTransformer2DModel(
-                in_channels=4,
-                dim=32,
-                n_layers=1,
-                n_refiner_layers=1,
-                n_heads=2,
-                n_kv_heads=2,
-                cap_feat_dim=CONDITION_WIDTH,
-                axes_dims=[4, 6, 6],
-                axes_lens=[128, 8, 8],
-            ),
-            "vae": _tiny_autoencoder(channels=3, scaling_factor=0.3611, shift_factor=0.1159),
-            "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0),
-            **_tiny_qwen(layers=2),
-        }
-        negative = torch.randn(48, CONDITION_WIDTH)
-    write_pipeline_dir(
-        folder,
-        parts,
-        pipeline="ZImagePipeline",
-        negative_condition=negative,
-        settings=SynthesisSettings(
-            num_inference_steps=3,
-            guidance_scale=5.0,
-            condition_length=48,
-            latent_shape=(1, 4, 8, 8),
-            scheduler=None,
-        ),
-    )
-    return Path(folder)
-
-
-def write_tiny_ace_step(folder: str | Path, *, seed: int = 0) -> Path:
-    """Write an ACE-Step of 0.8 s in stereo, at a rate at which no one would listen."""
-    from diffusers import (
-        AceStepConditionEncoder,
-        AceStepTransformer1DModel,
-        AutoencoderOobleck,
-        FlowMatchEulerDiscreteScheduler,
-    )
-
-    attention = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "intermediate_size": 16}
-    with _seeded(seed):
-        condition_encoder = AceStepConditionEncoder(
-            hidden_size=CONDITION_WIDTH,
-            text_hidden_dim=CONDITION_WIDTH,
-            timbre_hidden_dim=4,
-            num_lyric_encoder_hidden_layers=1,
-            num_timbre_encoder_hidden_layers=1,
-            **attention,
-        )
-        condition_encoder.silence_latent.normal_()
-        parts = {
-            "transformer": AceStepTransformer1DModel(
-                hidden_size=32,
-                num_hidden_layers=2,
-                in_channels=12,
-                audio_acoustic_hidden_dim=4,
-                encoder_hidden_size=CONDITION_WIDTH,
-                is_turbo=True,
-                **attention,
-            ),
-            "vae": AutoencoderOobleck(
-                encoder_hidden_size=8,
-                downsampling_ratios=[2, 4],
-                channel_multiples=[1, 2],
-                decoder_channels=8,
-                decoder_input_channels=4,
-                sampling_rate=160,
-            ),
-            "scheduler": FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, shift=1.0),
-            "condition_encoder": condition_encoder,
-            **_tiny_qwen(layers=1),
-        }
-        negative = torch.randn(320, CONDITION_WIDTH)
-    write_pipeline_dir(
-        folder,
-        parts,
-        pipeline="AceStepPipeline",
-        negative_condition=negative,
-        settings=SynthesisSettings(
-            num_inference_steps=3,
-            guidance_scale=1.0,
-            flow_shift=3.0,
-            condition_length=320,
-            latent_shape=(1, 4, 1, 16),
-            waveform_rate_hz=160,
-        ),
-    )
-    return Path(folder)
-
-
-def write_tiny_wan(folder: str | Path, *, seed: int = 0) -> Path:
-    """Write a Wan of 5 frames of 32 x 32 pixels."""
-    from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3DModel
-    from transformers import UMT5Config, UMT5EncoderModel
-
-    tokenizer = tiny_tokenizer()
-    with _seeded(seed):
-        parts = {
-            "transformer": WanTransformer3DModel(
-                num_attention_heads=2,
-                attention_head_dim=12,
-                in_channels=4,
-                out_channels=4,
-                text_dim=CONDITION_WIDTH,
-                freq_dim=16,
-                ffn_dim=16,
-                num_layers=1,
-                rope_max_seq_len=32,
-            ),
-            "vae": AutoencoderKLWan(
-                base_dim=4,
-                z_dim=4,
-                dim_mult=[1, 1, 1, 1],
-                num_res_blocks=1,
-                latents_mean=[0.1, -0.1, 0.2, 0.0],
-                latents_std=[1.5, 1.6, 1.7, 1.8],
-            ),
-            "scheduler": UniPCMultistepScheduler(
-                use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0
-            ),
-            "text_encoder": UMT5EncoderModel(
-                UMT5Config(
-                    vocab_size=len(tokenizer),
-                    d_model=CONDITION_WIDTH,
-                    d_kv=8,
-                    d_ff=16,
-                    num_layers=1,
-                    num_heads=2,
-                )
-            ),
-            "tokenizer": tokenizer,
-        }
-        negative = torch.randn(24, CONDITION_WIDTH)
-    write_pipeline_dir(
-        folder,
-        parts,
-        pipeline="WanPipeline",
-        negative_condition=negative,
-        settings=SynthesisSettings(
-            num_inference_steps=3,
-            guidance_scale=5.0,
-            fps=16.0,
-            condition_length=24,
-            latent_shape=(2, 4, 4, 4),
-        ),
-    )
-    return Path(folder)
-
-
-def _tiny_ddim(beta_start: float, beta_end: float, prediction_type: str = "epsilon") -> Any:
-    from diffusers import DDIMScheduler
-
-    return DDIMScheduler(
-        beta_start=beta_start,
-        beta_end=beta_end,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        prediction_type=prediction_type,
-    )
-
-
-def _tiny_unet(**settings: Any) -> Any:
-    from diffusers import UNet2DConditionModel
-
-    return UNet2DConditionModel(
-        block_out_channels=(8, 8),
-        layers_per_block=1,
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        attention_head_dim=4,
-        norm_num_groups=2,
-        **settings,
-    )
-
-
-def _tiny_autoencoder(channels: int, **settings: Any) -> Any:
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL(
-        in_channels=channels,
-        out_channels=channels,
-        latent_channels=4,
-        block_out_channels=(8, 8),
-        norm_num_groups=2,
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        **settings,
-    )
-
-
-def _tiny_clip(queries: int, width: int) -> dict[str, Any]:
+def tiny_clip(queries: int, width: int) -> dict[str, Any]:
+    """Return a text encoder and its tokenizer, by component name."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     tokenizer = tiny_tokenizer()
@@ -420,29 +90,9 @@ def _tiny_clip(queries: int, width: int) -> dict[str, Any]:
     return {"text_encoder": CLIPTextModel(config), "tokenizer": tokenizer}
 
 
-def _tiny_qwen(layers: int) -> dict[str, Any]:
-    from transformers import Qwen3Config, Qwen3Model
-
-    tokenizer = tiny_tokenizer()
-    tokenizer.chat_template = "{% for m in messages %}<|user|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=CONDITION_WIDTH,
-        intermediate_size=16,
-        num_hidden_layers=layers,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=None,
-        tie_word_embeddings=False,
-    )
-    return {"text_encoder": Qwen3Model(config), "tokenizer": tokenizer}
-
-
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
+    """Seed PyTorch in a ``with`` block or a decorated function, and restore its state after it."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield

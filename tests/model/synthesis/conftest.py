@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from nextgpt.testing.families import FAMILIES, Families
+from tests.model.synthesis.families import FAMILIES, Families
 
 
 @pytest.fixture(scope="session")

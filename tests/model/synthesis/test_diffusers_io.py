@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.model.synthesis.families import Families, conditions_of, last_latents
 
 from nextgpt.errors import ConfigError, ModelError, NextGPTError, WeightsError
 from nextgpt.model.synthesis import (
@@ -18,7 +19,6 @@ from nextgpt.model.synthesis import (
     write_pipeline_dir,
 )
 from nextgpt.model.synthesis.diffusers_io import read_index, read_settings
-from nextgpt.testing.families import Families, conditions_of, last_latents
 
 
 def test_opening_loads_nothing_and_each_part_comes_when_needed(families: Families):

@@ -6,10 +6,10 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from tests.model.synthesis.families import Families, conditions_of, last_latents
 
 from nextgpt.errors import ConfigError
 from nextgpt.message import Audio, Image, Medium, Video
-from nextgpt.testing.families import Families, conditions_of, last_latents
 
 
 def a_medium(modality: str) -> Medium:

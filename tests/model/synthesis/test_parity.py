@@ -8,13 +8,12 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from tests.model.synthesis.families import Families, conditions_of, last_latents, write_tiny_stable_diffusion
 
 from nextgpt.message import Image
 from nextgpt.model.synthesis import LatentDiffusion, SynthesisSettings
 from nextgpt.model.synthesis.denoise import seeded_noise
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
-from nextgpt.testing.families import Families, conditions_of, last_latents
-from nextgpt.testing.synthesizers import write_tiny_stable_diffusion
 
 SEEDS = [3, 4]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.model.synthesis.families import Families
 
 from nextgpt.errors import ModelError
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder, add_negative_condition
-from nextgpt.testing.families import Families
 
 
 def test_conditions_have_the_shape_that_the_denoiser_takes(families: Families, family: str):

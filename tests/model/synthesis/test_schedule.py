@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from tests.model.synthesis.families import Families
 
 from nextgpt.errors import ModelError
 from nextgpt.model.synthesis import SynthesisSettings
 from nextgpt.model.synthesis.denoise import denoising_loop
 from nextgpt.model.synthesis.schedule import DenoisingSchedule
-from nextgpt.testing.families import Families
 
 TARGET = torch.linspace(-1, 1, 16).reshape(1, 1, 4, 2, 2)
 

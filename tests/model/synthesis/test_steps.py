@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.model.synthesis.families import FAMILIES, Families, conditions_of, last_latents
 from torch import Tensor
 
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.model.synthesis import LatentDiffusion, Synthesizer
-from nextgpt.testing.families import FAMILIES, Families, conditions_of, last_latents
 
 
 class Calls:
