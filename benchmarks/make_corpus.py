@@ -1,6 +1,6 @@
 """A corpus of the small world on disk, in the project's own form: pairs of each modality, and dialogues.
 
-The alignments learn from ``captioning`` and ``generation``: the dialogues that pairs become, in the words of nano's LLM.
+The alignments learn from ``captioning`` and ``generation``: the dialogues that pairs become, in words of nano's LLM.
 A frozen LLM produces no text in a language that it was not trained on.
 """
 

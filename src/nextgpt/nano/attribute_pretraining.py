@@ -1,6 +1,6 @@
 """Recipe kind ``attribute_pretraining``: each soft token learns to name one attribute in the LLM's own embeddings.
 
-Behind a frozen LLM an input projection learns last what needs many values told apart: for thousands of steps it conveys
+Behind a frozen LLM an input projection learns last to distinguish many values: for thousands of steps it conveys
 where an object is and on which background, but not which of a hundred objects. Here it is trained directly, as BLIP-2
 trains its Q-Former before the LLM is attached (Li et al. 2023, arXiv:2301.12597, section 3.2): among all values of its
 attribute, soft token k must be nearest to the mean word embedding of the right one. The captioning loss follows.

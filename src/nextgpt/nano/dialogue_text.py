@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from nextgpt.miniworld.language import Dialogue, MediaPart, canonical_caption
 from nextgpt.modality import MODALITIES
-from nextgpt.model.llm.template import TEMPLATES
+from nextgpt.prompt_template import TEMPLATES
 
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
 CLOSE, EDIT = "<|close|>", "<|edit|>"

@@ -102,8 +102,8 @@ class EncodedItem:
 
     features: tuple[Features, ...]
     """Of the user's media."""
-    targets: tuple[Float[Tensor, "Q C"], ...]
-    """Caption embeddings of the assistant's media."""
+    targets: tuple[Float[Tensor, "_ _"], ...]
+    """Caption embeddings (Q, C) of the assistant's media."""
     latents: tuple[Float[Tensor, "_ _ _ _"] | None, ...] = ()
     """(F, Z, h, w) of each of the assistant's media that exists, if a loss needs them."""
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from nextgpt.config import LoraConfig, ModelConfig, read_config
 from nextgpt.errors import ConfigError
 from nextgpt.model.llm.lora import adapter_state_dict
-from nextgpt.model.loading import build_model, resolve_model_dir
+from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.memory_plan import TRAINED, default_plan
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.trained_weights import WEIGHTS_FILE, load_trained
@@ -64,7 +64,7 @@ def load_initial_model(recipe: InitialModelRecipe, *, device: str | torch.device
     if recipe.reset_trained:
         config = config.model_copy(update={"llm": config.llm.model_copy(update={"lora": None})})
     dtypes = {**recipe.dtypes, TRAINED: "float32"}
-    model = build_model(
+    model = NextGPT.from_config(
         config, model_dir, default_plan(config.component_sources, device=str(device), dtype=dtypes)
     )
     if recipe.architecture is not None and model.encoder.width != config.input_projection.encoder_width:
