@@ -9,7 +9,7 @@ import pytest
 from nextgpt.cli.app import main
 from nextgpt.config import LoraConfig, read_config
 from nextgpt.model.llm import lora
-from nextgpt.model.loading import load_model
+from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.summary import count_parameters, lora_parameters, summarize_model
 from nextgpt.model.trained_weights import trained_state_dict
 from nextgpt.testing.language_model import tiny_language_model
@@ -51,7 +51,7 @@ def test_json_names_every_part_in_the_promised_form(written: Path, capsys: Print
 
 def test_the_counts_are_those_of_the_loaded_model(written: Path) -> None:
     rows = {row.name: row for row in summarize_model(read_config(written), written)}
-    model = load_model(written)
+    model = NextGPT.from_pretrained(written)
     assert rows["encoder"].parameters == count_parameters(model.encoder)
     assert rows["llm"].parameters == count_parameters(model.llm.transformer)
     assert rows["image.transformer"].parameters == count_parameters(

@@ -17,7 +17,7 @@ from nextgpt.message import Audio, Conversation, Image, Reply, Text, Video
 from nextgpt.miniworld.language import Dialogue, DialogueTurn, MediaPart, sample_dialogue
 from nextgpt.miniworld.render import render
 from nextgpt.miniworld.specs import ClipSpec, ObjectSpec, SceneSpec, SoundSpec
-from nextgpt.model.loading import load_model
+from nextgpt.model.nextgpt import NextGPT
 from nextgpt.testing.model import write_tiny_model
 
 CAT, FLUTE, DOG = (
@@ -111,7 +111,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def captioned(home: Path) -> CascadeSystem:
-    model = load_model(home)
+    model = NextGPT.from_pretrained(home)
     return CascadeSystem(oracle_captions, model, create_prompt_encoders(model.config, home))
 
 
@@ -119,7 +119,7 @@ def test_captions_become_media_in_their_places(home: Path) -> None:
     several = case(ask("Both.", "Here:", MediaPart(CAT), "And here:", MediaPart(FLUTE), MediaPart(DOG)))
     (result,) = captioned(home).answer([several])
     assert [part.modality for part in result.last.reply.parts] == ["text", "image", "text", "audio", "video"]
-    assert result.last.reply.text == "Here:And here:"
+    assert result.last.reply.text == "Here:\nAnd here:"
 
 
 def test_captions_take_the_same_seeds_as_the_models_own_media(home: Path) -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from nextgpt.config import LoraConfig
 from nextgpt.errors import ConfigError, ModelError, WeightsError
 from nextgpt.message import Audio, Medium, Sampling, Video
-from nextgpt.model.loading import BUILTIN_MODELS, load_model, resolve_model_dir
+from nextgpt.model.loading import BUILTIN_MODELS, resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.trained_weights import load_trained, save_trained, trained_state_dict
 from nextgpt.testing.model import write_tiny_model
@@ -47,7 +47,7 @@ def content(medium: Medium) -> np.ndarray:
 
 
 def test_a_model_answers_with_all_modalities_after_it_was_saved_and_loaded(tiny, tmp_path):
-    model = load_model(tiny)
+    model = NextGPT.from_pretrained(tiny)
     model.save_pretrained(tmp_path / "again")
     again = NextGPT.from_pretrained(tmp_path / "again")
     before, after = trained_state_dict(model), trained_state_dict(again)
@@ -67,7 +67,7 @@ def test_a_model_answers_with_all_modalities_after_it_was_saved_and_loaded(tiny,
 
 
 def test_parts_are_loaded_when_they_are_needed(tiny):
-    model = load_model(tiny)
+    model = NextGPT.from_pretrained(tiny)
     model.chat("hello", Sampling(max_tokens=2, modalities=("text",)))
     assert {name: part.is_loaded for name, part in model.components.items()} == {
         "encoder": False, "llm": True, "image": False, "audio": False, "video": False,
@@ -75,7 +75,7 @@ def test_parts_are_loaded_when_they_are_needed(tiny):
 
 
 def test_only_what_is_trained_is_stored_and_in_the_dtype_asked_for(tiny, tmp_path):
-    model = load_model(tiny)
+    model = NextGPT.from_pretrained(tiny)
     save_trained(model, tmp_path / "half.safetensors", dtype=torch.bfloat16)
     stored = load_file(tmp_path / "half.safetensors")
     assert {name.split(".")[0] for name in stored} == {"signals", "input_projection", "output_projections"}
@@ -83,14 +83,14 @@ def test_only_what_is_trained_is_stored_and_in_the_dtype_asked_for(tiny, tmp_pat
 
 
 def test_lora_is_merged_to_answer_stays_apart_to_be_trained_and_survives_saving(copy, tmp_path):
-    model = load_model(copy)
+    model = NextGPT.from_pretrained(copy)
     plain = hear(model)
     model.add_lora(LoraConfig(rank=2, alpha=4, dropout=0.0))
     for name, parameter in model.llm.transformer.named_parameters():
         if "lora_" in name:
             torch.nn.init.normal_(parameter, std=0.3)
     model.save_pretrained(tmp_path / "adapted")
-    merged = load_model(tmp_path / "adapted")
+    merged = NextGPT.from_pretrained(tmp_path / "adapted")
     assert not any("lora_" in name for name, _ in merged.named_parameters())
     torch.testing.assert_close(hear(merged), hear(model), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(hear(merged), plain)
@@ -104,12 +104,12 @@ def test_lora_is_merged_to_answer_stays_apart_to_be_trained_and_survives_saving(
 
 def test_training_can_go_on_from_what_was_saved(copy, tmp_path):
     from nextgpt.config import read_config
-    from nextgpt.model.loading import build_model
+    from nextgpt.model.nextgpt import NextGPT
 
-    model = load_model(copy)
+    model = NextGPT.from_pretrained(copy)
     model.add_lora(LoraConfig(rank=2, alpha=4))
     model.save_pretrained(tmp_path / "stage")
-    again = build_model(read_config(tmp_path / "stage"), tmp_path / "stage")
+    again = NextGPT.from_config(read_config(tmp_path / "stage"), tmp_path / "stage")
     load_trained(again, tmp_path / "stage/nextgpt.safetensors", merge_lora=False)
     assert any(".lora_A" in name for name, _ in again.named_parameters())
     before, after = trained_state_dict(model), trained_state_dict(again)
@@ -124,13 +124,13 @@ def test_an_unknown_name_tells_what_is_known():
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
     with pytest.raises(ModelError, match="no config.json"):
-        load_model(tmp_path)
+        NextGPT.from_pretrained(tmp_path)
 
 
 def test_a_config_that_is_no_json_is_refused(copy):
     (copy / "config.json").write_bytes(b"\x80{")
     with pytest.raises(ModelError, match="config.json is no valid JSON"):
-        load_model(copy)
+        NextGPT.from_pretrained(copy)
 
 
 def test_an_unknown_key_of_the_config_names_the_nearest(copy):
@@ -138,13 +138,13 @@ def test_an_unknown_key_of_the_config_names_the_nearest(copy):
     values["llm"]["templat"] = "nano"
     (copy / "config.json").write_text(json.dumps(values))
     with pytest.raises(ConfigError, match=r"'llm.templat' is unknown.*Did you mean 'llm.template'"):
-        load_model(copy)
+        NextGPT.from_pretrained(copy)
 
 
 def test_a_missing_part_is_named(copy):
     shutil.rmtree(copy / "llm")
     with pytest.raises(ModelError, match=r"llm is missing; config.json in .* names it"):
-        load_model(copy)
+        NextGPT.from_pretrained(copy)
 
 
 @pytest.mark.parametrize("file", ["nextgpt.safetensors", "llm/model.safetensors"])
@@ -152,13 +152,13 @@ def test_a_damaged_weights_file_is_named(copy, file):
     whole = (copy / file).read_bytes()
     (copy / file).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(WeightsError, match=str(Path(file).parts[0])):
-        load_model(copy)
+        NextGPT.from_pretrained(copy)
 
 
 def test_missing_weights_are_named(copy):
     (copy / "nextgpt.safetensors").unlink()
     with pytest.raises(WeightsError, match="nextgpt.safetensors is missing"):
-        load_model(copy)
+        NextGPT.from_pretrained(copy)
 
 
 def test_every_tensor_that_does_not_fit_is_named(copy):
@@ -168,7 +168,7 @@ def test_every_tensor_that_does_not_fit_is_named(copy):
     tensors["input_projection.layers.shared.bias"] = torch.zeros(3)
     save_file(tensors, path)
     with pytest.raises(WeightsError) as caught:
-        load_model(copy)
+        NextGPT.from_pretrained(copy)
     message = str(caught.value)
     assert "missing: signals.input" in message
     assert "unexpected: llama_proj.weight" in message
@@ -185,7 +185,7 @@ def test_an_llm_of_another_width_is_told_in_one_line(copy):
         WeightsError,
         match=r"trained with an LLM of hidden size 32; config.json names one of 48. Name the LLM",
     ):
-        load_model(copy)
+        NextGPT.from_pretrained(copy)
 
 
 def test_missing_and_unexpected_weights_of_the_llm_are_named(copy):
@@ -194,7 +194,7 @@ def test_missing_and_unexpected_weights_of_the_llm_are_named(copy):
     tensors["model.extra"] = tensors.pop("model.norm.weight")
     save_file(tensors, path, metadata={"format": "pt"})
     with pytest.raises(WeightsError, match=r"model\.norm\.weight"):
-        load_model(copy)
+        NextGPT.from_pretrained(copy)
 
 
 def test_a_config_and_weights_that_disagree_about_lora_are_refused(copy):
@@ -202,4 +202,4 @@ def test_a_config_and_weights_that_disagree_about_lora_are_refused(copy):
     values["llm"]["lora"] = {}
     (copy / "config.json").write_text(json.dumps(values))
     with pytest.raises(WeightsError, match="names LoRA, but .* has none"):
-        load_model(copy)
+        NextGPT.from_pretrained(copy)

@@ -16,7 +16,6 @@ from nextgpt.errors import ConfigError, ModelError
 from nextgpt.message import Conversation, Sampling
 from nextgpt.model.llm import lora
 from nextgpt.model.llm.loading import load_language_model
-from nextgpt.model.loading import build_model, load_model
 from nextgpt.model.memory_plan import ComponentPlacement, MemoryPlan, default_plan
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.trained_weights import load_trained
@@ -34,7 +33,7 @@ SAMPLING = Sampling(modalities=("image",), max_tokens=24, seed=4, num_inference_
 def adapted(tmp_path_factory) -> Path:
     """A tiny model with LoRA that changes its answers."""
     home = tmp_path_factory.mktemp("models")
-    model = load_model(write_tiny_model(home / "tiny"))
+    model = NextGPT.from_pretrained(write_tiny_model(home / "tiny"))
     model.add_lora(LoraConfig(rank=2, alpha=4, dropout=0.0))
     torch.manual_seed(0)
     for name, parameter in model.llm.transformer.named_parameters():
@@ -70,12 +69,14 @@ def test_a_model_whose_parts_all_take_turns_answers_the_same_with_one_in_memory(
         name: ComponentPlacement(offload_to="none" if name == "trained" else "disk")
         for name in plan.placements
     }
-    model = build_model(config, adapted, MemoryPlan(away))
+    model = NextGPT.from_config(config, adapted, MemoryPlan(away))
     load_trained(model, adapted / "nextgpt.safetensors")
-    assert_answers_alike(model, load_model(adapted))
+    assert_answers_alike(model, NextGPT.from_pretrained(adapted))
     assert model.chat("draw", SAMPLING).parts is not None  # a second turn: everything comes back
     assert sum(part.is_loaded for part in model.components.values()) == 1
-    torch.testing.assert_close(hidden(model), hidden(load_model(adapted)))  # adapters are merged again
+    torch.testing.assert_close(
+        hidden(model), hidden(NextGPT.from_pretrained(adapted))
+    )  # adapters are merged again
     model.synthesizer("image")
     assert model.llm.transformer is None
 
@@ -90,7 +91,7 @@ def test_every_part_may_have_its_own_type(adapted):
 
 
 def test_a_budget_is_kept_by_a_tiny_model_and_is_refused_with_settings_of_single_parts(adapted):
-    assert_answers_alike(NextGPT.from_pretrained(adapted, max_memory="2GB"), load_model(adapted))
+    assert_answers_alike(NextGPT.from_pretrained(adapted, max_memory="2GB"), NextGPT.from_pretrained(adapted))
     with pytest.raises(ModelError, match=r"needs at least 0\.5 GB"):
         NextGPT.from_pretrained(adapted, max_memory="100MB")
     with pytest.raises(ConfigError, match="Give one or the other"):
@@ -131,8 +132,8 @@ def test_quantising_without_its_library_says_what_to_install(adapted, monkeypatc
 
 def test_an_llm_that_accelerate_spreads_answers_the_same(adapted):
     model = NextGPT.from_pretrained(adapted, device={"llm": "auto"})
-    torch.testing.assert_close(hidden(model), hidden(load_model(adapted)))
-    assert_answers_alike(model, load_model(adapted))
+    torch.testing.assert_close(hidden(model), hidden(NextGPT.from_pretrained(adapted)))
+    assert_answers_alike(model, NextGPT.from_pretrained(adapted))
 
 
 @torch.no_grad()

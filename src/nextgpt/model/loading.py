@@ -1,4 +1,4 @@
-"""Load and save model folders: ``config.json``, ``nextgpt.safetensors``, and one folder per bundled component."""
+"""Find model folders, plan where their components lie in memory, and load the components on first use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from nextgpt.config import ModelConfig, read_config, write_config
+from nextgpt.config import ModelConfig
 from nextgpt.errors import ConfigError, ModelError, unknown_name_message
 from nextgpt.model.components import Component, OffloadGroup, component_from_dir
 from nextgpt.model.encoding import Encoder, load_encoder
@@ -29,41 +29,15 @@ from nextgpt.model.memory_plan import (
     parse_size,
     plan_within_budget,
 )
-from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.quirks import QUIRKS
-from nextgpt.model.summary import ComponentSummary, component_sizes, summarize_model
+from nextgpt.model.summary import ComponentSummary, component_sizes
 from nextgpt.model.synthesis.base import Synthesizer
-from nextgpt.model.trained_weights import WEIGHTS_FILE, load_trained, save_trained
 from nextgpt.presets import PRESETS, installed_preset_dir
 
 Dtype = torch.dtype | str
 """A torch dtype, or ``int8`` or ``int4`` for the LLM."""
 BUILTIN_MODELS = {"nano": Path(__file__).parents[1] / "weights" / "nano"}
 """Models that are part of the package."""
-
-
-def load_model(
-    name: str | Path,
-    *,
-    device: str | Mapping[str, str] = "cpu",
-    dtype: Dtype | Mapping[str, Dtype] | None = None,
-    max_memory: str | int | None = None,
-    allow_offload: bool = True,
-) -> NextGPT:
-    """Load a model for inference; see :meth:`.nextgpt.NextGPT.from_pretrained`."""
-    model_dir = resolve_model_dir(name)
-    config = read_config(model_dir)
-    plan = make_memory_plan(
-        summarize_model(config, model_dir) if max_memory is not None else (),
-        names=config.component_sources,
-        device=device,
-        dtype=dtype,
-        max_memory=max_memory,
-        allow_offload=allow_offload,
-    )
-    model = build_model(config, model_dir, plan)
-    load_trained(model, model_dir / WEIGHTS_FILE)
-    return model
 
 
 def make_memory_plan(
@@ -116,21 +90,6 @@ def _dtype_names(dtype: Dtype | Mapping[str, Dtype]) -> str | dict[str, str]:
     return str(dtype).removeprefix("torch.")
 
 
-def build_model(config: ModelConfig, model_dir: Path, plan: MemoryPlan | None = None) -> NextGPT:
-    """Assemble a model from frozen components and fresh trainable weights.
-
-    Args:
-        model_dir: Base of the relative paths in ``config``.
-        plan: Default: float32 on the CPU, as for training.
-    """
-    plan = plan or default_plan(config.component_sources)
-    model = NextGPT(config, lazy_components(config, model_dir, plan))
-    placement = plan.placements[TRAINED]
-    for module in (model.input_projection, model.output_projections, model.llm.signals):
-        module.to(device=placement.device, dtype=getattr(torch, placement.dtype))
-    return model.eval()
-
-
 def lazy_components(config: ModelConfig, model_dir: Path, plan: MemoryPlan) -> dict[str, Component]:
     """Return the frozen components by name; each is loaded on first use, as planned."""
     quirks = QUIRKS.get(config.quirks or "")
@@ -140,7 +99,7 @@ def lazy_components(config: ModelConfig, model_dir: Path, plan: MemoryPlan) -> d
             folder,
             dtype=getattr(torch, placement.dtype),
             device=placement.device,
-            keep_feature_norms=quirks is not None,
+            as_in_nextgpt=quirks is not None,
         )
 
     def llm(folder: Path, placement: ComponentPlacement) -> LanguageModel:
@@ -191,15 +150,6 @@ def _offload_options(name: str, placement: ComponentPlacement, group: OffloadGro
             "onload": LanguageModel.reload_weights,
         }
     return {"group": group}
-
-
-def save_model(model: NextGPT, model_dir: Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write a complete model folder; see :meth:`.nextgpt.NextGPT.save_pretrained`."""
-    model_dir.mkdir(parents=True, exist_ok=True)
-    for name in model.config.bundled_components:
-        model.components[name].save(model_dir / name)
-    write_config(model.config.with_bundled_paths(), model_dir)
-    save_trained(model, model_dir / WEIGHTS_FILE, dtype=dtype)
 
 
 def resolve_model_dir(name: str | Path) -> Path:

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nextgpt.config import LoraConfig, ModelConfig
+from nextgpt.config import LoraConfig, ModelConfig, read_config, write_config
 from nextgpt.errors import ConversationError
 from nextgpt.message import Conversation, Event, Medium, MessageContent, Reply, ReplyFinished, Sampling
+from nextgpt.model import loading
 from nextgpt.model.components import Component
 from nextgpt.model.encoding.base import Encoder, Features
 from nextgpt.model.feature_cache import FeatureCache
@@ -23,13 +24,16 @@ from nextgpt.model.llm.generation import GenerationRequest, generate
 from nextgpt.model.llm.language_model import LanguageModel, LLMForwardOutput
 from nextgpt.model.llm.prompt import Prompt
 from nextgpt.model.llm.sampler import validate_sampling
+from nextgpt.model.memory_plan import TRAINED, MemoryPlan, default_plan
 from nextgpt.model.output_projection import create_output_projection
 from nextgpt.model.parallel import use_all_threads
 from nextgpt.model.reply_assembler import ReplyAssembler
+from nextgpt.model.summary import summarize_model
 from nextgpt.model.synthesis.base import Synthesizer
 from nextgpt.model.synthesis.batching import synthesize_batch
 from nextgpt.model.synthesis_requests import build_synthesis_requests
 from nextgpt.model.timing import StageTimer
+from nextgpt.model.trained_weights import WEIGHTS_FILE, load_trained, save_trained
 
 MAX_RECORDED_EDITS = 1024
 
@@ -83,17 +87,43 @@ class NextGPT(nn.Module):
             ConfigError: The options contradict each other.
             ModelError: Unknown model, missing or damaged component, or a budget that is too small.
         """
-        from nextgpt.model.loading import load_model
-
-        return load_model(
-            name, device=device, dtype=dtype, max_memory=max_memory, allow_offload=allow_offload
+        model_dir = loading.resolve_model_dir(name)
+        config = read_config(model_dir)
+        plan = loading.make_memory_plan(
+            summarize_model(config, model_dir) if max_memory is not None else (),
+            names=config.component_sources,
+            device=device,
+            dtype=dtype,
+            max_memory=max_memory,
+            allow_offload=allow_offload,
         )
+        model = cls.from_config(config, model_dir, plan)
+        load_trained(model, model_dir / WEIGHTS_FILE)
+        return model
+
+    @classmethod
+    def from_config(cls, config: ModelConfig, model_dir: Path, plan: MemoryPlan | None = None) -> NextGPT:
+        """Assemble a model from frozen components and fresh trainable weights.
+
+        Args:
+            model_dir: Base of the relative paths in ``config``.
+            plan: Default: float32 on the CPU, as for training.
+        """
+        plan = plan or default_plan(config.component_sources)
+        model = cls(config, loading.lazy_components(config, model_dir, plan))
+        placement = plan.placements[TRAINED]
+        for module in (model.input_projection, model.output_projections, model.llm.signals):
+            module.to(device=placement.device, dtype=getattr(torch, placement.dtype))
+        return model.eval()
 
     def save_pretrained(self, model_dir: str | Path, *, dtype: torch.dtype | None = None) -> None:
         """Write a complete model folder: trained weights in ``dtype``, frozen components unchanged."""
-        from nextgpt.model.loading import save_model
-
-        save_model(self, Path(model_dir), dtype=dtype)
+        model_dir = Path(model_dir)
+        model_dir.mkdir(parents=True, exist_ok=True)
+        for name in self.config.bundled_components:
+            self.components[name].save(model_dir / name)
+        write_config(self.config.with_bundled_paths(), model_dir)
+        save_trained(self, model_dir / WEIGHTS_FILE, dtype=dtype)
 
     def add_lora(self, config: LoraConfig) -> None:
         """Add fresh trainable LoRA adapters to the LLM and record them in the model's config."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
@@ -19,8 +20,10 @@ from torch import Tensor
 
 from nextgpt.errors import WeightsError
 from nextgpt.model.llm import lora
-from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.safetensors_io import check_state_dict, read_safetensors
+
+if TYPE_CHECKING:
+    from nextgpt.model.nextgpt import NextGPT
 
 WEIGHTS_FILE = "nextgpt.safetensors"
 LORA = "lora."

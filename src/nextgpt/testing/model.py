@@ -22,7 +22,6 @@ from nextgpt.modality import MODALITIES
 from nextgpt.model.components import Component
 from nextgpt.model.encoding import AudioTower, EncoderConfig, ImageBind, VisionTower, save_encoder
 from nextgpt.model.llm.loading import save_language_model
-from nextgpt.model.loading import build_model, load_model, save_model
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis.spec import read_spec
 from nextgpt.testing.encoders import write_tiny_siglip_clap
@@ -36,7 +35,7 @@ ENCODER_WIDTH, QUERIES, CONDITION_WIDTH = 16, 6, 16
 def tiny_model(*, seed: int = 0) -> NextGPT:
     """Create a complete model with tiny random components, all four modalities in and out; replies in about 1 s."""
     home = tempfile.TemporaryDirectory()
-    model = load_model(write_tiny_model(home.name, seed=seed))
+    model = NextGPT.from_pretrained(write_tiny_model(home.name, seed=seed))
     weakref.finalize(model, home.cleanup)
     return model
 
@@ -81,7 +80,7 @@ def write_tiny_model_of(
 def _finish(folder: Path, config: ModelConfig, seed: int) -> Path:
     """Add an LLM, and everything that is trained, fresh."""
     save_language_model(tiny_language_model(seed=seed), folder / "llm")
-    save_model(build_model(config, folder), folder)
+    NextGPT.from_config(config, folder).save_pretrained(folder)
     return folder
 
 
