@@ -31,6 +31,7 @@ __all__ = [
     "Sampling",
     "Text",
     "TextDelta",
+    "TextJoiner",
     "Thermal",
     "Video",
     "media_filename",
@@ -50,6 +51,38 @@ class Text:
 Part = Text | Medium
 MessageContent = str | Part | Iterable[str | Part]
 """Text, a medium, or a list of both."""
+
+
+class TextJoiner:
+    """Joins the text of one message piece by piece; a line break separates what a medium separates.
+
+    ::
+
+        "A cat: " <image> "And a dog."    ->    "A cat: \\nAnd a dog."
+    """
+
+    def __init__(self) -> None:
+        self._ends_line = True
+        self._is_after_medium = False
+
+    def add_text(self, text: str) -> str:
+        """Return ``text`` as it continues the joined text."""
+        if not text:
+            return ""
+        needs_break = self._is_after_medium and not self._ends_line and not text.startswith("\n")
+        self._is_after_medium, self._ends_line = False, text.endswith("\n")
+        return f"\n{text}" if needs_break else text
+
+    def add_medium(self) -> None:
+        """Separate what follows from what came before."""
+        self._is_after_medium = True
+
+    def add(self, part: object) -> str:
+        """Return what a part adds to the joined text; everything but text separates."""
+        if isinstance(part, Text):
+            return self.add_text(part.text)
+        self.add_medium()
+        return ""
 
 
 @dataclass(frozen=True)
@@ -74,8 +107,9 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The text of the message, joined."""
-        return "".join(part.text for part in self.parts if isinstance(part, Text))
+        """The text of the message, joined by :class:`TextJoiner`."""
+        joiner = TextJoiner()
+        return "".join(map(joiner.add, self.parts))
 
     @property
     def media(self) -> tuple[Medium, ...]:
@@ -185,7 +219,7 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The text of the reply, joined."""
+        """The text of the reply, joined by :class:`TextJoiner`."""
         return self.message.text
 
     @property

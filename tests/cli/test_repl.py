@@ -33,7 +33,7 @@ def test_a_line_is_answered_in_speaking_order(chat: Chat, paper, tmp_path: Path)
 
 def test_turns_build_one_conversation(chat: Chat, model: ScriptedModel, tmp_path: Path) -> None:
     chat.run(["first", "", "   ", "second"])
-    assert [message.text for message in model.received[1]] == ["first", "Look: hereNice?", "second"]
+    assert [message.text for message in model.received[1]] == ["first", "Look: here\nNice?", "second"]
     assert (tmp_path / "out" / "02" / "01-image.png").is_file()
 
 
@@ -80,7 +80,7 @@ def test_what_fails_is_one_line_and_leaves_the_conversation_unharmed(
         paper.err.getvalue().removeprefix("Left out: half a film\n").removesuffix("Left out: half a film\n")
     )
     assert said in problem and problem.count("\n") == 1
-    assert [message.text for message in model.received[-1]] == ["hello", "Look: hereNice?", "still there?"]
+    assert [message.text for message in model.received[-1]] == ["hello", "Look: here\nNice?", "still there?"]
 
 
 def test_a_saved_conversation_can_be_loaded_again(chat: Chat, paper, tmp_path: Path) -> None:

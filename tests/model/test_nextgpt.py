@@ -67,7 +67,7 @@ def test_any_mix_comes_back_in_speaking_order(model, monkeypatch):
     script(model, monkeypatch, "a", "image", "b", "audio", "video", "c", "image")
     reply = model.chat("go")
     assert kinds(reply.parts) == ["a", "image", "b", "audio", "video", "c", "image"]
-    assert reply.text == "abc" and len(reply.images) == 2
+    assert reply.text == "a\nb\nc" and len(reply.images) == 2
     assert reply.timings_s.keys() == {
         "encoding",
         "llm",

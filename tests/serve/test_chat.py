@@ -32,7 +32,7 @@ def said(
 
 def test_an_answer_holds_words_and_media_in_speaking_order(client: openai.OpenAI):
     message = said(client, "show me")
-    assert message.content == "Look: hereNice?"
+    assert message.content == "Look: here\nNice?"
     assert [part["type"] for part in message.parts] == ["text", "image_url", "audio_url", "text"]
     assert (len(message.images), len(message.audios), message.videos) == (1, 1, [])
     picture = Image.open(base64.b64decode(message.images[0]["image_url"]["url"].partition(",")[2]))
@@ -140,7 +140,7 @@ def test_a_stream_tells_words_progress_and_media_in_order(client: openai.OpenAI)
         "images",
         "audio 1/1",
         "audios",
-        "Nice?",
+        "\nNice?",
         "stop",
     ]
 
@@ -210,7 +210,7 @@ def test_curl_gets_answers_and_streams(address: str):
         command += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
-    assert json.loads(curl(asked))["choices"][0]["message"]["content"] == "Look: hereNice?"
+    assert json.loads(curl(asked))["choices"][0]["message"]["content"] == "Look: here\nNice?"
     assert curl(asked | {"stream": True}).endswith("data: [DONE]\n\n")
 
 

@@ -218,7 +218,7 @@ def test_a_reply_is_folded_from_its_chunks(run: Run) -> None:
         chunk({}, nextgpt=step),
         chunk({}, nextgpt=step | {"step": 6}),
         chunk({"images": [image]}),
-        chunk({"content": "Nice?"}),
+        chunk({"content": "\nNice?"}),
         chunk({}, "length", nextgpt={"seed": 3, "dropped": []}),
         {"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 6}},
     ]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from nextgpt.message import DenoisingProgress, MediumFinished, Text, TextDelta
+from nextgpt.message import DenoisingProgress, MediumFinished, Text, TextDelta, TextJoiner
 from nextgpt.serve.api.http_responses import event_stream_response, json_response
-from nextgpt.serve.engine.base import EngineRequest, RequestHandle, RequestOutput
+from nextgpt.serve.engine.base import EngineEvent, EngineRequest, RequestHandle, RequestOutput
 from nextgpt.serve.errors import error_body, to_api_error
 from nextgpt.serve.protocol.chat import ChatRequest, to_samplings
 from nextgpt.serve.protocol.chat_completion import (
@@ -59,6 +59,32 @@ async def create_chat_completion(request: Request, body: ChatRequest) -> Respons
     return await cancel_on_disconnect(request.receive, _json_response(state, handles, store, body))
 
 
+@dataclass
+class ChoiceDeltas:
+    """Converts the events of one choice to deltas."""
+
+    store: MediaStore
+    body: ChatRequest
+    joiner: TextJoiner = field(default_factory=TextJoiner)
+    has_audio: bool = False
+
+    async def convert(self, event: EngineEvent) -> tuple[Delta, ChunkInfo | None]:
+        """Return what one event adds to the answer, and this project's facts about it."""
+        if isinstance(event, TextDelta):
+            return Delta(content=self.joiner.add_text(event.text)), None
+        if isinstance(event, DenoisingProgress):
+            return Delta(), await asyncio.to_thread(progress_info, event)
+        if isinstance(event, MediumFinished):
+            self.joiner.add_medium()
+            medium = await self.store.store(event.medium)
+            is_inline = self.body.nextgpt.media == "b64"
+            delta = media_delta(medium, is_inline=is_inline, is_first_audio=not self.has_audio)
+            self.has_audio |= delta.audio is not None
+            return delta, None
+        assert isinstance(event, RequestOutput), "engines end with RequestOutput"
+        return Delta(), end_info(event, has_details=self.body.nextgpt.details)
+
+
 async def _json_response(
     state: AppState, handles: Sequence[RequestHandle], store: MediaStore, body: ChatRequest
 ) -> Response:
@@ -81,7 +107,7 @@ async def _event_stream(
     """Yield the chunks of all choices; an error becomes the last event before the end."""
     builder = CompletionBuilder(state.engine.name)
     outputs: list[RequestOutput] = []
-    with_audio: set[int] = set()
+    choices = [ChoiceDeltas(store, body) for _ in handles]
     try:
         for index in range(len(handles)):
             yield format_sse(builder.chunk(index, Delta(role="assistant", content="")))
@@ -92,9 +118,7 @@ async def _event_stream(
                     continue
                 if isinstance(event, RequestOutput):
                     outputs.append(event)
-                delta, info = await _describe(event, store, body, has_audio=index in with_audio)
-                if delta.audio is not None:
-                    with_audio.add(index)
+                delta, info = await choices[index].convert(event)
                 reason = event.finish_reason if isinstance(event, RequestOutput) else None
                 yield format_sse(builder.chunk(index, delta, finish_reason=reason, info=info))
         if body.stream_options.include_usage:
@@ -102,19 +126,3 @@ async def _event_stream(
     except Exception as error:
         yield format_sse(error_body(to_api_error(error)))
     yield DONE
-
-
-async def _describe(
-    event: Any, store: MediaStore, body: ChatRequest, *, has_audio: bool
-) -> tuple[Delta, ChunkInfo | None]:
-    """Return what one event adds to the answer, and this project's facts about it."""
-    if isinstance(event, TextDelta):
-        return Delta(content=event.text), None
-    if isinstance(event, DenoisingProgress):
-        return Delta(), await asyncio.to_thread(progress_info, event)
-    if isinstance(event, MediumFinished):
-        medium = await store.store(event.medium)
-        is_inline = body.nextgpt.media == "b64"
-        return media_delta(medium, is_inline=is_inline, is_first_audio=not has_audio), None
-    assert isinstance(event, RequestOutput), "engines end with RequestOutput"
-    return Delta(), end_info(event, has_details=body.nextgpt.details)

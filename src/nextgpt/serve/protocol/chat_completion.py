@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 from pydantic import BaseModel
 
-from nextgpt.message import Audio, DenoisingProgress, Image, Medium, Text, Video
+from nextgpt.message import Audio, DenoisingProgress, Image, Medium, Text, TextJoiner, Video
 from nextgpt.modality import EDIT_TOKEN, MODALITIES
 from nextgpt.serve.engine.base import RequestOutput
 from nextgpt.serve.protocol.media_store import StoredMedium
@@ -211,7 +211,7 @@ def build_message(parts: Sequence[Text | StoredMedium], *, is_inline: bool) -> A
         TextContent(text=part.text) if isinstance(part, Text) else media_content(part, is_inline=is_inline)
         for part in parts
     ]
-    text = "".join(part.text for part in parts if isinstance(part, Text))
+    text = "".join(map(TextJoiner().add, parts))
     audio = next(
         (part for part in parts if isinstance(part, StoredMedium) and part.modality == "audio"), None
     )

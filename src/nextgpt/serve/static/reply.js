@@ -30,7 +30,7 @@ export class PartialReply {
   addText(text) {
     const last = this.parts.at(-1);
     if (last?.kind === 'text') this.parts[this.parts.length - 1] = { kind: 'text', text: last.text + text };
-    else this.parts.push({ kind: 'text', text });
+    else this.parts.push({ kind: 'text', text: last ? text.replace(/^\n/, '') : text }); // the break after a medium
   }
 
   addMedium(part) {
