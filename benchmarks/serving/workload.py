@@ -51,6 +51,7 @@ class ConversationScript:
             "seed": self.number,
             "temperature": 0.7,
             "max_completion_tokens": 48,
+            "nextgpt": {"parts": "b64"},
         }
         return body if turn.output_modalities is None else body | {"modalities": list(turn.output_modalities)}
 

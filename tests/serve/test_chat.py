@@ -13,7 +13,9 @@ import openai
 import pytest
 
 from nextgpt.message import Audio, Image, Video
+from nextgpt.serve.settings import ServerSettings
 from nextgpt.testing.scripted_model import ScriptedModel
+from nextgpt.testing.serial_engine import SerialEngine
 
 Uri = Callable[[str], str]
 
@@ -94,6 +96,55 @@ def test_media_come_as_addresses_when_asked(client: openai.OpenAI, http: httpx.C
     got = http.get(message.images[0]["image_url"]["url"])
     assert got.headers["content-type"] == "image/png" and got.content.startswith(b"\x89PNG")
     assert got.headers["content-disposition"].startswith("attachment")
+
+
+def test_parts_refer_to_media_instead_of_repeating_them(client: openai.OpenAI, address: str):
+    message = said(client, "show me")
+    _, image, audio, _ = message.parts
+    assert image["image_url"]["url"] == f"{address}/v1/files/{message.images[0]['id']}/content"
+    assert (image["id"], audio["id"]) == (message.images[0]["id"], message.audios[0]["id"])
+    inline = said(client, "show me", extra_body={"nextgpt": {"parts": "b64"}})
+    assert inline.parts[1]["image_url"]["url"].startswith("data:image/png")
+
+
+def test_history_is_understood_after_its_files_have_expired(client: openai.OpenAI, model: ScriptedModel):
+    message = said(client, "show me")
+    for file in (message.images[0]["id"], message.audios[0]["id"]):
+        client.files.delete(file)
+    turns = [message.model_dump(exclude_none=True), {"role": "user", "content": "again"}]
+    client.chat.completions.create(model="nano", messages=turns)
+    assert [part.modality for part in model.received[-1].messages[0].parts] == [
+        "text",
+        "image",
+        "audio",
+        "text",
+    ]
+
+
+def test_content_may_be_all_parts(client: openai.OpenAI, model: ScriptedModel):
+    message = said(client, "show me", extra_body={"nextgpt": {"content": "parts"}})
+    assert [part["type"] for part in message.content] == ["text", "image_url", "audio_url", "text"]
+    assert message.content[1]["image_url"]["url"].startswith("data:image/png")
+    assert message.audio is None and not (message.parts or message.images or message.audios)
+    turns = [{"role": "assistant", "content": message.content}, {"role": "user", "content": "again"}]
+    client.chat.completions.create(model="nano", messages=turns)
+    assert len(model.received[-1].messages[0].parts) == 4
+
+
+def test_media_addresses_begin_with_the_public_address(serving, studio):
+    body = {
+        "model": "nano",
+        "messages": [{"role": "user", "content": "show me"}],
+        "nextgpt": {"media": "url"},
+    }
+    public = "https://models.example.org/nano"
+    with serving(SerialEngine(studio), ServerSettings(public_url=public)) as at:
+        answer = httpx.post(f"{at}/v1/chat/completions", json=body, timeout=60, trust_env=False).json()
+        message = answer["choices"][0]["message"]
+        url = message["images"][0]["image_url"]["url"]
+        assert url == f"{public}/v1/files/{message['images'][0]['id']}/content"
+        body["messages"] = [message, {"role": "user", "content": "again"}]
+        httpx.post(f"{at}/v1/chat/completions", json=body, timeout=60, trust_env=False).raise_for_status()
 
 
 def test_sounds_come_in_the_format_that_was_asked_for(client: openai.OpenAI):
@@ -251,9 +302,6 @@ def test_answers_and_last_chunks_have_the_fields_that_typed_clients_require(http
 
 
 def test_a_silent_stream_sends_comments(serving, studio):
-    from nextgpt.serve.settings import ServerSettings
-    from nextgpt.testing.serial_engine import SerialEngine
-
     body = {"model": "nano", "messages": [{"role": "user", "content": "pause"}], "stream": True}
     with serving(SerialEngine(studio), ServerSettings(keepalive_s=0.05)) as at:
         text = httpx.post(f"{at}/v1/chat/completions", json=body, timeout=60, trust_env=False).text

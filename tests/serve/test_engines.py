@@ -107,7 +107,11 @@ def everything(data_uri: Callable[[str], str]) -> dict[str, Any]:
         {"type": f"{name}_url", f"{name}_url": {"url": data_uri(name)}}
         for name in ("image", "audio", "video")
     ]
-    return chat([{"type": "text", "text": "hello"}, *parts], modalities=["image", "audio", "video"])
+    return chat(
+        [{"type": "text", "text": "hello"}, *parts],
+        modalities=["image", "audio", "video"],
+        nextgpt={"parts": "b64"},
+    )
 
 
 def test_any_mix_is_answered_in_any_mix(http: httpx.Client, data_uri: Callable[[str], str]):

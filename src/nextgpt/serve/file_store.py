@@ -19,6 +19,7 @@ from pathlib import Path
 from nextgpt.serve.errors import ApiError
 
 PREFIX = "file-"
+FILES_PATH = "/v1/files/"
 
 
 @dataclass(frozen=True)

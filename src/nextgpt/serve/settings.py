@@ -17,6 +17,8 @@ class ServerSettings(Config):
     """Accepted ``Host`` names, against DNS rebinding; ``*.example.org`` includes sub-domains, ``*`` accepts all."""
     allowed_origins: tuple[str, ...] = ()
     """Origins of web pages that may call the API besides this server's own, e.g. ``https://app.example.org``."""
+    public_url: str = ""
+    """Address of this server for clients, for the addresses of media. Empty: the address that the client used."""
     media_domains: tuple[str, ...] = ()
     """Domains, sub-domains included, from which media URLs are fetched. Empty: no URL is fetched."""
     max_body_bytes: int = 64 * 2**20

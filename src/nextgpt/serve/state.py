@@ -50,11 +50,16 @@ class AppState:
             transport=self.transport,
         )
         owner = request_owner(request)
-        return RequestParser(self.media_decoder, self.files, fetch_url, self.settings, owner)
+        base_url = self.base_url(request)
+        return RequestParser(self.media_decoder, self.files, fetch_url, self.settings, owner, base_url)
 
     def media_store(self, request: Request, *, audio_suffix: str = ".wav") -> MediaStore:
         """Return the store for the media of one answer."""
-        return MediaStore(self.files, request_owner(request), audio_suffix)
+        return MediaStore(self.files, request_owner(request), audio_suffix, self.base_url(request))
+
+    def base_url(self, request: Request) -> str:
+        """Return the address of this server for the client of a request, without a slash at the end."""
+        return self.settings.public_url or str(request.base_url).rstrip("/")
 
     def check_model(self, name: str | None) -> None:
         """Raise :class:`ApiError` for the name of another model."""

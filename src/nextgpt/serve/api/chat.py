@@ -96,7 +96,7 @@ async def _json_response(
     messages = []
     for output in outputs:
         parts = [part if isinstance(part, Text) else await store.store(part) for part in output.reply.parts]
-        messages.append(build_message(parts, is_inline=body.nextgpt.media == "b64"))
+        messages.append(build_message(parts, body.nextgpt))
     builder = CompletionBuilder(state.engine.name)
     return json_response(builder.completion(messages, outputs, has_details=body.nextgpt.details))
 

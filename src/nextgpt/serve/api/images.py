@@ -95,7 +95,7 @@ async def _json_response(
 
 def _entry(medium: StoredMedium, body: ImageGenerationRequest) -> ImageEntry:
     if body.response_format == "url":
-        return ImageEntry(url=f"/v1/files/{medium.file.id}/content", id=medium.file.id)
+        return ImageEntry(url=medium.url, id=medium.file.id)
     return ImageEntry(b64_json=medium.base64, id=medium.file.id)
 
 

@@ -70,6 +70,7 @@ class ImagePart(OpenAIModel):
 
     type: Literal["image_url"]
     image_url: Url | str
+    id: str | None = None
 
 
 class AudioUrlPart(OpenAIModel):
@@ -77,6 +78,7 @@ class AudioUrlPart(OpenAIModel):
 
     type: Literal["audio_url"]
     audio_url: Url | str
+    id: str | None = None
 
 
 class VideoPart(OpenAIModel):
@@ -84,6 +86,7 @@ class VideoPart(OpenAIModel):
 
     type: Literal["video_url"]
     video_url: Url | str
+    id: str | None = None
 
 
 class InputAudio(OpenAIModel):
@@ -133,7 +136,7 @@ class ChatMessage(OpenAIModel):
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[ContentPart] | None = None
     parts: list[ContentPart] | None = None
-    """Text and media in output order. If present, the other fields are ignored."""
+    """Text and media in output order. If present, the other fields only add the content of media with the same id."""
     images: list[ContentPart] | None = None
     audio: AssistantAudio | None = None
     audios: list[ContentPart] | None = None
@@ -164,6 +167,11 @@ class NextGPTOptions(GenerationOptions):
 
     media: Literal["b64", "url"] = "b64"
     """Whether media are returned as data URIs or as addresses on this server."""
+    parts: Literal["b64", "url"] = "url"
+    """The same for the copies of the media in ``message.parts``."""
+    content: Literal["text", "parts"] = "text"
+    """``parts``: ``message.content`` is a list of text and media in output order, in place of the other fields with
+    media; streams are not affected."""
     previews: bool = False
     """Whether progress events include a preview: an image, or the waveform of an audio clip."""
 

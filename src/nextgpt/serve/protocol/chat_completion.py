@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from nextgpt.message import Audio, DenoisingProgress, Image, Medium, Text, TextJoiner, Video
 from nextgpt.modality import EDIT_TOKEN, MODALITIES
 from nextgpt.serve.engine.base import RequestOutput
+from nextgpt.serve.protocol.chat import NextGPTOptions
 from nextgpt.serve.protocol.media_store import StoredMedium
 
 WAVEFORM_BARS = 96
@@ -25,7 +26,7 @@ FinishReason = Literal["stop", "length"]
 
 
 class MediaUrl(BaseModel):
-    """Data URI of a medium, or its path on this server."""
+    """Data URI of a medium, or its address on this server."""
 
     url: str
 
@@ -92,10 +93,11 @@ class AssistantMessage(Media):
     """The whole answer."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | list[TextContent | MediaContent]
+    """Text; with ``nextgpt.content`` of ``parts``, text and media in output order."""
     refusal: None = None
     parts: list[TextContent | MediaContent] = []
-    """Text and media in output order."""
+    """Text and media in output order; media are addresses on this server unless ``nextgpt.parts`` is ``b64``."""
 
 
 class TokenDetails(BaseModel):
@@ -205,12 +207,11 @@ class ChatCompletionChunk(Completion):
     nextgpt: ChunkInfo | None = None
 
 
-def build_message(parts: Sequence[Text | StoredMedium], *, is_inline: bool) -> AssistantMessage:
-    """Build the message of a whole answer; ``is_inline`` makes media data URIs instead of paths."""
-    content = [
-        TextContent(text=part.text) if isinstance(part, Text) else media_content(part, is_inline=is_inline)
-        for part in parts
-    ]
+def build_message(parts: Sequence[Text | StoredMedium], options: NextGPTOptions) -> AssistantMessage:
+    """Build the message of a whole answer."""
+    content = _content(parts, is_inline=options.media == "b64")
+    if options.content == "parts":
+        return AssistantMessage(content=content)
     text = "".join(map(TextJoiner().add, parts))
     audio = next(
         (part for part in parts if isinstance(part, StoredMedium) and part.modality == "audio"), None
@@ -221,14 +222,21 @@ def build_message(parts: Sequence[Text | StoredMedium], *, is_inline: bool) -> A
         audio=audio_output(audio, text) if audio else None,
         audios=[part for part in content if isinstance(part, AudioContent)],
         videos=[part for part in content if isinstance(part, VideoContent)],
-        parts=content,
+        parts=_content(parts, is_inline=options.parts == "b64"),
     )
+
+
+def _content(parts: Sequence[Text | StoredMedium], *, is_inline: bool) -> list[TextContent | MediaContent]:
+    return [
+        TextContent(text=part.text) if isinstance(part, Text) else media_content(part, is_inline=is_inline)
+        for part in parts
+    ]
 
 
 def media_content(medium: StoredMedium, *, is_inline: bool) -> MediaContent:
     """Build the content part of a medium; clients can send it back as it is."""
     data_uri = f"data:{medium.file.media_type};base64,{medium.base64}" if is_inline else None
-    url = MediaUrl(url=data_uri or f"/v1/files/{medium.file.id}/content")
+    url = MediaUrl(url=data_uri or medium.url)
     if medium.modality == "image":
         return ImageContent(type="image_url", image_url=url, id=medium.file.id)
     if medium.modality == "audio":

@@ -13,7 +13,7 @@ from nextgpt.message import Medium, Text
 from nextgpt.modality import MODALITIES
 from nextgpt.serve.engine.base import RequestOutput
 from nextgpt.serve.errors import ApiError
-from nextgpt.serve.file_store import FileStore, StoredFile
+from nextgpt.serve.file_store import FILES_PATH, FileStore, StoredFile
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class StoredMedium:
     modality: str
     content: bytes
     file: StoredFile
+    url: str
+    """Address of the file."""
 
     @property
     def base64(self) -> str:
@@ -37,6 +39,8 @@ class MediaStore:
     files: FileStore
     owner: str
     audio_suffix: str = MODALITIES["audio"].suffix
+    base_url: str = ""
+    """Address of this server, for the addresses of files."""
 
     async def store(self, medium: Medium, file_id: str | None = None) -> StoredMedium:
         """Encode a medium and store its file, under a new id if ``file_id`` is absent."""
@@ -50,7 +54,8 @@ class MediaStore:
             purpose="generated",
             file_id=file_id,
         )
-        return StoredMedium(medium.modality, content, file)
+        url = f"{self.base_url}{FILES_PATH}{file.id}/content"
+        return StoredMedium(medium.modality, content, file, url)
 
 
 def require_medium(output: RequestOutput, modality: str) -> Medium:

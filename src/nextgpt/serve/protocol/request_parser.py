@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from nextgpt.media.file_types import FileType, sniff
 from nextgpt.message import Conversation, Medium, Message, Text
 from nextgpt.serve.errors import ApiError
-from nextgpt.serve.file_store import PREFIX, FileStore
+from nextgpt.serve.file_store import FILES_PATH, PREFIX, FileStore
 from nextgpt.serve.media_decoder import SandboxedDecoder
 from nextgpt.serve.protocol.chat import (
     AudioUrlPart,
@@ -27,7 +27,6 @@ from nextgpt.serve.settings import ServerSettings
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Returns the content of a URL that a client named."""
-FILES_PATH = "/v1/files/"
 
 
 @dataclass
@@ -39,6 +38,8 @@ class RequestParser:
     fetch: Fetch
     settings: ServerSettings
     owner: str
+    base_url: str = ""
+    """Address of this server; media URLs that begin with it are its own files."""
     num_media: int = field(default=0, init=False)
 
     async def conversation(
@@ -112,8 +113,9 @@ class RequestParser:
             return self._from_data_uri(reference, param)
         if reference.startswith(PREFIX):
             return self.files.read(reference, self.owner)
-        if reference.startswith(FILES_PATH):
-            return self.files.read(reference.removeprefix(FILES_PATH).split("/")[0], self.owner)
+        path = reference.removeprefix(self.base_url)
+        if path.startswith(FILES_PATH):
+            return self.files.read(path.removeprefix(FILES_PATH).split("/")[0], self.owner)
         if "://" in reference[:40]:
             return await self.fetch(reference)
         return self._from_base64(reference, param)
@@ -148,9 +150,11 @@ def _message_parts(message: ChatMessage) -> Sequence[str | ContentPart]:
     )
     if message.role != "assistant":
         return content
-    if message.parts is not None:
-        return message.parts
-    return [*content, *(message.images or []), *(message.audios or []), *(message.videos or [])]
+    media = [*(message.images or []), *(message.audios or []), *(message.videos or [])]
+    if message.parts is None:
+        return [*content, *media]
+    with_content = {part_id: part for part in media if (part_id := getattr(part, "id", None))}
+    return [with_content.get(getattr(part, "id", None), part) for part in message.parts]
 
 
 def media_reference(part: MediaPart, param: str) -> tuple[str, str | None]:
