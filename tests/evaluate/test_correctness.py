@@ -34,7 +34,7 @@ ASK = DialogueTurn(
 )
 
 
-def attempt(turn: DialogueTurn, parts: Sequence[Part] = (), *seen: MediaSpec) -> CaseResult:
+def result(turn: DialogueTurn, parts: Sequence[Part] = (), *seen: MediaSpec) -> CaseResult:
     return CaseResult(
         EvalCase("source", Dialogue((turn,)), 0), (TurnResult(turn, Reply(tuple(parts)), seen),)
     )

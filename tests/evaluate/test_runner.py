@@ -7,7 +7,7 @@ import pytest
 from nextgpt.evaluate import runner
 from nextgpt.evaluate.cases import CaseResult, EvalCase
 from nextgpt.evaluate.runner import ORACLE, WorkUnit, run_cases
-from nextgpt.evaluate.suite import MAX_CASES_FOR_ONE_WORKER, default_num_workers
+from nextgpt.evaluate.suite import MAX_CASES_FOR_ONE_WORKER, RunOptions, default_num_workers
 from nextgpt.evaluate.systems import BATCH_SIZE
 from nextgpt.miniworld.language import Dialogue, DialogueTurn, MediaPart
 from nextgpt.miniworld.specs import ObjectSpec, SceneSpec
@@ -26,8 +26,7 @@ def test_all_cases_are_played_and_come_back_in_their_order() -> None:
         [(ORACLE, "one"), (ORACLE, "other")],
         task_cases,
         Path(),
-        num_workers=1,
-        on_progress=lambda *stage: progress.append(stage),
+        RunOptions(on_progress=lambda *stage: progress.append(stage)),
     )
     assert {
         source: [result.case for result in results] for (_, source), results in played.items()
@@ -55,7 +54,7 @@ def test_long_units_begin_first_and_results_stay_in_order(monkeypatch: pytest.Mo
     monkeypatch.setattr(runner, "_run_unit", do)
     task_cases = {"short": cases(1), "long": cases(2, turns=3), "middle": cases(2)}
     pairs = [(ORACLE, source) for source in task_cases]
-    played = run_cases(pairs, task_cases, Path(), num_workers=2, on_progress=lambda *stage: None)
+    played = run_cases(pairs, task_cases, Path(), RunOptions(num_workers=2))
     assert begun == [6, 2, 1]
     assert [[result.case for result in results] for results in played.values()] == list(task_cases.values())
 
@@ -64,8 +63,7 @@ def test_long_units_begin_first_and_results_stay_in_order(monkeypatch: pytest.Mo
 def test_processes_find_what_one_finds() -> None:
     task_cases = {"source": cases(BATCH_SIZE + 1)}
     one, two = (
-        run_cases([(ORACLE, "source")], task_cases, Path(), num_workers=n, on_progress=lambda *_: None)
-        for n in (1, 2)
+        run_cases([(ORACLE, "source")], task_cases, Path(), RunOptions(num_workers=n)) for n in (1, 2)
     )
     assert [[answer.judged_specs for answer in a.turns] for a in one[ORACLE, "source"]] == [
         [answer.judged_specs for answer in a.turns] for a in two[ORACLE, "source"]

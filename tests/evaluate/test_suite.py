@@ -15,7 +15,7 @@ from nextgpt.evaluate.metrics import METRICS
 from nextgpt.evaluate.miniworld import Miniworld, TextOnlyMiniworld
 from nextgpt.evaluate.report import to_dict, to_markdown, write_report
 from nextgpt.evaluate.score import Score
-from nextgpt.evaluate.suite import Results, SampleAnswer, evaluate
+from nextgpt.evaluate.suite import Results, RunOptions, SampleAnswer, evaluate
 from nextgpt.message import Reply
 from nextgpt.modality import MODALITIES
 from nextgpt.model.nextgpt import NextGPT
@@ -47,7 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_suite_gives_a_score_a_row_and_the_judge_is_right_about_the_truth(home: Path) -> None:
     progress: list[tuple[str, int, int]] = []
     scores, samples = Miniworld(FEW).evaluate(
-        home, limit=2, seed=0, num_workers=1, on_progress=lambda *stage: progress.append(stage)
+        home, RunOptions(on_progress=lambda *stage: progress.append(stage)), limit=2, seed=0
     )
     assert [score.name for score in scores] == [row.name for row in FEW]
     assert all(score.cases == 2 and score.judge == 1 for score in scores)
@@ -65,9 +65,7 @@ def test_denoising_takes_as_many_steps_as_are_asked_for(home: Path, monkeypatch:
 
     monkeypatch.setattr(LatentDiffusion, "denoise", counted)
     rows = [row for row in METRICS if row.name.startswith("indirect_image")]
-    Miniworld(rows).evaluate(
-        home, limit=1, seed=0, num_workers=1, on_progress=lambda *_: None, num_inference_steps=3
-    )
+    Miniworld(rows).evaluate(home, RunOptions(num_inference_steps=3), limit=1, seed=0)
     assert taken and set(taken) == {3}
 
 
@@ -80,9 +78,7 @@ def test_the_model_itself_is_asked_for_as_many(home: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(NextGPT, "chat_batch", chat_batch)
     rows = [row for row in METRICS if row.name == "questions"]
-    Miniworld(rows).evaluate(
-        home, limit=2, seed=0, num_workers=1, on_progress=lambda *_: None, num_inference_steps=3
-    )
+    Miniworld(rows).evaluate(home, RunOptions(num_inference_steps=3), limit=2, seed=0)
     assert task_cases == [3, 3]
 
 
@@ -93,7 +89,7 @@ def test_words_are_not_denoised(home: Path) -> None:
 
 def test_the_language_model_alone_is_measured_on_the_rows_of_the_direct_way(home: Path) -> None:
     suite_in_words = TextOnlyMiniworld()
-    scores, _ = suite_in_words.evaluate(home, limit=1, seed=0, num_workers=1, on_progress=lambda *_: None)
+    scores, _ = suite_in_words.evaluate(home, RunOptions(), limit=1, seed=0)
     assert [score.name for score in scores] == [row.name for row in METRICS if row.system == "direct"]
     assert all(score.judge == 1 for score in scores)
 

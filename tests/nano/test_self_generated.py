@@ -15,7 +15,7 @@ from nextgpt.miniworld.specs import ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.loading import BUILTIN_MODELS
 from nextgpt.nano import self_generated as module
-from nextgpt.nano.self_generated import SelfGeneratedMedia
+from nextgpt.nano.self_generated import SelfGeneratedConfig, SelfGeneratedMedia, load_or_generate
 from nextgpt.testing.scripted_model import tiny_image
 
 SYNTHESIZERS = {name: BUILTIN_MODELS["nano"] / name for name in ("image", "audio", "video")}

@@ -73,17 +73,17 @@ class CascadeSystem:
         return [
             CaseResult(
                 case,
-                (TurnResult(case.evaluated_turns[-1], Reply(tuple(_parts(row, pieces, media)), case.seed)),),
+                (TurnResult(case.evaluated_turns[-1], Reply(answer_parts(pieces, outputs), case.seed)),),
             )
-            for row, (case, pieces) in enumerate(zip(cases, answers, strict=True))
+            for case, pieces, outputs in zip(cases, answers, media, strict=True)
         ]
 
     @torch.inference_mode()
     def _synthesize_captions(
         self, answers: Sequence[list[str]], seeds: Sequence[int]
-    ) -> dict[tuple[int, int], Medium]:
-        """Synthesize all captions, batched by modality; keys are the answer and the index of the modality."""
-        media: dict[tuple[int, int], Medium] = {}
+    ) -> list[dict[int, Medium]]:
+        """Synthesize all captions, batched by modality; each answer's media by the index of their modality."""
+        media: list[dict[int, Medium]] = [{} for _ in answers]
         for modality, encoder in self._prompt_encoders.items():
             keys = [
                 (row, index)
@@ -95,7 +95,9 @@ class CascadeSystem:
                 conditions = encoder.encode([answers[row][index + 1] for row, index in keys])
                 # As in the full model, each part of an answer has its own seed.
                 part_seeds = [seeds[row] + _part_index(answers[row], index) for row, index in keys]
-                media |= zip(keys, self._synthesize(modality, conditions, part_seeds), strict=True)
+                outputs = self._synthesize(modality, conditions, part_seeds)
+                for (row, index), output in zip(keys, outputs, strict=True):
+                    media[row][index] = output
         return media
 
     def _synthesize(self, modality: str, conditions: Tensor, seeds: Sequence[int]) -> list[Medium]:
@@ -148,15 +150,15 @@ def oracle_captions(cases: Sequence[EvalCase]) -> list[str]:
     return ["".join(map(part_to_text, case.evaluated_turns[-1].assistant)) for case in cases]
 
 
-def _parts(row: int, pieces: Sequence[str], media: Mapping[tuple[int, int], Medium]) -> list[Part]:
-    """Return text and media in order."""
+def answer_parts(pieces: Sequence[str], media: Mapping[int, Medium]) -> tuple[Part, ...]:
+    """Return text and media in order; ``media`` are given by the index of their modality in ``pieces``."""
     parts: list[Part] = []
     for index in range(0, len(pieces), 3):
         if pieces[index]:
             parts.append(Text(pieces[index]))
-        if index + 1 < len(pieces):
-            parts.append(media[row, index + 1])
-    return parts
+        if index + 1 in media:
+            parts.append(media[index + 1])
+    return tuple(parts)
 
 
 def _part_index(pieces: Sequence[str], index: int) -> int:

@@ -50,7 +50,7 @@ def _mentions_attributes(*names: str, objects: int | None = None) -> CaseFilter:
     def applies_to(case: EvalCase) -> bool:
         turn = case.evaluated_turns[-1]
         spec = turn.target_media[0].spec
-        text = "".join(part for part in turn.user if isinstance(part, str))
+        text = turn.user_text
         if objects is not None and not (isinstance(spec, SceneSpec) and len(spec.objects) == objects):
             return False
         values = vars(spec) | (vars(spec.objects[0]) if isinstance(spec, SceneSpec) else {})

@@ -17,7 +17,7 @@ import numpy as np
 from nextgpt.config import read_config
 from nextgpt.errors import ConfigError
 from nextgpt.evaluate.cascade import create_prompt_encoders
-from nextgpt.evaluate.cases import EvalCase
+from nextgpt.evaluate.cases import EvalCase, TurnResult
 from nextgpt.evaluate.metrics import DIALOGUE, METRICS, CaseFilter, Metric
 from nextgpt.evaluate.runner import (
     CASCADE,
@@ -29,8 +29,7 @@ from nextgpt.evaluate.runner import (
     run_cases,
 )
 from nextgpt.evaluate.score import Score
-from nextgpt.evaluate.suite import SampleAnswer
-from nextgpt.logging import ProgressCallback
+from nextgpt.evaluate.suite import RunOptions, SampleAnswer
 from nextgpt.miniworld.language import sample_dialogue
 from nextgpt.miniworld.render import render
 
@@ -49,14 +48,7 @@ class Miniworld:
         self._metrics = metrics
 
     def evaluate(
-        self,
-        model_dir: Path,
-        *,
-        limit: int,
-        seed: int,
-        num_workers: int,
-        on_progress: ProgressCallback,
-        num_inference_steps: int | None = None,
+        self, model_dir: Path, options: RunOptions, *, limit: int, seed: int
     ) -> tuple[list[Score], list[SampleAnswer]]:
         """See :meth:`.suite.Suite.evaluate`."""
         if {metric.system for metric in self._metrics} & {CASCADE, TRUE_CAPTION}:
@@ -68,14 +60,7 @@ class Miniworld:
             for task in metric.tasks
             for system in (metric.system, ORACLE)
         )
-        results = run_cases(
-            system_tasks,
-            cases,
-            model_dir,
-            num_workers=num_workers,
-            on_progress=on_progress,
-            num_inference_steps=num_inference_steps,
-        )
+        results = run_cases(system_tasks, cases, model_dir, options)
         return [_score(metric, results) for metric in self._metrics], list(_samples(results, self._metrics))
 
 
@@ -86,14 +71,14 @@ class TextOnlyMiniworld(Miniworld):
         super().__init__([replace(metric, system=TEXT_ONLY) for metric in METRICS if metric.system == DIRECT])
 
     def evaluate(
-        self, model_dir: Path, *, num_inference_steps: int | None = None, **settings
+        self, model_dir: Path, options: RunOptions, *, limit: int, seed: int
     ) -> tuple[list[Score], list[SampleAnswer]]:
         """See :meth:`.suite.Suite.evaluate`."""
-        if num_inference_steps is not None:
+        if options.num_inference_steps is not None:
             raise ConfigError(
-                f"got --steps {num_inference_steps}; suite miniworld-text-only does not denoise. Omit --steps."
+                f"got --steps {options.num_inference_steps}; suite miniworld-text-only does not denoise. Omit --steps."
             )
-        return super().evaluate(model_dir, **settings)
+        return super().evaluate(model_dir, options, limit=limit, seed=seed)
 
 
 def sample_cases(metrics: Sequence[Metric], *, limit: int, seed: int) -> dict[str, list[EvalCase]]:
@@ -145,14 +130,14 @@ def _samples(results: ResultsBySystem, metrics: Sequence[Metric]) -> Iterator[Sa
         for result in task_results[:SAMPLES_PER_TASK]:
             if not result.last.turn.target_media:
                 continue
-            target = result.last.turn.target_media[0]
-            outputs = (medium for medium in result.last.media if medium.modality == target.modality)
-            yield SampleAnswer(
-                group=f"{task} ({system})",
-                prompt="".join(part for part in result.last.turn.user if isinstance(part, str)),
-                reference=render(target.spec),
-                output=next(outputs, None),
-                is_correct=all(
-                    metric.is_correct(result) for metric in applicable if metric.applies_to(result.case)
-                ),
+            is_correct = all(
+                metric.is_correct(result) for metric in applicable if metric.applies_to(result.case)
             )
+            yield sample_answer(f"{task} ({system})", result.last, is_correct)
+
+
+def sample_answer(group: str, result: TurnResult, is_correct: bool) -> SampleAnswer:
+    """Return the first target medium of a turn with the first output of its modality."""
+    target = result.turn.target_media[0]
+    outputs = (medium for medium in result.media if medium.modality == target.modality)
+    return SampleAnswer(group, result.turn.user_text, render(target.spec), next(outputs, None), is_correct)

@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 
 from nextgpt.evaluate.cases import CaseResult, EvalCase, TurnResult
-from nextgpt.evaluate.miniworld import SAMPLES_PER_TASK, SEED_STRIDE
+from nextgpt.evaluate.miniworld import SAMPLES_PER_TASK, SEED_STRIDE, sample_answer
 from nextgpt.evaluate.people_labels import (
     DialogueLabel,
     MediaLabel,
@@ -25,12 +25,10 @@ from nextgpt.evaluate.people_labels import (
 )
 from nextgpt.evaluate.runner import DIRECT, ORACLE, run_cases
 from nextgpt.evaluate.score import Score
-from nextgpt.evaluate.suite import SampleAnswer
-from nextgpt.logging import ProgressCallback
+from nextgpt.evaluate.suite import RunOptions, SampleAnswer
 from nextgpt.miniworld.language.phrasings import load_authors, sample_phrased_dialogue
 from nextgpt.miniworld.language.phrasings.author import DATA_DIR
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn, MediaPart
-from nextgpt.miniworld.render import render
 
 TEST_DIR = DATA_DIR / "test"
 ROWS = {"single": "people_single", "dialogues": "people_turns", "given": "people_given"}
@@ -113,14 +111,7 @@ class People:
         }
 
     def evaluate(
-        self,
-        model_dir: Path,
-        *,
-        limit: int,
-        seed: int,
-        num_workers: int,
-        on_progress: ProgressCallback,
-        num_inference_steps: int | None = None,
+        self, model_dir: Path, options: RunOptions, *, limit: int, seed: int
     ) -> tuple[list[Score], list[SampleAnswer]]:
         """See :meth:`.suite.Suite.evaluate`; ``limit`` counts items per list and author."""
         cases = _cases(self.items(limit, seed), seed)
@@ -128,9 +119,7 @@ class People:
             [(system, task) for task in cases for system in (DIRECT, ORACLE)],
             cases,
             model_dir,
-            num_workers=num_workers,
-            on_progress=on_progress,
-            num_inference_steps=num_inference_steps,
+            options,
         )
         direct, oracle = ({task: results[system, task] for task in cases} for system in (DIRECT, ORACLE))
         return list(_scores(direct, oracle)), list(_samples(direct))
@@ -164,7 +153,7 @@ def _dialogue_label(dialogue: Dialogue) -> DialogueLabel:
     """Return the labels of a sampled dialogue."""
     turns = tuple(
         TurnLabel(
-            text=_text(turn),
+            text=turn.user_text,
             want=tuple(label_of(part.spec, turn.changed_attributes) for part in turn.target_media),
             say=turn.key_words if turn.task in _TEXT_TASKS else (),
             given=tuple(label_of(part.spec, _ALL_ATTRIBUTES) for part in turn.input_media),
@@ -172,10 +161,6 @@ def _dialogue_label(dialogue: Dialogue) -> DialogueLabel:
         for turn in dialogue.turns
     )
     return DialogueLabel(turns=turns)
-
-
-def _text(turn: DialogueTurn) -> str:
-    return "".join(part for part in turn.user if isinstance(part, str))
 
 
 def _cases(items: Mapping[str, PeopleItems], seed: int) -> dict[str, list[EvalCase]]:
@@ -253,14 +238,5 @@ def _samples(results: ResultsByTask) -> Iterator[SampleAnswer]:
     """Yield the first replies of each list to requests for a medium."""
     for task, cases in results.items():
         for case in cases[:SAMPLES_PER_TASK]:
-            turn = case.last.turn
-            if turn.target_media:
-                target = turn.target_media[0]
-                outputs = (medium for medium in case.last.media if medium.modality == target.modality)
-                yield SampleAnswer(
-                    group=task,
-                    prompt=_text(turn),
-                    reference=render(target.spec),
-                    output=next(outputs, None),
-                    is_correct=judge_turn("", 0, case.last).is_correct,
-                )
+            if case.last.turn.target_media:
+                yield sample_answer(task, case.last, judge_turn("", 0, case.last).is_correct)

@@ -18,9 +18,9 @@ from pathlib import Path
 from nextgpt.config import read_config
 from nextgpt.evaluate.cascade import CaptionLLM, CascadeSystem, create_prompt_encoders, oracle_captions
 from nextgpt.evaluate.cases import CaseResult, EvalCase
+from nextgpt.evaluate.suite import RunOptions
 from nextgpt.evaluate.systems import NextGPTSystem, OracleSystem, System, batched
 from nextgpt.evaluate.text_only import TextOnlySystem
-from nextgpt.logging import ProgressCallback
 from nextgpt.miniworld.judge.media_judge import recognize_media
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.nextgpt import NextGPT
@@ -104,10 +104,7 @@ def run_cases(
     system_tasks: Iterable[SystemTask],
     cases: Mapping[str, Sequence[EvalCase]],
     model_dir: Path,
-    *,
-    num_workers: int,
-    on_progress: ProgressCallback,
-    num_inference_steps: int | None = None,
+    options: RunOptions,
 ) -> ResultsBySystem:
     """Run each system on the cases of its task; ``cases`` are given by task."""
     units = [
@@ -117,11 +114,12 @@ def run_cases(
     ]
     total = _count_turns(units)
     results: dict[int, list[CaseResult]] = {}
-    run = _run_serial if num_workers == 1 else _run_parallel
-    for index, unit_results in run(units, model_dir, num_inference_steps, num_workers):
+    run = _run_serial if options.num_workers == 1 else _run_parallel
+    for index, unit_results in run(units, model_dir, options):
         results[index] = unit_results
         key = units[index].system, units[index].task
-        on_progress(f"{key[1]} ({key[0]})", _count_turns([units[done] for done in results])[key], total[key])
+        done = _count_turns([units[number] for number in results])[key]
+        options.on_progress(f"{key[1]} ({key[0]})", done, total[key])
     by_system: ResultsBySystem = {}
     for index, unit in enumerate(units):
         by_system.setdefault((unit.system, unit.task), []).extend(results[index])
@@ -137,25 +135,25 @@ def _count_turns(units: Iterable[WorkUnit]) -> Counter[SystemTask]:
 
 
 def _run_serial(
-    units: Sequence[WorkUnit], model_dir: Path, num_inference_steps: int | None, num_workers: int
+    units: Sequence[WorkUnit], model_dir: Path, options: RunOptions
 ) -> Iterator[tuple[int, list[CaseResult]]]:
-    worker = Worker(model_dir, num_inference_steps)
+    worker = Worker(model_dir, options.num_inference_steps)
     for index, unit in enumerate(units):
         yield index, worker.run(unit)
 
 
 def _run_parallel(
-    units: Sequence[WorkUnit], model_dir: Path, num_inference_steps: int | None, num_workers: int
+    units: Sequence[WorkUnit], model_dir: Path, options: RunOptions
 ) -> Iterator[tuple[int, list[CaseResult]]]:
     """Run the longest units first, so that no worker is left alone with one at the end."""
-    threads = max(1, (os.cpu_count() or 1) // num_workers)
+    threads = max(1, (os.cpu_count() or 1) // options.num_workers)
     with (
         _environment(OMP_NUM_THREADS=str(threads)),
         ProcessPoolExecutor(
-            num_workers,
+            options.num_workers,
             multiprocessing.get_context("spawn"),
             initializer=_start_worker,
-            initargs=(model_dir, num_inference_steps),
+            initargs=(model_dir, options.num_inference_steps),
         ) as pool,
     ):
         order = sorted(range(len(units)), key=lambda index: -units[index].num_turns)

@@ -44,23 +44,27 @@ class Results:
     """Denoising steps; None means the model's default."""
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run that do not choose its cases."""
+
+    num_workers: int = 1
+    """Processes, each with its own copy of the model."""
+    on_progress: ProgressCallback = lambda *_: None
+    num_inference_steps: int | None = None
+    """Denoising steps; None means the model's default."""
+
+
 @runtime_checkable
 class Suite(Protocol):
     """Measures a model."""
 
     def evaluate(
-        self,
-        model_dir: Path,
-        *,
-        limit: int,
-        seed: int,
-        num_workers: int,
-        on_progress: ProgressCallback,
-        num_inference_steps: int | None = None,
+        self, model_dir: Path, options: RunOptions, *, limit: int, seed: int
     ) -> tuple[list[Score], list[SampleAnswer]]:
-        """Measure the model with ``limit`` cases per row in ``num_workers`` processes.
+        """Measure the model with ``limit`` cases per row.
 
-        A suite without media raises :class:`~nextgpt.errors.ConfigError` if ``num_inference_steps`` is set.
+        A suite without media raises :class:`~nextgpt.errors.ConfigError` if the number of denoising steps is set.
         """
         ...
 
@@ -105,14 +109,8 @@ def evaluate(
     model_dir = resolve_model_dir(model)
     module, class_name = SUITES[suite]
     instance: Suite = getattr(import_module(module), class_name)()
-    scores, samples = instance.evaluate(
-        model_dir,
-        limit=limit,
-        seed=seed,
-        num_workers=num_workers,
-        on_progress=on_progress,
-        num_inference_steps=num_inference_steps,
-    )
+    options = RunOptions(num_workers, on_progress, num_inference_steps)
+    scores, samples = instance.evaluate(model_dir, options, limit=limit, seed=seed)
     return Results(model, suite, tuple(scores), tuple(samples), num_inference_steps)
 
 

@@ -6,12 +6,13 @@ denoising steps and guidance scale.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from nextgpt.errors import ConversationError
 from nextgpt.evaluate.cases import CaseResult, EvalCase, TurnResult, render_message
 from nextgpt.message import Conversation, Message, Reply, Sampling
+from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.model.nextgpt import NextGPT
 
 BATCH_SIZE = 64
@@ -45,19 +46,18 @@ class NextGPTSystem:
     def answer(self, cases: Sequence[EvalCase]) -> list[CaseResult]:
         """Hold all dialogues in one batch, turn by turn; the model's replies stay in the conversation."""
         conversations = [_start_conversation(case) for case in cases]
-        results: list[list[TurnResult]] = [[] for _ in cases]
-        for number in range(max((len(case.evaluated_turns) for case in cases), default=0)):
-            active = [index for index, case in enumerate(cases) if number < len(case.evaluated_turns)]
-            for index in active:
-                message = render_message("user", cases[index].evaluated_turns[number].user)
-                conversations[index] = _append(conversations[index], message)
+
+        def reply(turns: Mapping[int, DialogueTurn]) -> list[Reply]:
+            for index, turn in turns.items():
+                conversations[index] = _append(conversations[index], render_message("user", turn.user))
             replies = self._reply(
-                [conversations[index] for index in active], [cases[index].seed for index in active]
+                [conversations[index] for index in turns], [cases[index].seed for index in turns]
             )
-            for index, reply in zip(active, replies, strict=True):
-                results[index].append(TurnResult(cases[index].evaluated_turns[number], reply))
+            for index, reply in zip(turns, replies, strict=True):
                 conversations[index] = conversations[index].with_reply(reply)
-        return [CaseResult(case, tuple(turns)) for case, turns in zip(cases, results, strict=True)]
+            return replies
+
+        return answer_by_turns(cases, reply)
 
     def _reply(self, conversations: Sequence[Conversation], seeds: Sequence[int]) -> list[Reply]:
         """Reply to a batch; a conversation that is too long for the model gets an empty reply."""
@@ -88,6 +88,22 @@ class OracleSystem:
             )
             for case in cases
         ]
+
+
+def answer_by_turns(
+    cases: Sequence[EvalCase], reply: Callable[[Mapping[int, DialogueTurn]], Sequence[Reply]]
+) -> list[CaseResult]:
+    """Hold all dialogues in one batch; ``reply`` gets the turns of the same number by the index of their case."""
+    results: list[list[TurnResult]] = [[] for _ in cases]
+    for number in range(max((len(case.evaluated_turns) for case in cases), default=0)):
+        turns = {
+            index: case.evaluated_turns[number]
+            for index, case in enumerate(cases)
+            if number < len(case.evaluated_turns)
+        }
+        for (index, turn), answer in zip(turns.items(), reply(turns), strict=True):
+            results[index].append(TurnResult(turn, answer))
+    return [CaseResult(case, tuple(turns)) for case, turns in zip(cases, results, strict=True)]
 
 
 def _start_conversation(case: EvalCase) -> Conversation:

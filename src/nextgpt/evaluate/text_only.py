@@ -6,12 +6,13 @@ projections and synthesizers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from nextgpt.evaluate.cascade import WriteCaptions, split_captions
-from nextgpt.evaluate.cases import CaseResult, EvalCase, TurnResult
-from nextgpt.message import Part, Reply, Text
+from nextgpt.evaluate.cascade import WriteCaptions, answer_parts, split_captions
+from nextgpt.evaluate.cases import CaseResult, EvalCase
+from nextgpt.evaluate.systems import answer_by_turns
+from nextgpt.message import Part, Reply
 from nextgpt.miniworld.language.canonical_captions import parse_caption
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn
 from nextgpt.miniworld.render import render
@@ -31,29 +32,25 @@ class TextOnlySystem:
     def answer(self, cases: Sequence[EvalCase]) -> list[CaseResult]:
         """Hold all dialogues in one batch, turn by turn; the written answers stay in the dialogue."""
         histories: list[list[DialogueTurn]] = [list(case.history) for case in cases]
-        results: list[list[TurnResult]] = [[] for _ in cases]
-        for number in range(max((len(case.evaluated_turns) for case in cases), default=0)):
-            active = [index for index, case in enumerate(cases) if number < len(case.evaluated_turns)]
-            turns = [cases[index].evaluated_turns[number] for index in active]
+
+        def reply(turns: Mapping[int, DialogueTurn]) -> list[Reply]:
             answers = self._write(
                 [
                     replace(cases[index], dialogue=Dialogue((*histories[index], turn)))
-                    for index, turn in zip(active, turns, strict=True)
+                    for index, turn in turns.items()
                 ]
             )
-            for index, turn, answer in zip(active, turns, answers, strict=True):
+            for (index, turn), answer in zip(turns.items(), answers, strict=True):
                 histories[index].append(replace(turn, assistant=(answer,)))
-                results[index].append(TurnResult(turn, Reply(tuple(_parts(answer)), cases[index].seed)))
-        return [CaseResult(case, tuple(turns)) for case, turns in zip(cases, results, strict=True)]
+            return [
+                Reply(_parts(answer), cases[index].seed) for index, answer in zip(turns, answers, strict=True)
+            ]
+
+        return answer_by_turns(cases, reply)
 
 
-def _parts(answer: str) -> list[Part]:
+def _parts(answer: str) -> tuple[Part, ...]:
     """Render each caption of an answer; invalid captions give no medium."""
-    parts: list[Part] = []
     pieces = split_captions(answer.replace(EDIT, ""))
-    for index in range(0, len(pieces), 3):
-        if pieces[index]:
-            parts.append(Text(pieces[index]))
-        if index + 1 < len(pieces) and (spec := parse_caption(pieces[index + 2])):
-            parts.append(render(spec))
-    return parts
+    specs = {index: parse_caption(pieces[index + 1]) for index in range(1, len(pieces), 3)}
+    return answer_parts(pieces, {index: render(spec) for index, spec in specs.items() if spec})

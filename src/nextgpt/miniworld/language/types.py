@@ -45,6 +45,11 @@ class DialogueTurn:
     """Object kind whose facts the turn is about."""
 
     @property
+    def user_text(self) -> str:
+        """Return the text of the user message."""
+        return "".join(part for part in self.user if isinstance(part, str))
+
+    @property
     def input_media(self) -> tuple[MediaPart, ...]:
         """Return the media of the user message."""
         return tuple(part for part in self.user if isinstance(part, MediaPart))
