@@ -32,12 +32,18 @@ from nextgpt.model.memory_plan import (
 from nextgpt.model.quirks import QUIRKS
 from nextgpt.model.summary import ComponentSummary, component_sizes
 from nextgpt.model.synthesis.base import Synthesizer
+from nextgpt.model.trained_weights import WEIGHTS_FILE
 from nextgpt.presets import PRESETS, installed_preset_dir
 
 Dtype = torch.dtype | str
 """A torch dtype, or ``int8`` or ``int4`` for the LLM."""
-BUILTIN_MODELS = {"nano": Path(__file__).parents[1] / "weights" / "nano"}
-"""Models that are part of the package."""
+_WEIGHTS_DIR = Path(__file__).parents[1] / "weights"
+BUILTIN_MODELS = {
+    name: _WEIGHTS_DIR / name
+    for name in ("nano", "small")
+    if name == "nano" or (_WEIGHTS_DIR / name / WEIGHTS_FILE).is_file()
+}
+"""Models that are part of the package: ``nano``, and ``small`` in copies that hold its trained weights."""
 
 
 def make_memory_plan(
@@ -60,12 +66,14 @@ def make_memory_plan(
         ModelError: The model does not fit into the budget.
     """
     sizes = component_sizes(components)
-    names = [name for name in sizes if name != TRAINED] if names is None else names
+    names = [name for name in sizes if name != TRAINED] if names is None else list(names)
+    is_default = dtype is None and device == "cpu" and max_memory is None
     if dtype is None:
-        dtype = fastest_dtypes(names) if device == "cpu" and max_memory is None else torch.float32
+        dtype = fastest_dtypes(names) if is_default else torch.float32
     dtypes = _dtype_names(dtype)
     if max_memory is None:
-        return default_plan(names, device=device, dtype=dtypes).with_sizes(sizes)
+        plan = default_plan(names, device=device, dtype=dtypes).with_sizes(sizes)
+        return plan.with_fused_decoder() if is_default else plan
     is_per_component = not isinstance(device, str) or not isinstance(dtypes, str)
     if is_per_component or device in AUTO_DEVICE_MAPS or dtypes in QUANTIZED_DTYPES:
         raise ConfigError(
@@ -110,6 +118,7 @@ def lazy_components(config: ModelConfig, model_dir: Path, plan: MemoryPlan) -> d
             context_length=config.llm.context_length,
             dtype=placement.dtype,
             device=placement.device,
+            use_fused_decoder=placement.use_fused_decoder,
         )
 
     def synthesizer(folder: Path, placement: ComponentPlacement, modality: str) -> Synthesizer:

@@ -2,7 +2,8 @@
 
 ``"quirks": "nextgpt_2023"`` means, for weights of the first release:
 
-- features keep the norms that ImageBind gives them: audio features are 20 times as long as image features;
+- features are those of NExT-GPT's copy of ImageBind: norm 1 for all modalities (audio is not scaled by 20), and the
+  clip times of pytorchvideo 0.1.5; see :meth:`~nextgpt.model.encoding.config.EncoderConfig.as_in_nextgpt`;
 - the same pair of tags, ``<Img>`` and ``</Img>``, encloses images, audio and video;
 - a start token precedes every piece of text, so also after every medium;
 - the prompt format is ``### Human: ... ### Assistant: ...``;
@@ -26,7 +27,7 @@ def clean_caption(caption: str) -> str:
 
 @dataclass(frozen=True)
 class Quirks:
-    """Compatibility settings of one published release. Setting any of them keeps feature norms."""
+    """Compatibility settings of one published release. With any of them, features are those of NExT-GPT's encoder."""
 
     template: str
     """Prompt template, a name in :data:`~nextgpt.prompt_template.TEMPLATES`."""

@@ -129,12 +129,39 @@ def test_no_media_give_no_features(encoder):
 
 
 def test_patches_give_one_vector_of_length_one_for_each(tiny_config, picture, sound, film):
-    encoder = ImageBind(tiny_config.model_copy(update={"features": "patches"})).eval()
+    settings = {"features": "patches", "clip_reduction": "concatenate"}
+    encoder = ImageBind(tiny_config.model_copy(update=settings)).eval()
     features = encoder.encode([picture, sound, film])
     per_clip = 2 * (32 // 8) ** 2  # two moments of 4 x 4 patches
     assert [len(item.vectors) for item in features] == [16, 3 * 2 * 5, 2 * 3 * per_clip]
     for item in features:
         torch.testing.assert_close(item.vectors.norm(dim=1), torch.ones(len(item.vectors)))
+
+
+def test_patches_are_averaged_over_clips_and_crops_patch_by_patch(tiny_config, picture, sound, film):
+    settings = {"features": "patches"}
+    encoder = ImageBind(tiny_config.model_copy(update=settings)).eval()
+    settings |= {"clip_reduction": "concatenate"}
+    concatenated = ImageBind(tiny_config.model_copy(update=settings)).eval()
+    concatenated.load_state_dict(encoder.state_dict())
+    averaged, all_patches = encoder.encode([sound, film]), concatenated.encode([sound, film])
+    assert [len(item.vectors) for item in averaged] == [2 * 5, 2 * (32 // 8) ** 2]
+    for clips, one, many in zip((3, 2 * 3), averaged, all_patches, strict=True):
+        torch.testing.assert_close(one.vectors, many.vectors.unflatten(0, (clips, -1)).mean(dim=0))
+        assert (one.vectors.norm(dim=1) < 1).all()
+
+
+def test_the_published_sizes_give_228_vectors_for_audio_and_256_for_video():
+    """Counted on the 2024 code: 12 x 19 patches of 128 x 204 by 16 with stride 10, and (224 / 14)^2."""
+    config = EncoderConfig(features="patches", text=None)
+    with torch.device("meta"):
+        encoder = ImageBind(config).eval()
+        shapes = {"audio": (3, 1, 128, 204), "vision": (15, 3, 2, 224, 224)}
+        clips = {tower: encoder.forward_clips(tower, torch.empty(shape)) for tower, shape in shapes.items()}
+    assert {tower: tuple(vectors.mean(dim=0).shape) for tower, vectors in clips.items()} == {
+        "audio": (228, 1024),
+        "vision": (256, 1024),
+    }
 
 
 def test_tokens_are_the_pooled_vector_and_then_the_patches(tiny_config, picture, film):
@@ -147,18 +174,26 @@ def test_tokens_are_the_pooled_vector_and_then_the_patches(tiny_config, picture,
     pooled, patches, tokens = (encoder.encode([picture])[0].vectors for encoder in encoders.values())
     torch.testing.assert_close(tokens[:1], pooled)
     torch.testing.assert_close(tokens[1:], patches * encoders["tokens"].width ** 0.5)
-    per_clip = 1 + 2 * (32 // 8) ** 2
-    assert len(encoders["tokens"].encode([film])[0].vectors) == 2 * 3 * per_clip
+    assert len(encoders["tokens"].encode([film])[0].vectors) == 1 + 2 * (32 // 8) ** 2
 
 
-@pytest.mark.parametrize("keep_feature_norms", [True, False])
-def test_a_picture_has_length_1_and_a_short_sound_20_if_lengths_are_kept_otherwise_all_entries_are_of_size_1(
-    keep_feature_norms, encoder, picture, sound
+@pytest.mark.parametrize("as_in_nextgpt", [True, False])
+def test_features_of_all_modalities_have_norm_1_as_in_nextgpt_and_sqrt_width_otherwise(
+    as_in_nextgpt, tiny_config, encoder, picture, sound
 ):
-    encoder.keep_feature_norms = keep_feature_norms
+    """NExT-GPT's copy of ImageBind does not scale audio by 20: measured by running it (2023 and 2024)."""
+    config = tiny_config.as_in_nextgpt() if as_in_nextgpt else tiny_config
+    other = ImageBind(config).eval()
     short = type(sound)(sound.samples[:, :3000], sound.sample_rate_hz)
-    lengths = [item.vectors.norm().item() for item in encoder.encode([picture, short])]
-    assert lengths == pytest.approx([1.0, 20.0] if keep_feature_norms else [encoder.width**0.5] * 2, rel=1e-5)
+    lengths = [item.vectors.norm().item() for item in other.encode([picture, short])]
+    assert lengths == pytest.approx([1.0 if as_in_nextgpt else encoder.width**0.5] * 2, rel=1e-5)
+
+
+def test_imagebind_itself_scales_audio_by_20(encoder, picture, sound):
+    media = {"vision": (picture, 1.0), "audio": (sound, 20.0)}
+    for tower, (medium, norm) in media.items():
+        vectors = encoder.forward_modality(tower, encoder.preprocess(medium))
+        assert vectors.norm(dim=1).tolist() == pytest.approx([norm] * len(vectors), rel=1e-5)
 
 
 def test_clips_are_averaged_after_they_got_their_length(encoder):

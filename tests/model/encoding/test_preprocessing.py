@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import kaldi_native_fbank
 import numpy as np
@@ -168,6 +169,26 @@ def test_clips_start_evenly_and_equal_ones_once():
     assert clip_starts_s(10.0, 2.0, 5) == [0.0, 2.0, 4.0, 6.0, 8.0]
     assert clip_starts_s(1.5, 2.0, 5) == [0.0]
     assert clip_starts_s(10.0, 2.0, 1) == [0.0]
+
+
+def test_clips_of_nextgpt_do_not_reach_the_end():
+    """By hand from pytorchvideo 0.1.5: a clip starts at i (T - 2) / n, here 8 / 5 and 8 / 3 s apart."""
+    assert clip_starts_s(10.0, 2.0, 5, "before_end") == [Fraction(8 * i, 5) for i in range(5)]
+    assert clip_starts_s(10.0, 2.0, 3, "before_end") == [0, Fraction(8, 3), Fraction(16, 3)]
+    assert clip_starts_s(1.5, 2.0, 3, "before_end") == [0]
+    samples = np.arange(10 * 16_000, dtype=np.float32)[None] / 160_000
+    tower = AudioTower().model_copy(update={"last_clip": "before_end"})
+    clips = preprocess_audio(Audio(samples, 16_000), tower)
+    first = int(Fraction(16, 3) * 16_000)
+    last = Audio(samples[:, first : first + 32_000], 16_000)
+    torch.testing.assert_close(clips[2], preprocess_audio(last, tower)[0])
+
+
+def test_a_video_one_pixel_from_square_counts_its_end_crop_twice():
+    """As published: the mean over crops at 0, ceil(1 / 2) and 1, not over the two that differ."""
+    video = Video(np.zeros((2, 8, 9, 3), np.uint8), 1.0)
+    tower = SMALL.model_copy(update={"clips": 1, "frames": 2, "patch_frames": 2})
+    assert len(preprocess_video(video, tower)) == 3
 
 
 def test_a_picture_is_scaled_cut_and_normalised():

@@ -35,10 +35,12 @@ def test_each_is_one_vector_in_order(encoder):
 
 
 def test_the_published_lengths_are_5_10_and_5(encoder):
-    encoder.keep_feature_norms = True
-    assert [item.vectors.norm().item() for item in encoder.encode(MEDIA)] == pytest.approx(
-        [5, 10, 5], rel=1e-4
-    )
+    towers = ("depth", "thermal", "imu")
+    vectors = [
+        encoder.forward_modality(tower, encoder.preprocess(medium))
+        for tower, medium in zip(towers, MEDIA, strict=True)
+    ]
+    assert [row.norm().item() for row in vectors] == pytest.approx([5, 10, 5], rel=1e-4)
 
 
 def test_depth_is_disparity_relative_to_the_nearest_point():

@@ -41,6 +41,13 @@ class Tower(BaseModel):
         return self
 
 
+LastClip = Literal["at_end", "before_end"]
+"""Start of clip i of n in a medium of T seconds: ``at_end`` i (T - clip_s) / (n - 1), ``before_end`` i (T - clip_s) / n.
+
+The latter is that of pytorchvideo 0.1.5, which NExT-GPT pinned: the end of the medium is not reached.
+"""
+
+
 class VisionTower(Tower):
     """Images and video. An image is one frame, repeated to fill a patch in time."""
 
@@ -57,6 +64,7 @@ class VisionTower(Tower):
     clips: int = 5
     """Video clips, evenly spaced; duplicates (of short videos) are encoded once."""
     clip_s: float = 2.0
+    last_clip: LastClip = "at_end"
     crops: Literal[1, 3] = 3
     """Square crops per clip: the center, or both ends as well."""
     mean: tuple[float, float, float] = CLIP_MEAN
@@ -104,6 +112,7 @@ class AudioTower(Tower):
     clips: int = 3
     """Audio clips, evenly spaced; duplicates (of short audio) are encoded once."""
     clip_s: float = 2.0
+    last_clip: LastClip = "at_end"
     mean: float = -4.268
     std: float = 9.138
 
@@ -161,12 +170,31 @@ class EncoderConfig(BaseModel):
     features: Literal["pooled", "patches", "tokens"] = "pooled"
     """Features of a medium: one pooled vector (paper, version 1), one per patch (version 2), or both (``tokens``): the
     pooled vector first, all with its norm."""
+    clip_reduction: Literal["mean", "concatenate"] = "mean"
+    """Reduction of the patches of several clips and crops: the mean patch by patch, or all of them. With the published
+    sizes, audio has 228 or 684 vectors and video 256 or 3,840. Pooled vectors are always averaged."""
+    feature_norm: Literal["sqrt_width", "one"] = "sqrt_width"
+    """Norm of each clip's vectors: sqrt(E), so that entries are of about size 1 in all modalities, or 1. A linear layer
+    learns fine differences faster from the former. ``patches`` always have norm 1."""
     vision: VisionTower | None = VisionTower()
     text: TextTower | None = TextTower()
     audio: AudioTower | None = AudioTower()
     depth: DepthTower | None = None
     thermal: ThermalTower | None = None
     imu: ImuTower | None = None
+
+    def as_in_nextgpt(self) -> EncoderConfig:
+        """Return the config that computes features as NExT-GPT's copy of ImageBind does.
+
+        Unlike ImageBind itself, that copy does not scale audio by 20: all features have norm 1. They are averaged over
+        clips and crops, patch by patch.
+        """
+        towers = {
+            name: tower.model_copy(update={"last_clip": "before_end"})
+            for name, tower in self.towers.items()
+            if isinstance(tower, VisionTower | AudioTower)
+        }
+        return self.model_copy(update={**towers, "clip_reduction": "mean", "feature_norm": "one"})
 
     @property
     def towers(self) -> dict[str, Tower]:

@@ -33,16 +33,10 @@ class ImageBind(nn.Module):
 
     Args:
         tokenizer: Required for texts.
-        keep_feature_norms: Keep the norms of the towers (audio features are 20 times as long as image features).
-            Default: each clip's vector has the norm sqrt(E), so that all modalities have entries of about size 1. A
-            linear layer learns fine differences faster from these than from vectors of norm 1.
     """
 
-    def __init__(
-        self, config: EncoderConfig, tokenizer: Tokenizer | None = None, *, keep_feature_norms: bool = False
-    ) -> None:
+    def __init__(self, config: EncoderConfig, tokenizer: Tokenizer | None = None) -> None:
         super().__init__()
-        self.keep_feature_norms = keep_feature_norms
         self.config = config
         self.tokenizer = tokenizer
         towers = config.towers
@@ -162,14 +156,14 @@ class ImageBind(nn.Module):
 
     def forward_clips(self, tower: str, clips: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B P E"]:
         """Return the features of each clip as :meth:`encode` does, with gradients."""
-        gain = 1.0 if self.keep_feature_norms else math.sqrt(self.width)
+        gain = 1.0 if self.config.feature_norm == "one" else math.sqrt(self.width)
         if self.config.features == "patches":
             parts = [self.forward_patches(tower, part) for part in clips.split(CLIP_BATCH_SIZE)]
         elif self.config.features == "tokens":
             parts = [gain * self.forward_tokens(tower, part) for part in clips.split(CLIP_BATCH_SIZE)]
         else:
             parts = [
-                gain * self.forward_modality(tower, part, scaled=self.keep_feature_norms)[:, None]
+                gain * self.forward_modality(tower, part, scaled=False)[:, None]
                 for part in clips.split(CLIP_BATCH_SIZE)
             ]
         return torch.cat(parts)
@@ -182,8 +176,9 @@ class ImageBind(nn.Module):
         return self.modality_trunks[name](tokens.states, tokens.mask), tokens.pool_index
 
     def _pool_clips(self, vectors: Tensor) -> Tensor:
-        """Reduce (clips, P, E) to (P, E): average pooled vectors, concatenate patches."""
-        return vectors.mean(dim=0) if self.config.features == "pooled" else vectors.flatten(0, 1)
+        """Reduce (clips, P, E) to (P, E) by the mean, or to (clips x P, E)."""
+        is_mean = self.config.features == "pooled" or self.config.clip_reduction == "mean"
+        return vectors.mean(dim=0) if is_mean else vectors.flatten(0, 1)
 
     def _check_tower(self, name: str) -> None:
         if name not in self.modality_trunks:

@@ -43,12 +43,13 @@ def load_encoder(
     *,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
-    keep_feature_norms: bool = False,
+    as_in_nextgpt: bool = False,
 ) -> ImageBind | SiglipClap:
     """Load an encoder for inference.
 
     Args:
-        keep_feature_norms: See :class:`~.imagebind.ImageBind`; ignored by other encoders.
+        as_in_nextgpt: Compute features as NExT-GPT's copy of ImageBind; see
+            :meth:`~.config.EncoderConfig.as_in_nextgpt`. Ignored by other encoders.
 
     Raises:
         ModelError: A file is missing or unreadable.
@@ -56,10 +57,9 @@ def load_encoder(
         ConfigError: The config has unknown or invalid settings.
     """
     config = read_encoder_config(Path(folder))
-    encoder = ENCODERS[config.kind].load(Path(folder), config, dtype, device)
-    if isinstance(encoder, ImageBind):
-        encoder.keep_feature_norms = keep_feature_norms
-    return encoder.eval()
+    if as_in_nextgpt and isinstance(config, EncoderConfig):
+        config = config.as_in_nextgpt()
+    return ENCODERS[config.kind].load(Path(folder), config, dtype, device).eval()
 
 
 def build_encoder(folder: Path) -> ImageBind | SiglipClap:

@@ -44,7 +44,7 @@ def normalize_frames(frames: UInt8[np.ndarray, "F H W 3"], tower: VisionTower) -
 
 def _clip_indices(count: int, fps: float, tower: VisionTower) -> list[np.ndarray]:
     indices = []
-    for start_s in clip_starts_s(count / fps, tower.clip_s, tower.clips):
+    for start_s in clip_starts_s(count / fps, tower.clip_s, tower.clips, tower.last_clip):
         first = min(math.ceil(start_s * fps), count - 1)
         end = min(math.ceil((start_s + tower.clip_s) * fps), count)
         indices.append(first + uniform_indices(max(end - first, 1), tower.frames))
@@ -63,7 +63,7 @@ def _squares(frames: np.ndarray, tower: VisionTower) -> list[np.ndarray]:
     height, width = frames.shape[1:3]
     room = max(height, width) - tower.size_px
     middle = math.ceil(room / 2)
-    offsets = [middle] if tower.crops == 1 else list(dict.fromkeys((0, middle, room)))
+    offsets = [middle] if tower.crops == 1 or room == 0 else [0, middle, room]
     side = slice(0, tower.size_px)
     cuts = [slice(offset, offset + tower.size_px) for offset in offsets]
     return [frames[:, cut, side] if height > width else frames[:, side, cut] for cut in cuts]
