@@ -1,6 +1,6 @@
 # Everything on a fresh machine: Linux x86-64, CPython 3.11 or newer, make.
 #
-#   make chat                                  talk to the embedded model
+#   make chat                                  chat with the embedded model
 #   make chat ARGS='--once "draw a cat"'       options are passed on
 #   make serve                                 the HTTP server and the chat page
 #   make test                                  the whole test suite
@@ -35,8 +35,8 @@ serve: $(STAMP) ## the HTTP server on 127.0.0.1
 test: $(DEV_STAMP) chromium ## run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
 
-# Parts that stand already are left alone, so a second call goes on where the first one stopped. See docs/training.md.
-nano: $(STAMP) ## train the embedded model from nothing into out/nano, part by part
+# Recipes whose results exist are skipped, so a second call resumes where the first one stopped. See docs/training.md.
+nano: $(STAMP) ## train the embedded model from random weights into out/nano
 	@for recipe in recipes/nano/*.yaml; do \
 	  $(BIN)/nextgpt train $$recipe --log out/nano-work/log.txt $(ARGS) || exit; \
 	done
@@ -44,7 +44,7 @@ nano: $(STAMP) ## train the embedded model from nothing into out/nano, part by p
 eval: $(STAMP) ## measure the embedded model
 	@$(BIN)/nextgpt eval $(ARGS)
 
-bench: $(STAMP) ## measure the speed of the embedded model beside a plain reference
+bench: $(STAMP) ## measure the speed of the embedded model against stock libraries
 	@$(BIN)/nextgpt bench $(ARGS)
 
 lint: $(DEV_STAMP) ## check the code's style
@@ -53,7 +53,7 @@ lint: $(DEV_STAMP) ## check the code's style
 clean: ## remove .venv and what tools leave behind
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
 
-# The browser tests need Chromium. Root can install it with apt; everybody else reads what to install.
+# The browser tests need Chromium. It is installed if the user is root; otherwise a line says what to install.
 chromium: ## install Chromium for the browser tests, if missing
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

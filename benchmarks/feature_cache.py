@@ -1,11 +1,10 @@
-"""What the feature cache saves, a modality, at nano size; and that losses are the same with it and without.
+"""Time that the feature cache saves per modality at nano size, and the difference of the losses with and without it.
 
     python benchmarks/feature_cache.py [--steps 6] [--batch-size 32] [--json]
 
-The same batches are made ready twice, in turns: from media and captions, and from what ``nextgpt data cache`` kept.
-Then the losses of both are computed, and gone back from. Seconds are those of one thread's own work, medians over
-batches.
-What it saves at paper size is counted by ``benchmarks/paper_size_cost.py``.
+The same batches are prepared twice, alternately: from media and captions, and from the cache of ``nextgpt data cache``.
+Then the losses and gradients of both are computed. Times are CPU time of one thread, medians over batches.
+``benchmarks/paper_size_cost.py`` computes the savings at paper size.
 """
 
 from __future__ import annotations
@@ -39,24 +38,24 @@ from nextgpt.train.stages import STAGES
 
 @dataclass(frozen=True)
 class Saving:
-    """One modality in one stage; milliseconds an example."""
+    """Milliseconds per example of one modality in one stage."""
 
     stage: str
     modality: str
     uncached_ms: float
-    """To read and decode media, encode them, and put captions through the text encoder."""
+    """Reading, decoding and encoding media, and encoding captions."""
     cached_ms: float
-    """To read the same from the cache."""
+    """Reading the same outputs from the cache."""
     learning_ms: float
-    """Losses and gradients, which are the same work for both."""
+    """Forward and backward pass, which is the same for both."""
     times_faster: float
-    """A whole step."""
+    """Ratio of a complete step without the cache to one with it."""
     loss_difference: float
-    """The largest, of any loss of any batch."""
+    """Largest difference of any loss of any batch."""
 
 
 def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int) -> Saving:
-    """Make the same batches ready both ways."""
+    """Prepare the same batches with and without the cache."""
     whole = recipe_of(stage, corpus, steps, batch_size, bf16=False)
     recipe = whole.model_copy(
         update={
@@ -77,7 +76,7 @@ def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int
     )
     seconds: dict[str, list[float]] = {"uncached": [], "cached": [], "learning": []}
     difference = 0.0
-    for step in range(steps + 1):  # in the first, parts are loaded
+    for step in range(steps + 1):  # the first step loads the components
         losses: dict[str, dict[str, Tensor]] = {"uncached": {}, "cached": {}}
         fresh, known = Fresh(model, conditioners), with_cache.local_batch(step)
         seconds["uncached"].append(
@@ -98,7 +97,7 @@ def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int
 
 
 class Fresh:
-    """Features and conditions of one batch, computed by the frozen parts."""
+    """Computes the features and conditions of one batch with the frozen components."""
 
     def __init__(self, model: NextGPT, conditioners: Mapping[str, EncodePrompts]) -> None:
         self.model, self.conditioners = model, conditioners
@@ -107,7 +106,7 @@ class Fresh:
 
     @torch.no_grad()
     def compute(self, batch: LocalBatch) -> None:
-        """Encode all media that are given, and all captions of what is made."""
+        """Encode all input media, and the captions of all output media."""
         given = [medium for item in batch.items for medium in item.input_media]
         self.features = self.model.encoder.encode(given) if given else []
         made = [pair for item in batch.items for pair in item.target_captions]
@@ -115,7 +114,7 @@ class Fresh:
             self.conditions = [*self.conditioners[made[0][0]]([caption for _, caption in made]).clone()]
 
     def over(self, batch: LocalBatch) -> LocalBatch:
-        """The same batch with these in place of what its cache knows."""
+        """Return the batch with these outputs in place of the cached ones."""
         features, conditions = iter(self.features), iter(self.conditions)
         items = []
         for item in batch.items:
@@ -126,21 +125,21 @@ class Fresh:
 
 
 def learn(objective: AlignmentObjective, batch: LocalBatch, found: dict[str, Tensor]) -> None:
-    """Losses into ``found``, and their gradients."""
+    """Add the losses to ``found`` and run the backward pass."""
     found |= objective(batch)
     torch.stack(list(found.values())).sum().backward()
     objective.zero_grad()
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--pairs", type=int, default=96)
-    parser.add_argument("--corpus", type=Path, help="a folder to write the corpus to, or where it is already")
+    parser.add_argument("--corpus", type=Path, help="folder of the corpus, which is written if missing")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     silence_libraries()
@@ -154,11 +153,13 @@ def main() -> None:
         for stage in ("encoding-alignment", "decoding-alignment"):
             for modality in MODALITIES:
                 rows.append(measure(stage, modality, corpus, asked.steps, asked.batch_size))
-                print(f"{stage}, {modality} is measured", file=sys.stderr)
+                print(f"{stage}, {modality}: done", file=sys.stderr)
     if asked.json:
         print(json.dumps({"rows": [asdict(row) for row in rows]}))
         return
-    print("| an example | uncached, ms | cached, ms | learning, ms | a step | largest difference of a loss |")
+    print(
+        "| per example | uncached, ms | cached, ms | forward and backward, ms | step | largest loss difference |"
+    )
     print("| --- |" + " ---: |" * 5)
     for row in rows:
         print(

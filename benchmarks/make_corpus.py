@@ -1,7 +1,7 @@
-"""A corpus of the small world on disk, in the project's own form: pairs of each modality, and dialogues.
+"""Write a corpus of the small world in the project's own form: caption pairs of each modality, and dialogues.
 
-The alignments learn from ``captioning`` and ``generation``: the dialogues that pairs become, in words of nano's LLM.
-A frozen LLM produces no text in a language that it was not trained on.
+The alignment stages use ``captioning`` and ``generation``: pairs as dialogues in the language of nano's LLM, because a
+frozen LLM cannot adapt to other text.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ DRAW = {"image": sample_scene, "audio": sample_sound, "video": sample_clip}
 
 
 def write_corpus(folder: Path, *, pairs: int, dialogues: int, seed: int = 0) -> None:
-    """Write, with so many records each, ``image.jsonl`` and the same of other modalities, which hold pairs,
-    ``captioning-image.jsonl`` and ``generation-image.jsonl``, which hold one question or request each, and
-    ``dialogues.jsonl``.
+    """Write ``<modality>.jsonl`` with caption pairs, ``captioning-<modality>.jsonl`` and
+    ``generation-<modality>.jsonl`` with one request per dialogue, and ``dialogues.jsonl``.
+
+    Args:
+        pairs: Records per file of one modality.
+        dialogues: Records of ``dialogues.jsonl``.
     """
     (folder / "media").mkdir(parents=True)
     rng = np.random.default_rng(seed)
@@ -48,7 +51,7 @@ def _pairs(modality: str, count: int, rng: np.random.Generator, folder: Path) ->
 
 
 def _drawn(modality: str, count: int, rng: np.random.Generator, folder: Path) -> Iterator[Record]:
-    """What is asked for is said by both, then the medium made, as the published training has pairs."""
+    """Yield requests for a medium whose answers repeat the description, as in the published training."""
     for number in range(count):
         content = DRAW[modality](rng, "train")
         phrase = describe(content)
@@ -61,7 +64,7 @@ def _drawn(modality: str, count: int, rng: np.random.Generator, folder: Path) ->
 def _dialogues(
     name: str, count: int, rng: np.random.Generator, folder: Path, task: str | None = None
 ) -> Iterator[Record]:
-    """Dialogues of any kind, or of a task alone: then of one turn, as a pair makes it."""
+    """Yield dialogues of any task, or dialogues of one turn of a given task."""
     for number in range(count):
         drawn = sample_dialogue(rng, "train", task=task)
         while task and len(drawn.turns) > 1:
@@ -79,7 +82,7 @@ def _given(say: TurnPart, start: Path) -> str | MediaFile:
 
 
 def _made(say: TurnPart, start: Path) -> str | MediaFile:
-    """What the assistant makes needs no file: its caption says what to learn."""
+    """Return an output medium without a file; its caption is the training target."""
     if isinstance(say, str):
         return say
     path = start.with_suffix(f".made.{SUFFIXES[say.modality]}")

@@ -342,26 +342,27 @@ def main() -> None:
         rows = {"media": [asdict(row) for row in costs.media], "stages": [asdict(row) for row in stages]}
         print(json.dumps({"model": args.model, "flops_per_s": flops_per_s, **rows}))
         return
-    origin = (
-        "are said to be sustained" if args.tflops else f"were measured of a matrix product on {args.device}"
-    )
-    print(to_markdown(args.model, costs.media, stages, f"{flops_per_s / 1e12:.3g} TFLOP/s, which {origin}"))
+    origin = "assumed" if args.tflops else f"measured with a matrix product on {args.device}"
+    print(to_markdown(args.model, costs.media, stages, f"{flops_per_s / 1e12:.3g} TFLOP/s ({origin})"))
 
 
 def to_markdown(
     model: str, media: Sequence[MediumCost], stages: Sequence[StageCost], flops_per_s: str
 ) -> str:
     """Format the costs as Markdown tables."""
-    lines = ["| a medium | views | to encode, TFLOP | its caption, TFLOP |", "| --- | ---: | ---: | ---: |"]
+    lines = [
+        "| medium | views | encoding, TFLOP | caption embedding, TFLOP |",
+        "| --- | ---: | ---: | ---: |",
+    ]
     lines += [f"| {m.modality} | {m.views} | {m.encoder_tflop:.3f} | {m.caption_tflop:.3f} |" for m in media]
-    lines += ["", f"| {model}, an example | ours, TFLOP | plain | padded | plain / ours | padded / ours |"]
+    lines += ["", f"| `{model}`, per example | ours, TFLOP | plain | padded | plain / ours | padded / ours |"]
     lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
     lines += [
         f"| {s.stage} | {s.tflop_ours:.2f} | {s.tflop_plain:.2f} | {s.tflop_padded:.2f} | {s.ratio:.1f} × "
         f"| {s.ratio_padded:.1f} × |"
         for s in stages
     ]
-    lines += ["", "| a process | trained, GB | plain | activations, GB | plain |"]
+    lines += ["", "| per process | trained, GB | plain | activations, GB | plain |"]
     lines += ["| --- | ---: | ---: | ---: | ---: |"]
     lines += [
         f"| {s.stage}, {MICRO_BATCHES[s.stage]} examples | {s.trained_gb:.2f} | {s.trained_plain_gb:.2f} "

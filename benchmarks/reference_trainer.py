@@ -1,9 +1,9 @@
-"""The plain reference: the training of NExT-GPT as the paper describes it (section 4), written as one would at first.
+"""A plain trainer as a reference: the stages of the paper (section 4), without optimization.
 
-At every step media are read and encoded, and captions go through the synthesizers' text encoders. Batches are drawn at
-random and padded to ``pad_to`` positions, or to the longest of them. The LLM's whole embedding and head are trained
-beside what the stage names, as in the published code; gradients flow through every position, and every position goes
-through the head. It learns the same losses from the same words, and computes as precisely as the recipe says.
+At every step media are read and encoded, and captions pass through the synthesizers' text encoders. Batches are drawn
+at random and padded to ``pad_to`` positions, or to the longest example. As in the published code, the LLM's whole
+embedding and head are trained too; every position has a gradient and logits. Losses, data and precision are those of
+the recipe.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nextgpt.train.trainer import lr_scale_at
 
 
 class Plain:
-    """One stage, step by step."""
+    """Trains one stage, one step per call."""
 
     def __init__(self, recipe: AlignmentRecipe, *, pad_to: int | None = None) -> None:
         self.recipe, self.stage, self.pad_to = recipe, STAGES[recipe.stage], pad_to
@@ -54,7 +54,7 @@ class Plain:
         self.done = 0
 
     def step(self) -> dict[str, float]:
-        """One step on a batch at random; its losses."""
+        """Train on one random batch and return its losses."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.fit.bf16):
             losses = self.losses(self.draw(self.done))
         sum(losses.values()).backward()
@@ -67,14 +67,14 @@ class Plain:
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def draw(self, step: int) -> list[Dialogue]:
-        """A batch of one source, as published."""
+        """Draw a batch from one source, as published."""
         rng = np.random.default_rng([self.recipe.fit.seed, step])
         weights = np.array([source.weight for source in self.sources])
         source = self.sources[int(rng.choice(len(self.sources), p=weights / weights.sum()))]
         return [source.dialogue(int(rng.integers(len(source)))) for _ in range(self.recipe.fit.batch_size)]
 
     def losses(self, dialogues: Sequence[Dialogue], *, by_place: bool = False) -> dict[str, Tensor]:
-        """Each loss of the stage, as a mean; ``by_place`` tells words before the first medium from what follows."""
+        """Return each loss of the stage as a mean; ``by_place`` splits the text loss at the first medium."""
         given = [medium.open() for dialogue in dialogues for medium in dialogue.input_media]
         with torch.no_grad():
             features = self.model.encoder.encode(given) if given else []
@@ -96,7 +96,7 @@ class Plain:
         return losses | self._conditions(hidden, ids, dialogues) if is_drawing else losses
 
     def _row(self, dialogue: Dialogue, soft: Iterator[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Embeddings, ids and targets of a dialogue."""
+        """Return embeddings, token ids and loss mask of a dialogue."""
         llm = self.model.llm
         rows, ids, targets = [], [], []
         for piece in build_example_prompt(self.model, None, example_of(dialogue, None)).pieces:
@@ -108,7 +108,7 @@ class Plain:
         return torch.cat(rows), torch.cat(ids), torch.cat(targets)
 
     def _words(self, logits: Tensor, ids: Tensor, in_loss: Tensor, by_place: bool) -> dict[str, Tensor]:
-        """Cross-entropy of what the assistant says, of a run its first signal token."""
+        """Return the cross-entropy of the assistant's text and of the first signal token of each span."""
         offset, first_signals = (
             self.model.llm.signals.vocabulary.offset,
             torch.tensor(first_signal_ids(self.model)),
@@ -126,7 +126,7 @@ class Plain:
         }
 
     def _conditions(self, hidden: Tensor, ids: Tensor, dialogues: Sequence[Dialogue]) -> dict[str, Tensor]:
-        """For each modality the distance from conditions to what the text encoder says of the captions."""
+        """Return the distance between conditions and caption embeddings by modality."""
         signals, said, wanted = self.model.llm.signals.vocabulary, {}, {}
         for row, dialogue in enumerate(dialogues):
             for span, medium in zip(signals.spans(ids[row].tolist()), dialogue.output_media, strict=True):

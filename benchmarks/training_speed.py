@@ -1,14 +1,14 @@
-"""Training on corpora beside the plain reference, in the same process and in turns.
+"""Training speed on corpora against a plain trainer, alternating in one process.
 
     python benchmarks/training_speed.py [--stage decoding-alignment] [--steps 24] [--batch-size 32] [--float32] [--json]
 
-For each stage the engine trains nano's frozen parts on a corpus of the small world, which is written to disk first.
-After every few steps the plain reference (reference_trainer.py) does as many on batches of the same size, padded to the
-longest example of the corpus ("padded") or to the longest of the batch ("ragged"). Both compute in bfloat16, as the
-published scripts ask for, with weights in float32, or in float32 throughout. Seconds are those of one thread's own work
-(``time.process_time``), medians over turns, so what else a machine does counts for neither. Losses are those of batches
-of another corpus after equal samples. Memory is what gradients and optimizers hold, and the peak of a fresh process.
-The share of time spent waiting for data is that of a run of its own, with one worker, by the wall clock.
+Each stage starts from nano's frozen components, on a small-world corpus that is written to disk first. After every few
+steps of our trainer, the plain one (reference_trainer.py) takes as many steps on batches of the same size, padded to
+the longest example of the corpus ("padded") or of the batch ("ragged"). Both compute in bfloat16 with float32 weights,
+as the published scripts request, or in float32 throughout. Seconds are CPU time of one thread (``time.process_time``),
+medians over rounds, so other load on the machine does not count. Losses are those on another corpus after equally many
+samples. Memory is that of gradients and optimizers, and the peak of a fresh process. The share of time spent waiting
+for data comes from a separate run with one worker, in wall-clock time.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ from nextgpt.train.initial_model import load_initial_model, set_trainable
 from nextgpt.train.stages import STAGES
 
 TURN = 4
-"""Steps that one does before it is the other's turn."""
+"""Steps of one trainer before the other continues."""
 SOURCES = {
     "encoding-alignment": ("captioning-image", "captioning-audio", "captioning-video"),
     "decoding-alignment": ("generation-image", "generation-audio", "generation-video"),
     "instruction-tuning": ("dialogues",),
 }
 RATES = {"encoding-alignment": 5e-3, "decoding-alignment": 1e-2, "instruction-tuning": 5e-3}
-"""AdamW's peak rates, the same for both sides."""
+"""Peak learning rates of AdamW, the same for both."""
 MUON_RATES = {"encoding-alignment": 2e-2, "decoding-alignment": 4e-2, "instruction-tuning": 2e-2}
-"""Of ours, for projections."""
+"""Peak learning rates of Muon, in our trainer, for the projections."""
 OTHER = "held-out"
-"""The folder of what is judged."""
+"""Folder of the corpus for the held-out losses."""
 BYTES = 4
-"""Of a float32."""
+"""Bytes per float32."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One stage: ours, the plain reference's, and how many times better ours is."""
+    """Measurements of one stage for both trainers; ratios are ours over plain."""
 
     stage: str
     samples_per_s: float
@@ -66,11 +66,11 @@ class Measured:
     padded_ratio: float
     ragged_ratio: float
     held_out: dict[str, float]
-    """Losses of ours."""
+    """Held-out losses of our trainer."""
     held_out_plain: dict[str, float]
     held_out_before: dict[str, float]
     state_mb: float
-    """Gradients and optimizers, 10^6 bytes."""
+    """Size of gradients and optimizer state, in 10^6 bytes."""
     state_plain_mb: float
     trained: int
     trained_plain: int
@@ -89,9 +89,9 @@ def recipe_of(
     initial: str = "nano",
     bf16: bool = True,
 ) -> AlignmentRecipe:
-    """A stage on the corpus, begun with the frozen parts of ``initial`` alone.
+    """Return the recipe of a stage on the corpus, with the frozen components of ``initial``.
 
-    Both sides take the same rate of AdamW; ours trains its projections with Muon, and is compiled.
+    Both trainers have the same learning rate of AdamW; ours trains the projections with Muon, and is compiled.
     """
     work = corpus / stage
     return AlignmentRecipe.model_validate({
@@ -111,7 +111,7 @@ def recipe_of(
 def measure(
     stage: str, corpus: Path, steps: int, batch_size: int, initial: str = "nano", *, bf16: bool = True
 ) -> Measured:
-    """Let both train a stage in turns."""
+    """Train a stage with both trainers, alternately."""
     recipe = recipe_of(stage, corpus, steps, batch_size, initial=initial, bf16=bf16)
     for earlier in recipe.work.parent.glob("work-*"):
         shutil.rmtree(earlier)
@@ -122,7 +122,7 @@ def measure(
     turned = [time.process_time()]
 
     def turn(line: dict[str, float]) -> None:
-        """The engine has done its steps; now the others do as many."""
+        """Record the time of our steps, then take as many with the plain trainers."""
         seconds["ours"].append(time.process_time() - turned[0])
         for name, plain in (("padded", padded), ("ragged", ragged)):
             seconds[name].append(took(lambda plain=plain: [plain.step() for _ in range(TURN)]))
@@ -156,14 +156,14 @@ def measure(
 
 
 def took(work: Callable[[], object]) -> float:
-    """Seconds of this thread's own work."""
+    """Return the CPU seconds of ``work``."""
     started = time.process_time()
     work()
     return time.process_time() - started
 
 
 def longest(recipe: AlignmentRecipe) -> int:
-    """Positions of the longest example."""
+    """Return the number of positions of the longest example."""
     model = load_initial_model(recipe)
     return max(
         build_example_prompt(model, None, example_of(source.dialogue(index), None)).length(
@@ -175,7 +175,7 @@ def longest(recipe: AlignmentRecipe) -> int:
 
 
 def begun_from(recipe: AlignmentRecipe) -> Plain:
-    """What the engine trained, in the shape of the reference, so that both are judged by the same code."""
+    """Return our trained model as a plain trainer, so that one function computes the losses of both."""
     begun = {
         "init_from": str(recipe.model),
         "reset_trained": False,
@@ -183,18 +183,16 @@ def begun_from(recipe: AlignmentRecipe) -> Plain:
         "init_signal_ends_from": None,
     }
     judged = Plain(recipe.model_copy(update=begun))
-    set_trainable(
-        judged.model, STAGES[recipe.stage], recipe.lora
-    )  # the rows of signal tokens are trained again
+    set_trainable(judged.model, STAGES[recipe.stage], recipe.lora)  # signal-token rows included
     return judged
 
 
 @torch.no_grad()
 def held_out(plain: Plain, recipe: AlignmentRecipe) -> dict[str, float]:
-    """Each loss over all that the other corpus holds.
+    """Return each loss on the whole held-out corpus.
 
-    In the decoding-side alignment nothing that the stage trains stands before the first medium, so what is said there
-    is told apart: only who trains the whole embedding and head can learn it.
+    In decoding-side alignment the text loss is split at the first medium: before it, nothing that the stage trains has
+    an effect, and only a trainer of the whole embedding and head can reduce the loss.
     """
     plain.model.eval()
     found: dict[str, list[float]] = {}
@@ -209,7 +207,7 @@ def held_out(plain: Plain, recipe: AlignmentRecipe) -> dict[str, float]:
 
 
 def other_sources(recipe: AlignmentRecipe) -> dict[str, CorpusConfig]:
-    """The same kinds of examples, none of which is trained on."""
+    """Return the held-out corpora of a recipe's sources."""
     return {
         name: source.model_copy(update={"path": source.path.parent / OTHER / source.path.name})
         for name, source in recipe.data["corpora"].items()
@@ -217,12 +215,12 @@ def other_sources(recipe: AlignmentRecipe) -> dict[str, CorpusConfig]:
 
 
 def held_bytes(plain: Plain) -> int:
-    """What gradients and the optimizer hold once every parameter had a gradient."""
+    """Return the bytes of gradients and optimizer state when every parameter has a gradient."""
     return 3 * BYTES * sum(p.numel() for p in plain.trained)
 
 
 def peak_mib(who: str, recipe: AlignmentRecipe, corpus: Path) -> float:
-    """The most that a fresh process holds which does a few steps."""
+    """Return the peak memory of a fresh process that takes a few steps."""
     command = [sys.executable, __file__, "--peak-of", who, "--stage", recipe.stage, "--corpus", str(corpus)]
     command += ["--batch-size", str(recipe.fit.batch_size), "--initial", recipe.init_from]
     command += [] if recipe.fit.bf16 else ["--float32"]
@@ -233,7 +231,7 @@ def peak_mib(who: str, recipe: AlignmentRecipe, corpus: Path) -> float:
 def work_for_peak(
     who: str, stage: str, corpus: Path, batch_size: int, initial: str = "nano", *, bf16: bool = True
 ) -> float:
-    """Do a few steps, and tell the most memory that this process held."""
+    """Take a few steps and return the peak memory of this process in MiB."""
     recipe = recipe_of(stage, corpus, TURN, batch_size, initial=initial, bf16=bf16)
     if who == "ours":
         with tempfile.TemporaryDirectory() as folder:
@@ -242,15 +240,15 @@ def work_for_peak(
         plain = Plain(recipe, pad_to=longest(recipe))
         for _ in range(TURN):
             plain.step()
-    # Not getrusage: what it tells of a child begins with the peak of the process that started it.
+    # Not getrusage: the peak of a child process starts at that of its parent.
     status = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
 
 
 def as_table(rows: Iterable[Measured]) -> str:
-    """Markdown."""
+    """Format the measurements as Markdown tables."""
     lines = [
-        "| stage | samples/s | padded | ragged | times padded | times ragged "
+        "| stage | samples/s | padded | ragged | ratio to padded | ratio to ragged "
         "| gradients and optimizer, MB | plain | peak, MiB | plain | waiting for data |",
         "| --- |" + " ---: |" * 10,
     ]
@@ -261,7 +259,7 @@ def as_table(rows: Iterable[Measured]) -> str:
             f"| {row.state_mb:.1f} | {row.state_plain_mb:.1f} | {row.peak_mib:.0f} | {row.peak_plain_mib:.0f} "
             f"| {100 * row.waiting_share:.1f} % |"
         )
-    lines += ["", "| held out: stage, loss | before | ours | plain |", "| --- | ---: | ---: | ---: |"]
+    lines += ["", "| held-out loss | before | ours | plain |", "| --- | ---: | ---: | ---: |"]
     for row in rows:
         for name, value in row.held_out.items():
             before, plain = row.held_out_before[name], row.held_out_plain[name]
@@ -270,22 +268,20 @@ def as_table(rows: Iterable[Measured]) -> str:
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--stage", action="append", choices=sorted(STAGES), help="all three where none is named"
-    )
+    parser.add_argument("--stage", action="append", choices=sorted(STAGES), help="default: all three")
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--pairs", type=int, default=96, help="of each modality, in the corpus")
+    parser.add_argument("--pairs", type=int, default=96, help="pairs per modality in the corpus")
     parser.add_argument("--dialogues", type=int, default=192)
-    parser.add_argument("--corpus", type=Path, help="a folder to write the corpus to, or where it is already")
+    parser.add_argument("--corpus", type=Path, help="folder of the corpus, which is written if missing")
     parser.add_argument(
-        "--peak-of", choices=("ours", "plain"), help="only tell the peak memory of a few steps"
+        "--peak-of", choices=("ours", "plain"), help="only print the peak memory of a few steps"
     )
-    parser.add_argument("--initial", default="nano", help="the model whose frozen parts both begin with")
+    parser.add_argument("--initial", default="nano", help="model whose frozen components both start from")
     parser.add_argument("--float32", action="store_true", help="compute in float32 throughout")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
@@ -308,7 +304,7 @@ def main() -> None:
         rows = []
         for stage in asked.stage or STAGES:
             rows.append(measure(stage, corpus, asked.steps, asked.batch_size, **settings))
-            print(f"{stage} is measured", file=sys.stderr)
+            print(f"{stage}: done", file=sys.stderr)
     print(json.dumps({"rows": [asdict(row) for row in rows]}) if asked.json else as_table(rows))
 
 

@@ -1,4 +1,4 @@
-"""Make the picture of the chat page in the README: nano really answering, in the browser.
+"""Take the screenshots of the chat page for the README, with answers of nano.
 
 Run ``python docs/pictures/chat.py`` in the project's environment, with Chromium on PATH; it writes ``chat.png`` beside
 itself.
@@ -32,7 +32,7 @@ COLOURS = 128
 
 
 def main() -> None:
-    """Serve, ask, and photograph: a wide window in light, a phone in dark."""
+    """Take two screenshots: a wide window in light colors, a phone in dark ones."""
     torch.set_num_threads(1)
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with serving() as address, sync_playwright() as playwright:
@@ -52,7 +52,7 @@ def main() -> None:
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """The server on a free port of loopback."""
+    """Run the server on a free port of loopback; yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(LocalEngine(NextGPT.from_pretrained("nano"), "nano"))
     server = uvicorn.Server(uvicorn.Config(app, **UVICORN_OPTIONS))
@@ -66,7 +66,7 @@ def serving() -> Iterator[str]:
 
 
 def asked(page: Page, address: str, words: str) -> PIL.Image.Image:
-    """The page once it has answered."""
+    """Return a screenshot of the page after the answer."""
     page.set_default_timeout(300_000)
     page.goto(f"{address}/")
     page.wait_for_selector("body[data-state=ready]")

@@ -1,4 +1,4 @@
-"""Make the picture of the README: held-out requests, and what nano answers them with.
+"""Generate the image of the README: held-out requests and the media that nano generates for them.
 
 Run ``python docs/pictures/make.py`` in the project's environment; it writes ``nano.png`` beside itself.
 """
@@ -24,11 +24,11 @@ TILE_PX, COLUMNS, CAPTION_PX, FRAMES = 160, 6, 44, 4
 
 
 def main() -> None:
-    """Ask, draw and save."""
+    """Generate all media and save the image."""
     rng = np.random.default_rng(SEED)
     dialogues = [sample_dialogue(rng, "test", task=task) for task in TASKS]
-    asked = [Conversation().with_message(words(dialogue)) for dialogue in dialogues]
-    replies = NextGPT.from_pretrained("nano").chat_batch(asked)
+    conversations = [Conversation().with_message(words(dialogue)) for dialogue in dialogues]
+    replies = NextGPT.from_pretrained("nano").chat_batch(conversations)
     tiles = [
         tile(words(dialogue), next((part for part in reply.parts if not hasattr(part, "text")), None))
         for dialogue, reply in zip(dialogues, replies, strict=True)
@@ -38,12 +38,12 @@ def main() -> None:
 
 
 def words(dialogue: Dialogue) -> str:
-    """What a person asks, in words alone."""
+    """Return the text of the last request."""
     return "".join(say for say in dialogue.turns[-1].user if isinstance(say, str))
 
 
 def tile(caption: str, medium: Medium | None) -> np.ndarray:
-    """A medium under the words that asked for it, (H, W, 3)."""
+    """Return a medium under its request, as pixels (H, W, 3)."""
     canvas = PIL.Image.new("RGB", (TILE_PX + 8, TILE_PX + CAPTION_PX), "white")
     drawing = PIL.ImageDraw.Draw(canvas)
     drawing.text((4, 4), "\n".join(textwrap.wrap(caption, 27)[:3]), fill="black")
@@ -53,12 +53,12 @@ def tile(caption: str, medium: Medium | None) -> np.ndarray:
 
 
 def look(medium: Medium) -> PIL.Image.Image:
-    """A picture as it is, a sound as its spectrogram, a film as four of its frames."""
+    """Return an image of a medium: audio as a spectrogram, video as four frames."""
     if isinstance(medium, Image):
         return medium.image
     if isinstance(medium, Audio):
-        picture = log_mel(torch.from_numpy(medium.samples.mean(axis=0, keepdims=True)))[0].flip(0)
-        return PIL.Image.fromarray(((picture + 1) * 127.5).clamp(0, 255).byte().numpy()).convert("RGB")
+        mel = log_mel(torch.from_numpy(medium.samples.mean(axis=0, keepdims=True)))[0].flip(0)
+        return PIL.Image.fromarray(((mel + 1) * 127.5).clamp(0, 255).byte().numpy()).convert("RGB")
     assert isinstance(medium, Video)
     chosen = medium.frames[np.linspace(0, len(medium.frames) - 1, FRAMES).astype(int)]
     return PIL.Image.fromarray(np.concatenate([np.concatenate(chosen[:2], 1), np.concatenate(chosen[2:], 1)]))
