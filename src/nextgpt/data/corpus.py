@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
@@ -46,7 +45,7 @@ def read_corpus(
     kind = find_format(document, format)
     records: list[Record] = []
     invalid: list[InvalidRecord] = []
-    for item in _limited(kind.records(document), limit):
+    for item in islice(kind.records(document), limit):
         (invalid if isinstance(item, InvalidRecord) else records).append(item)  # type: ignore[arg-type]
     if not records:
         why = f"the first: {invalid[0].key}: {invalid[0].reason}" if invalid else "it is empty"
@@ -55,7 +54,3 @@ def read_corpus(
             "Check the file, or name another format."
         )
     return Corpus(path.name, kind.name, tuple(records), tuple(invalid))
-
-
-def _limited(items: Iterator[Record | InvalidRecord], limit: int | None) -> Iterator[Record | InvalidRecord]:
-    return items if limit is None else islice(items, limit)

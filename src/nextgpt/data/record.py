@@ -17,14 +17,10 @@ from pathlib import Path
 from typing import Literal
 
 from nextgpt.errors import MediaError
-from nextgpt.message import Audio, Conversation, Image, Medium, Message, Role, Text, Video
+from nextgpt.media.read_any import READERS
+from nextgpt.message import Conversation, Medium, Message, Role, Text
 from nextgpt.modality import MODALITIES
 
-MEDIA_TYPES: dict[str, type[Image] | type[Audio] | type[Video]] = {
-    "image": Image,
-    "audio": Audio,
-    "video": Video,
-}
 CAPTION_QUESTIONS = (
     "Describe this {noun}.",
     "What does this {noun} show?",
@@ -89,7 +85,7 @@ class MediaFile:
 
     def open(self) -> Medium:
         """Decode the medium. Raises :class:`MediaError`."""
-        return MEDIA_TYPES[self.modality].open(self.path if self.byte_range is None else self.read())
+        return READERS[self.modality](self.path if self.byte_range is None else self.read())
 
 
 Part = str | MediaFile

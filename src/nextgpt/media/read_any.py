@@ -1,24 +1,39 @@
-"""Read a file as the first modality that it holds."""
+"""Readers and writers by modality, and a reader that finds the modality of a file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from nextgpt.errors import MissingStreamError
-from nextgpt.media.audio import read_audio
+from nextgpt.media.audio import read_audio, write_audio
 from nextgpt.media.file_types import sniff
-from nextgpt.media.image import read_image
+from nextgpt.media.image import read_image, write_image
 from nextgpt.media.limits import MediaLimits, media_error
 from nextgpt.media.open_media import read_bytes
+from nextgpt.media.sensors import read_depth, read_imu, read_thermal, write_array, write_imu
 from nextgpt.media.types import Audio, Image, MediaSource, Video
-from nextgpt.media.video import read_video
+from nextgpt.media.video import read_video, write_video
 
-READERS: Mapping[str, Callable[..., Image | Audio | Video]] = {
+READERS: Mapping[str, Callable[..., Any]] = {
     "image": read_image,
     "audio": read_audio,
     "video": read_video,
+    "depth": read_depth,
+    "thermal": read_thermal,
+    "imu": read_imu,
 }
+"""Reader of each modality."""
+WRITERS: Mapping[str, Callable[[Any, str | Path], Path]] = {
+    "image": write_image,
+    "audio": write_audio,
+    "video": write_video,
+    "depth": lambda depth, path: write_array(depth.metres, path),
+    "thermal": lambda thermal, path: write_array(thermal.values, path),
+    "imu": write_imu,
+}
+"""Writer of each modality."""
 
 
 def read_any(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Image | Audio | Video:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, ClassVar, SupportsFloat
+from typing import Any, ClassVar, SupportsFloat, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -34,9 +34,34 @@ _INTEGER_AUDIO = {"uint8": (128.0, 128.0), "int16": (0.0, 2.0**15), "int32": (0.
 """Offset and scale of integer samples, by dtype."""
 
 
+File = TypeVar("File", bound="_MediaFile")
+
+
+class _MediaFile:
+    """Reading and writing of all media."""
+
+    modality: ClassVar[str]
+
+    @classmethod
+    def open(cls: type[File], source: MediaSource) -> File:
+        """Read a file in one of the formats of the class. Raises :class:`~nextgpt.errors.MediaError`."""
+        from nextgpt.media.read_any import READERS
+
+        return READERS[cls.modality](source)
+
+    def save(self, path: str | Path) -> Path:
+        """Write a file in the format of the suffix; return its path. Raises :class:`~nextgpt.errors.MediaError`."""
+        from nextgpt.media.read_any import WRITERS
+
+        return WRITERS[self.modality](self, path)
+
+
 @dataclass(frozen=True, eq=False, init=False)
-class Image:
-    """An RGB image, held as :class:`PIL.Image.Image`; uint8 or float arrays (H, W, 3) are converted."""
+class Image(_MediaFile):
+    """An RGB image, held as :class:`PIL.Image.Image`; uint8 or float arrays (H, W, 3) are converted.
+
+    Read in any format that Pillow supports; written as PNG without a suffix.
+    """
 
     image: PIL.Image.Image
     modality: ClassVar[str] = "image"
@@ -50,19 +75,6 @@ class Image:
             image = to_rgb(image)
         object.__setattr__(self, "image", image)
 
-    @classmethod
-    def open(cls, source: MediaSource) -> Image:
-        """Read an image in any format that Pillow supports. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media import read_image
-
-        return read_image(source)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the image in the format of the suffix; PNG if there is none."""
-        from nextgpt.media import write_image
-
-        return write_image(self, path)
-
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
@@ -70,8 +82,11 @@ class Image:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Audio:
-    """Audio samples: float32 (channels, samples) in [-1, 1] at ``sample_rate_hz``."""
+class Audio(_MediaFile):
+    """Audio samples: float32 (channels, samples) in [-1, 1] at ``sample_rate_hz``.
+
+    Read in any format that soundfile or FFmpeg supports; written as WAV without a suffix.
+    """
 
     samples: np.ndarray
     sample_rate_hz: int
@@ -89,19 +104,6 @@ class Audio:
         """Length in seconds."""
         return self.samples.shape[-1] / self.sample_rate_hz
 
-    @classmethod
-    def open(cls, source: MediaSource) -> Audio:
-        """Read audio in any format that soundfile or FFmpeg supports. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media import read_audio
-
-        return read_audio(source)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the audio in the format of the suffix; WAV if there is none."""
-        from nextgpt.media import write_audio
-
-        return write_audio(self, path)
-
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
@@ -109,8 +111,11 @@ class Audio:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Video:
-    """Frames: uint8 (F, H, W, 3) at ``fps`` frames per second, with optional audio; float frames are converted."""
+class Video(_MediaFile):
+    """Frames: uint8 (F, H, W, 3) at ``fps`` frames per second, with optional audio; float frames are converted.
+
+    Read in any container that FFmpeg supports; written as MP4 without a suffix.
+    """
 
     frames: np.ndarray
     fps: float
@@ -131,19 +136,6 @@ class Video:
         """Length in seconds."""
         return len(self.frames) / self.fps
 
-    @classmethod
-    def open(cls, source: MediaSource) -> Video:
-        """Read a video in any container that FFmpeg supports. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media import read_video
-
-        return read_video(source)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the video in the container of the suffix; MP4 if there is none."""
-        from nextgpt.media import write_video
-
-        return write_video(self, path)
-
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
@@ -152,8 +144,11 @@ class Video:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Depth:
-    """A depth map: float32 distances (H, W) in metres, 0 where unknown. Input only."""
+class Depth(_MediaFile):
+    """A depth map: float32 distances (H, W) in metres, 0 where unknown. Input only.
+
+    Read from 16-bit PNG or TIFF in millimetres, or NPY in metres; written as NPY.
+    """
 
     metres: np.ndarray
     modality: ClassVar[str] = "depth"
@@ -174,19 +169,6 @@ class Depth:
             )
         object.__setattr__(self, "metres", metres.astype(np.float32, copy=False))
 
-    @classmethod
-    def open(cls, source: MediaSource) -> Depth:
-        """Read 16-bit PNG or TIFF in millimetres, or NPY in metres. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media import read_depth
-
-        return read_depth(source)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the depth map as NPY in metres."""
-        from nextgpt.media import write_array
-
-        return write_array(self.metres, path)
-
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
@@ -194,8 +176,11 @@ class Depth:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Thermal:
-    """A thermal image: float32 (H, W), 0 is cold and 1 is warm; uint8 is scaled from 0..255. Input only."""
+class Thermal(_MediaFile):
+    """A thermal image: float32 (H, W), 0 is cold and 1 is warm; uint8 is scaled from 0..255. Input only.
+
+    Read from 8- or 16-bit PNG or TIFF, or NPY; written as NPY.
+    """
 
     values: np.ndarray
     modality: ClassVar[str] = "thermal"
@@ -218,19 +203,6 @@ class Thermal:
             )
         object.__setattr__(self, "values", values.astype(np.float32, copy=False))
 
-    @classmethod
-    def open(cls, source: MediaSource) -> Thermal:
-        """Read 8- or 16-bit PNG or TIFF, or NPY. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media import read_thermal
-
-        return read_thermal(source)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the thermal image as NPY."""
-        from nextgpt.media import write_array
-
-        return write_array(self.values, path)
-
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that identify the content, for caches."""
@@ -238,8 +210,11 @@ class Thermal:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Imu:
-    """Inertial measurements: float32 (6, samples), acceleration then rotation of three axes. Input only."""
+class Imu(_MediaFile):
+    """Inertial measurements: float32 (6, samples), acceleration then rotation of three axes. Input only.
+
+    Read from and written as a CSV that states its sample rate.
+    """
 
     samples: np.ndarray
     sample_rate_hz: float
@@ -259,19 +234,6 @@ class Imu:
         _check_finite(samples, "IMU data")
         object.__setattr__(self, "sample_rate_hz", _positive(sample_rate_hz, "IMU data", "sample_rate_hz"))
         object.__setattr__(self, "samples", samples.astype(np.float32, copy=False))
-
-    @classmethod
-    def open(cls, source: MediaSource) -> Imu:
-        """Read a CSV that states its sample rate. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media import read_imu
-
-        return read_imu(source)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the measurements as CSV with their sample rate."""
-        from nextgpt.media import write_imu
-
-        return write_imu(self, path)
 
     @cached_property
     def digest(self) -> bytes:

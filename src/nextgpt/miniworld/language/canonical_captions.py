@@ -43,7 +43,6 @@ MOTION_WORDS = {
 _BACKGROUND = " background"
 _SOUND = " sound"
 _PLACES_LONGEST_FIRST = sorted(PLACES, key=len, reverse=True)
-_NAMES = frozenset(OBJECTS) if isinstance(OBJECTS, dict) else frozenset(item.name for item in OBJECTS)
 
 
 def canonical_caption(spec: MediaSpec) -> str:
@@ -89,10 +88,10 @@ def _kind_phrase(name: str, tint: str) -> str:
 
 
 def _parse_kind(words: str) -> tuple[str, str] | None:
-    if words in _NAMES:
+    if words in OBJECTS:
         return words, "natural"
     tint, _, name = words.partition(" ")
-    return (name, tint) if tint in TINTS[1:] and name in _NAMES else None
+    return (name, tint) if tint in TINTS[1:] and name in OBJECTS else None
 
 
 def _parse_object(words: str, *, is_alone: bool) -> ObjectSpec | None:
