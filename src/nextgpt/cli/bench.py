@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Option
+
+from nextgpt.cli.options import Json, Model
 
 
 def bench(
-    model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
+    model: Model = "nano",
     runs: Annotated[int, Option(min=1, help="Runs per row; medians are shown.")] = 5,
-    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Measure speed and memory of a model as ratios against a plain use of the stock libraries."""
     from nextgpt.cli.printing import print_json

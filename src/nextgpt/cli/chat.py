@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option
+from typer import Option
 
-from nextgpt.cli.options import Device, Dtype, MaxMemory
+from nextgpt.cli.options import Device, Dtype, MaxMemory, Model, placement_options
 from nextgpt.errors import ConfigError
 from nextgpt.model.placement import PlacementOptions
 
@@ -22,27 +22,19 @@ TIMED_STEPS = ("encoding", "llm", "output_projection", "image", "audio", "video"
 """Keys of ``timings_s`` besides ``load`` and ``total``, in the order of the data path."""
 
 
+def _file_option(noun: str) -> Any:
+    return Option(metavar="FILE", help=f"Send {noun} with the first message.")
+
+
 def chat(
-    model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
+    model: Model = "nano",
     once: Annotated[str | None, Option(metavar="TEXT", help="Send this, show the reply, and end.")] = None,
-    image: Annotated[
-        list[Path] | None, Option(metavar="FILE", help="Send an image with the first message.")
-    ] = None,
-    audio: Annotated[
-        list[Path] | None, Option(metavar="FILE", help="Send an audio file with the first message.")
-    ] = None,
-    video: Annotated[
-        list[Path] | None, Option(metavar="FILE", help="Send a video with the first message.")
-    ] = None,
-    depth: Annotated[
-        list[Path] | None, Option(metavar="FILE", help="Send a depth map with the first message.")
-    ] = None,
-    thermal: Annotated[
-        list[Path] | None, Option(metavar="FILE", help="Send a thermal image with the first message.")
-    ] = None,
-    imu: Annotated[
-        list[Path] | None, Option(metavar="FILE", help="Send inertial measurements with the first message.")
-    ] = None,
+    image: Annotated[list[Path] | None, _file_option("an image")] = None,
+    audio: Annotated[list[Path] | None, _file_option("an audio file")] = None,
+    video: Annotated[list[Path] | None, _file_option("a video")] = None,
+    depth: Annotated[list[Path] | None, _file_option("a depth map")] = None,
+    thermal: Annotated[list[Path] | None, _file_option("a thermal image")] = None,
+    imu: Annotated[list[Path] | None, _file_option("inertial measurements")] = None,
     history: Annotated[Path | None, Option(metavar="FILE", help="Continue from a conversation.json.")] = None,
     seed: Annotated[int, Option(min=0, max=2**63 - 1, help="The same seed gives the same reply.")] = 0,
     out: Annotated[
@@ -57,7 +49,7 @@ def chat(
     if json and once is None:
         raise ConfigError("--json needs --once; expected one turn to print as JSON. Add --once TEXT.")
     files = {"image": image, "audio": audio, "video": video, "depth": depth, "thermal": thermal, "imu": imu}
-    placement = PlacementOptions(tuple(device or ()), tuple(dtype or ()), max_memory)
+    placement = placement_options(device, dtype, max_memory)
     with prepare_chat(model, files, history=history, seed=seed, out=out, placement=placement) as start:
         if once is None:
             from nextgpt.cli.repl import run_repl

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option, Typer, echo
 
+from nextgpt.cli.options import Json, Overrides
+
 if TYPE_CHECKING:
     from nextgpt.data.corpus import Corpus
     from nextgpt.data.record import InvalidRecord
@@ -20,7 +22,6 @@ Format_ = Annotated[
 ]
 Media = Annotated[Path | None, Option(metavar="DIR", help="Where its media lie; else beside the file.")]
 Limit = Annotated[int | None, Option(min=1, help="Read the first rows only.")]
-Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
 
 SHOWN = 20
 """Invalid records that are printed; --out takes all."""
@@ -187,9 +188,7 @@ def cache(
     recipe: Annotated[
         Path, Argument(metavar="RECIPE.yaml", help="A training on corpora that names a cache.")
     ],
-    overrides: Annotated[
-        list[str] | None, Argument(metavar="[KEY.SUB=VALUE]...", help="Other settings.")
-    ] = None,
+    overrides: Overrides = None,
     processes: Annotated[int, Option(min=1, help="Processes that compute, each every n-th shard.")] = 1,
 ) -> None:
     """Compute features and targets of a training once; goes on where it broke off, refuses what is stale.

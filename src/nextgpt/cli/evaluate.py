@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option
+from typer import Option
+
+from nextgpt.cli.options import Json, Model
 
 if TYPE_CHECKING:
     import nextgpt.evaluate.suite
 
 
 def evaluate(
-    model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
+    model: Model = "nano",
     suite: Annotated[str, Option(metavar="NAME", help="The suite.")] = "miniworld",
     limit: Annotated[int, Option(min=1, max=100_000, help="Cases per row.")] = 200,
     seed: Annotated[int, Option(min=0, help="Seed of the cases.")] = 0,
@@ -21,7 +23,7 @@ def evaluate(
         int | None, Option(min=1, max=1000, help="Denoising steps; the model's own if omitted.")
     ] = None,
     out: Annotated[Path | None, Option(metavar="DIR", help="Write tables, values and samples here.")] = None,
-    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Measure a model: shares of cases that come out right, with 95 % intervals and the judge's own accuracy."""
     from nextgpt.cli.printing import print_json

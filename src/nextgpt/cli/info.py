@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from typer import Argument, Option
-
-from nextgpt.cli.options import Device, Dtype, MaxMemory
+from nextgpt.cli.options import Device, Dtype, Json, MaxMemory, Model, placement_options
 from nextgpt.model.placement import PlacementOptions
 
 if TYPE_CHECKING:
@@ -20,11 +18,11 @@ OFFLOAD_LABELS = {"none": "stays in memory", "cpu": "offloaded to the CPU", "dis
 
 
 def info(
-    model: Annotated[str, Argument(help="What nextgpt models lists.")] = "nano",
+    model: Model = "nano",
     device: Device = None,
     dtype: Dtype = None,
     max_memory: MaxMemory = None,
-    json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Show every component of a model with its class, parameters, dtype, source and licence; no weights are read.
 
@@ -32,7 +30,7 @@ def info(
     """
     from nextgpt.cli.printing import print_json
 
-    placement = PlacementOptions(tuple(device or ()), tuple(dtype or ()), max_memory)
+    placement = placement_options(device, dtype, max_memory)
     if json:
         print_json(lambda: _report(model, placement))
     else:

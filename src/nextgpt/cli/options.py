@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from typer import Option
+from typer import Argument, Option
 
+from nextgpt.model.placement import PlacementOptions
+
+Model = Annotated[str, Argument(help="What nextgpt models lists.")]
+Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
+Overrides = Annotated[list[str] | None, Argument(metavar="[KEY.SUB=VALUE]...", help="Other settings.")]
 Device = Annotated[
     list[str] | None,
     Option(metavar="[COMPONENT=]DEVICE", help="cpu, cuda, cuda:1; auto spreads the LLM. May be repeated."),
@@ -21,3 +26,8 @@ MaxMemory = Annotated[
     str | None,
     Option(metavar="SIZE", help="Memory budget such as 6GB; sets dtypes and what is offloaded."),
 ]
+
+
+def placement_options(device: Device, dtype: Dtype, max_memory: MaxMemory) -> PlacementOptions:
+    """Return the values of the three options."""
+    return PlacementOptions(tuple(device or ()), tuple(dtype or ()), max_memory)

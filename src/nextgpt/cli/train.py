@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option, echo
 
+from nextgpt.cli.options import Overrides
+
 if TYPE_CHECKING:
     from nextgpt.train.recipe import BaseRecipe
 
@@ -18,9 +20,7 @@ FileStamps = dict[Path, tuple[int, int]]
 
 def train(
     recipe: Annotated[Path, Argument(metavar="RECIPE.yaml", help="One of recipes/, or your own.")],
-    overrides: Annotated[
-        list[str] | None, Argument(metavar="[KEY.SUB=VALUE]...", help="Other settings.")
-    ] = None,
+    overrides: Overrides = None,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Only show what is trained and what stays frozen.")
     ] = False,
