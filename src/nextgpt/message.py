@@ -211,6 +211,8 @@ class Reply:
     """Parts that the model started and could not finish, described in words."""
     timings_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds per step: encoding, llm, output_projection, image, audio, video, total."""
+    truncated_turns: int = 0
+    """Oldest turns that the model did not read, because the conversation exceeded its context."""
 
     @property
     def message(self) -> Message:

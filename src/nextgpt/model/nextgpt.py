@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -34,8 +35,11 @@ from nextgpt.model.synthesis.batching import synthesize_batch
 from nextgpt.model.synthesis_requests import build_synthesis_requests
 from nextgpt.model.timing import StageTimer
 from nextgpt.model.trained_weights import WEIGHTS_FILE, load_trained, save_trained
+from nextgpt.model.truncation import truncate
 
 MAX_RECORDED_EDITS = 1024
+MIN_REPLY_SHARE = 4
+"""Turns leave a conversation until this part of the context, or the reply's token limit, is free for the reply."""
 
 
 class NextGPT(nn.Module):
@@ -216,20 +220,30 @@ class NextGPT(nn.Module):
         timings_s = media_timer.seconds | timer.seconds | {"total": total}
         for row, (assembler, sampling) in enumerate(zip(assemblers, samplings, strict=True)):
             self.record_edits(assembler.edited_media_digests)
-            reply = Reply(assembler.parts, sampling.seed, assembler.llm_output.dropped, timings_s)
+            reply = Reply(
+                assembler.parts,
+                sampling.seed,
+                assembler.llm_output.dropped,
+                timings_s,
+                requests[row].truncated_turns,
+            )
             yield row, ReplyFinished(reply)
 
     # ---- single steps, also used by the serving engines --------------------------------------------------------
 
     def make_request(self, conversation: Conversation, sampling: Sampling) -> GenerationRequest:
-        """Build and validate the LLM request for a conversation."""
-        prompt = self.llm.build_prompt(conversation, is_edit=self._was_edited)
+        """Build and validate the LLM request for a conversation; beyond the context its oldest turns leave."""
+        reserved = min(sampling.max_tokens, self.llm.context_length // MIN_REPLY_SHARE)
+        fits = partial(self.llm.fits_context, reserved_tokens=reserved, is_edit=self._was_edited)
+        truncated = truncate(conversation, fits)
+        prompt = self.llm.build_prompt(truncated.conversation, is_edit=self._was_edited)
         validate_sampling(sampling, self.modalities)
         return GenerationRequest(
             prompt,
             sampling,
             modalities=sampling.modalities or self.modalities,
             editable=tuple({medium.modality for medium in conversation.media}),
+            truncated_turns=truncated.num_turns,
         )
 
     def encode_media(

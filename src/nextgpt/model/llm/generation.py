@@ -37,6 +37,8 @@ class GenerationRequest:
     """Allowed output modalities, including ``text``."""
     editable: tuple[str, ...] = ()
     """Modalities with at least one medium in the conversation."""
+    truncated_turns: int = 0
+    """Turns that left the conversation because it exceeded the context."""
 
 
 def generate(

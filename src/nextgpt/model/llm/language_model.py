@@ -18,6 +18,8 @@ from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 from nextgpt.errors import ConfigError, ConversationError
 from nextgpt.message import Conversation, Medium
 from nextgpt.model.llm import lora
+from nextgpt.model.llm.fused_decoder import FusedDecoder, FusedDtype
+from nextgpt.model.llm.kv_cache import PreallocatedLayer
 from nextgpt.model.llm.prefix_cache import PrefixCache
 from nextgpt.model.llm.prompt import MediaPlaceholder, Prompt, PromptBuilder, TokenSpan
 from nextgpt.model.llm.signal_tokens import SignalEmbeddings, SignalVocabulary
@@ -67,6 +69,7 @@ class LanguageModel(nn.Module):
         soft_tokens: K, positions per input medium.
         context_length: Maximum positions of a conversation with its reply.
         load: Reads the transformer again after :meth:`unload_weights`.
+        fused_dtype: Compute hidden states with a :class:`.fused_decoder.FusedDecoder` of this dtype; inference only.
     """
 
     def __init__(
@@ -78,9 +81,12 @@ class LanguageModel(nn.Module):
         soft_tokens: int = 1,
         context_length: int,
         load: Callable[[], PreTrainedModel] | None = None,
+        fused_dtype: FusedDtype | None = None,
     ) -> None:
         super().__init__()
         self._load = load
+        self._fused_dtype = fused_dtype
+        self._decoder: FusedDecoder | None = None
         self.transformer = transformer
         words, head = transformer.get_input_embeddings(), transformer.get_output_embeddings()
         self.vocabulary_size = words.weight.shape[0]
@@ -155,6 +161,20 @@ class LanguageModel(nn.Module):
             raise self._too_long(str(prompt.length(self.soft_tokens)))
         return prompt
 
+    def fits_context(
+        self,
+        conversation: Conversation,
+        *,
+        reserved_tokens: int,
+        is_edit: Callable[[Medium], bool] = lambda medium: False,
+    ) -> bool:
+        """Return whether the prompt of a conversation leaves ``reserved_tokens`` positions for the reply."""
+        try:
+            prompt = self.build_prompt(conversation, is_edit=is_edit)
+        except ConversationError:
+            return False
+        return prompt.length(self.soft_tokens) + reserved_tokens <= self.context_length
+
     def _too_long(self, tokens: str) -> ConversationError:
         return ConversationError(
             f"The conversation has {tokens} tokens; the model takes at most {self.context_length}, with its reply. "
@@ -217,6 +237,9 @@ class LanguageModel(nn.Module):
         cache: Cache | None = None,
     ) -> Float[Tensor, "B T D"]:
         """Return last-layer hidden states. ``mask`` covers the cached positions, then the new ones."""
+        if self._fused_dtype is not None:
+            cache = Cache(layer_class_to_replicate=PreallocatedLayer) if cache is None else cache
+            return self._fused_decoder(self._fused_dtype)(embeddings, mask, positions, cache)
         outputs = self.transformer.base_model(
             inputs_embeds=embeddings,
             attention_mask=mask.long(),
@@ -228,7 +251,8 @@ class LanguageModel(nn.Module):
 
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B Vn"]:
         """Return the logits of the next token: the vocabulary, then the signal tokens."""
-        words = self.transformer.get_output_embeddings()(hidden).to(hidden.device)
+        head = self.transformer.get_output_embeddings() if self._decoder is None else self._decoder.head
+        words = head(hidden).to(hidden.device)
         return torch.cat([words, self.signals.logits(hidden)], dim=-1)
 
     def forward(self, prompts: PromptBatch) -> LLMForwardOutput:
@@ -241,20 +265,33 @@ class LanguageModel(nn.Module):
     def merge_lora(self, adapters: Mapping[str, Tensor], *, alpha: float, rank: int) -> None:
         """Merge LoRA adapters into the weights, so that inference does not need peft."""
         self._adapter_scale = alpha / rank
-        lora.merge(self.transformer, adapters, self._adapter_scale)
         self.adapters = dict(adapters)
+        self._merge_adapters()
         self.prefix_cache.clear()
+
+    def _merge_adapters(self) -> None:
+        if self._fused_dtype is None:
+            lora.merge(self.transformer, self.adapters, self._adapter_scale)
+        else:
+            self._fused_decoder(self._fused_dtype)  # merges them in float32, before weights are rounded
+
+    def _fused_decoder(self, dtype: FusedDtype) -> FusedDecoder:
+        if self._decoder is None:
+            self._decoder = FusedDecoder(
+                self.transformer, dtype=dtype, adapters=self.adapters, adapter_scale=self._adapter_scale
+            )
+        return self._decoder
 
     def unload_weights(self) -> None:
         """Free the transformer's weights. Signal embeddings and the prefix cache stay."""
         assert self._load is not None, "only an LLM that was loaded from a folder can be unloaded"
-        self.transformer = None
+        self.transformer, self._decoder = None, None
 
     def reload_weights(self) -> None:
         """Read the weights again and merge the adapters into them."""
         assert self._load is not None, "only an LLM that was loaded from a folder can be unloaded"
         self.transformer = self._load()
-        lora.merge(self.transformer, self.adapters, self._adapter_scale)
+        self._merge_adapters()
 
     def add_lora(
         self,
@@ -263,11 +300,20 @@ class LanguageModel(nn.Module):
         alpha: float,
         dropout: float,
         targets: Sequence[str],
+        first_layer: int = 0,
         adapters: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Add trainable LoRA adapters, fresh or from saved ``adapters``."""
         assert not self.adapters, "merged LoRA cannot be trained; load it unmerged"
-        lora.inject(self.transformer, rank=rank, alpha=alpha, dropout=dropout, targets=targets)
+        assert self._fused_dtype is None, "a fused LLM cannot be trained; load it with a dtype"
+        lora.inject(
+            self.transformer,
+            rank=rank,
+            alpha=alpha,
+            dropout=dropout,
+            targets=targets,
+            first_layer=first_layer,
+        )
         if adapters is not None:
             lora.load_adapter(self.transformer, adapters)
 

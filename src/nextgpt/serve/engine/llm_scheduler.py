@@ -107,7 +107,8 @@ class LLMScheduler:
                 start = time.perf_counter()
                 engine_request = state.handle.request
                 request = self._model.make_request(engine_request.conversation, engine_request.sampling)
-                tokens = self._model.encode_media(request.prompt.media, state.features)  # (N, K, D)
+                features = state.features_of(request.prompt.media)
+                tokens = self._model.encode_media(request.prompt.media, features)  # (N, K, D)
                 state.add_stage_time("encoding", time.perf_counter() - start)
                 self._on_stage_time("encoding", state.timings_s["encoding"])
             except Exception as error:
@@ -115,6 +116,7 @@ class LLMScheduler:
                 state.fail(error)
                 continue
             state.prompt_tokens = request.prompt.length(llm.soft_tokens)
+            state.truncated_turns = request.truncated_turns
             state.token_limit = min(request.sampling.max_tokens, llm.context_length - state.prompt_tokens)
             requests.append((state.number, request))
             soft_tokens.append(tokens)

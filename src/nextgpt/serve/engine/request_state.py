@@ -35,6 +35,7 @@ class RequestState:
     """Features of the conversation's media, if another process encoded them."""
     prompt_tokens: int = 0
     token_limit: int = 0
+    truncated_turns: int = 0
     outputs: dict[SegmentKey, Medium] = field(default_factory=dict)
     """Finished media."""
     timings_s: dict[str, float] = field(default_factory=dict)
@@ -44,6 +45,14 @@ class RequestState:
     _has_first_token: bool = False
     _lock: AbstractContextManager[bool] = field(default_factory=threading.Lock, repr=False)
     """The schedulers of several modalities may emit at the same time."""
+
+    def features_of(self, media: Sequence[Medium]) -> Sequence[Features] | None:
+        """Return the features of ``media``, some of the conversation's; ``None`` if none were encoded elsewhere."""
+        if self.features is None:
+            return None
+        own = zip(self.handle.request.conversation.media, self.features, strict=True)
+        by_digest = {medium.digest: features for medium, features in own}
+        return [by_digest[medium.digest] for medium in media]
 
     def on_llm_event(self, llm_event: LLMEvent) -> None:
         """Push what the LLM emitted to the handle."""
@@ -84,7 +93,7 @@ class RequestState:
         self.timings_s["total"] = time.perf_counter() - self._started_at
         self.on_stage_time("answer", self.timings_s["total"])
         seed = self.handle.request.sampling.seed
-        reply = Reply(self.assembler.parts, seed, llm_output.dropped, self.timings_s)
+        reply = Reply(self.assembler.parts, seed, llm_output.dropped, self.timings_s, self.truncated_turns)
         is_cut = bool(llm_output.dropped) or num_tokens >= self.token_limit
         edits = frozenset(self.assembler.edited_media_digests)
         reason = "length" if is_cut else "stop"

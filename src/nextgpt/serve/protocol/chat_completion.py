@@ -143,6 +143,8 @@ class AnswerInfo(BaseModel):
     """Media that the model began and could not finish."""
     timings_s: list[dict[str, float]]
     """Seconds per stage."""
+    truncated_turns: int = 0
+    """Oldest turns that the model did not read, because the conversation exceeded its context."""
     llm_output: list[list[LLMOutputPart]] | None = None
     """Output of the language model with signal tokens, if ``nextgpt.details`` is set."""
 
@@ -195,6 +197,7 @@ class ChunkInfo(BaseModel):
     seed: int | None = None
     dropped: list[str] | None = None
     timings_s: dict[str, float] | None = None
+    truncated_turns: int | None = None
     llm_output: list[LLMOutputPart] | None = None
 
 
@@ -292,6 +295,7 @@ def answer_info(outputs: Sequence[RequestOutput], *, has_details: bool) -> Answe
         seed=outputs[0].reply.seed,
         dropped=[list(output.reply.dropped) for output in outputs],
         timings_s=[_rounded(output.reply.timings_s) for output in outputs],
+        truncated_turns=outputs[0].reply.truncated_turns,
         llm_output=[llm_output(output) for output in outputs] if has_details else None,
     )
 
@@ -301,7 +305,11 @@ def end_info(output: RequestOutput, *, has_details: bool) -> ChunkInfo:
     reply = output.reply
     details: dict[str, Any] = {"llm_output": llm_output(output)} if has_details else {}
     return ChunkInfo(
-        seed=reply.seed, dropped=list(reply.dropped), timings_s=_rounded(reply.timings_s), **details
+        seed=reply.seed,
+        dropped=list(reply.dropped),
+        timings_s=_rounded(reply.timings_s),
+        truncated_turns=reply.truncated_turns,
+        **details,
     )
 
 

@@ -181,6 +181,7 @@ class RayEngine:
                 current = "" if is_restart else current
                 if isinstance(event, LLMStageResult):
                     state.prompt_tokens, state.token_limit = event.prompt_tokens, event.token_limit
+                    state.truncated_turns = event.truncated_turns
                     state.on_llm_event(event.llm_output)
                     self._record_stage_time(state, "llm", start)
                     return event

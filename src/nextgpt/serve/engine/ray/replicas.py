@@ -67,6 +67,7 @@ class LLMStageResult:
     synthesis_requests: tuple[SynthesisRequest, ...]
     prompt_tokens: int
     token_limit: int
+    truncated_turns: int
 
 
 class EncoderReplica:
@@ -131,7 +132,9 @@ class LLMReplica:
             requests = self._synthesis_requests[number]
             requests = tuple(replace(item, condition=item.condition.cpu()) for item in requests)
             llm_output = _without_hidden_states(state.assembler.llm_output)
-            yield LLMStageResult(llm_output, requests, state.prompt_tokens, state.token_limit)
+            yield LLMStageResult(
+                llm_output, requests, state.prompt_tokens, state.token_limit, state.truncated_turns
+            )
         finally:
             self._synthesis_requests.pop(number, None)
 
