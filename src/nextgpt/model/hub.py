@@ -9,14 +9,23 @@ from pathlib import Path
 
 from nextgpt.config import ComponentSource
 from nextgpt.errors import ModelError
+from nextgpt.model.package_source import is_converted, is_installed, resolve_package
 
 PICKLES = ["*.bin", "*.pt", "*.pth", "*.ckpt"]
 
 
 def resolve_component_dir(source: ComponentSource, model_dir: Path) -> Path:
-    """Return the folder of a component; download it once if it is on the Hub. Raises :class:`ModelError`."""
+    """Return the folder of a component; convert or download it once. Raises :class:`ModelError`."""
+    package = source.package
+    if package is not None and (is_converted(package) or is_installed(package)):
+        return resolve_package(package)
     if source.hub is not None:
-        return download_snapshot(source.hub, source.revision)
+        try:
+            return download_snapshot(source.hub, source.revision)
+        except ModelError as error:
+            if package is None:
+                raise
+            raise ModelError(f"{error} Or install the same LLM: {package.install_command}") from error
     folder = model_dir / str(source.path)
     if not folder.is_dir():
         raise ModelError(

@@ -165,7 +165,7 @@ def resolve_model_dir(name: str | Path) -> Path:
     """Return the folder of a built-in model, a preset, a path, or a Hub repository (downloaded once).
 
     Raises:
-        ModelError: The name is unknown, or a preset's weights are missing; the message names the command that gets them.
+        ModelError: The name is unknown, or a preset's weights are missing; the message names the command to get them.
     """
     builtin = BUILTIN_MODELS.get(str(name))
     if builtin is not None:

@@ -46,6 +46,8 @@ class ComponentPlacement:
     """Location while other components run; ``disk`` frees the weights and reads them again."""
     weights_bytes: int = 0
     """Size of the weights; 0 if unknown."""
+    use_fused_decoder: bool = False
+    """For the LLM on a CPU: generate with :class:`~nextgpt.model.llm.fused_decoder.FusedDecoder` if it is faster."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,13 @@ class MemoryPlan:
     def has_offloading(self) -> bool:
         """True if any component is offloaded."""
         return any(placement.offload_to != "none" for placement in self.placements.values())
+
+    def with_fused_decoder(self) -> MemoryPlan:
+        """Return the plan with a fused decoder for the LLM."""
+        if "llm" not in self.placements:
+            return self
+        llm = replace(self.placements["llm"], use_fused_decoder=True)
+        return replace(self, placements={**self.placements, "llm": llm})
 
     def with_sizes(self, sizes: Mapping[str, ComponentSize]) -> MemoryPlan:
         """Return the plan with the bytes of each component in ``sizes`` and the resulting peak."""

@@ -21,6 +21,7 @@ from nextgpt.model.input_projection import create_input_projection
 from nextgpt.model.llm.signal_tokens import SignalEmbeddings, SignalVocabulary
 from nextgpt.model.memory_plan import TRAINED, ComponentSize
 from nextgpt.model.output_projection import create_output_projection
+from nextgpt.model.package_source import is_converted
 from nextgpt.model.safetensors_io import open_safetensors
 from nextgpt.model.trained_weights import WEIGHTS_FILE
 
@@ -153,8 +154,15 @@ def lora_target_layers(llm: nn.Module, lora: LoraConfig) -> dict[str, nn.Linear]
     return {
         name: module
         for name, module in llm.named_modules()
-        if isinstance(module, nn.Linear) and name.rpartition(".")[2] in lora.targets
+        if isinstance(module, nn.Linear)
+        and name.rpartition(".")[2] in lora.targets
+        and _block_index(name) >= lora.first_layer
     }
+
+
+def _block_index(name: str) -> int:
+    """Return the index of the block that a layer of this name is in; 0 outside of blocks."""
+    return next((int(piece) for piece in name.split(".") if piece.isdigit()), 0)
 
 
 def _encoder(component_dir: _ComponentDir) -> ComponentSummary:
@@ -210,7 +218,7 @@ def component_config_dir(name: str, source: ComponentSource, model_dir: Path) ->
     """Return the folder with a component's configs: in the model folder, or downloaded without weights."""
     from nextgpt.model.hub import download_snapshot, resolve_component_dir
 
-    if source.hub is None:
+    if source.hub is None or (source.package is not None and is_converted(source.package)):
         return resolve_component_dir(source, model_dir)
     local = model_dir / name
     return (

@@ -62,3 +62,10 @@ def test_adapters_of_another_llm_are_refused_by_name(trained):
         tiny_language_model().merge_lora(adapters, alpha=6.0, rank=2)
     with pytest.raises(WeightsError, match=r"Missing: .*layers\.0.*Unexpected: .*layers\.9"):
         tiny_language_model().add_lora(**SETTINGS, adapters=adapters)
+
+
+def test_blocks_before_the_first_layer_have_no_adapters():
+    llm = tiny_language_model()
+    llm.add_lora(**SETTINGS, first_layer=1)
+    blocks = {name.split(".")[2] for name in lora.adapter_state_dict(llm.transformer)}
+    assert blocks == {"1"}

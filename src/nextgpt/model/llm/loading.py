@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,18 +11,24 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    LlamaTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from nextgpt.errors import ModelError, WeightsError
+from nextgpt.model.cpu_speed import fastest_decoding_dtype
+from nextgpt.model.llm.fused_decoder import FusedDtype, can_fuse
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.memory_plan import AUTO_DEVICE_MAPS, QUANTIZED_DTYPES
 from nextgpt.prompt_template import PromptTemplate, create_template
 
+MIN_FUSED_WIDTH = 512
+"""Smaller LLMs are bound by calls, not by reading weights; they stay in float32."""
 _UNSUPPORTED_LOGIT_SCALING = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 """Config keys of LLMs that rescale logits; the logits of signal tokens would not be rescaled."""
 
@@ -34,12 +41,15 @@ def load_language_model(
     context_length: int | None = None,
     dtype: str | torch.dtype = torch.float32,
     device: str = "cpu",
+    use_fused_decoder: bool = False,
 ) -> LanguageModel:
     """Load a causal LM and its tokenizer; its weights are frozen, the signal embeddings are fresh.
 
     Args:
         dtype: A torch dtype, or ``int8`` or ``int4`` to quantize linear layers with bitsandbytes.
         device: A device, or a device map of accelerate (``auto``, ``balanced``, ``sequential``).
+        use_fused_decoder: Generate with a fused decoder, in the dtype that this processor decodes fastest instead of
+            ``dtype``, if the LLM is a Llama and large enough.
 
     Raises:
         ModelError: The folder has no causal LM or no tokenizer, or the LLM rescales its logits.
@@ -50,13 +60,14 @@ def load_language_model(
             f"{folder} has no config.json; expected a causal LM saved by transformers. Download the model again."
         )
 
+    fused_dtype = _fused_dtype(folder) if use_fused_decoder else None
+    dtype_name = "bfloat16" if fused_dtype else str(dtype).removeprefix("torch.")
+
     def load() -> PreTrainedModel:
-        return (
-            _load_transformer(folder, str(dtype).removeprefix("torch."), device).requires_grad_(False).eval()
-        )
+        return _load_transformer(folder, dtype_name, device).requires_grad_(False).eval()
 
     transformer = load()
-    tokenizer = _load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder)
     llm = LanguageModel(
         transformer,
         tokenizer,
@@ -64,8 +75,18 @@ def load_language_model(
         soft_tokens=soft_tokens,
         context_length=context_length or transformer.config.get_text_config().max_position_embeddings,
         load=load,
+        fused_dtype=fused_dtype,
     )
     return llm.eval()
+
+
+def _fused_dtype(folder: Path) -> FusedDtype | None:
+    """Return the dtype of a fused decoder's weights; None if transformers' own layers are used."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    if not can_fuse(config) or config.hidden_size < MIN_FUSED_WIDTH:
+        return None
+    fastest = fastest_decoding_dtype()
+    return None if fastest == "float32" else fastest
 
 
 def save_language_model(llm: LanguageModel, folder: Path) -> None:
@@ -130,11 +151,26 @@ def _quantization_config(dtype: str) -> BitsAndBytesConfig:
     )
 
 
-def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a folder; ``tokenizer.model`` of a LLaMA is enough. Raises :class:`ModelError`."""
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        # AutoTokenizer takes a bare SentencePiece file for a generic tokenizer, without LLaMA's leading blank.
+        is_bare_llama = _is_bare_sentencepiece(folder) and _model_type(folder) == "llama"
+        cls = LlamaTokenizer if is_bare_llama else AutoTokenizer
+        return cls.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # tokenizers raises bare Exception
         raise ModelError(
             f"The tokenizer in {folder} cannot be read ({error}); expected one saved by transformers. "
             "Download the model again."
         ) from error
+
+
+def _is_bare_sentencepiece(folder: Path) -> bool:
+    others = ("tokenizer.json", "tokenizer_config.json")
+    return (folder / "tokenizer.model").is_file() and not any((folder / name).is_file() for name in others)
+
+
+def _model_type(folder: Path) -> str | None:
+    path = folder / "config.json"
+    values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return values.get("model_type") if isinstance(values, dict) else None

@@ -17,12 +17,32 @@ _PEFT_SUFFIXES = {".lora_A.default.weight": ".A", ".lora_B.default.weight": ".B"
 
 
 def inject(
-    transformer: nn.Module, *, rank: int, alpha: float, dropout: float, targets: Sequence[str], seed: int = 0
+    transformer: nn.Module,
+    *,
+    rank: int,
+    alpha: float,
+    dropout: float,
+    targets: Sequence[str],
+    first_layer: int = 0,
+    seed: int = 0,
 ) -> None:
-    """Add fresh trainable adapters to the layers named ``targets`` and freeze everything else."""
+    """Add fresh trainable adapters to the layers named ``targets`` and freeze everything else.
+
+    Args:
+        first_layer: Blocks before this one get no adapters.
+    """
     import peft
 
-    config = peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(targets))
+    blocks = (
+        range(first_layer, transformer.config.get_text_config().num_hidden_layers) if first_layer else None
+    )
+    config = peft.LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=list(targets),
+        layers_to_transform=None if blocks is None else list(blocks),
+    )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         peft.inject_adapter_in_model(config, transformer)

@@ -1,0 +1,130 @@
+"""The fused decoder computes the same as transformers' own layers, alone and in batches that change."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from nextgpt.model.llm.fused_decoder import MAX_ROWS_INT8, FusedDecoder, FusedDtype, FusedLinear, can_fuse
+from nextgpt.model.llm.kv_cache import BatchedKVCache
+from nextgpt.testing.language_model import tiny_language_model
+
+CONFIG = LlamaConfig(
+    vocab_size=96, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=6,
+    num_key_value_heads=2, max_position_embeddings=512, tie_word_embeddings=True,
+)  # fmt: skip
+
+
+def llama(seed: int = 0) -> LlamaForCausalLM:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(CONFIG).eval()
+        for parameter in model.parameters():  # exact in bfloat16, so that both models have the same weights
+            parameter.data = parameter.data.mul(4).bfloat16().float()
+    return model
+
+
+def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((actual.float() - expected).norm() / expected.norm())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 0.03), ("int8", 0.1)])
+@torch.inference_mode()
+def test_prefill_and_steps_match_the_plain_model(dtype: FusedDtype, tolerance: float) -> None:
+    plain = llama()
+    embeddings = plain.get_input_embeddings()(torch.arange(1, 21)[None])
+    expected = plain.model(inputs_embeds=embeddings).last_hidden_state
+    decoder = FusedDecoder(copy.deepcopy(plain), dtype=dtype)
+    cache = BatchedKVCache([None], torch.device("cpu"))
+    actual = [
+        decoder(embeddings[:, a:b], cache.extend(torch.ones(1, b - a, dtype=torch.bool)), torch.arange(a, b)[None], cache.cache)
+        for a, b in ((0, 14), (14, 15), (15, 18), (18, 19), (19, 20))
+    ]  # fmt: skip
+    assert relative_error(torch.cat(actual, dim=1), expected) < tolerance
+    assert relative_error(decoder.head(expected.bfloat16()), plain.lm_head(expected)) < tolerance
+
+
+@torch.inference_mode()
+def test_rows_padded_at_the_left_equal_single_rows() -> None:
+    decoder = FusedDecoder(llama(), dtype="bfloat16")
+    rows = [torch.randn(length, 48, generator=torch.Generator().manual_seed(length)) for length in (5, 9)]
+    alone = []
+    for row in rows:
+        cache = BatchedKVCache([None], torch.device("cpu"))
+        mask = cache.extend(torch.ones(1, len(row), dtype=torch.bool))
+        alone.append(decoder(row[None], mask, torch.arange(len(row))[None], cache.cache)[0, -1])
+    cache = BatchedKVCache([None, None], torch.device("cpu"))
+    padded = torch.stack([torch.cat([torch.zeros(4, 48), rows[0]]), rows[1]])
+    mask = torch.tensor([[False] * 4 + [True] * 5, [True] * 9])
+    positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+    together = decoder(padded, cache.extend(mask), positions, cache.cache)[:, -1]
+    torch.testing.assert_close(together.float(), torch.stack(alone).float(), atol=0.03, rtol=0.03)
+
+
+@torch.inference_mode()
+def test_adapters_are_merged_before_weights_are_rounded() -> None:
+    plain = llama()
+    generator = torch.Generator().manual_seed(1)
+    adapters = {
+        "model.layers.1.mlp.up_proj.A": torch.randn(2, 48, generator=generator),
+        "model.layers.1.mlp.up_proj.B": torch.randn(80, 2, generator=generator),
+    }
+    embeddings = plain.get_input_embeddings()(torch.arange(1, 9)[None])
+    decoder = FusedDecoder(copy.deepcopy(plain), dtype="bfloat16", adapters=adapters, adapter_scale=0.5)
+    unchanged = plain.model(inputs_embeds=embeddings).last_hidden_state
+    up = plain.model.layers[1].mlp.up_proj.weight
+    up += 0.5 * adapters["model.layers.1.mlp.up_proj.B"] @ adapters["model.layers.1.mlp.up_proj.A"]
+    expected = plain.model(inputs_embeds=embeddings).last_hidden_state
+    cache = BatchedKVCache([None], torch.device("cpu"))
+    actual = decoder(
+        embeddings, cache.extend(torch.ones(1, 8, dtype=torch.bool)), torch.arange(8)[None], cache.cache
+    )
+    assert relative_error(actual, expected) < 0.03 < relative_error(unchanged, expected)
+
+
+@pytest.mark.parametrize("rows", [1, MAX_ROWS_INT8, MAX_ROWS_INT8 + 1])
+def test_int8_products_are_close_for_few_and_many_rows(rows: int) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    weight = torch.randn(64, 48, generator=generator)
+    x = torch.randn(rows, 48, generator=generator).bfloat16()
+    assert (
+        relative_error(FusedLinear([weight[:40], weight[40:]], dtype="int8")(x), x.float() @ weight.T) < 0.03
+    )
+
+
+def test_no_weights_are_in_memory_twice() -> None:
+    plain = llama()
+    FusedDecoder(plain, dtype="int8")
+    assert not any(True for layer in plain.model.layers for _ in layer.parameters())
+
+
+@pytest.mark.parametrize("changed", [{"attention_bias": True}, {"mlp_bias": True}, {"hidden_act": "gelu"}])
+def test_other_architectures_are_not_fused(changed: dict[str, object]) -> None:
+    assert can_fuse(CONFIG)
+    assert not can_fuse(LlamaConfig(**(CONFIG.to_dict() | changed)))
+
+
+@torch.inference_mode()
+def test_a_fused_language_model_computes_the_same_with_and_without_a_cache() -> None:
+    reference = tiny_language_model()
+    fused = tiny_language_model()
+    fused._fused_dtype = "bfloat16"
+    generator = torch.Generator().manual_seed(3)
+    layer = reference.transformer.get_submodule("model.layers.0.self_attn.q_proj")
+    adapters = {
+        "model.layers.0.self_attn.q_proj.A": torch.randn(2, layer.in_features, generator=generator),
+        "model.layers.0.self_attn.q_proj.B": torch.randn(layer.out_features, 2, generator=generator),
+    }
+    for llm in (reference, fused):
+        llm.merge_lora(adapters, alpha=2.0, rank=2)
+    ids = [1, 2, 3, 4]
+    inputs = reference.embed_ids(ids)[None], torch.ones(1, 4, dtype=torch.bool), torch.arange(4)[None]
+    expected = reference.hidden_states(*inputs)
+    assert relative_error(fused.hidden_states(*inputs), expected) < 0.05
+    cache = BatchedKVCache([None], torch.device("cpu"))
+    cache.extend(inputs[1])
+    assert relative_error(fused.hidden_states(*inputs, cache.cache), expected) < 0.05
+    assert relative_error(fused.logits(expected), reference.logits(expected)) < 0.05
