@@ -324,9 +324,10 @@ def _add_tokens(folder: Path, tokens: tuple[str, ...], vocabulary_size: int) -> 
     if not tokens:
         return
     from tokenizers import AddedToken
-    from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    from nextgpt.model.llm.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(folder)
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
     ids = tokenizer.convert_tokens_to_ids(list(tokens))
     if ids != list(range(vocabulary_size, vocabulary_size + len(tokens))):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
+from sentencepiece import SentencePieceProcessor
+from transformers import AddedToken, LlamaConfig
 
+from nextgpt.model.llm.loading import load_tokenizer
 from nextgpt.model.llm.tokenizer import SafeTokenizer
-from nextgpt.testing.tokenizer import tiny_tokenizer
+from nextgpt.testing.tokenizer import tiny_tokenizer, write_llama_tokenizer
 
 
 @pytest.fixture
@@ -67,3 +71,29 @@ def test_a_copy_has_an_empty_cache(safe_tokenizer):
         copied._cached_encode.cache_info().currsize == 0 < safe_tokenizer._cached_encode.cache_info().currsize
     )
     assert copied.encode("what was said before") == ids
+
+
+@pytest.fixture(scope="module")
+def llama_folder(tmp_path_factory) -> Path:
+    """A LLaMA's folder with ``config.json`` and ``tokenizer.model`` alone, as LLaMA was first published."""
+    folder = tmp_path_factory.mktemp("llama")
+    write_llama_tokenizer(folder / "tokenizer.model")
+    LlamaConfig(vocab_size=400, hidden_size=32).save_pretrained(folder)
+    return folder
+
+
+def test_tokenizer_model_alone_gives_the_ids_of_sentencepiece(llama_folder):
+    sentencepiece = SentencePieceProcessor(model_file=str(llama_folder / "tokenizer.model"))
+    tokenizer = SafeTokenizer(load_tokenizer(llama_folder))
+    for text in ("### Human: a dog", "a red cat\n###", "Human", "###", "der größte 🐱"):
+        assert tokenizer.encode(text) == sentencepiece.encode(text)
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_added_tokens_of_a_llama_keep_its_ids_after_saving(llama_folder, tmp_path):
+    tokenizer = load_tokenizer(llama_folder)
+    tokenizer.add_tokens([AddedToken("<Img>", special=True, normalized=False)])
+    tokenizer.save_pretrained(tmp_path)
+    again, text = SafeTokenizer(load_tokenizer(tmp_path)), "### Human: a dog\n###"
+    assert again.encode(text) == SafeTokenizer(tokenizer).encode(text)
+    assert again.split_special_tokens("<Img>") == [len(tokenizer) - 1]
