@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from make_corpus import write_corpus
 from torch import Tensor
-from training_speed import recipe_of, took
+from training_speed import cpu_seconds, recipe_of
 
 from nextgpt.logging import silence_libraries
 from nextgpt.modality import MODALITIES
@@ -56,10 +56,10 @@ class Saving:
 
 def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int) -> Saving:
     """Prepare the same batches with and without the cache."""
-    whole = recipe_of(stage, corpus, steps, batch_size, bf16=False)
-    recipe = whole.model_copy(
+    stage_recipe = recipe_of(stage, corpus, steps, batch_size, bf16=False)
+    recipe = stage_recipe.model_copy(
         update={
-            "data": {"corpora": {modality: whole.data["corpora"][modality]}},
+            "data": {"corpora": {modality: stage_recipe.data["corpora"][modality]}},
             "cache": corpus / f"cache-{stage}-{modality}",
         }
     )
@@ -70,7 +70,7 @@ def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int
         AlignmentObjective(model, STAGES[stage]),
         lazy_prompt_encoders(model, recipe.model_dir),
     )
-    with_cache, without = (
+    cached_sampler, uncached_sampler = (
         make_sampler(recipe, model),
         make_sampler(recipe.model_copy(update={"cache": None}), model),
     )
@@ -78,25 +78,29 @@ def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int
     difference = 0.0
     for step in range(steps + 1):  # the first step loads the components
         losses: dict[str, dict[str, Tensor]] = {"uncached": {}, "cached": {}}
-        fresh, known = Fresh(model, conditioners), with_cache.local_batch(step)
+        uncached, cached = UncachedOutputs(model, conditioners), cached_sampler.local_batch(step)
         seconds["uncached"].append(
-            took(lambda fresh=fresh, step=step: fresh.compute(without.local_batch(step)))
-        )
-        seconds["cached"].append(took(lambda step=step: with_cache.local_batch(step)))
-        for name, batch in (("uncached", fresh.over(known)), ("cached", known)):
-            seconds["learning"].append(
-                took(lambda name=name, batch=batch, losses=losses: learn(objective, batch, losses[name]))
+            cpu_seconds(
+                lambda uncached=uncached, step=step: uncached.compute(uncached_sampler.local_batch(step))
             )
-        apart = [
+        )
+        seconds["cached"].append(cpu_seconds(lambda step=step: cached_sampler.local_batch(step)))
+        for name, batch in (("uncached", uncached.replace_in(cached)), ("cached", cached)):
+            seconds["learning"].append(
+                cpu_seconds(
+                    lambda name=name, batch=batch, losses=losses: backward(objective, batch, losses[name])
+                )
+            )
+        differences = [
             (losses["cached"][name] - value).detach().abs() for name, value in losses["uncached"].items()
         ]
-        difference = max(difference, *map(float, apart))
+        difference = max(difference, *map(float, differences))
     ms = {name: 1e3 * statistics.median(found[1:]) / batch_size for name, found in seconds.items()}
     faster = (ms["uncached"] + ms["learning"]) / (ms["cached"] + ms["learning"])
     return Saving(stage, modality, ms["uncached"], ms["cached"], ms["learning"], faster, difference)
 
 
-class Fresh:
+class UncachedOutputs:
     """Computes the features and conditions of one batch with the frozen components."""
 
     def __init__(self, model: NextGPT, conditioners: Mapping[str, EncodePrompts]) -> None:
@@ -107,24 +111,26 @@ class Fresh:
     @torch.no_grad()
     def compute(self, batch: LocalBatch) -> None:
         """Encode all input media, and the captions of all output media."""
-        given = [medium for item in batch.items for medium in item.input_media]
-        self.features = self.model.encoder.encode(given) if given else []
-        made = [pair for item in batch.items for pair in item.target_captions]
-        if made:  # of one modality
-            self.conditions = [*self.conditioners[made[0][0]]([caption for _, caption in made]).clone()]
+        media = [medium for item in batch.items for medium in item.input_media]
+        self.features = self.model.encoder.encode(media) if media else []
+        captions = [pair for item in batch.items for pair in item.target_captions]
+        if captions:  # of one modality
+            self.conditions = [
+                *self.conditioners[captions[0][0]]([caption for _, caption in captions]).clone()
+            ]
 
-    def over(self, batch: LocalBatch) -> LocalBatch:
+    def replace_in(self, batch: LocalBatch) -> LocalBatch:
         """Return the batch with these outputs in place of the cached ones."""
         features, conditions = iter(self.features), iter(self.conditions)
         items = []
         for item in batch.items:
-            heard = tuple(next(features) for _ in item.encoded.features)
-            wanted = tuple(next(conditions) for _ in item.encoded.targets)
-            items.append(replace(item, encoded=replace(item.encoded, features=heard, targets=wanted)))
+            new_features = tuple(next(features) for _ in item.encoded.features)
+            targets = tuple(next(conditions) for _ in item.encoded.targets)
+            items.append(replace(item, encoded=replace(item.encoded, features=new_features, targets=targets)))
         return replace(batch, items=tuple(items))
 
 
-def learn(objective: AlignmentObjective, batch: LocalBatch, found: dict[str, Tensor]) -> None:
+def backward(objective: AlignmentObjective, batch: LocalBatch, found: dict[str, Tensor]) -> None:
     """Add the losses to ``found`` and run the backward pass."""
     found |= objective(batch)
     torch.stack(list(found.values())).sum().backward()
@@ -141,20 +147,20 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=96)
     parser.add_argument("--corpus", type=Path, help="folder of the corpus, which is written if missing")
     parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     silence_libraries()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     rows: list[Saving] = []
     with tempfile.TemporaryDirectory() as folder:
-        corpus = asked.corpus or Path(folder) / "corpus"
+        corpus = args.corpus or Path(folder) / "corpus"
         if not corpus.exists():
-            write_corpus(corpus, pairs=asked.pairs, dialogues=1)
+            write_corpus(corpus, pairs=args.pairs, dialogues=1)
         for stage in ("encoding-alignment", "decoding-alignment"):
             for modality in MODALITIES:
-                rows.append(measure(stage, modality, corpus, asked.steps, asked.batch_size))
+                rows.append(measure(stage, modality, corpus, args.steps, args.batch_size))
                 print(f"{stage}, {modality}: done", file=sys.stderr)
-    if asked.json:
+    if args.json:
         print(json.dumps({"rows": [asdict(row) for row in rows]}))
         return
     print(

@@ -28,7 +28,7 @@ from nextgpt.train.stages import STAGES
 from nextgpt.train.trainer import lr_scale_at
 
 
-class Plain:
+class PlainTrainer:
     """Trains one stage, one step per call."""
 
     def __init__(self, recipe: AlignmentRecipe, *, pad_to: int | None = None) -> None:
@@ -39,11 +39,11 @@ class Plain:
             False
         )  # their rows are among those of the embedding and the head
         llm, signals = self.model.llm, self.model.llm.signals
-        words, head = (
+        text_weights, head = (
             llm.transformer.get_input_embeddings().weight,
             llm.transformer.get_output_embeddings().weight,
         )
-        self.embedding = nn.Parameter(torch.cat([words, signals.input]).detach())
+        self.embedding = nn.Parameter(torch.cat([text_weights, signals.input]).detach())
         self.head = nn.Parameter(torch.cat([head, signals.output]).detach())
         self.trained = [p for p in self.model.parameters() if p.requires_grad] + [self.embedding, self.head]
         self.optimizer = torch.optim.AdamW(
@@ -75,10 +75,10 @@ class Plain:
 
     def losses(self, dialogues: Sequence[Dialogue], *, by_place: bool = False) -> dict[str, Tensor]:
         """Return each loss of the stage as a mean; ``by_place`` splits the text loss at the first medium."""
-        given = [medium.open() for dialogue in dialogues for medium in dialogue.input_media]
+        media = [medium.open() for dialogue in dialogues for medium in dialogue.input_media]
         with torch.no_grad():
-            features = self.model.encoder.encode(given) if given else []
-        soft = iter(self.model.input_projection(features, [medium.modality for medium in given]))
+            features = self.model.encoder.encode(media) if media else []
+        soft = iter(self.model.input_projection(features, [medium.modality for medium in media]))
         rows = [self._row(dialogue, soft) for dialogue in dialogues]
         length = self.pad_to or max(len(ids) for _, ids, _ in rows)
         embedded, ids, in_loss = (
@@ -91,9 +91,9 @@ class Plain:
             inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False
         ).last_hidden_state  # (B, T, D)
         logits = hidden @ self.head.T  # (B, T, V + signals)
-        losses = self._words(logits, ids, in_loss, by_place)
-        is_drawing = "output_projections" in self.stage.trainable
-        return losses | self._conditions(hidden, ids, dialogues) if is_drawing else losses
+        losses = self._text_losses(logits, ids, in_loss, by_place)
+        has_conditions = "output_projections" in self.stage.trainable
+        return losses | self._conditions(hidden, ids, dialogues) if has_conditions else losses
 
     def _row(self, dialogue: Dialogue, soft: Iterator[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Return embeddings, token ids and loss mask of a dialogue."""
@@ -107,17 +107,20 @@ class Plain:
             targets.append(torch.full_like(found, is_words and piece.in_loss, dtype=torch.bool))
         return torch.cat(rows), torch.cat(ids), torch.cat(targets)
 
-    def _words(self, logits: Tensor, ids: Tensor, in_loss: Tensor, by_place: bool) -> dict[str, Tensor]:
+    def _text_losses(self, logits: Tensor, ids: Tensor, in_loss: Tensor, by_place: bool) -> dict[str, Tensor]:
         """Return the cross-entropy of the assistant's text and of the first signal token of each span."""
         offset, first_signals = (
             self.model.llm.signals.vocabulary.offset,
             torch.tensor(first_signal_ids(self.model)),
         )
-        is_learned = in_loss & ((ids < offset) | torch.isin(ids, first_signals))
+        is_target = in_loss & ((ids < offset) | torch.isin(ids, first_signals))
         is_before = (ids >= offset).cumsum(dim=1) == 0
-        places = {"cross_entropy": is_learned}
+        places = {"cross_entropy": is_target}
         if by_place:
-            places = {"words before": is_learned & is_before, "words from media on": is_learned & ~is_before}
+            places = {
+                "text before the first medium": is_target & is_before,
+                "text from the first medium on": is_target & ~is_before,
+            }
         return {
             name: F.cross_entropy(
                 logits[:, :-1].flatten(0, 1).float(), ids.masked_fill(~chosen, -100)[:, 1:].flatten()
@@ -127,15 +130,15 @@ class Plain:
 
     def _conditions(self, hidden: Tensor, ids: Tensor, dialogues: Sequence[Dialogue]) -> dict[str, Tensor]:
         """Return the distance between conditions and caption embeddings by modality."""
-        signals, said, wanted = self.model.llm.signals.vocabulary, {}, {}
+        signals, spans, captions = self.model.llm.signals.vocabulary, {}, {}
         for row, dialogue in enumerate(dialogues):
             for span, medium in zip(signals.spans(ids[row].tolist()), dialogue.output_media, strict=True):
-                said.setdefault(span.modality, []).append(hidden[row, span.start : span.stop])
-                wanted.setdefault(span.modality, []).append(medium.caption)
+                spans.setdefault(span.modality, []).append(hidden[row, span.start : span.stop])
+                captions.setdefault(span.modality, []).append(medium.caption)
         losses = {}
-        for modality, runs in said.items():
-            targets = self.prompt_encoders[modality](wanted[modality]).clone()
+        for modality, span_states in spans.items():
+            targets = self.prompt_encoders[modality](captions[modality]).clone()
             rows = self.embedding[torch.tensor(signals.span_ids(modality))]
-            conditions = self.model.output_projections[modality](torch.stack(runs), rows)
+            conditions = self.model.output_projections[modality](torch.stack(span_states), rows)
             losses[modality] = (conditions - targets).square().mean()
         return losses

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import torch
 from make_corpus import write_corpus
-from reference_trainer import Plain
+from reference_trainer import PlainTrainer
 
 from nextgpt.logging import silence_libraries
 from nextgpt.train.align import build_example_prompt, run
@@ -38,7 +38,7 @@ from nextgpt.train.feature_cache import build_cache
 from nextgpt.train.initial_model import load_initial_model, set_trainable
 from nextgpt.train.stages import STAGES
 
-TURN = 4
+STEPS_PER_ROUND = 4
 """Steps of one trainer before the other continues."""
 SOURCES = {
     "encoding-alignment": ("captioning-image", "captioning-audio", "captioning-video"),
@@ -49,9 +49,9 @@ RATES = {"encoding-alignment": 5e-3, "decoding-alignment": 1e-2, "instruction-tu
 """Peak learning rates of AdamW, the same for both."""
 MUON_RATES = {"encoding-alignment": 2e-2, "decoding-alignment": 4e-2, "instruction-tuning": 2e-2}
 """Peak learning rates of Muon, in our trainer, for the projections."""
-OTHER = "held-out"
+HELD_OUT_DIR = "held-out"
 """Folder of the corpus for the held-out losses."""
-BYTES = 4
+FLOAT32_BYTES = 4
 """Bytes per float32."""
 
 
@@ -104,7 +104,7 @@ def recipe_of(
         "lora": {"rank": 8, "alpha": 16, "dropout": 0.0}, "engine": {"num_workers": workers},
         "fit": {"max_steps": steps, "batch_size": batch_size, "learning_rate": RATES[stage],
                 "muon_learning_rate": MUON_RATES[stage], "weight_decay": 1e-3, "warmup_steps": max(steps // 10, 1),
-                "bf16": bf16, "compile": True, "log_steps": TURN, "save_steps": steps},
+                "bf16": bf16, "compile": True, "log_steps": STEPS_PER_ROUND, "save_steps": steps},
     })  # fmt: skip
 
 
@@ -116,25 +116,29 @@ def measure(
     for earlier in recipe.work.parent.glob("work-*"):
         shutil.rmtree(earlier)
     build_cache(recipe)
-    padded, ragged = Plain(recipe, pad_to=longest(recipe)), Plain(recipe)
+    padded, ragged = PlainTrainer(recipe, pad_to=max_length(recipe)), PlainTrainer(recipe)
     before = held_out(ragged, recipe)
     seconds: dict[str, list[float]] = {"ours": [], "padded": [], "ragged": []}
-    turned = [time.process_time()]
+    started_at = [time.process_time()]
 
-    def turn(line: dict[str, float]) -> None:
+    def run_plain(line: dict[str, float]) -> None:
         """Record the time of our steps, then take as many with the plain trainers."""
-        seconds["ours"].append(time.process_time() - turned[0])
+        seconds["ours"].append(time.process_time() - started_at[0])
         for name, plain in (("padded", padded), ("ragged", ragged)):
-            seconds[name].append(took(lambda plain=plain: [plain.step() for _ in range(TURN)]))
-        turned[0] = time.process_time()
+            seconds[name].append(
+                cpu_seconds(lambda plain=plain: [plain.step() for _ in range(STEPS_PER_ROUND)])
+            )
+        started_at[0] = time.process_time()
 
-    assert run(recipe, turn)
-    speed = {name: TURN * batch_size / statistics.median(found[1:]) for name, found in seconds.items()}
-    ours, sizes = begun_from(recipe), sum(p.numel() for p in ragged.trained)
+    assert run(recipe, run_plain)
+    speed = {
+        name: STEPS_PER_ROUND * batch_size / statistics.median(found[1:]) for name, found in seconds.items()
+    }
+    ours, sizes = load_trained(recipe), sum(p.numel() for p in ragged.trained)
     own = sum(p.numel() for p in ours.model.parameters() if p.requires_grad)
-    alone = recipe_of(stage, corpus, steps, batch_size, workers=1, initial=initial, bf16=bf16)
-    run(alone)
-    lines = [json.loads(line) for line in (alone.work / "metrics.jsonl").read_text().splitlines()]
+    worker_recipe = recipe_of(stage, corpus, steps, batch_size, workers=1, initial=initial, bf16=bf16)
+    run(worker_recipe)
+    lines = [json.loads(line) for line in (worker_recipe.work / "metrics.jsonl").read_text().splitlines()]
     return Measured(
         stage=stage,
         samples_per_s=speed["ours"],
@@ -145,8 +149,8 @@ def measure(
         held_out=held_out(ours, recipe),
         held_out_plain=held_out(ragged, recipe),
         held_out_before=before,
-        state_mb=3 * BYTES * own / 1e6,
-        state_plain_mb=held_bytes(ragged) / 1e6,
+        state_mb=3 * FLOAT32_BYTES * own / 1e6,
+        state_plain_mb=state_bytes(ragged) / 1e6,
         trained=own,
         trained_plain=sizes,
         peak_mib=peak_mib("ours", recipe, corpus),
@@ -155,14 +159,14 @@ def measure(
     )
 
 
-def took(work: Callable[[], object]) -> float:
+def cpu_seconds(work: Callable[[], object]) -> float:
     """Return the CPU seconds of ``work``."""
     started = time.process_time()
     work()
     return time.process_time() - started
 
 
-def longest(recipe: AlignmentRecipe) -> int:
+def max_length(recipe: AlignmentRecipe) -> int:
     """Return the number of positions of the longest example."""
     model = load_initial_model(recipe)
     return max(
@@ -174,21 +178,21 @@ def longest(recipe: AlignmentRecipe) -> int:
     )
 
 
-def begun_from(recipe: AlignmentRecipe) -> Plain:
+def load_trained(recipe: AlignmentRecipe) -> PlainTrainer:
     """Return our trained model as a plain trainer, so that one function computes the losses of both."""
-    begun = {
+    update = {
         "init_from": str(recipe.model),
         "reset_trained": False,
         "init_signals_from": {},
         "init_signal_ends_from": None,
     }
-    judged = Plain(recipe.model_copy(update=begun))
-    set_trainable(judged.model, STAGES[recipe.stage], recipe.lora)  # signal-token rows included
-    return judged
+    trainer = PlainTrainer(recipe.model_copy(update=update))
+    set_trainable(trainer.model, STAGES[recipe.stage], recipe.lora)  # signal-token rows included
+    return trainer
 
 
 @torch.no_grad()
-def held_out(plain: Plain, recipe: AlignmentRecipe) -> dict[str, float]:
+def held_out(plain: PlainTrainer, recipe: AlignmentRecipe) -> dict[str, float]:
     """Return each loss on the whole held-out corpus.
 
     In decoding-side alignment the text loss is split at the first medium: before it, nothing that the stage trains has
@@ -196,7 +200,7 @@ def held_out(plain: Plain, recipe: AlignmentRecipe) -> dict[str, float]:
     """
     plain.model.eval()
     found: dict[str, list[float]] = {}
-    for source in load_sources(recipe.model_copy(update={"data": {"corpora": other_sources(recipe)}})):
+    for source in load_sources(recipe.model_copy(update={"data": {"corpora": held_out_sources(recipe)}})):
         dialogues = [source.dialogue(index) for index in range(len(source))]
         for start in range(0, len(dialogues), recipe.fit.batch_size):
             batch = dialogues[start : start + recipe.fit.batch_size]
@@ -206,39 +210,48 @@ def held_out(plain: Plain, recipe: AlignmentRecipe) -> dict[str, float]:
     return {name: statistics.fmean(values) for name, values in sorted(found.items())}
 
 
-def other_sources(recipe: AlignmentRecipe) -> dict[str, CorpusConfig]:
+def held_out_sources(recipe: AlignmentRecipe) -> dict[str, CorpusConfig]:
     """Return the held-out corpora of a recipe's sources."""
     return {
-        name: source.model_copy(update={"path": source.path.parent / OTHER / source.path.name})
+        name: source.model_copy(update={"path": source.path.parent / HELD_OUT_DIR / source.path.name})
         for name, source in recipe.data["corpora"].items()
     }
 
 
-def held_bytes(plain: Plain) -> int:
+def state_bytes(plain: PlainTrainer) -> int:
     """Return the bytes of gradients and optimizer state when every parameter has a gradient."""
-    return 3 * BYTES * sum(p.numel() for p in plain.trained)
+    return 3 * FLOAT32_BYTES * sum(p.numel() for p in plain.trained)
 
 
-def peak_mib(who: str, recipe: AlignmentRecipe, corpus: Path) -> float:
+def peak_mib(trainer: str, recipe: AlignmentRecipe, corpus: Path) -> float:
     """Return the peak memory of a fresh process that takes a few steps."""
-    command = [sys.executable, __file__, "--peak-of", who, "--stage", recipe.stage, "--corpus", str(corpus)]
+    command = [
+        sys.executable,
+        __file__,
+        "--peak-of",
+        trainer,
+        "--stage",
+        recipe.stage,
+        "--corpus",
+        str(corpus),
+    ]
     command += ["--batch-size", str(recipe.fit.batch_size), "--initial", recipe.init_from]
     command += [] if recipe.fit.bf16 else ["--float32"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(told.stdout.splitlines()[-1])
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(result.stdout.splitlines()[-1])
 
 
-def work_for_peak(
-    who: str, stage: str, corpus: Path, batch_size: int, initial: str = "nano", *, bf16: bool = True
+def measure_peak_mib(
+    trainer: str, stage: str, corpus: Path, batch_size: int, initial: str = "nano", *, bf16: bool = True
 ) -> float:
     """Take a few steps and return the peak memory of this process in MiB."""
-    recipe = recipe_of(stage, corpus, TURN, batch_size, initial=initial, bf16=bf16)
-    if who == "ours":
+    recipe = recipe_of(stage, corpus, STEPS_PER_ROUND, batch_size, initial=initial, bf16=bf16)
+    if trainer == "ours":
         with tempfile.TemporaryDirectory() as folder:
             run(recipe.model_copy(update={"work": Path(folder), "model": Path(folder) / "model"}))
     else:
-        plain = Plain(recipe, pad_to=longest(recipe))
-        for _ in range(TURN):
+        plain = PlainTrainer(recipe, pad_to=max_length(recipe))
+        for _ in range(STEPS_PER_ROUND):
             plain.step()
     # Not getrusage: the peak of a child process starts at that of its parent.
     status = Path("/proc/self/status").read_text().splitlines()
@@ -284,28 +297,28 @@ def main() -> None:
     parser.add_argument("--initial", default="nano", help="model whose frozen components both start from")
     parser.add_argument("--float32", action="store_true", help="compute in float32 throughout")
     parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
-    settings = {"initial": asked.initial, "bf16": not asked.float32}
+    args = parser.parse_args()
+    settings = {"initial": args.initial, "bf16": not args.float32}
     silence_libraries()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    if asked.peak_of:
+    if args.peak_of:
         print(
             json.dumps(
-                work_for_peak(asked.peak_of, asked.stage[0], asked.corpus, asked.batch_size, **settings)
+                measure_peak_mib(args.peak_of, args.stage[0], args.corpus, args.batch_size, **settings)
             )
         )
         return
     with tempfile.TemporaryDirectory() as folder:
-        corpus = asked.corpus or Path(folder) / "corpus"
+        corpus = args.corpus or Path(folder) / "corpus"
         if not corpus.exists():
-            write_corpus(corpus, pairs=asked.pairs, dialogues=asked.dialogues)
-            write_corpus(corpus / OTHER, pairs=asked.pairs // 4, dialogues=asked.dialogues // 4, seed=1)
+            write_corpus(corpus, pairs=args.pairs, dialogues=args.dialogues)
+            write_corpus(corpus / HELD_OUT_DIR, pairs=args.pairs // 4, dialogues=args.dialogues // 4, seed=1)
         rows = []
-        for stage in asked.stage or STAGES:
-            rows.append(measure(stage, corpus, asked.steps, asked.batch_size, **settings))
+        for stage in args.stage or STAGES:
+            rows.append(measure(stage, corpus, args.steps, args.batch_size, **settings))
             print(f"{stage}: done", file=sys.stderr)
-    print(json.dumps({"rows": [asdict(row) for row in rows]}) if asked.json else as_table(rows))
+    print(json.dumps({"rows": [asdict(row) for row in rows]}) if args.json else as_table(rows))
 
 
 if __name__ == "__main__":

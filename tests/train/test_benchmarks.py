@@ -70,7 +70,7 @@ def test_the_plain_reference_learns_the_same_losses(
     settings = recipe(stage, cache=None)
     settings = settings.model_copy(update={"cache": settings.work / "cache"})
     build_cache(settings)
-    plain = script("reference_trainer").Plain(settings, pad_to=pad_to)
+    plain = script("reference_trainer").PlainTrainer(settings, pad_to=pad_to)
     model = load_initial_model(settings)
     set_trainable(model, STAGES[stage], settings.lora)
     batch = make_sampler(settings, model).local_batch(0)
@@ -89,7 +89,7 @@ def test_the_plain_reference_learns_the_same_losses(
 
 
 def test_the_plain_reference_trains_the_whole_embedding_and_head(recipe: Make, script) -> None:
-    plain = script("reference_trainer").Plain(recipe("encoding-alignment"))
+    plain = script("reference_trainer").PlainTrainer(recipe("encoding-alignment"))
     before = [plain.embedding.detach().clone(), plain.head.detach().clone()]
     first = plain.step()["cross_entropy"]
     assert not any(torch.equal(a, b) for a, b in zip(before, (plain.embedding, plain.head), strict=True))
@@ -102,7 +102,7 @@ def test_both_sides_compute_in_the_type_that_is_asked_for(
 ) -> None:
     asked = script("training_speed").recipe_of("decoding-alignment", small_world, 1, 2, bf16=bf16)
     assert asked.fit.bf16 == bf16
-    plain = script("reference_trainer").Plain(recipe("encoding-alignment", fit={"bf16": bf16}))
+    plain = script("reference_trainer").PlainTrainer(recipe("encoding-alignment", fit={"bf16": bf16}))
     found = []
     losses = plain.losses
 
