@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -94,6 +99,57 @@ def test_metrics_tell_first_words_steps_queue_and_memory(serving: Serving):
         "process_resident_memory_bytes",
     ):
         assert name in told, name
+
+
+def test_no_file_outlives_its_server(
+    serving: Serving, studio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    body = chat("show me", stream=False, nextgpt={"media": "url"})
+    with serving(SerialEngine(studio)) as address:
+        answer = httpx.post(f"{address}/v1/chat/completions", json=body, timeout=60, trust_env=False).json()
+        url = answer["choices"][0]["message"]["images"][0]["image_url"]["url"]
+        (folder,) = tmp_path.iterdir()
+        os.utime(folder, (0, 0))
+        with serving(SerialEngine(studio)):  # removes what no server uses
+            assert httpx.get(url, trust_env=False).status_code == 200
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_of_a_killed_server_are_removed_at_the_next_start(
+    serving: Serving, studio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = """
+from nextgpt.serve.file_store import FileStore
+store = FileStore(ttl_s=60, max_bytes_per_owner=99, max_files_per_owner=9)
+store.put(b"x", owner="", name="a", media_type="image/png", purpose="generated")
+print(store.folder, flush=True)
+input()
+"""
+    command = [sys.executable, "-c", code]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().decode().strip())
+        assert list(tmp_path.iterdir()) == [folder]
+        process.kill()
+    os.utime(folder, (0, 0))
+    with serving(SerialEngine(studio)):
+        assert not folder.exists()
+
+
+def test_answers_are_compressed_but_media_and_streams_are_not(serving: Serving, studio: Any):
+    headers = {"Accept-Encoding": "gzip"}
+    with serving(SerialEngine(studio)) as address, httpx.Client(base_url=address, trust_env=False) as http:
+        answer = http.post("/v1/chat/completions", json=chat("show me", stream=False), headers=headers)
+        stream = http.post("/v1/chat/completions", json=chat("show me"), headers=headers)
+        audio = http.post("/v1/audio/generate", json={"prompt": "x"}, headers=headers)
+        plain = http.get("/openapi.json", headers={"Accept-Encoding": "identity"})
+    assert answer.headers["content-encoding"] == "gzip" and answer.json()["choices"]
+    assert len(audio.content) > 1000
+    for response in (stream, audio, plain):
+        assert "content-encoding" not in response.headers
 
 
 def test_the_log_names_the_addresses_and_says_when_the_model_is_ready(

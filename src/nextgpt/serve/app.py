@@ -14,7 +14,7 @@ from nextgpt.serve import static_page
 from nextgpt.serve.api import add_routes
 from nextgpt.serve.engine.base import Engine
 from nextgpt.serve.errors import register_error_handlers
-from nextgpt.serve.file_store import FileStore
+from nextgpt.serve.file_store import FileStore, remove_leftovers
 from nextgpt.serve.media_decoder import SandboxedDecoder
 from nextgpt.serve.metrics import Metrics
 from nextgpt.serve.middleware import add_middlewares
@@ -68,6 +68,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine.on_stage_time = metrics.record_stage
         engine.start()
+        await asyncio.to_thread(remove_leftovers)
         try:
             yield
         finally:

@@ -5,7 +5,10 @@ A file is visible to its owner alone; to others its id does not exist.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import math
+import os
 import secrets
 import shutil
 import tempfile
@@ -18,6 +21,11 @@ from pathlib import Path
 
 from nextgpt.serve.errors import ApiError
 
+FOLDER_PREFIX = "nextgpt-files-"
+LOCK_FILE = ".lock"
+"""Locked for as long as the server runs that owns the directory."""
+MIN_LEFTOVER_AGE_S = 60.0
+"""Younger directories may belong to a server that has not locked its own yet."""
 PREFIX = "file-"
 FILES_PATH = "/v1/files/"
 
@@ -52,11 +60,15 @@ class FileStore:
         self._files: dict[str, StoredFile] = {}
         """The oldest first."""
         self._lock = threading.Lock()
+        self._lock_fd = -1
 
     @cached_property
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
         """Directory that only this user can read; created with the first file."""
-        return Path(tempfile.mkdtemp(prefix="nextgpt-files-"))
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+        self._lock_fd = os.open(folder / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        return folder
 
     def put(
         self,
@@ -79,7 +91,7 @@ class FileStore:
         with self._lock:
             self._expire(now)
             self._evict(owner, size)
-            (self._folder / file.id).write_bytes(content)
+            (self.folder / file.id).write_bytes(content)
             self._files[file.id] = file
         return file
 
@@ -98,7 +110,7 @@ class FileStore:
 
     def read(self, file_id: str, owner: str) -> bytes:
         """Return a file's content. Raises :class:`ApiError` if the owner has no such file."""
-        return (self._folder / self.get(file_id, owner).id).read_bytes()
+        return (self.folder / self.get(file_id, owner).id).read_bytes()
 
     def list(self, owner: str) -> Sequence[StoredFile]:
         """Return an owner's files, the latest first."""
@@ -115,8 +127,10 @@ class FileStore:
     def close(self) -> None:
         """Remove all files."""
         self._files.clear()
-        if "_folder" in self.__dict__:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if "folder" in self.__dict__:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            os.close(self._lock_fd)
+            del self.folder
 
     def _expire(self, now: float) -> None:
         for file in tuple(self._files.values()):
@@ -135,4 +149,18 @@ class FileStore:
 
     def _remove(self, file: StoredFile) -> None:
         self._files.pop(file.id, None)
-        (self._folder / file.id).unlink(missing_ok=True)
+        (self.folder / file.id).unlink(missing_ok=True)
+
+
+def remove_leftovers() -> None:
+    """Remove the directories of servers that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        with contextlib.suppress(OSError):  # of another user, in use, or removed by another server just now
+            if (
+                folder.stat().st_uid != os.getuid()
+                or time.time() - folder.stat().st_mtime < MIN_LEFTOVER_AGE_S
+            ):
+                continue
+            with (folder / LOCK_FILE).open("r+b") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)

@@ -2,14 +2,15 @@
 
 ::
 
-    AccessLog -> SecurityHeaders -> TrustedHost -> OriginCheck -> CORS -> ErrorBoundary -> ApiKeyAuth -> RateLimit
-    -> BodyLimit -> routes
+    AccessLog -> SecurityHeaders -> GZip -> TrustedHost -> OriginCheck -> CORS -> ErrorBoundary -> ApiKeyAuth
+    -> RateLimit -> BodyLimit -> routes
 """
 
 from __future__ import annotations
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from nextgpt.serve.metrics import Metrics
@@ -23,6 +24,10 @@ from nextgpt.serve.middleware.rate_limit import RateLimit
 from nextgpt.serve.settings import ServerSettings
 
 __all__ = ["add_middlewares"]
+
+MIN_COMPRESSED_BYTES = 1000
+COMPRESSION_LEVEL = 4
+"""Base64 of media is most of an answer; higher levels take longer and make it no smaller."""
 
 
 def add_middlewares(app: FastAPI, settings: ServerSettings, metrics: Metrics) -> None:
@@ -50,5 +55,6 @@ def add_middlewares(app: FastAPI, settings: ServerSettings, metrics: Metrics) ->
         )
     app.add_middleware(OriginCheck, allowed_origins=settings.allowed_origins)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts), www_redirect=False)
+    app.add_middleware(GZipMiddleware, minimum_size=MIN_COMPRESSED_BYTES, compresslevel=COMPRESSION_LEVEL)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(AccessLog, metrics=metrics)

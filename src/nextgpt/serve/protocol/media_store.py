@@ -45,7 +45,7 @@ class MediaStore:
     async def store(self, medium: Medium, file_id: str | None = None) -> StoredMedium:
         """Encode a medium and store its file, under a new id if ``file_id`` is absent."""
         suffix = self.audio_suffix if medium.modality == "audio" else MODALITIES[medium.modality].suffix
-        content = await asyncio.to_thread(_encode, medium, suffix)
+        content = await asyncio.to_thread(_encode, medium, suffix, self.files.folder)
         file = self.files.put(
             content,
             owner=self.owner,
@@ -67,6 +67,6 @@ def require_medium(output: RequestOutput, modality: str) -> Medium:
     raise ApiError(502, f"The model generated no {modality}: {reason}. Change the prompt or the seed.")
 
 
-def _encode(medium: Medium, suffix: str) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="nextgpt-") as folder:
+def _encode(medium: Medium, suffix: str, scratch: Path) -> bytes:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         return medium.save(Path(folder) / f"medium{suffix}").read_bytes()
