@@ -178,7 +178,7 @@ class ModelConfig(Config):
     """A whole model."""
 
     name: str = "nextgpt"
-    quirks: Literal["nextgpt_2023"] | None = None
+    quirks: Literal["nextgpt_2023", "nextgpt_2024"] | None = None
     """Behaviour of the official code that its weights depend on; see :mod:`nextgpt.model.quirks`."""
     encoder: ComponentSource
     llm: LanguageModelConfig

@@ -27,6 +27,7 @@ from nextgpt.config import read_config
 from nextgpt.convert import convert_imagebind, convert_nextgpt
 from nextgpt.errors import ConfigError, ModelError, WeightsError
 from nextgpt.message import Part
+from nextgpt.model.llm.generation import generate
 from nextgpt.model.trained_weights import trained_state_dict
 from nextgpt.testing.tokenizer import tiny_tokenizer
 
@@ -191,7 +192,7 @@ def hears_and_answers_and_comes_back(folder: Path, again: Path, heard: Collectio
         samplings = [Sampling(max_tokens=30, modalities=("text",))]
         made = ("image", "audio", "video")
         samplings += [
-            Sampling(max_tokens=30, modalities=(name,), num_inference_steps={name: 1}) for name in made
+            Sampling(max_tokens=60, modalities=(name,), num_inference_steps={name: 1}) for name in made
         ]
         return [list(model.chat(said, sampling).parts) for sampling in samplings]
 
@@ -462,11 +463,41 @@ def test_the_files_of_2024_are_placed_and_later_stages_win(
     assert torch.equal(ours["signals.input"][:4], rows[vocabulary : vocabulary + 4])
     assert torch.equal(ours["signals.input"][4:12], rows[vocabulary + 28 :])
     config = read_config(tmp_path / "model")
-    assert config.quirks is None and config.llm.template.user_prefix == "USER: "
+    assert config.quirks == "nextgpt_2024" and config.llm.template.user_prefix == "USER: "
     assert not config.llm.template.media_prefix  # media stand among the words without tags
     assert config.llm.lora is not None and (config.llm.lora.rank, config.llm.lora.alpha) == (RANK, 8)
     model = NextGPT.from_pretrained(tmp_path / "model")
     assert model.chat("Hello", Sampling(max_tokens=2)).parts is not None
+
+
+def test_signal_tokens_of_2024_are_joined_by_blanks_and_all_positions_are_projected(
+    run_2024, parts, imagebind_of_patches, tmp_path
+):
+    """As published: N tokens joined by the blank (29871 in LLaMA) are 2 N - 1 ids, and as many hidden states."""
+    convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
+    model = NextGPT.from_pretrained(tmp_path / "model")
+    blank = model.llm.tokenizer.hf_tokenizer.convert_tokens_to_ids(
+        "\u0120"
+    )  # of the byte-level test tokenizer
+    for modality, count in (("image", 7), ("audio", 15), ("video", 47)):
+        sampling = Sampling(max_tokens=60, modalities=(modality,), num_inference_steps={modality: 1})
+        conversation = Conversation().with_message("Show me.")
+        request = model.make_request(conversation, sampling)
+        *_, (_, output) = generate(model.llm, [request], torch.zeros(0, 1, WIDTH))
+        ids = model.llm.signals.vocabulary.span_ids(modality)
+        assert output.token_ids[:count:2] == ids and set(output.token_ids[1:count:2]) == {blank}
+        hidden = output.segments[0].hidden_states
+        assert hidden.shape == (count, WIDTH)
+        inputs = model.llm.span_embeddings(modality)
+        torch.testing.assert_close(inputs, model.llm.embed_ids(output.token_ids[:count]))
+        condition = model.project_conditions(modality, hidden[None])
+        changed = hidden.clone()
+        changed[1] += 1  # a state at a blank
+        assert not torch.allclose(model.project_conditions(modality, changed[None]), condition)
+        history = Conversation().with_message([SAID[modality]], role="assistant")
+        prompt = model.llm.prompt_builder.build(history, add_generation_prompt=False).token_ids
+        first = prompt.index(ids[0])
+        assert tuple(prompt[first : first + count]) == output.token_ids[:count]
 
 
 def test_a_projector_of_2024_that_has_no_place_stops_it(run_2024, parts, imagebind, tmp_path):

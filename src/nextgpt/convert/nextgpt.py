@@ -142,7 +142,7 @@ def _config(checkpoint: Checkpoint, imagebind: Path, synthesizers: Mapping[str, 
     layout, tensors = checkpoint.layout, checkpoint.tensors
     return ModelConfig(
         name=checkpoint.source.stem,
-        quirks="nextgpt_2023" if layout.name == "2023" else None,
+        quirks="nextgpt_2023" if layout.name == "2023" else "nextgpt_2024",
         encoder=ComponentSource(path=str(imagebind.resolve())),
         llm=LanguageModelConfig(
             source=ComponentSource(path="llm"), template=layout.template, lora=checkpoint.lora

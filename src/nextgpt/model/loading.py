@@ -113,7 +113,8 @@ def lazy_components(config: ModelConfig, model_dir: Path, plan: MemoryPlan) -> d
     def llm(folder: Path, placement: ComponentPlacement) -> LanguageModel:
         return load_language_model(
             folder,
-            template=quirks.template if quirks else config.llm.template,
+            template=(quirks and quirks.template) or config.llm.template,
+            has_signal_separators=quirks is not None and quirks.has_signal_separators,
             soft_tokens=config.input_projection.soft_tokens,
             context_length=config.llm.context_length,
             dtype=placement.dtype,

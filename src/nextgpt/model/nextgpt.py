@@ -145,7 +145,7 @@ class NextGPT(nn.Module):
 
     def project_conditions(self, modality: str, hidden: Float[Tensor, "B S D"]) -> Float[Tensor, "B Q C"]:
         """Project hidden states at signal tokens to conditions of the modality's synthesizer."""
-        return self.output_projections[modality](hidden, self.llm.signals.span_embeddings(modality))
+        return self.output_projections[modality](hidden, self.llm.span_embeddings(modality))
 
     # ---- inference ---------------------------------------------------------------------------------------------
 

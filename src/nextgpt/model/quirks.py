@@ -9,6 +9,12 @@
 - the prompt format is ``### Human: ... ### Assistant: ...``;
 - training captions are lower case, without some punctuation: see :func:`clean_caption`.
 
+``"quirks": "nextgpt_2024"`` means, for weights of the later code:
+
+- features as above, and averaged over clips and crops, patch by patch;
+- the N signal tokens of a span are joined by blanks (29871 in LLaMA): 2N - 1 positions, and the hidden states at all of
+  them, 7 for images, 15 for audio, 47 for video, are the output projection's input.
+
 Without the key, each clip's features have the norm sqrt(E), there is one start token, the config names the template,
 and captions are unchanged.
 """
@@ -29,11 +35,16 @@ def clean_caption(caption: str) -> str:
 class Quirks:
     """Compatibility settings of one published release. With any of them, features are those of NExT-GPT's encoder."""
 
-    template: str
-    """Prompt template, a name in :data:`~nextgpt.prompt_template.TEMPLATES`."""
-    caption: Callable[[str], str]
+    template: str | None = None
+    """Prompt template, a name in :data:`~nextgpt.prompt_template.TEMPLATES`. ``None``: that of the config."""
+    caption: Callable[[str], str] | None = None
     """Function applied to training captions."""
+    has_signal_separators: bool = False
+    """Separate the signal tokens of a span by blanks."""
 
 
-QUIRKS = {"nextgpt_2023": Quirks(template="nextgpt_7b_tiva_v0", caption=clean_caption)}
+QUIRKS = {
+    "nextgpt_2023": Quirks(template="nextgpt_7b_tiva_v0", caption=clean_caption),
+    "nextgpt_2024": Quirks(has_signal_separators=True),
+}
 """Settings by the name of the release."""

@@ -27,9 +27,26 @@ def write_llama_tokenizer(path: Path) -> None:
 
     from sentencepiece import SentencePieceTrainer
 
-    words = (
-        "### ### human assistant image sound dog cat red blue a the of is look here generate caption".split()
-    )
+    words = [
+        "###",
+        "###",
+        "human",
+        "assistant",
+        "image",
+        "sound",
+        "dog",
+        "cat",
+        "red",
+        "blue",
+        "a",
+        "the",
+        "of",
+        "is",
+        "look",
+        "here",
+        "generate",
+        "caption",
+    ]
     sentences = (" ".join(words[(i * j) % len(words)] for j in range(1, 9)) for i in range(400))
     model = io.BytesIO()
     SentencePieceTrainer.train(

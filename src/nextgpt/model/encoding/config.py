@@ -42,7 +42,7 @@ class Tower(BaseModel):
 
 
 LastClip = Literal["at_end", "before_end"]
-"""Start of clip i of n in a medium of T seconds: ``at_end`` i (T - clip_s) / (n - 1), ``before_end`` i (T - clip_s) / n.
+"""Start of clip i of n in T seconds: ``at_end`` i (T - clip_s) / (n - 1), ``before_end`` i (T - clip_s) / n.
 
 The latter is that of pytorchvideo 0.1.5, which NExT-GPT pinned: the end of the medium is not reached.
 """

@@ -232,7 +232,7 @@ class _Sequence:
         vocabulary = self._llm.signals.vocabulary
         self._open_span = vocabulary.modality_started_by(token_id)
         is_edit_token = self._open_span is None
-        ids = (token_id,) if self._open_span is None else vocabulary.span_ids(self._open_span)
+        ids = (token_id,) if self._open_span is None else vocabulary.span_sequence(self._open_span)
         if len(ids) > self._tokens_left or (is_edit_token and self._tokens_left == 1):
             yield from self._truncate(self._open_span or "edit", len(ids))
             return

@@ -23,7 +23,7 @@ from nextgpt.model.llm.kv_cache import PreallocatedLayer
 from nextgpt.model.llm.prefix_cache import PrefixCache
 from nextgpt.model.llm.prompt import MediaPlaceholder, Prompt, PromptBuilder, TokenSpan
 from nextgpt.model.llm.signal_tokens import SignalEmbeddings, SignalVocabulary
-from nextgpt.model.llm.tokenizer import SafeTokenizer
+from nextgpt.model.llm.tokenizer import SafeTokenizer, blank_token_id
 from nextgpt.prompt_template import Template
 
 NO_TOKEN_ID = -1
@@ -68,6 +68,8 @@ class LanguageModel(nn.Module):
         template: Prompt template.
         soft_tokens: K, positions per input medium.
         context_length: Maximum positions of a conversation with its reply.
+        has_signal_separators: Separate the signal tokens of a span by the tokenizer's blank, which then takes a
+            position and gives a hidden state like them.
         load: Reads the transformer again after :meth:`unload_weights`.
         fused_dtype: Compute hidden states with a :class:`.fused_decoder.FusedDecoder` of this dtype; inference only.
     """
@@ -80,6 +82,7 @@ class LanguageModel(nn.Module):
         *,
         soft_tokens: int = 1,
         context_length: int,
+        has_signal_separators: bool = False,
         load: Callable[[], PreTrainedModel] | None = None,
         fused_dtype: FusedDtype | None = None,
     ) -> None:
@@ -91,7 +94,9 @@ class LanguageModel(nn.Module):
         words, head = transformer.get_input_embeddings(), transformer.get_output_embeddings()
         self.vocabulary_size = words.weight.shape[0]
         self.hidden_size = words.weight.shape[1]
-        self.signals = SignalEmbeddings(SignalVocabulary(self.vocabulary_size), self.hidden_size)
+        separator = blank_token_id(tokenizer) if has_signal_separators else None
+        self.signals = SignalEmbeddings(SignalVocabulary(self.vocabulary_size, separator), self.hidden_size)
+        self._separator_row = None if separator is None else words.weight[separator].detach().float().clone()
         self.signals.init_from_mean(words.weight, head.weight)
         self.tokenizer = SafeTokenizer(tokenizer)
         self.template = template
@@ -191,6 +196,15 @@ class LanguageModel(nn.Module):
             signals = self.signals.embed(tokens.clamp(min=self.vocabulary_size)).to(rows.dtype)
             rows = torch.where(is_signal[:, None], signals, rows)
         return rows
+
+    def span_embeddings(self, modality: str) -> Float[Tensor, "S D"]:
+        """Return the input embeddings at the positions of a modality's span, separators included."""
+        rows = self.signals.span_embeddings(modality)
+        if self._separator_row is None:
+            return rows
+        separators = self._separator_row.to(rows).expand(len(rows) - 1, -1)
+        pairs = torch.stack([rows[:-1], separators], dim=1)  # (N - 1, 2, D)
+        return torch.cat([pairs.flatten(0, 1), rows[-1:]])
 
     def embed_prompts(self, prompts: Sequence[Prompt], soft: Float[Tensor, "N K D"]) -> PromptBatch:
         """Embed prompts as one padded batch; ``soft`` are the soft tokens of all their media, in order.

@@ -39,6 +39,7 @@ def load_language_model(
     template: str | PromptTemplate,
     soft_tokens: int,
     context_length: int | None = None,
+    has_signal_separators: bool = False,
     dtype: str | torch.dtype = torch.float32,
     device: str = "cpu",
     use_fused_decoder: bool = False,
@@ -46,6 +47,7 @@ def load_language_model(
     """Load a causal LM and its tokenizer; its weights are frozen, the signal embeddings are fresh.
 
     Args:
+        has_signal_separators: See :class:`~.language_model.LanguageModel`.
         dtype: A torch dtype, or ``int8`` or ``int4`` to quantize linear layers with bitsandbytes.
         device: A device, or a device map of accelerate (``auto``, ``balanced``, ``sequential``).
         use_fused_decoder: Generate with a fused decoder, in the dtype that this processor decodes fastest instead of
@@ -73,6 +75,7 @@ def load_language_model(
         tokenizer,
         create_template(template, tokenizer),
         soft_tokens=soft_tokens,
+        has_signal_separators=has_signal_separators,
         context_length=context_length or transformer.config.get_text_config().max_position_embeddings,
         load=load,
         fused_dtype=fused_dtype,

@@ -128,7 +128,9 @@ class PromptBuilder:
                 yield part.text, in_loss
             elif in_loss:
                 edit = (self.signals.edit,) if is_edit(part) else ()
-                yield from ((token_id, True) for token_id in (*edit, *self.signals.span_ids(part.modality)))
+                yield from (
+                    (token_id, True) for token_id in (*edit, *self.signals.span_sequence(part.modality))
+                )
             else:
                 yield from self._template_pieces(self.template.media_prefix.replace(MODALITY, part.modality))
                 yield part, False

@@ -41,6 +41,8 @@ class SignalVocabulary:
 
     offset: int
     """Vocabulary size of the LLM."""
+    separator: int | None = None
+    """Token of the LLM between the signal tokens of a span, as in the official code of 2024."""
 
     @property
     def edit(self) -> int:
@@ -64,6 +66,13 @@ class SignalVocabulary:
             start += row.signal_count
         raise KeyError(modality)
 
+    def span_sequence(self, modality: str) -> tuple[int, ...]:
+        """Return a span as it stands in a sequence: N signal tokens, or 2N - 1 ids with separators."""
+        if self.separator is None:
+            return self.span_ids(modality)
+        first, *rest = self.span_ids(modality)
+        return (first, *(token_id for signal in rest for token_id in (self.separator, signal)))
+
     def modality_started_by(self, token_id: int) -> str | None:
         """Return the modality whose first signal token this is."""
         return next((name for name in MODALITIES if self.span_ids(name)[0] == token_id), None)
@@ -75,7 +84,7 @@ class SignalVocabulary:
             modality = self.modality_started_by(token_id) if token_id >= self.offset else None
             if modality is not None:
                 is_edit = position > 0 and ids[position - 1] == self.edit
-                stop = position + len(self.span_ids(modality))
+                stop = position + len(self.span_sequence(modality))
                 spans.append(SignalSpan(modality, position, stop, is_edit))
         return spans
 

@@ -11,8 +11,26 @@ from functools import cached_property, lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
+from nextgpt.errors import ModelError
+
 CACHED_TEXTS, MAX_CACHED_CHARS = 4096, 256
 """Number and maximum length of texts with cached token ids: template strings and earlier turns."""
+
+
+BLANKS = ("\u2581", "\u0120", " ")
+"""Written forms of a blank in vocabularies: SentencePiece, byte-level BPE, plain."""
+
+
+def blank_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the id of a single blank, 29871 in LLaMA. Raises :class:`ModelError` if it is no token."""
+    vocabulary = tokenizer.get_vocab()
+    for blank in BLANKS:
+        if blank in vocabulary:
+            return vocabulary[blank]
+    raise ModelError(
+        "The tokenizer has no token of a single blank, which separates signal tokens under the quirks nextgpt_2024; "
+        "expected that of LLaMA. Name the LLM that the checkpoint was trained with."
+    )
 
 
 class SafeTokenizer:
