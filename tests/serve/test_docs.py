@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,6 +22,22 @@ def test_the_page_of_routes_takes_everything_from_this_server(http: httpx.Client
         got = http.get(path)
         assert got.status_code == 200 and len(got.content) > 50, path
     assert "/openapi.json" in http.get("/docs/start.js").text
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Pydantic serializer warnings"
+)  # of the client, which has no type for audio
+def test_the_python_code_of_the_page_on_serving_runs(
+    address: str, media_bytes: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    page = Path(__file__).parents[2] / "docs" / "serving.md"
+    (tmp_path / "cat.png").write_bytes(media_bytes["image"])
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block.replace("http://127.0.0.1:8000", address), str(page), "exec"), names)
+    assert len(blocks) >= 4 and names["images"] and names["second"].status == "completed"
 
 
 def test_only_its_own_files_are_given(http: httpx.Client):
