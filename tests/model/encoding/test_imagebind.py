@@ -12,6 +12,7 @@ from nextgpt.errors import ModelError
 from nextgpt.message import Video
 from nextgpt.model.encoding import EncoderConfig, ImageBind, ImuTower, ThermalTower, imagebind_huge
 from nextgpt.model.encoding.config import DepthTower
+from nextgpt.model.encoding.preprocessing.text import clean_text
 
 PUBLISHED_COUNTS = {
     "vision": 632_829_440,
@@ -220,6 +221,12 @@ def test_texts_of_different_length_do_not_touch_each_other(encoder):
 def test_a_text_longer_than_the_positions_still_ends_with_the_end_token(encoder):
     ids = encoder.tokenize(["red " * 100_000])
     assert ids.tolist() == [[1, 5, 5, 5, 5, 2]]
+
+
+def test_texts_are_cleaned_as_clips_tokenizer_does(encoder):
+    """By hand from openai/CLIP: ftfy, then HTML entities twice, then single blanks."""
+    assert clean_text(" caf\u00c3\u00a9 &amp;amp;  bar\n") == "caf\u00e9 & bar"
+    assert encoder.tokenize(["&#114;ed&#32;c&#97;t"]).tolist() == encoder.tokenize(["red cat"]).tolist()
 
 
 def test_a_text_that_spells_the_end_token_does_not_end_there(encoder):

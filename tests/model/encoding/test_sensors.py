@@ -56,6 +56,23 @@ def test_thermal_pictures_are_scaled_and_cut_but_not_normalised():
     torch.testing.assert_close(seen, torch.full((1, 1, 32, 32), 0.25))
 
 
+def test_a_thermal_image_is_cut_at_the_column_of_torchvision():
+    """By hand: 32 x 35 has 3 columns too many; CenterCrop begins at round(1.5) = 2, not at 1."""
+    columns = np.broadcast_to(np.linspace(0, 1, 35, dtype=np.float32), (32, 35)).copy()
+    seen = preprocess_thermal(Thermal(columns), ThermalTower(size_px=32))
+    torch.testing.assert_close(seen[0, 0], torch.from_numpy(columns[:, 2:34]), atol=1e-5, rtol=0)
+
+
+def test_the_long_side_of_a_thermal_image_is_rounded_down_as_torchvision_does():
+    """By hand: 20 x 31 becomes 32 x int(32 * 31 / 20) = 49, not 50; the crop begins at round(8.5) = 8."""
+    values = np.random.default_rng(0).random((20, 31), dtype=np.float32)
+    scaled = torch.nn.functional.interpolate(
+        torch.from_numpy(values)[None, None], size=(32, 49), mode="bicubic", antialias=True
+    ).clamp(0, 1)
+    seen = preprocess_thermal(Thermal(values), ThermalTower(size_px=32))
+    torch.testing.assert_close(seen, scaled[..., 8:40])
+
+
 def test_measurements_are_the_middle_five_seconds_and_short_ones_end_in_zeros():
     tower = ImuTower(samples=50)
     ramp = np.broadcast_to(np.arange(2000, dtype=np.float32), (6, 2000))

@@ -48,10 +48,10 @@ def _square(values: Float[Tensor, "H W"], side_px: int) -> Float[Tensor, "1 1 S 
     top, left = (max(0, size - limit) // 2 for size in values.shape)
     values = values[top : top + limit, left : left + limit]
     height, width = values.shape
-    scale = side_px / min(height, width)
-    size = (max(side_px, round(height * scale)), max(side_px, round(width * scale)))
+    # Sizes are rounded down and offsets to the nearest (even at a half), as torchvision's Resize and CenterCrop.
+    size = tuple(side_px * length // min(height, width) for length in (height, width))
     scaled = functional.interpolate(
         values[None, None], size=size, mode="bicubic", antialias=True, align_corners=False
     ).clamp(0, 1)
-    top, left = (size[0] - side_px) // 2, (size[1] - side_px) // 2
+    top, left = (round((length - side_px) / 2) for length in size)
     return scaled[..., top : top + side_px, left : left + side_px].contiguous()
