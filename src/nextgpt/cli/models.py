@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 def models() -> None:
     """List what MODEL can be: embedded models, presets with what they need, a folder, a Hub id."""
@@ -13,8 +15,7 @@ def models() -> None:
 
     table = Table("MODEL", "what it is", "download", "licences", box=None, pad_edge=False)
     for name, folder in BUILTIN_MODELS.items():
-        state = "ready" if (folder / "config.json").is_file() else "no weights in this copy; see make nano"
-        table.add_row(name, f"embedded, {state}")
+        table.add_row(name, f"embedded, {_builtin_state(folder)}")
     for name in PRESETS:
         requirements = preset(name)
         is_ready = (presets_dir(name) / "config.json").is_file()
@@ -30,3 +31,17 @@ def models() -> None:
     table.add_row("FOLDER", "a model folder written by save_pretrained")
     table.add_row("OWNER/NAME", "a repository of the Hub that holds such a folder")
     print_table(table)
+
+
+def _builtin_state(folder: Path) -> str:
+    """Return whether an embedded model can be used at once, or what it needs."""
+    from nextgpt.config import read_config
+    from nextgpt.model.package_source import is_converted, is_installed
+
+    if not (folder / "config.json").is_file():
+        return "no weights in this copy; see make nano"
+    for source in read_config(folder).component_sources.values():
+        package = source.package
+        if package is not None and not (is_converted(package) or is_installed(package)):
+            return f"its LLM comes with {package.install_command}"
+    return "ready"
