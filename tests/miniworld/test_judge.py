@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.miniworld.attribute_match import match_attributes
 
 from nextgpt.miniworld.backgrounds import background
-from nextgpt.miniworld.judge import judge_clips, judge_scenes, judge_sounds, match_attributes
+from nextgpt.miniworld.judge import judge_clips, judge_scenes, judge_sounds
 from nextgpt.miniworld.motions import motion_layers
 from nextgpt.miniworld.note_sequence import render_sound
 from nextgpt.miniworld.render import render_clip, render_scene, to_bytes

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.miniworld.description_parser import parse_descriptions
 
 from nextgpt.miniworld.language import (
     attributes,
@@ -16,7 +17,6 @@ from nextgpt.miniworld.language import (
     difference,
     in_reading_order,
     parse_caption,
-    parse_descriptions,
 )
 from nextgpt.miniworld.language.lexicon import all_of_kind, any_of_kind, indefinite, noun, plural, synonyms
 from nextgpt.miniworld.objects import OBJECTS

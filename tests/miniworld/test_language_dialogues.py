@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from tests.miniworld.description_parser import parse_descriptions
 
 from nextgpt.errors import ConfigError
 from nextgpt.miniworld.language import (
@@ -19,7 +20,6 @@ from nextgpt.miniworld.language import (
     DialogueTurn,
     MediaPart,
     attributes,
-    parse_descriptions,
     sample_dialogue,
 )
 from nextgpt.miniworld.language.dense_dialogues import COMPARING_QUESTIONS, DENSE_TASKS

@@ -14,7 +14,6 @@ from typing import Literal
 from nextgpt.miniworld.specs import MediaSpec, SceneSpec, SoundSpec
 
 Split = Literal["train", "test"]
-SPLITS: tuple[Split, ...] = ("train", "test")
 HELD_OUT_SHARE = 0.1
 
 

@@ -1,6 +1,5 @@
 """The judge: find the spec whose own rendering explains a medium best (analysis by synthesis)."""
 
-from nextgpt.miniworld.judge.attribute_match import match_attributes
 from nextgpt.miniworld.judge.clips import judge_clips
 from nextgpt.miniworld.judge.result import JudgeResult
 from nextgpt.miniworld.judge.scenes import judge_scenes
@@ -11,5 +10,4 @@ __all__ = [
     "judge_clips",
     "judge_scenes",
     "judge_sounds",
-    "match_attributes",
 ]

@@ -6,7 +6,7 @@ own types.
 
 from nextgpt.miniworld.language.canonical_captions import canonical_caption, parse_caption
 from nextgpt.miniworld.language.captions import caption
-from nextgpt.miniworld.language.descriptions import describe, in_reading_order, parse_descriptions
+from nextgpt.miniworld.language.descriptions import describe, in_reading_order
 from nextgpt.miniworld.language.dialogue_sampler import TASKS, sample_dialogue
 from nextgpt.miniworld.language.types import (
     Dialogue,
@@ -30,6 +30,5 @@ __all__ = [
     "difference",
     "in_reading_order",
     "parse_caption",
-    "parse_descriptions",
     "sample_dialogue",
 ]

@@ -68,7 +68,7 @@ def _pick_object(state: DialogueState, spec: MediaSpec) -> tuple[ObjectSpec, str
     return obj, f"the {noun(obj.object)}"
 
 
-def _replace_object(spec: MediaSpec, old: ObjectSpec, new: ObjectSpec) -> MediaSpec:
+def replace_object(spec: MediaSpec, old: ObjectSpec, new: ObjectSpec) -> MediaSpec:
     """Replace one object of ``spec``."""
     if isinstance(spec, ClipSpec):
         return replace(spec, object=new.object, tint=new.tint)
@@ -96,7 +96,7 @@ def tint(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     obj, it = selection
     color = state.choice(TINTS[1:])
     tint = "natural" if color == OBJECTS[obj.object].color else color
-    return EditResult(_replace_object(spec, obj, replace(obj, tint=tint)), {"it": it, "color": color})
+    return EditResult(replace_object(spec, obj, replace(obj, tint=tint)), {"it": it, "color": color})
 
 
 def natural_tint(state: DialogueState, spec: MediaSpec) -> EditResult | None:
@@ -105,7 +105,7 @@ def natural_tint(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     if selection is None:
         return None
     obj, it = selection
-    return EditResult(_replace_object(spec, obj, replace(obj, tint="natural")), {"it": it})
+    return EditResult(replace_object(spec, obj, replace(obj, tint="natural")), {"it": it})
 
 
 def object_by_name(state: DialogueState, spec: MediaSpec) -> EditResult | None:
@@ -118,7 +118,7 @@ def object_by_name(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     if any(name == other.object for other in _objects(spec)):
         return None
     values = {"it": it, "old": noun(obj.object), "new": indefinite(noun(name))}
-    return EditResult(_replace_object(spec, obj, replace(obj, object=name)), values)
+    return EditResult(replace_object(spec, obj, replace(obj, object=name)), values)
 
 
 def only_object(state: DialogueState, spec: MediaSpec) -> EditResult | None:
@@ -143,7 +143,7 @@ def place(state: DialogueState, spec: MediaSpec) -> EditResult | None:
         "to": f"to the {place}",
         "at": PLACE_FORMS[place][0],
     }
-    return EditResult(_replace_object(spec, obj, replace(obj, place=place)), values)
+    return EditResult(replace_object(spec, obj, replace(obj, place=place)), values)
 
 
 def place_and_tint(state: DialogueState, spec: MediaSpec) -> EditResult | None:
@@ -163,7 +163,7 @@ def size(value: str) -> Callable[[DialogueState, MediaSpec], EditResult | None]:
         if obj is None:
             return None
         values = {"it": state.choice(("it", f"the {noun(obj.object)}"))}
-        return EditResult(_replace_object(spec, obj, replace(obj, size=value)), values)
+        return EditResult(replace_object(spec, obj, replace(obj, size=value)), values)
 
     return change
 

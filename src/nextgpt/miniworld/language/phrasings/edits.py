@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from nextgpt.miniworld.language.descriptions import in_reading_order
-from nextgpt.miniworld.language.edit_operations import OPPOSITES
+from nextgpt.miniworld.language.edit_operations import OPPOSITES, replace_object
 from nextgpt.miniworld.language.lexicon import NUMBERS
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
 from nextgpt.miniworld.language.phrasings.filling import decapitalize
@@ -74,12 +74,7 @@ def _edit_object(
     state: PhrasedState, spec: MediaSpec, old: ObjectSpec, new: ObjectSpec, intent: str, **values: str
 ) -> Edit:
     """Return the edit that puts ``new`` for ``old``."""
-    if isinstance(spec, ClipSpec):
-        edited: MediaSpec = replace(spec, object=new.object, tint=new.tint)
-    else:
-        assert isinstance(spec, SceneSpec)
-        edited = replace(spec, objects=tuple(new if obj == old else obj for obj in spec.objects))
-    return Edit(edited, intent, values | noun_value(state, old))
+    return Edit(replace_object(spec, old, new), intent, values | noun_value(state, old))
 
 
 def edit_color(state: PhrasedState, spec: MediaSpec) -> Edit | None:
