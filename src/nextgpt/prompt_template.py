@@ -35,6 +35,7 @@ class Template(Protocol):
 
     media_prefix: str
     media_suffix: str
+    trims_text: bool
     end_of_turn: str
     stop_strings: tuple[str, ...]
 
@@ -70,6 +71,8 @@ class PromptTemplate(BaseModel):
     media_prefix: str = ""
     """Text before the soft tokens of an input medium; ``{modality}`` is replaced by its name."""
     media_suffix: str = ""
+    trims_text: bool = False
+    """Remove blanks and line breaks between text and media, special tokens or signal tokens."""
     stop_strings: tuple[str, ...] = ()
     """Strings that end a reply."""
 
@@ -98,6 +101,7 @@ class ChatTemplate:
     end_of_turn: str
     media_prefix: str = ""
     media_suffix: str = ""
+    trims_text: bool = False
     stop_strings: tuple[str, ...] = ()
 
     def turn_delimiters(self, roles: Sequence[str], *, add_generation_prompt: bool) -> list[str]:
@@ -176,6 +180,7 @@ TEMPLATES: dict[str, PromptTemplate] = {
         end_of_turn="\n###",
         media_prefix="<Img>",
         media_suffix="</Img><s>",
+        trims_text=True,
         stop_strings=("\n###", "###"),
     ),
 }

@@ -230,6 +230,29 @@ def test_one_pair_of_tags_and_a_start_token_stand_around_every_medium(written, p
     assert tag not in llm.build_prompt(Conversation().with_message("<Img>")).token_ids
 
 
+def test_prompts_of_2023_have_no_blank_before_media_and_a_bare_end_of_turn_after_them(
+    written, parts, imagebind, tmp_path
+):
+    """As published: the tokenizer of transformers 4.29 strips text beside added tokens. In LLaMA's ids there is no
+    29871 before <Img>, and 835, which is encode("###"), after a generated medium."""
+    convert(written, parts, imagebind, tmp_path / "model")
+    llm = NextGPT.from_pretrained(tmp_path / "model").llm
+    conversation = Conversation().with_message([SAID["image"], " What is it?"])
+    conversation = conversation.with_message(["A dog: ", SAID["image"]], role="assistant")
+    prompt = llm.build_prompt(conversation.with_message("Thanks"))
+    opening, closing = llm.vocabulary_size - 2, llm.vocabulary_size - 1
+    encode = llm.tokenizer.encode
+    first, second = prompt.token_spans[0].ids, prompt.token_ids[len(prompt.token_spans[0].ids) :]
+    assert first[-1] == opening
+    assert list(first[-1 - len(encode("### Human:")) : -1]) == encode("### Human:")
+    assert second[0] == closing
+    signals = list(llm.signals.vocabulary.span_ids("image"))
+    place = second.index(signals[0])
+    assert second[place - len(encode("A dog:")) : place] == encode("A dog:")
+    ended = second[place + len(signals) :]
+    assert ended[: len(encode("###"))] == encode("###")
+
+
 def test_a_file_of_the_first_stages_has_no_lora(delta, parts, imagebind, tmp_path):
     early = {
         key.replace("base_model.model.", ""): tensor for key, tensor in delta.items() if "lora" not in key

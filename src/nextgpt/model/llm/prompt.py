@@ -104,8 +104,10 @@ class PromptBuilder:
             add_generation_prompt: End with the prefix of an assistant turn.
             is_edit: Whether a generated medium was an edit; its span then starts with the edit token.
         """
-        pieces = self._conversation_pieces(conversation, add_generation_prompt, is_edit)
-        return Prompt(tuple(_merge_spans(self._encode(_join_text(pieces)))))
+        pieces = _join_text(self._conversation_pieces(conversation, add_generation_prompt, is_edit))
+        if self.template.trims_text:
+            pieces = _trim_text(list(pieces))
+        return Prompt(tuple(_merge_spans(self._encode(pieces))))
 
     def _conversation_pieces(
         self, conversation: Conversation, add_generation_prompt: bool, is_edit: Callable[[Medium], bool]
@@ -165,6 +167,18 @@ def _join_text(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
             yield content, in_loss
     if text:
         yield text, text_in_loss
+
+
+def _trim_text(pieces: list[_Piece]) -> Iterator[_Piece]:
+    """Remove whitespace of texts beside tokens and media, as the tokenizer of the first release did."""
+    for index, (content, in_loss) in enumerate(pieces):
+        if isinstance(content, str):
+            if index > 0 and not isinstance(pieces[index - 1][0], str):
+                content = content.lstrip()
+            if index + 1 < len(pieces) and not isinstance(pieces[index + 1][0], str):
+                content = content.rstrip()
+        if content != "":
+            yield content, in_loss
 
 
 def _merge_spans(
