@@ -10,11 +10,13 @@ from nextgpt.media.audio import read_audio, resample, to_mono, write_audio
 from nextgpt.media.file_types import FileType, sniff
 from nextgpt.media.image import center_crop, read_image, resize_short_side, to_rgb, write_image
 from nextgpt.media.limits import MediaLimits
-from nextgpt.media.read_any import read_any
+from nextgpt.media.read_any import READERS, WRITERS, read_any
 from nextgpt.media.sensors import read_depth, read_imu, read_thermal, write_array, write_imu
 from nextgpt.media.video import read_video, uniform_indices, write_video
 
 __all__ = [
+    "READERS",
+    "WRITERS",
     "FileType",
     "MediaLimits",
     "center_crop",

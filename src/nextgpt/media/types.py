@@ -45,13 +45,13 @@ class _MediaFile:
     @classmethod
     def open(cls: type[File], source: MediaSource) -> File:
         """Read a file in one of the formats of the class. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media.read_any import READERS
+        from nextgpt.media import READERS
 
         return READERS[cls.modality](source)
 
     def save(self, path: str | Path) -> Path:
         """Write a file in the format of the suffix; return its path. Raises :class:`~nextgpt.errors.MediaError`."""
-        from nextgpt.media.read_any import WRITERS
+        from nextgpt.media import WRITERS
 
         return WRITERS[self.modality](self, path)
 
