@@ -11,6 +11,7 @@ import pytest
 from nextgpt.errors import ConfigError
 from nextgpt.message import Image, Text
 from nextgpt.miniworld.language import parse_caption
+from nextgpt.miniworld.language.out_of_domain import unknown_fact_answer
 from nextgpt.miniworld.specs import MediaSpec
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.llm.prompt import Prompt
@@ -106,3 +107,14 @@ def test_its_dialogues_cannot_be_cached(tmp_path: Path) -> None:
     })  # fmt: skip
     with pytest.raises(ConfigError, match="cache is set with data.miniworld"):
         build_cache(recipe)
+
+
+def test_dialogues_with_excluded_tasks_are_drawn_again() -> None:
+    def texts(source: MiniworldSource) -> list[str]:
+        return [source.dialogue(index).text for index in range(150)]
+
+    every = texts(MiniworldSource({"phrased": 1.0}))
+    remaining = texts(MiniworldSource({"phrased": 1.0}, exclude_tasks=("general",)))
+    answer = unknown_fact_answer()
+    assert any(answer in text for text in every)
+    assert not any(answer in text for text in remaining)

@@ -110,6 +110,8 @@ class Dialogue:
 
     key: str
     turns: tuple[Turn, ...]
+    is_truncated: bool = False
+    """Whether the last answer breaks off; training then leaves out the end of its turn."""
 
     @property
     def input_media(self) -> tuple[MediaFile, ...]:

@@ -17,6 +17,7 @@ from nextgpt.config import parse_config
 from nextgpt.data.record import Dialogue, InvalidRecord, MediaFile, Turn
 from nextgpt.errors import ConfigError
 from nextgpt.message import Medium, Role
+from nextgpt.miniworld import language
 from nextgpt.miniworld.language import MediaPart, TurnPart, canonical_caption, sample_dialogue
 from nextgpt.miniworld.language.dialogue_state import BRIEF_SHARE, sample_spec
 from nextgpt.miniworld.specs import MediaSpec
@@ -44,6 +45,9 @@ class Config(BaseModel):
     people's words. None: the own mixture alone."""
     brief_share: float = BRIEF_SHARE
     """Probability that an answer of the small world's own templates does not describe its media."""
+    exclude_tasks: tuple[str, ...] = ()
+    """Dialogues with a turn of one of these tasks are drawn again; ``general`` are questions outside the small world,
+    which a pretrained LLM answers itself."""
     self_generated: SelfGeneratedConfig | None = None
     """Mix self-generated media into the user's media. None: true renderings alone."""
     weight: float = 1.0
@@ -76,6 +80,7 @@ class MiniworldSource:
     media: SelfGeneratedMedia = field(default_factory=SelfGeneratedMedia)
     weight: float = 1.0
     brief_share: float = BRIEF_SHARE
+    exclude_tasks: tuple[str, ...] = ()
     name: str = "miniworld"
     invalid: Sequence[InvalidRecord] = ()
 
@@ -85,13 +90,9 @@ class MiniworldSource:
     def dialogue(self, index: int) -> Dialogue:
         """Sample the dialogue of a seed."""
         rng = np.random.default_rng(index)
-        dialogue = sample_dialogue(
-            rng,
-            "train",
-            task=self._draw_task(rng),
-            spec_source=self._sample_spec,
-            brief_share=self.brief_share,
-        )
+        dialogue = self._sample(rng)
+        while any(turn.task in self.exclude_tasks for turn in dialogue.turns):
+            dialogue = self._sample(rng)
         key = f"{self.name}-{index}"
         turns: list[Turn] = []
         for turn in dialogue.turns:
@@ -104,6 +105,15 @@ class MiniworldSource:
                 media = [self._part(part, part_key, rng) for part, part_key in zip(parts, keys, strict=True)]
                 turns.append(Turn(role, tuple(media)))
         return Dialogue(key, tuple(turns))
+
+    def _sample(self, rng: np.random.Generator) -> language.Dialogue:
+        return sample_dialogue(
+            rng,
+            "train",
+            task=self._draw_task(rng),
+            spec_source=self._sample_spec,
+            brief_share=self.brief_share,
+        )
 
     def fingerprint(self) -> Any:
         """Raise :class:`ConfigError`: sampled dialogues can't be cached."""
@@ -150,4 +160,4 @@ def load_sources(config: Config, context: SourceContext) -> tuple[MiniworldSourc
         for modality, synthesizer in context.model_config.synthesizers.items()
     }
     media = load_or_generate(config.self_generated, folders, context.work.parent / SELF_GENERATED_DIR)
-    return (MiniworldSource(config.tasks, media, config.weight, config.brief_share),)
+    return (MiniworldSource(config.tasks, media, config.weight, config.brief_share, config.exclude_tasks),)

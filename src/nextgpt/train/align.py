@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from nextgpt.config import ModelConfig, write_config
 from nextgpt.errors import ConversationError
 from nextgpt.message import Part
-from nextgpt.model.llm.prompt import Prompt
+from nextgpt.model.llm.prompt import Prompt, TokenSpan
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.trained_weights import WEIGHTS_FILE, save_trained
 from nextgpt.train.alignment_recipe import AlignmentRecipe, load_sources
@@ -49,6 +50,8 @@ def run(recipe: AlignmentRecipe, on_metrics: MetricsCallback | None = None) -> b
     model = load_initial_model(recipe, device=context.device)
     stage, model_dir = recipe.resolved_stage, recipe.model_dir
     set_trainable(model, stage, recipe.lora)
+    if not recipe.train_signal_inputs:
+        model.llm.signals.input.requires_grad_(False)
     objective = AlignmentObjective(model, stage)
     sampler = make_sampler(recipe, model)
     card = ModelCard(recipe, sampler.sources, count_prepared_model(model, model_dir))
@@ -101,7 +104,7 @@ def make_sampler(recipe: AlignmentRecipe, model: NextGPT) -> BatchSampler:
 
 
 def build_example_prompt(model: NextGPT, max_tokens: int | None, example: Example) -> Prompt:
-    """Build the prompt of an example, edits marked.
+    """Build the prompt of an example, edits marked, without the end of a truncated answer.
 
     Raises:
         ConversationError: It is longer than the model, or ``max_tokens``, allows.
@@ -113,6 +116,8 @@ def build_example_prompt(model: NextGPT, max_tokens: int | None, example: Exampl
     prompt = model.llm.build_prompt(
         example.conversation, add_generation_prompt=False, is_edit=lambda medium: id(medium) in edit_ids
     )
+    if example.is_truncated:
+        prompt = _without_end_of_turn(model, prompt)
     length = prompt.length(model.llm.soft_tokens)
     if max_tokens is not None and length > max_tokens:
         raise ConversationError(
@@ -120,6 +125,15 @@ def build_example_prompt(model: NextGPT, max_tokens: int | None, example: Exampl
             "example."
         )
     return prompt
+
+
+def _without_end_of_turn(model: NextGPT, prompt: Prompt) -> Prompt:
+    tokenizer = model.llm.tokenizer
+    end = tokenizer.split_special_tokens(model.llm.template.end_of_turn)
+    num_ids = sum(len(tokenizer.encode(piece)) if isinstance(piece, str) else 1 for piece in end)
+    *pieces, last = prompt.pieces
+    assert isinstance(last, TokenSpan) and last.in_loss, "a truncated example ends with the assistant's turn"
+    return Prompt((*pieces, replace(last, ids=last.ids[: len(last.ids) - num_ids])))
 
 
 def configure_llm(model: NextGPT, stage: Stage, recipe: AlignmentRecipe) -> None:

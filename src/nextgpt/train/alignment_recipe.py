@@ -33,6 +33,8 @@ class AlignmentRecipe(InitialModelRecipe):
     """Loss weights. None: those of the stage. As published: ``{cross_entropy: 1, l2: 1}``."""
     lora: LoraConfig = LoraConfig()
     """LoRA that instruction tuning adds, if the model has none."""
+    train_signal_inputs: bool = True
+    """False freezes the input embeddings of signal tokens."""
     cache: Path | None = None
     """Folder written by ``nextgpt data cache``; training then loads neither encoder nor text encoders."""
     save_dtype: Literal["float32", "bfloat16"] = "float32"

@@ -94,6 +94,8 @@ class Example:
     """Captions of the assistant's media, in order."""
     edit_indices: frozenset[int] = field(default_factory=frozenset)
     """Indices of edits among the assistant's media."""
+    is_truncated: bool = False
+    """Whether the last answer breaks off, so that the end of its turn is not trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +167,7 @@ def example_of(dialogue: Dialogue, input_media: Sequence[Medium] | None) -> Exam
 
     edits = frozenset(index for index, medium in enumerate(dialogue.output_media) if medium.is_edit)
     captions = tuple(medium.caption for medium in dialogue.output_media)
-    return Example(dialogue.conversation(open_medium), captions, edits)
+    return Example(dialogue.conversation(open_medium), captions, edits, dialogue.is_truncated)
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,12 @@ RECIPE_KINDS = {
     "language_model": "nextgpt.nano.language_model",
     "encoder": "nextgpt.nano.encoder",
     "attribute_pretraining": "nextgpt.nano.attribute_pretraining",
+    "output_projections": "nextgpt.nano.output_projection_tuning",
 }
 """Modules with the contents of :class:`RecipeModule`, by the ``kind`` of a recipe."""
 DATA_SOURCES = {
     "corpora": "nextgpt.train.corpora",
+    "general": "nextgpt.train.self_distillation",
     "miniworld": "nextgpt.nano.dialogue_source",
 }
 """Modules with the contents of :class:`DataModule`, by the keys of ``data`` in a recipe."""
