@@ -133,6 +133,6 @@ def test_the_language_model_reads_dialogues_of_the_training_split_alone(
         },
     })  # fmt: skip
     assert language_model.run(recipe)
-    assert set(tasks[40:]) == {None, "question"}
+    assert set(tasks[40:]) == {"any", "question"}
     assert len(splits) == 100 and set(splits) == {"train"}
     assert shown and not held_out(shown)

@@ -129,7 +129,10 @@ def test_any_mix_is_answered_in_any_mix(http: httpx.Client, data_uri: Callable[[
 def test_both_engines_answer_alike(local: str, ray: str, data_uri: Callable[[str], str]):
     def told(at: str, body: dict[str, Any]) -> dict[str, Any]:
         got = httpx.post(
-            f"{at}/v1/chat/completions", json=body, timeout=180, trust_env=False
+            f"{at}/v1/chat/completions",
+            json=body | {"nextgpt": body.get("nextgpt", {}) | {"parts": "b64"}},
+            timeout=180,
+            trust_env=False,
         ).raise_for_status()
         return got.json()["choices"][0]["message"]
 

@@ -60,19 +60,30 @@ def copy_block(theirs: nn.Module, ours: TransformerBlock) -> None:
 def copy_assignment(theirs: nn.Module, ours: GroupAssignment) -> None:
     attention = theirs.pre_assign_attn.attn
     for source, target in (
-        (attention.q_proj, ours.cross_attention.query), (attention.k_proj, ours.cross_attention.key), (attention.v_proj, ours.cross_attention.value)
-    ):  # fmt: skip
+        (attention.q_proj, ours.cross_attention.query),
+        (attention.k_proj, ours.cross_attention.key),
+        (attention.v_proj, ours.cross_attention.value),
+    ):
         target.load_state_dict(source.state_dict())
     for source, target in (
-        (theirs.norm_tokens, ours.norm_groups), (theirs.norm_x, ours.norm_patches),
-        (theirs.mlp_inter.fc1, ours.mix.fc1), (theirs.mlp_inter.fc2, ours.mix.fc2),
-        (theirs.norm_post_tokens, ours.norm_mixed), (attention.out_proj, ours.cross_attention.out),
-        (theirs.pre_assign_attn.norm2, ours.cross_attention.norm_mlp), (theirs.pre_assign_attn.norm_post, ours.cross_attention.norm_out),
-        (theirs.pre_assign_attn.mlp.fc1, ours.cross_attention.mlp.fc1), (theirs.pre_assign_attn.mlp.fc2, ours.cross_attention.mlp.fc2),
-        (theirs.assign.q_proj, ours.query), (theirs.assign.k_proj, ours.key), (theirs.assign.v_proj, ours.value),
-        (theirs.assign.proj, ours.out), (theirs.norm_new_x, ours.norm_mlp),
-        (theirs.mlp_channels.fc1, ours.mlp.fc1), (theirs.mlp_channels.fc2, ours.mlp.fc2),
-    ):  # fmt: skip
+        (theirs.norm_tokens, ours.norm_groups),
+        (theirs.norm_x, ours.norm_patches),
+        (theirs.mlp_inter.fc1, ours.mix.fc1),
+        (theirs.mlp_inter.fc2, ours.mix.fc2),
+        (theirs.norm_post_tokens, ours.norm_mixed),
+        (attention.out_proj, ours.cross_attention.out),
+        (theirs.pre_assign_attn.norm2, ours.cross_attention.norm_mlp),
+        (theirs.pre_assign_attn.norm_post, ours.cross_attention.norm_out),
+        (theirs.pre_assign_attn.mlp.fc1, ours.cross_attention.mlp.fc1),
+        (theirs.pre_assign_attn.mlp.fc2, ours.cross_attention.mlp.fc2),
+        (theirs.assign.q_proj, ours.query),
+        (theirs.assign.k_proj, ours.key),
+        (theirs.assign.v_proj, ours.value),
+        (theirs.assign.proj, ours.out),
+        (theirs.norm_new_x, ours.norm_mlp),
+        (theirs.mlp_channels.fc1, ours.mlp.fc1),
+        (theirs.mlp_channels.fc2, ours.mlp.fc2),
+    ):
         target.load_state_dict(source.state_dict())
 
 

@@ -40,9 +40,14 @@ def test_prefill_and_steps_match_the_plain_model(dtype: FusedDtype, tolerance: f
     decoder = FusedDecoder(copy.deepcopy(plain), dtype=dtype)
     cache = BatchedKVCache([None], torch.device("cpu"))
     actual = [
-        decoder(embeddings[:, a:b], cache.extend(torch.ones(1, b - a, dtype=torch.bool)), torch.arange(a, b)[None], cache.cache)
+        decoder(
+            embeddings[:, a:b],
+            cache.extend(torch.ones(1, b - a, dtype=torch.bool)),
+            torch.arange(a, b)[None],
+            cache.cache,
+        )
         for a, b in ((0, 14), (14, 15), (15, 18), (18, 19), (19, 20))
-    ]  # fmt: skip
+    ]
     assert relative_error(torch.cat(actual, dim=1), expected) < tolerance
     assert relative_error(decoder.head(expected.bfloat16()), plain.lm_head(expected)) < tolerance
 
