@@ -41,11 +41,12 @@ def test_every_recipe_is_valid_and_its_first_line_is_the_command_that_runs_it(re
     assert recipe.read_text().splitlines()[0] == f"# nextgpt train {recipe.relative_to(root)}"
 
 
-def test_every_recipe_of_nano_has_a_smoke_recipe_of_the_same_kind() -> None:
-    nano = {path.name: path for path in RECIPES if path.parent.name == "nano"}
-    smoke = {path.name: path for path in RECIPES if path.parent.name == "smoke"}
-    assert nano.keys() == smoke.keys()
-    for name, recipe in nano.items():
+@pytest.mark.parametrize("family", ["nano", "small"])
+def test_every_recipe_of_an_embedded_model_has_a_smoke_recipe_of_the_same_kind(family: str) -> None:
+    full = {path.name: path for path in RECIPES if path.parent.name == family}
+    smoke = {path.name: path for path in RECIPES if path.parts[-3:-1] == (family, "smoke")}
+    assert full and full.keys() == smoke.keys()
+    for name, recipe in full.items():
         whole, tiny = read_recipe(recipe), read_recipe(smoke[name])
         assert (tiny.kind, tiny.work.name) == (whole.kind, whole.work.name)
         assert tiny.model != whole.model and tiny.work != whole.work

@@ -59,5 +59,7 @@ def fastest_decoding_dtype() -> DecodingDtype:
         products[name] = lambda number, x=x, weights=weights: F.linear(x, weights[number % _NUM_COPIES])
     x, scale = torch.ones(1, _WIDTH, dtype=torch.bfloat16), torch.ones(_HIDDEN, dtype=torch.bfloat16)
     weights = torch.ones(_NUM_COPIES, _HIDDEN, _WIDTH, dtype=torch.int8)
-    products["int8"] = lambda number: torch._weight_int8pack_mm(x, weights[number % _NUM_COPIES], scale)
+    products["int8"] = lambda number: torch.ops.aten._weight_int8pack_mm(
+        x, weights[number % _NUM_COPIES], scale
+    )
     return fastest(products, 2 * _NUM_COPIES)

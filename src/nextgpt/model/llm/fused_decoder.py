@@ -51,7 +51,7 @@ class FusedLinear(nn.Module):
             return F.linear(x, self.weight)
         rows = x.reshape(-1, x.shape[-1])
         if len(rows) <= MAX_ROWS_INT8:
-            y = torch._weight_int8pack_mm(rows, self.weight, self.scale)
+            y = torch.ops.aten._weight_int8pack_mm(rows, self.weight, self.scale)
         else:
             y = F.linear(rows, self.weight.to(rows.dtype)) * self.scale
         return y.view(*x.shape[:-1], -1)
@@ -130,11 +130,13 @@ class FusedDecoder(nn.Module):
         adapter_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        base, config = transformer.base_model, transformer.config
+        base: Any = transformer.base_model
+        head: Any = transformer.get_output_embeddings()
+        config = transformer.config
         self.layers = nn.ModuleList()
         for number, layer in enumerate(base.layers):
 
-            def weight_of(name: str, layer: nn.Module = layer, number: int = number) -> Tensor:
+            def weight_of(name: str, layer: Any = layer, number: int = number) -> Tensor:
                 weight = layer.get_submodule(name).weight.detach().float()
                 key = f"model.layers.{number}.{name}"
                 if f"{key}.A" not in adapters:
@@ -143,7 +145,7 @@ class FusedDecoder(nn.Module):
 
             self.layers.append(FusedLayer(layer, config, weight_of, dtype=dtype))
             base.layers[number] = nn.Identity()
-        self.head = FusedLinear([transformer.get_output_embeddings().weight], dtype=dtype)
+        self.head = FusedLinear([head.weight], dtype=dtype)
         self.eps = config.rms_norm_eps
         self.queries_per_key = config.num_attention_heads // config.num_key_value_heads
         self.register_buffer("norm", base.norm.weight.detach().bfloat16())

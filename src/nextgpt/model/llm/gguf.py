@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,7 +23,7 @@ def convert_gguf(file: Path, target: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        dequantized = AutoModelForCausalLM.from_pretrained(
+        dequantized: Any = AutoModelForCausalLM.from_pretrained(
             file.parent, gguf_file=file.name, dtype=torch.float32
         )
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
@@ -36,7 +37,7 @@ def convert_gguf(file: Path, target: Path) -> None:
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     with torch.device("meta"):
-        transformer = type(dequantized)(config)
+        transformer: Any = type(dequantized)(config)
     transformer.load_state_dict(dequantized.state_dict(), assign=True)
     transformer.tie_weights()
     transformer.generation_config = dequantized.generation_config
