@@ -82,7 +82,8 @@ class NextGPT(nn.Module):
         Args:
             device: One device, or one per component; ``auto`` spreads the LLM's layers over all devices.
             dtype: One dtype, or one per component; ``int8`` and ``int4`` quantize the LLM. Default: float32, and
-                bfloat16 for denoisers on CPUs with matrix units (AMX).
+                bfloat16 for denoisers on CPUs with matrix units (AMX); on a CPU large Llamas are decoded in the dtype
+                that is fastest there (:mod:`nextgpt.model.llm.fused_decoder`).
             max_memory: Memory budget such as ``"6GB"``; chooses dtypes (at most ``dtype``) and offloading. See
                 :mod:`nextgpt.model.memory_plan`.
             allow_offload: Allow components to be offloaded. Set to False to answer several requests at once.

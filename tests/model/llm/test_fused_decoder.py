@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from nextgpt import NextGPT, Sampling
+from nextgpt.model.llm import loading
 from nextgpt.model.llm.fused_decoder import MAX_ROWS_INT8, FusedDecoder, FusedDtype, FusedLinear, can_fuse
 from nextgpt.model.llm.kv_cache import BatchedKVCache
 from nextgpt.testing.language_model import tiny_language_model
+from nextgpt.testing.model import write_tiny_model
 
 CONFIG = LlamaConfig(
     vocab_size=96, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=6,
@@ -133,3 +137,20 @@ def test_a_fused_language_model_computes_the_same_with_and_without_a_cache() -> 
     cache.extend(inputs[1])
     assert relative_error(fused.hidden_states(*inputs, cache.cache), expected) < 0.05
     assert relative_error(fused.logits(expected), reference.logits(expected)) < 0.05
+
+
+def test_a_model_is_fused_by_default_in_the_fastest_dtype(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_tiny_model(tmp_path / "model")
+    monkeypatch.setattr(loading, "fastest_decoding_dtype", lambda: "int8")
+    assert NextGPT.from_pretrained(folder).llm._fused_dtype is None, "small LLMs are not fused"
+    monkeypatch.setattr(loading, "MIN_FUSED_WIDTH", 1)
+    assert NextGPT.from_pretrained(folder, dtype="float32").llm._fused_dtype is None
+    model = NextGPT.from_pretrained(folder)
+    assert model.llm._fused_dtype == "int8"
+    sampling = Sampling(max_tokens=6, modalities=("text",))
+    texts = [reply.text for reply in model.chat_batch(["hello", "draw a cat please", "hello"], sampling)]
+    assert texts[0] == texts[2] == model.chat("hello", sampling).text
+    monkeypatch.setattr(loading, "fastest_decoding_dtype", lambda: "float32")
+    assert NextGPT.from_pretrained(folder).llm._fused_dtype is None
