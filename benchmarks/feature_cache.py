@@ -66,10 +66,7 @@ def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int
     build_cache(recipe)
     model = load_initial_model(recipe)
     set_trainable(model, STAGES[stage], recipe.lora)
-    objective, conditioners = (
-        AlignmentObjective(model, STAGES[stage]),
-        lazy_prompt_encoders(model, recipe.model_dir),
-    )
+    objective, conditioners = (AlignmentObjective(model, STAGES[stage]), lazy_prompt_encoders(model, recipe.model_dir))
     cached_sampler, uncached_sampler = (
         make_sampler(recipe, model),
         make_sampler(recipe.model_copy(update={"cache": None}), model),
@@ -80,20 +77,14 @@ def measure(stage: str, modality: str, corpus: Path, steps: int, batch_size: int
         losses: dict[str, dict[str, Tensor]] = {"uncached": {}, "cached": {}}
         uncached, cached = UncachedOutputs(model, conditioners), cached_sampler.local_batch(step)
         seconds["uncached"].append(
-            cpu_seconds(
-                lambda uncached=uncached, step=step: uncached.compute(uncached_sampler.local_batch(step))
-            )
+            cpu_seconds(lambda uncached=uncached, step=step: uncached.compute(uncached_sampler.local_batch(step)))
         )
         seconds["cached"].append(cpu_seconds(lambda step=step: cached_sampler.local_batch(step)))
         for name, batch in (("uncached", uncached.replace_in(cached)), ("cached", cached)):
             seconds["learning"].append(
-                cpu_seconds(
-                    lambda name=name, batch=batch, losses=losses: backward(objective, batch, losses[name])
-                )
+                cpu_seconds(lambda name=name, batch=batch, losses=losses: backward(objective, batch, losses[name]))
             )
-        differences = [
-            (losses["cached"][name] - value).detach().abs() for name, value in losses["uncached"].items()
-        ]
+        differences = [(losses["cached"][name] - value).detach().abs() for name, value in losses["uncached"].items()]
         difference = max(difference, *map(float, differences))
     ms = {name: 1e3 * statistics.median(found[1:]) / batch_size for name, found in seconds.items()}
     faster = (ms["uncached"] + ms["learning"]) / (ms["cached"] + ms["learning"])
@@ -115,9 +106,7 @@ class UncachedOutputs:
         self.features = self.model.encoder.encode(media) if media else []
         captions = [pair for item in batch.items for pair in item.target_captions]
         if captions:  # of one modality
-            self.conditions = [
-                *self.conditioners[captions[0][0]]([caption for _, caption in captions]).clone()
-            ]
+            self.conditions = [*self.conditioners[captions[0][0]]([caption for _, caption in captions]).clone()]
 
     def replace_in(self, batch: LocalBatch) -> LocalBatch:
         """Return the batch with these outputs in place of the cached ones."""
@@ -139,9 +128,7 @@ def backward(objective: AlignmentObjective, batch: LocalBatch, found: dict[str, 
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--pairs", type=int, default=96)
@@ -163,9 +150,7 @@ def main() -> None:
     if args.json:
         print(json.dumps({"rows": [asdict(row) for row in rows]}))
         return
-    print(
-        "| per example | uncached, ms | cached, ms | forward and backward, ms | step | largest loss difference |"
-    )
+    print("| per example | uncached, ms | cached, ms | forward and backward, ms | step | largest loss difference |")
     print("| --- |" + " ---: |" * 5)
     for row in rows:
         print(

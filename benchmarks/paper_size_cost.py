@@ -101,9 +101,7 @@ class Shapes:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config: ModelConfig = read_config(folder)
-        self.encoder_config = read_encoder_config(
-            component_config_dir("encoder", self.config.encoder, folder)
-        )
+        self.encoder_config = read_encoder_config(component_config_dir("encoder", self.config.encoder, folder))
         llm = build_llm(component_config_dir("llm", self.config.llm.source, folder))
         self.llm = llm.requires_grad_(False).to(torch.bfloat16)
         self.width = self.llm.get_input_embeddings().weight.shape[1]
@@ -120,22 +118,14 @@ class Shapes:
         tower = TOWERS[modality]
         vision, audio = self.encoder_config.vision, self.encoder_config.audio
         views = {"image": 1, "audio": audio.clips, "video": vision.clips * vision.crops}[modality]
-        shape = (
-            (1, audio.mel_bins, audio.frames)
-            if modality == "audio"
-            else (3, vision.frames, *[vision.size_px] * 2)
-        )
+        shape = (1, audio.mel_bins, audio.frames) if modality == "audio" else (3, vision.frames, *[vision.size_px] * 2)
         clips = torch.empty(views, *shape, device="meta")
         folder = component_config_dir(modality, self.config.synthesizers[modality].source, self.folder)
         class_name = json.loads((folder / "model_index.json").read_text())["text_encoder"][1]
         text_encoder = build_meta_component(folder, "text_encoder", class_name).requires_grad_(False)
         length = min(CAPTION_POSITIONS, text_encoder.config.max_position_embeddings)
         ids = torch.zeros(1, length, dtype=torch.long, device="meta")
-        masked = (
-            {"attention_mask": torch.empty(1, 1, length, length, device="meta")}
-            if "Clap" in class_name
-            else {}
-        )
+        masked = {"attention_mask": torch.empty(1, 1, length, length, device="meta")} if "Clap" in class_name else {}
         return MediumCost(
             modality,
             views,
@@ -143,27 +133,21 @@ class Shapes:
             flops(lambda: text_encoder(ids, **masked)) / 1e12,
         )
 
-    def run_llm(
-        self, length: int, num_logits: int, *, no_grad_length: int = 0, has_head: bool = False
-    ) -> Tensor:
+    def run_llm(self, length: int, num_logits: int, *, no_grad_length: int = 0, has_head: bool = False) -> Tensor:
         """Run the LLM on ``length`` positions, compute ``num_logits`` logits and return a loss.
 
         The first ``no_grad_length`` positions run without gradients. With ``has_head`` the head has
         gradients.
         """
         head = self.llm.get_output_embeddings()
-        embeddings = torch.empty(
-            1, length, self.width, device="meta", dtype=self.llm.dtype, requires_grad=True
-        )
+        embeddings = torch.empty(1, length, self.width, device="meta", dtype=self.llm.dtype, requires_grad=True)
         cache = DynamicCache() if no_grad_length else None
         with torch.no_grad():
             if no_grad_length:
                 self._forward(embeddings[:, :no_grad_length].detach(), no_grad_length, cache)
         hidden = self._forward(embeddings[:, no_grad_length:], length, cache)
         logit_states = (
-            hidden[:, :num_logits]
-            if num_logits <= hidden.shape[1]
-            else hidden.expand(num_logits, -1, -1)[:, :1]
+            hidden[:, :num_logits] if num_logits <= hidden.shape[1] else hidden.expand(num_logits, -1, -1)[:, :1]
         )
         head.requires_grad_(has_head)
         logits = head(logit_states)
@@ -209,10 +193,7 @@ def forward_backward_flops(work: Callable[[], Tensor]) -> int:
 
 def measured_flops(width: int, inner: int, device: str) -> float:
     """Measure operations per second of one of the LLM's matrix products in bfloat16; the fastest of six."""
-    states, weight = (
-        torch.randn(512, width, dtype=torch.bfloat16),
-        torch.randn(width, inner, dtype=torch.bfloat16),
-    )
+    states, weight = (torch.randn(512, width, dtype=torch.bfloat16), torch.randn(width, inner, dtype=torch.bfloat16))
     states, weight = states.to(device), weight.to(device)
     best = float("inf")
     for _ in range(6):
@@ -260,9 +241,7 @@ class Costs:
         output_parameters = (
             sum(map(count_parameters, shapes.output_projections.values())) + 2 * SIGNAL_ROWS * shapes.width
         )
-        work = partial(
-            run_llm, prompt_length + remaining_length, answer_length + 1, no_grad_length=prompt_length
-        )
+        work = partial(run_llm, prompt_length + remaining_length, answer_length + 1, no_grad_length=prompt_length)
         yield self._stage("decoding-alignment", work, prompt_length + remaining_length, output_parameters)
 
         recipe = stage_recipe("instruction-tuning")
@@ -271,23 +250,19 @@ class Costs:
         adapters = sum(p.numel() for p in shapes.llm.parameters() if p.requires_grad)
         shapes.llm.to(torch.bfloat16)
         work = partial(run_llm, self.dialogue, self.dialogue // 2)
-        yield self._stage(
-            "instruction-tuning", work, self.dialogue, input_parameters + output_parameters + adapters
-        )
+        yield self._stage("instruction-tuning", work, self.dialogue, input_parameters + output_parameters + adapters)
 
     def _stage(self, stage: str, work: Callable[[], Tensor], length: int, num_trained: int) -> StageCost:
         recipe, run_llm = stage_recipe(stage), self.shapes.run_llm
         encodes_inputs, synthesizes_targets = stage != "decoding-alignment", stage != "encoding-alignment"
         candidate = forward_backward_flops(work) + self.projection_flops * synthesizes_targets
         frozen_flops = (
-            self.encoder_flops * encodes_inputs
-            + (self.caption_flops + self.projection_flops) * synthesizes_targets
+            self.encoder_flops * encodes_inputs + (self.caption_flops + self.projection_flops) * synthesizes_targets
         )
         baseline = partial(run_llm, length, length, has_head=True)
         unpadded = forward_backward_flops(baseline) + frozen_flops
         padded = (
-            forward_backward_flops(partial(run_llm, recipe.max_tokens, recipe.max_tokens, has_head=True))
-            + frozen_flops
+            forward_backward_flops(partial(run_llm, recipe.max_tokens, recipe.max_tokens, has_head=True)) + frozen_flops
         )
         examples = recipe.fit.max_steps * recipe.fit.batch_size
         embedding_parameters = 2 * self.shapes.llm.get_input_embeddings().weight.numel()
@@ -302,9 +277,7 @@ class Costs:
             trained_gb=TRAINED_BYTES * num_trained / 1e9,
             trained_plain_gb=TRAINED_BYTES * (num_trained + embedding_parameters) / 1e9,
             activations_gb=MICRO_BATCHES[stage] * kept_bytes(work, self.shapes.llm.parameters()) / 1e9,
-            activations_plain_gb=MICRO_BATCHES[stage]
-            * kept_bytes(baseline, self.shapes.llm.parameters())
-            / 1e9,
+            activations_plain_gb=MICRO_BATCHES[stage] * kept_bytes(baseline, self.shapes.llm.parameters()) / 1e9,
             hours=examples * candidate / self.flops_per_s / 3600,
             hours_plain=examples * unpadded / self.flops_per_s / 3600,
         )
@@ -319,18 +292,12 @@ def stage_recipe(stage: str) -> AlignmentRecipe:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="paper", choices=sorted(PRESETS))
-    parser.add_argument(
-        "--caption-tokens", type=int, default=14, help="words of a caption (CC3M's have about 10)"
-    )
+    parser.add_argument("--caption-tokens", type=int, default=14, help="words of a caption (CC3M's have about 10)")
     parser.add_argument("--dialogue-tokens", type=int, default=256, help="positions of a dialogue")
     parser.add_argument("--device", default="cpu", help="where the speed of a matrix product is measured")
-    parser.add_argument(
-        "--tflops", type=float, help="a speed that a device sustains, in place of a measured one"
-    )
+    parser.add_argument("--tflops", type=float, help="a speed that a device sustains, in place of a measured one")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     shapes = Shapes(PRESETS[args.model])
@@ -346,14 +313,9 @@ def main() -> None:
     print(to_markdown(args.model, costs.media, stages, f"{flops_per_s / 1e12:.3g} TFLOP/s ({origin})"))
 
 
-def to_markdown(
-    model: str, media: Sequence[MediumCost], stages: Sequence[StageCost], flops_per_s: str
-) -> str:
+def to_markdown(model: str, media: Sequence[MediumCost], stages: Sequence[StageCost], flops_per_s: str) -> str:
     """Format the costs as Markdown tables."""
-    lines = [
-        "| medium | views | encoding, TFLOP | caption embedding, TFLOP |",
-        "| --- | ---: | ---: | ---: |",
-    ]
+    lines = ["| medium | views | encoding, TFLOP | caption embedding, TFLOP |", "| --- | ---: | ---: | ---: |"]
     lines += [f"| {m.modality} | {m.views} | {m.encoder_tflop:.3f} | {m.caption_tflop:.3f} |" for m in media]
     lines += ["", f"| `{model}`, per example | ours, TFLOP | plain | padded | plain / ours | padded / ours |"]
     lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]

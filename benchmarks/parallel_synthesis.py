@@ -44,9 +44,7 @@ class Measurement:
 
 
 @torch.inference_mode()
-def measure(
-    model: NextGPT, threads: int, runs: int, counts: tuple[int, ...] = COUNTS
-) -> Iterator[Measurement]:
+def measure(model: NextGPT, threads: int, runs: int, counts: tuple[int, ...] = COUNTS) -> Iterator[Measurement]:
     """Synthesize media both ways, alternately."""
     synthesizers = {name: model.synthesizer(name) for name in MODALITIES}
     for count in counts:
@@ -84,13 +82,9 @@ def to_markdown(rows: list[Measurement]) -> str:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="nano")
-    parser.add_argument(
-        "--threads", type=int, default=torch.get_num_threads(), help="torch threads, for both"
-    )
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch threads, for both")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

@@ -35,9 +35,7 @@ class PlainTrainer:
         self.recipe, self.stage, self.pad_to = recipe, STAGES[recipe.stage], pad_to
         self.model: NextGPT = load_initial_model(recipe)
         set_trainable(self.model, self.stage, recipe.lora)
-        self.model.llm.signals.requires_grad_(
-            False
-        )  # their rows are among those of the embedding and the head
+        self.model.llm.signals.requires_grad_(False)  # their rows are among those of the embedding and the head
         llm, signals = self.model.llm, self.model.llm.signals
         text_weights, head = (
             llm.transformer.get_input_embeddings().weight,
@@ -109,10 +107,7 @@ class PlainTrainer:
 
     def _text_losses(self, logits: Tensor, ids: Tensor, in_loss: Tensor, by_place: bool) -> dict[str, Tensor]:
         """Return the cross-entropy of the assistant's text and of the first signal token of each span."""
-        offset, first_signals = (
-            self.model.llm.signals.vocabulary.offset,
-            torch.tensor(first_signal_ids(self.model)),
-        )
+        offset, first_signals = (self.model.llm.signals.vocabulary.offset, torch.tensor(first_signal_ids(self.model)))
         is_target = in_loss & ((ids < offset) | torch.isin(ids, first_signals))
         is_before = (ids >= offset).cumsum(dim=1) == 0
         places = {"cross_entropy": is_target}
@@ -122,9 +117,7 @@ class PlainTrainer:
                 "text from the first medium on": is_target & ~is_before,
             }
         return {
-            name: F.cross_entropy(
-                logits[:, :-1].flatten(0, 1).float(), ids.masked_fill(~chosen, -100)[:, 1:].flatten()
-            )
+            name: F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids.masked_fill(~chosen, -100)[:, 1:].flatten())
             for name, chosen in places.items()
         }
 

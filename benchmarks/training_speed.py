@@ -80,14 +80,7 @@ class Measured:
 
 
 def recipe_of(
-    stage: str,
-    corpus: Path,
-    steps: int,
-    batch_size: int,
-    workers: int = 0,
-    *,
-    initial: str = "nano",
-    bf16: bool = True,
+    stage: str, corpus: Path, steps: int, batch_size: int, workers: int = 0, *, initial: str = "nano", bf16: bool = True
 ) -> AlignmentRecipe:
     """Return the recipe of a stage on the corpus, with the frozen components of ``initial``.
 
@@ -125,15 +118,11 @@ def measure(
         """Record the time of our steps, then take as many with the plain trainers."""
         seconds["ours"].append(time.process_time() - started_at[0])
         for name, plain in (("padded", padded), ("ragged", ragged)):
-            seconds[name].append(
-                cpu_seconds(lambda plain=plain: [plain.step() for _ in range(STEPS_PER_ROUND)])
-            )
+            seconds[name].append(cpu_seconds(lambda plain=plain: [plain.step() for _ in range(STEPS_PER_ROUND)]))
         started_at[0] = time.process_time()
 
     assert run(recipe, run_plain)
-    speed = {
-        name: STEPS_PER_ROUND * batch_size / statistics.median(found[1:]) for name, found in seconds.items()
-    }
+    speed = {name: STEPS_PER_ROUND * batch_size / statistics.median(found[1:]) for name, found in seconds.items()}
     ours, sizes = load_trained(recipe), sum(p.numel() for p in ragged.trained)
     own = sum(p.numel() for p in ours.model.parameters() if p.requires_grad)
     worker_recipe = recipe_of(stage, corpus, steps, batch_size, workers=1, initial=initial, bf16=bf16)
@@ -170,9 +159,7 @@ def max_length(recipe: AlignmentRecipe) -> int:
     """Return the number of positions of the longest example."""
     model = load_initial_model(recipe)
     return max(
-        build_example_prompt(model, None, example_of(source.dialogue(index), None)).length(
-            model.llm.soft_tokens
-        )
+        build_example_prompt(model, None, example_of(source.dialogue(index), None)).length(model.llm.soft_tokens)
         for source in load_sources(recipe)
         for index in range(len(source))
     )
@@ -225,16 +212,7 @@ def state_bytes(plain: PlainTrainer) -> int:
 
 def peak_mib(trainer: str, recipe: AlignmentRecipe, corpus: Path) -> float:
     """Return the peak memory of a fresh process that takes a few steps."""
-    command = [
-        sys.executable,
-        __file__,
-        "--peak-of",
-        trainer,
-        "--stage",
-        recipe.stage,
-        "--corpus",
-        str(corpus),
-    ]
+    command = [sys.executable, __file__, "--peak-of", trainer, "--stage", recipe.stage, "--corpus", str(corpus)]
     command += ["--batch-size", str(recipe.fit.batch_size), "--initial", recipe.init_from]
     command += [] if recipe.fit.bf16 else ["--float32"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -282,18 +260,14 @@ def as_table(rows: Iterable[Measured]) -> str:
 
 def main() -> None:
     """Measure and print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", action="append", choices=sorted(STAGES), help="default: all three")
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--pairs", type=int, default=96, help="pairs per modality in the corpus")
     parser.add_argument("--dialogues", type=int, default=192)
     parser.add_argument("--corpus", type=Path, help="folder of the corpus, which is written if missing")
-    parser.add_argument(
-        "--peak-of", choices=("ours", "plain"), help="only print the peak memory of a few steps"
-    )
+    parser.add_argument("--peak-of", choices=("ours", "plain"), help="only print the peak memory of a few steps")
     parser.add_argument("--initial", default="nano", help="model whose frozen components both start from")
     parser.add_argument("--float32", action="store_true", help="compute in float32 throughout")
     parser.add_argument("--json", action="store_true")
@@ -303,11 +277,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if args.peak_of:
-        print(
-            json.dumps(
-                measure_peak_mib(args.peak_of, args.stage[0], args.corpus, args.batch_size, **settings)
-            )
-        )
+        print(json.dumps(measure_peak_mib(args.peak_of, args.stage[0], args.corpus, args.batch_size, **settings)))
         return
     with tempfile.TemporaryDirectory() as folder:
         corpus = args.corpus or Path(folder) / "corpus"

@@ -106,9 +106,7 @@ def finish(samples: np.ndarray) -> np.ndarray:
     samples = samples[: notes.NOTE_SAMPLES].copy()
     samples[:RISE_SAMPLES] *= np.linspace(0, 1, RISE_SAMPLES)
     block = notes.SAMPLE_RATE_HZ // 5
-    energies = [
-        np.mean(samples[i : i + block] ** 2) for i in range(0, max(len(samples) - block, 1), block // 4)
-    ]
+    energies = [np.mean(samples[i : i + block] ** 2) for i in range(0, max(len(samples) - block, 1), block // 4)]
     samples = samples * (LOUDNESS / np.sqrt(max(energies)))
     samples = PEAK * np.tanh(samples / PEAK)
     fade = min(FADE_SAMPLES, len(samples))

@@ -36,9 +36,7 @@ def draw_emoji(kind: ObjectKind, font: ImageFont.FreeTypeFont) -> Image.Image:
     ImageDraw.Draw(canvas).text((20, 20), kind.emoji, font=font, embedded_color=True)
     box = canvas.getbbox()
     if box is None:
-        raise SystemExit(
-            f"{FONT} has no glyph for {kind.name} ({kind.emoji}). Install a newer Noto Color Emoji."
-        )
+        raise SystemExit(f"{FONT} has no glyph for {kind.name} ({kind.emoji}). Install a newer Noto Color Emoji.")
     return canvas.crop(box)
 
 
@@ -81,9 +79,7 @@ def fit(drawing: Image.Image, size_px: int) -> Image.Image:
     """``drawing`` on a square of ``size_px`` with a soft dark edge, which keeps white things visible on white."""
     inner = size_px - 4
     scale = inner / max(drawing.size)
-    small = drawing.resize(
-        tuple(max(1, round(side * scale)) for side in drawing.size), Image.Resampling.LANCZOS
-    )
+    small = drawing.resize(tuple(max(1, round(side * scale)) for side in drawing.size), Image.Resampling.LANCZOS)
     sprite = Image.new("RGBA", (size_px, size_px))
     sprite.paste(small, ((size_px - small.width) // 2, (size_px - small.height) // 2))
     edge = sprite.getchannel("A").filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.GaussianBlur(0.8))

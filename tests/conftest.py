@@ -27,14 +27,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip tests whose device, network or browser is missing, and give the reason."""
     for item in items:
-        if (
-            item.get_closest_marker("browser")
-            and CHROMIUM is None
-            and not os.environ.get("NEXTGPT_REQUIRE_BROWSER")
-        ):
-            item.add_marker(
-                pytest.mark.skip(reason="needs Chromium; install it with apt-get install chromium")
-            )
+        if item.get_closest_marker("browser") and CHROMIUM is None and not os.environ.get("NEXTGPT_REQUIRE_BROWSER"):
+            item.add_marker(pytest.mark.skip(reason="needs Chromium; install it with apt-get install chromium"))
         if item.get_closest_marker("gpu") and not _has_gpu():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
         if item.get_closest_marker("network") and not os.environ.get("NEXTGPT_TEST_NETWORK"):

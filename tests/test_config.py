@@ -46,10 +46,7 @@ def test_parts_are_carried_unless_the_hub_has_them():
         (changed(encoder={"path": "a", "hub": "b"}), "encoder: .*either 'path' or 'hub'"),
         (changed(encoder={}), "either 'path' or 'hub'"),
         (changed(synthesizers={"smell": MINIMAL["synthesizers"]["image"]}), "modality 'smell' is unknown"),
-        (
-            changed(input_projection={"encoder_width": "wide"}),
-            r"input_projection.encoder_width: .*\(got 'wide'\)",
-        ),
+        (changed(input_projection={"encoder_width": "wide"}), r"input_projection.encoder_width: .*\(got 'wide'\)"),
         ({key: value for key, value in MINIMAL.items() if key != "llm"}, "llm: Field required"),
     ],
 )

@@ -14,9 +14,7 @@ from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 
 def _talk() -> Conversation:
     answer = Message.create("assistant", ["Here: ", tiny_image((0, 255, 0)), tiny_video()])
-    return Conversation(
-        (Message.create("user", [tiny_audio(), tiny_image(), "What's this? ☃ [IMG0]"]), answer)
-    )
+    return Conversation((Message.create("user", [tiny_audio(), tiny_image(), "What's this? ☃ [IMG0]"]), answer))
 
 
 def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
@@ -48,9 +46,7 @@ def test_an_empty_conversation_survives(tmp_path: Path) -> None:
     assert read_conversation(write_conversation(Conversation(), tmp_path)) == Conversation()
 
 
-def test_media_are_found_beside_the_file_wherever_one_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_media_are_found_beside_the_file_wherever_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_conversation(_talk(), tmp_path / "talk")
     monkeypatch.chdir(tmp_path)
     assert len(read_conversation(Path("talk/conversation.json")).media) == 4

@@ -20,18 +20,12 @@ def test_nano_opens_and_closes_every_turn():
 
 
 def test_a_conversation_that_is_over_ends_with_the_end_of_the_turn():
-    assert (
-        TEMPLATES["nano"].turn_delimiters(["user", "assistant"], add_generation_prompt=False)[-1] == "<|end|>"
-    )
+    assert TEMPLATES["nano"].turn_delimiters(["user", "assistant"], add_generation_prompt=False)[-1] == "<|end|>"
 
 
 def test_vicuna_says_its_system_text_first():
-    around = TEMPLATES["vicuna_v1.1"].turn_delimiters(
-        ["user", "assistant", "user"], add_generation_prompt=True
-    )
-    assert around[0].startswith("<s>A chat between a curious user and") and around[0].endswith(
-        "questions. USER: "
-    )
+    around = TEMPLATES["vicuna_v1.1"].turn_delimiters(["user", "assistant", "user"], add_generation_prompt=True)
+    assert around[0].startswith("<s>A chat between a curious user and") and around[0].endswith("questions. USER: ")
     assert around[1:] == [" ASSISTANT:", "</s>USER: ", " ASSISTANT:"]
 
 
@@ -61,9 +55,7 @@ def test_a_system_message_takes_the_place_of_the_templates_own():
 
 
 def test_the_published_checkpoints_template_is_laid_out_as_it_was_trained():
-    around = TEMPLATES["nextgpt_7b_tiva_v0"].turn_delimiters(
-        ["user", "assistant", "user"], add_generation_prompt=True
-    )
+    around = TEMPLATES["nextgpt_7b_tiva_v0"].turn_delimiters(["user", "assistant", "user"], add_generation_prompt=True)
     said = ["one", " two", "three", ""]
     woven = "".join(part for pair in zip(around, said, strict=True) for part in pair)
     assert woven == "<s>### Human: one\n### Assistant: two\n### Human: three\n### Assistant:"
@@ -86,9 +78,7 @@ def test_a_template_that_leaves_a_turn_out_is_refused():
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = "{{ messages[-1].content }}"
     with pytest.raises(ModelError, match="omits a turn with the role user"):
-        create_template("chat_template", tokenizer).turn_delimiters(
-            ["user", "assistant"], add_generation_prompt=True
-        )
+        create_template("chat_template", tokenizer).turn_delimiters(["user", "assistant"], add_generation_prompt=True)
 
 
 def test_a_tokenizer_without_a_template_is_refused_with_the_known_names():

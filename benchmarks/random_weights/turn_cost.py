@@ -148,9 +148,7 @@ class _TurnRunner:
         cache = DynamicCache()
 
         def prefill(llm: Any) -> Tensor:
-            words = llm.get_input_embeddings()(
-                torch.zeros(1, PROMPT_TOKENS, dtype=torch.long, device=self.device)
-            )
+            words = llm.get_input_embeddings()(torch.zeros(1, PROMPT_TOKENS, dtype=torch.long, device=self.device))
             projection = random_module(
                 lambda: create_input_projection(self.config.input_projection, words.shape[-1]),
                 torch.float32, self.device,
@@ -161,9 +159,7 @@ class _TurnRunner:
             return forward(llm, torch.cat((soft, words), dim=1))
 
         def forward(llm: Any, embeddings: Tensor) -> Tensor:
-            states = llm.base_model(
-                inputs_embeds=embeddings, past_key_values=cache, use_cache=True
-            ).last_hidden_state
+            states = llm.base_model(inputs_embeds=embeddings, past_key_values=cache, use_cache=True).last_hidden_state
             llm.get_output_embeddings()(states[:, -1])
             return states
 
@@ -182,9 +178,7 @@ class _TurnRunner:
         signals = hidden[:, -MODALITIES[modality].signal_count :].float()
         condition = projection(signals, torch.zeros_like(signals[0]))
         del projection
-        synthesizer = random_synthesizer(
-            self._config_dir(modality), modality, dtype=self.dtype, device=self.device
-        )
+        synthesizer = random_synthesizer(self._config_dir(modality), modality, dtype=self.dtype, device=self.device)
         components = synthesizer.components
         component = self._load(f"{modality}.denoiser", lambda: components.build_meta("denoiser"), self.dtype)
         step, cost = component.measure(
@@ -197,8 +191,7 @@ class _TurnRunner:
         components.clear()
         component = self._load(f"{modality}.decoder", lambda: components.build_meta("vae"), torch.float32)
         _, cost = component.measure(
-            f"{modality}.decoder",
-            lambda vae: components.run_with("vae", vae, lambda: synthesizer.decode(step.latents)),
+            f"{modality}.decoder", lambda vae: components.run_with("vae", vae, lambda: synthesizer.decode(step.latents))
         )
         components.clear()
         yield cost
@@ -232,10 +225,7 @@ class _LoadedComponent:
             output = work(self.module)
         _synchronize(turn.device)
         run_s = time.perf_counter() - start
-        size, operations = (
-            sum(parameter.nbytes for parameter in self.module.parameters()),
-            counter.get_total_flops(),
-        )
+        size, operations = (sum(parameter.nbytes for parameter in self.module.parameters()), counter.get_total_flops())
         return output, ComponentCost(
             name,
             count_parameters(self.module),
@@ -311,20 +301,10 @@ def to_markdown(turn: TurnCost) -> str:
         f"{cost.run_s:.3g} | {cost.tflop:.3g} | {cost.roofline_s:.3g} | {cost.memory_gb:.2f} |"
         for cost in turn.components
     ]
-    heading = (
-        "| component | parameters | dtype | weights GB | load s | run s | TFLOP | roofline s | peak GB |"
-    )
+    heading = "| component | parameters | dtype | weights GB | load s | run s | TFLOP | roofline s | peak GB |"
     speeds = ", ".join(f"{dtype} at {speed:.3g} TFLOP/s" for dtype, speed in turn.tflop_s.items())
     about = f"{turn.model} with random weights on {turn.device}: memory at {turn.bandwidth_gb_s:.1f} GB/s, {speeds}; "
     return (
-        "\n".join(
-            [
-                f"{about}at most {turn.peak_gb:.2f} GB in use",
-                "",
-                heading,
-                "| --- " + "| ---: " * 8 + "|",
-                *lines,
-            ]
-        )
+        "\n".join([f"{about}at most {turn.peak_gb:.2f} GB in use", "", heading, "| --- " + "| ---: " * 8 + "|", *lines])
         + "\n"
     )

@@ -88,16 +88,12 @@ class LoadClient:
         start = time.perf_counter()
         for (_, writer), request in zip(connections, requests, strict=True):
             writer.write(request)
-        return list(
-            await asyncio.gather(*(_first_token(reader, writer, start) for reader, writer in connections))
-        )
+        return list(await asyncio.gather(*(_first_token(reader, writer, start) for reader, writer in connections)))
 
     def _serialized(self, script: ConversationScript) -> bytes:
         """Serialize the request for a streamed first turn."""
         body = script.request([], script.turns[0]) | {"model": self._model, "stream": True}
-        request = self._http.build_request(
-            "POST", "/v1/chat/completions", json=body, headers={"Connection": "close"}
-        )
+        request = self._http.build_request("POST", "/v1/chat/completions", json=body, headers={"Connection": "close"})
         head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         return f"POST {request.url.raw_path.decode()} HTTP/1.1\r\n{head}\r\n".encode() + request.read()
 
@@ -124,11 +120,7 @@ class LoadClient:
     async def metrics(self) -> dict[str, float]:
         """Return the server's metrics by name with labels."""
         lines = (await self._http.get("/metrics")).text.splitlines()
-        return {
-            line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
-            for line in lines
-            if line[:1] not in ("#", "")
-        }
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[:1] not in ("#", "")}
 
 
 async def _first_token(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, start: float) -> float:

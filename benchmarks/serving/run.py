@@ -41,9 +41,7 @@ def main(
     """Measure throughput, equality of answers, memory, time to the first token and cancellation."""
     with _server(model) if url is None else contextlib.nullcontext(url) as address:
         if urlsplit(address).hostname not in LOOPBACK_HOSTS:
-            raise ConfigError(
-                f"--url {address}: expected an address on loopback. Run this beside the server."
-            )
+            raise ConfigError(f"--url {address}: expected an address on loopback. Run this beside the server.")
         rows = asyncio.run(_measure(address, model, key, conversations, different, 60 * minutes, rounds))
     sys.stdout.write(json.dumps(rows) + "\n")
 
@@ -59,9 +57,7 @@ async def _measure(
         client, scripts = LoadClient(http, model), make_scripts(different)
         await measurements.run_sequential(client, make_scripts(8))  # warm-up
         before = await measurements.run_sequential(client, scripts)
-        load = await measurements.run_concurrent(
-            client, before, scripts, concurrency=concurrency, seconds=seconds
-        )
+        load = await measurements.run_concurrent(client, before, scripts, concurrency=concurrency, seconds=seconds)
         after = await measurements.run_sequential(client, make_scripts(8))
         single_s, concurrent_s = await measurements.measure_first_token(client, concurrency=16, rounds=rounds)
         disconnect = await measurements.run_disconnect(client)

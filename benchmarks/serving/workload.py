@@ -70,10 +70,7 @@ def _turns(number: int) -> tuple[ScriptTurn, ...]:
         (turn("What do you hear?", "audio", ("text",)), turn("Let me hear a bell.", None, ("audio",))),
         (turn("Let me hear a trumpet.", None, ("text", "audio")), turn("And now?", "image", ("text",))),
         (turn("What happens here?", "video", ("text",)), turn(f"Draw a {thing}.", None, ("image",))),
-        (
-            turn(f"Show me a {colour} {thing} that moves.", None, ("video",)),
-            turn("What is it?", None, ("text",)),
-        ),
+        (turn(f"Show me a {colour} {thing} that moves.", None, ("video",)), turn("What is it?", None, ("text",))),
         (turn(f"Hello! Do you know a {thing}?", None, ("text",)), turn(f"Say more of the {colour} one.")),
         (turn("Make it darker.", "image", ("image",)), turn("What is this?", None, ("text",))),
     )

@@ -39,10 +39,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         wide = browser.new_page(viewport={"width": WIDTH_PX, "height": HEIGHT_PX}, color_scheme="light")
         phone = browser.new_page(viewport={"width": PHONE_WIDTH_PX, "height": HEIGHT_PX}, color_scheme="dark")
-        pictures = [
-            asked(wide, address, ASKED),
-            asked(phone, address, "Show me a blue ball moving to the right."),
-        ]
+        pictures = [asked(wide, address, ASKED), asked(phone, address, "Show me a blue ball moving to the right.")]
         browser.close()
     canvas = PIL.Image.new("RGB", (WIDTH_PX + GAP_PX + PHONE_WIDTH_PX, HEIGHT_PX), "white")
     canvas.paste(pictures[0], (0, 0))

@@ -60,9 +60,7 @@ class ComponentSource(Config):
         if (self.path is None) == (self.hub is None):
             raise ValueError("expected either 'path' or 'hub', not both")
         if self.package is not None and self.hub is None:
-            raise ValueError(
-                "got 'package' without 'hub'; expected the Hub repository of the same LLM as well"
-            )
+            raise ValueError("got 'package' without 'hub'; expected the Hub repository of the same LLM as well")
         return self
 
 
@@ -121,9 +119,7 @@ class ResamplerConfig(Config):
     @model_validator(mode="after")
     def _validate_heads(self) -> ResamplerConfig:
         if self.width % self.heads:
-            raise ValueError(
-                f"{self.heads} heads do not divide a width of {self.width}; choose a divisor of it"
-            )
+            raise ValueError(f"{self.heads} heads do not divide a width of {self.width}; choose a divisor of it")
         return self
 
 
@@ -146,9 +142,7 @@ class InputProjectionConfig(Config):
     def _validate_kind(self) -> InputProjectionConfig:
         for kind in ("grouping", "resampler"):
             if getattr(self, kind) is not None and self.kind != kind:
-                raise ValueError(
-                    f"got sizes of {kind!r} for the kind {self.kind!r}; expected them for {kind!r} only"
-                )
+                raise ValueError(f"got sizes of {kind!r} for the kind {self.kind!r}; expected them for {kind!r} only")
         return self
 
 
@@ -233,9 +227,7 @@ def parse_config(cls: type[Parsed], values: Mapping[str, Any], *, where: str) ->
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(
-            f"{where}: " + "; ".join(_explain(cls, problem) for problem in error.errors())
-        ) from None
+        raise ConfigError(f"{where}: " + "; ".join(_explain(cls, problem) for problem in error.errors())) from None
 
 
 def _explain(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:
@@ -256,11 +248,7 @@ def _siblings(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[st
     for step in map(str, location[:-1]):
         prefix = (*prefix, step)
         field = kind.model_fields.get(step)
-        nested = (
-            []
-            if field is None
-            else [item for item in _inner(field.annotation) if issubclass(item, BaseModel)]
-        )
+        nested = [] if field is None else [item for item in _inner(field.annotation) if issubclass(item, BaseModel)]
         kind = nested[0] if nested else kind
     return [".".join((*prefix, name)) for name in kind.model_fields]
 
@@ -290,6 +278,4 @@ def read_config(folder: Path) -> ModelConfig:
 
 def write_config(config: ModelConfig, folder: Path) -> None:
     """Write ``config.json`` into ``folder``."""
-    (folder / CONFIG_FILE).write_text(
-        config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8"
-    )
+    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")

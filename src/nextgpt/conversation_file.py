@@ -36,9 +36,7 @@ from nextgpt.message import (
 
 CONVERSATION_FILE = "conversation.json"
 SIZE_LIMIT_BYTES = 16 * 1024**2
-MEDIA_TYPES: dict[str, type[Medium]] = {
-    kind.modality: kind for kind in (Image, Audio, Video, Depth, Thermal, Imu)
-}
+MEDIA_TYPES: dict[str, type[Medium]] = {kind.modality: kind for kind in (Image, Audio, Video, Depth, Thermal, Imu)}
 """Media types by modality."""
 
 

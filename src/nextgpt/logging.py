@@ -8,11 +8,7 @@ from collections.abc import Callable
 ProgressCallback = Callable[[str, int, int], None]
 """``(stage, done, total)``: called while a long stage runs."""
 
-QUIET_ENV = {
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "DIFFUSERS_VERBOSITY": "error",
-}
+QUIET_ENV = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}
 """Environment variables that keep libraries from writing between the lines of a program; a user's own value wins."""
 
 

@@ -25,6 +25,4 @@ def disable_malloc_trim() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return bool(
-        mallopt(_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES) and mallopt(_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
-    )
+    return bool(mallopt(_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES) and mallopt(_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES))

@@ -78,16 +78,10 @@ class PromptTemplate(BaseModel):
 
     def turn_delimiters(self, roles: Sequence[str], *, add_generation_prompt: bool) -> list[str]:
         """See :meth:`Template.turn_delimiters`."""
-        prefixes = {
-            "system": self.system_prefix,
-            "user": self.user_prefix,
-            "assistant": self.assistant_prefix,
-        }
+        prefixes = {"system": self.system_prefix, "user": self.user_prefix, "assistant": self.assistant_prefix}
         suffixes = {"system": self.system_suffix, "user": self.user_suffix, "assistant": self.end_of_turn}
         has_system = bool(roles) and roles[0] == "system"
-        preamble = (
-            "" if has_system or not self.system else self.system_prefix + self.system + self.system_suffix
-        )
+        preamble = "" if has_system or not self.system else self.system_prefix + self.system + self.system_suffix
         before = [self.bos + preamble] + [suffixes[role] for role in roles]
         after = [prefixes[role] for role in roles] + [self.assistant_prefix if add_generation_prompt else ""]
         return [suffix + prefix for suffix, prefix in zip(before, after, strict=True)]
@@ -108,9 +102,7 @@ class ChatTemplate:
         """See :meth:`Template.turn_delimiters`. Renders a placeholder per turn and splits at the placeholders."""
         turns = [{"role": role, "content": f"\ue000{index}\ue001"} for index, role in enumerate(roles)]
         rest = str(
-            self.tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=add_generation_prompt
-            )
+            self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
         )
         strings = []
         for turn in turns:

@@ -98,9 +98,7 @@ def test_the_reference_does_the_same_work(candidate: Candidate, baseline: Baseli
     assert [baseline.synthesize(modality).modality for modality in MODALITIES] == list(MODALITIES)
 
 
-def test_the_reference_takes_fifty_steps_of_two_calls(
-    baseline: Baseline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_reference_takes_fifty_steps_of_two_calls(baseline: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
     denoiser, calls = baseline._synthesizers["image"][0].components.denoiser, count()
 
     def tally(*_: object) -> None:  # what a hook returns would take the place of the output
@@ -142,9 +140,7 @@ def test_values_are_those_of_the_contract() -> None:
 
 
 def test_the_table_names_the_machine() -> None:
-    assert "| tiny on machine | nextgpt | reference | unit | ratio |" in to_markdown(
-        "tiny", "machine", RESULTS.rows
-    )
+    assert "| tiny on machine | nextgpt | reference | unit | ratio |" in to_markdown("tiny", "machine", RESULTS.rows)
     assert "| image | 0.5 | 4 | s | 8.0 × |" in to_markdown("tiny", "machine", RESULTS.rows)
     assert "threads" in describe_machine()
 

@@ -13,11 +13,7 @@ from benchmarks.random_weights import turn_cost
 from benchmarks.random_weights.random_module import random_module
 from benchmarks.random_weights.run import main
 from benchmarks.random_weights.turn_cost import measure_turn, to_markdown
-from tests.model.synthesis.families import (
-    write_tiny_audioldm,
-    write_tiny_stable_diffusion,
-    write_tiny_zeroscope,
-)
+from tests.model.synthesis.families import write_tiny_audioldm, write_tiny_stable_diffusion, write_tiny_zeroscope
 from torch import nn
 
 from nextgpt.config import read_config, write_config
@@ -38,9 +34,7 @@ def configs(tmp_path_factory):
     )
     for modality, write, queries in writers:
         write(folder / f"{modality}-2")
-        projection = rows[modality].output_projection.model_copy(
-            update={"queries": queries, "condition_width": 16}
-        )
+        projection = rows[modality].output_projection.model_copy(update={"queries": queries, "condition_width": 16})
         source = rows[modality].source.model_copy(update={"path": f"{modality}-2"})
         rows[modality] = rows[modality].model_copy(update={"source": source, "output_projection": projection})
     write_config(config.model_copy(update={"synthesizers": rows}), folder)
@@ -101,9 +95,7 @@ def test_the_peak_starts_again_with_every_part():
 
 
 def test_weights_are_random_and_norms_are_one():
-    module = random_module(
-        lambda: nn.Sequential(nn.Linear(2000, 2000), nn.LayerNorm(4)), torch.bfloat16, "cpu"
-    )
+    module = random_module(lambda: nn.Sequential(nn.Linear(2000, 2000), nn.LayerNorm(4)), torch.bfloat16, "cpu")
     weight = module[0].weight
     assert weight.dtype == torch.bfloat16 and 0.01 < weight.float().std() < 0.03
     assert not module[0].bias.any() and bool((module[1].weight == 1).all())

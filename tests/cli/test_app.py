@@ -32,9 +32,7 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--fly"], ["models", "--fly"], ["models", "too", "many"]])
-def test_a_bad_option_is_one_line_and_status_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bad_option_is_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -44,9 +42,7 @@ def test_a_bad_option_is_one_line_and_status_2(
 
 def test_the_nearest_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chad"]) == 2
-    assert (
-        "expected one of chat, info" in (said := capsys.readouterr().err) and "Did you mean 'chat'?" in said
-    )
+    assert "expected one of chat, info" in (said := capsys.readouterr().err) and "Did you mean 'chat'?" in said
 
 
 def test_a_users_mistake_is_one_line_and_status_2(

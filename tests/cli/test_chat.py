@@ -25,9 +25,7 @@ def temporary_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_json_is_one_object_of_the_promised_form(
-    scripted: ScriptedModel, tmp_path: Path, capsys: Printed
-) -> None:
+def test_json_is_one_object_of_the_promised_form(scripted: ScriptedModel, tmp_path: Path, capsys: Printed) -> None:
     assert main(["chat", "--once", "hello", "--json", "--seed", "7", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out) == {

@@ -52,14 +52,10 @@ def test_the_table_names_every_row(capsys: Printed) -> None:
 
 def test_out_takes_the_report(tmp_path: Path, capsys: Printed) -> None:
     assert main(["eval", "--out", str(tmp_path / "report"), "--json"]) == 0
-    assert json.loads((tmp_path / "report" / "results.json").read_text()) == json.loads(
-        capsys.readouterr().out
-    )
+    assert json.loads((tmp_path / "report" / "results.json").read_text()) == json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--limit", "0"], ["--steps", "0"], ["--limit", "x"], ["--out", "/dev/null/x"]]
-)
+@pytest.mark.parametrize("arguments", [["--limit", "0"], ["--steps", "0"], ["--limit", "x"], ["--out", "/dev/null/x"]])
 def test_a_users_mistake_is_status_2(arguments: list[str], capsys: Printed) -> None:
     assert main(["eval", *arguments]) == 2
     assert capsys.readouterr().out == ""

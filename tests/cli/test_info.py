@@ -54,12 +54,8 @@ def test_the_counts_are_those_of_the_loaded_model(written: Path) -> None:
     model = NextGPT.from_pretrained(written)
     assert rows["encoder"].parameters == count_parameters(model.encoder)
     assert rows["llm"].parameters == count_parameters(model.llm.transformer)
-    assert rows["image.transformer"].parameters == count_parameters(
-        model.synthesizer("image").components.denoiser
-    )
-    assert sum(row.trainable for row in rows.values()) == sum(
-        t.numel() for t in trained_state_dict(model).values()
-    )
+    assert rows["image.transformer"].parameters == count_parameters(model.synthesizer("image").components.denoiser)
+    assert sum(row.trainable for row in rows.values()) == sum(t.numel() for t in trained_state_dict(model).values())
 
 
 def test_the_count_of_lora_is_that_of_real_adapters() -> None:
@@ -102,9 +98,7 @@ def test_the_table_shows_every_part_and_the_totals(written: Path, capsys: Printe
     assert lines[0].split() == ["name", "class", "parameters", "trainable", "dtype", "source", "licence"]
 
 
-@pytest.mark.parametrize(
-    "harmed", ["config.json", "llm/config.json", "image/model_index.json", "encoder/config.json"]
-)
+@pytest.mark.parametrize("harmed", ["config.json", "llm/config.json", "image/model_index.json", "encoder/config.json"])
 def test_a_missing_config_is_status_2(harmed: str, folder: Path, capsys: Printed) -> None:
     (folder / harmed).unlink()
     assert main(["info", str(folder), "--json"]) == 2
@@ -141,15 +135,10 @@ def test_the_plan_within_a_budget_is_shown(written: Path, capsys: Printed) -> No
         (["--max-memory", "1MB"], "needs at least 0.5 GB"),
         (["--max-memory", "lots"], "expected a number with a unit"),
         (["--dtype", "llm=int5"], "type 'int5' is unknown"),
-        (
-            ["--dtype", "int4", "--dtype", "llm=int4"],
-            "expected one value for all components, or COMPONENT=VALUE",
-        ),
+        (["--dtype", "int4", "--dtype", "llm=int4"], "expected one value for all components, or COMPONENT=VALUE"),
     ],
 )
-def test_a_plan_that_cannot_be_is_status_2(
-    options: list[str], told: str, written: Path, capsys: Printed
-) -> None:
+def test_a_plan_that_cannot_be_is_status_2(options: list[str], told: str, written: Path, capsys: Printed) -> None:
     assert main(["info", str(written), *options]) == 2
     said = capsys.readouterr().err
     assert told in said and said.count("\n") == 1

@@ -14,9 +14,7 @@ from nextgpt.presets import PRESETS, preset
 
 def test_every_embedded_model_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
-    first_words = [
-        line.split()[0] for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")
-    ]
+    first_words = [line.split()[0] for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
     assert first_words == ["MODEL", *BUILTIN_MODELS, *PRESETS, "FOLDER", "OWNER/NAME"]
 
 

@@ -41,12 +41,7 @@ def test_attached_media_go_with_the_next_message_only(
     chat: Chat, model: ScriptedModel, media_files: dict[str, Path]
 ) -> None:
     chat.run([*(f"/{modality} {path}" for modality, path in media_files.items()), "what is it?", "and now?"])
-    assert [part.modality for part in model.received[0].messages[0].parts] == [
-        "image",
-        "audio",
-        "video",
-        "text",
-    ]
+    assert [part.modality for part in model.received[0].messages[0].parts] == ["image", "audio", "video", "text"]
     assert [part.modality for part in model.received[1].messages[2].parts] == ["text"]
 
 
@@ -76,9 +71,7 @@ def test_what_fails_is_one_line_and_leaves_the_conversation_unharmed(
     chat: Chat, paper, model: ScriptedModel, line: str, said: str
 ) -> None:
     chat.run(["hello", line, "still there?"])
-    problem = (
-        paper.err.getvalue().removeprefix("Left out: half a film\n").removesuffix("Left out: half a film\n")
-    )
+    problem = paper.err.getvalue().removeprefix("Left out: half a film\n").removesuffix("Left out: half a film\n")
     assert said in problem and problem.count("\n") == 1
     assert [message.text for message in model.received[-1]] == ["hello", "Look: here\nNice?", "still there?"]
 
@@ -86,13 +79,7 @@ def test_what_fails_is_one_line_and_leaves_the_conversation_unharmed(
 def test_a_saved_conversation_can_be_loaded_again(chat: Chat, paper, tmp_path: Path) -> None:
     chat.run(["hello", f"/save {tmp_path / 'kept'}"])
     read = read_conversation(tmp_path / "kept" / "conversation.json")
-    assert [part.modality for message in read for part in message.parts] == [
-        "text",
-        "text",
-        "image",
-        "audio",
-        "text",
-    ]
+    assert [part.modality for message in read for part in message.parts] == ["text", "text", "image", "audio", "text"]
     assert f"[saved: {tmp_path / 'kept' / 'conversation.json'}]" in paper.out.getvalue()
 
 
@@ -112,18 +99,7 @@ def test_quit_ends_at_once(chat: Chat, model: ScriptedModel) -> None:
 def test_help_lists_every_command(chat: Chat, paper) -> None:
     chat.run(["/help"])
     listed = [line.split()[0] for line in paper.out.getvalue().splitlines()]
-    assert listed == [
-        "/image",
-        "/audio",
-        "/video",
-        "/depth",
-        "/thermal",
-        "/imu",
-        "/save",
-        "/reset",
-        "/help",
-        "/quit",
-    ]
+    assert listed == ["/image", "/audio", "/video", "/depth", "/thermal", "/imu", "/save", "/reset", "/help", "/quit"]
 
 
 def test_bytes_that_are_no_text_do_not_end_the_chat() -> None:
@@ -132,14 +108,9 @@ def test_bytes_that_are_no_text_do_not_end_the_chat() -> None:
 
 
 def test_an_endless_line_comes_in_pieces() -> None:
-    assert [len(piece) for piece in read_lines(io.StringIO("x" * (MAX_LINE_LENGTH + 5)))] == [
-        MAX_LINE_LENGTH,
-        5,
-    ]
+    assert [len(piece) for piece in read_lines(io.StringIO("x" * (MAX_LINE_LENGTH + 5)))] == [MAX_LINE_LENGTH, 5]
 
 
-def test_lines_of_what_is_no_terminal_come_one_by_one_without_a_prompt(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_lines_of_what_is_no_terminal_come_one_by_one_without_a_prompt(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(read_lines(io.StringIO("one\ntwo"))) == ["one\n", "two"]
     assert capsys.readouterr().out == ""

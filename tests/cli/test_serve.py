@@ -22,9 +22,7 @@ def test_loopback_needs_no_key(host: str) -> None:
     assert is_loopback(host)
 
 
-def test_an_unknown_model_is_one_line_and_status_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_model_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("nextgpt: ")
 

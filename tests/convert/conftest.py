@@ -67,9 +67,7 @@ def imagebind_tensors() -> dict[str, Tensor]:
         shapes[f"modality_heads.{head.format(last)}weight"] = (8, WIDTH)
         if tower != "vision":
             shapes[f"modality_postprocessors.{tower}.1.log_logit_scale"] = ()
-    shapes |= {
-        f"modality_trunks.vision.pre_transformer_layer.0.{name}": (WIDTH,) for name in ("weight", "bias")
-    }
+    shapes |= {f"modality_trunks.vision.pre_transformer_layer.0.{name}": (WIDTH,) for name in ("weight", "bias")}
     tensors = {name: torch.randn(shape) * 0.2 for name, shape in shapes.items()}
     tensors["modality_preprocessors.text.mask"] = torch.full((6, 6), float("-inf")).triu(1)
     return tensors

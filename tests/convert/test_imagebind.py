@@ -114,9 +114,7 @@ def _other_zip(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "is damaged|no pickle"),
     ],
 )
-def test_a_bad_file_is_one_line_and_status_2_and_nothing_is_written(
-    write, told, tmp_path, capsys, monkeypatch
-):
+def test_a_bad_file_is_one_line_and_status_2_and_nothing_is_written(write, told, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "weights.pth"
     write(path)

@@ -13,11 +13,7 @@ import PIL.Image
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.model.synthesis.families import (
-    write_tiny_audioldm,
-    write_tiny_stable_diffusion,
-    write_tiny_zeroscope,
-)
+from tests.model.synthesis.families import write_tiny_audioldm, write_tiny_stable_diffusion, write_tiny_zeroscope
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -74,14 +70,9 @@ def mapper_tensors(prefix: str, *, llm_width: int, queries: int, condition_width
     attention = {
         "in_proj_weight": (24, 8), "in_proj_bias": (24,), "out_proj.weight": (8, 8), "out_proj.bias": (8,),
     }  # fmt: skip
-    for side, attentions, norms in (
-        ("encoder", ("self_attn",), 2),
-        ("decoder", ("self_attn", "multihead_attn"), 3),
-    ):
+    for side, attentions, norms in (("encoder", ("self_attn",), 2), ("decoder", ("self_attn", "multihead_attn"), 3)):
         layer = f"{prefix}.tfm.{side}.layers.0"
-        shapes |= {
-            f"{layer}.{kind}.{name}": shape for kind in attentions for name, shape in attention.items()
-        }
+        shapes |= {f"{layer}.{kind}.{name}": shape for kind in attentions for name, shape in attention.items()}
         shapes |= {f"{layer}.linear1.weight": (12, 8), f"{layer}.linear1.bias": (12,)}
         shapes |= {f"{layer}.linear2.weight": (8, 12), f"{layer}.linear2.bias": (8,)}
         shapes |= {f"{layer}.norm{i + 1}.{name}": (8,) for i in range(norms) for name in ("weight", "bias")}
@@ -191,9 +182,7 @@ def hears_and_answers_and_comes_back(folder: Path, again: Path, heard: Collectio
         said = [*(SAID[name] for name in heard), "What is it?"]
         samplings = [Sampling(max_tokens=30, modalities=("text",))]
         made = ("image", "audio", "video")
-        samplings += [
-            Sampling(max_tokens=60, modalities=(name,), num_inference_steps={name: 1}) for name in made
-        ]
+        samplings += [Sampling(max_tokens=60, modalities=(name,), num_inference_steps={name: 1}) for name in made]
         return [list(model.chat(said, sampling).parts) for sampling in samplings]
 
     given = answers(model)
@@ -204,14 +193,10 @@ def hears_and_answers_and_comes_back(folder: Path, again: Path, heard: Collectio
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
     digests = [[part.text if part.modality == "text" else part.digest for part in parts] for parts in given]
     told = answers(loaded)
-    assert digests == [
-        [part.text if part.modality == "text" else part.digest for part in parts] for parts in told
-    ]
+    assert digests == [[part.text if part.modality == "text" else part.digest for part in parts] for parts in told]
 
 
-def test_the_model_hears_and_answers_every_modality_and_comes_back_bit_by_bit(
-    written, parts, imagebind, tmp_path
-):
+def test_the_model_hears_and_answers_every_modality_and_comes_back_bit_by_bit(written, parts, imagebind, tmp_path):
     convert(written, parts, imagebind, tmp_path / "model")
     encoder = NextGPT.from_pretrained(tmp_path / "model").encoder
     norms = [item.vectors.norm().item() for item in encoder.encode([SAID["image"], SAID["audio"]])]
@@ -254,9 +239,7 @@ def test_prompts_of_2023_have_no_blank_before_media_and_a_bare_end_of_turn_after
 
 
 def test_a_file_of_the_first_stages_has_no_lora(delta, parts, imagebind, tmp_path):
-    early = {
-        key.replace("base_model.model.", ""): tensor for key, tensor in delta.items() if "lora" not in key
-    }
+    early = {key.replace("base_model.model.", ""): tensor for key, tensor in delta.items() if "lora" not in key}
     torch.save(early, tmp_path / "pytorch_model.pt")
     convert(tmp_path / "pytorch_model.pt", parts, imagebind, tmp_path / "model")
     assert read_config(tmp_path / "model").llm.lora is None
@@ -331,9 +314,7 @@ def _cut_off(path: Path) -> None:
     ],
     ids=["missing", "cut off", "renamed", "code"],
 )
-def test_a_bad_checkpoint_is_one_line_and_status_2_and_nothing_is_written(
-    write, told, tmp_path, monkeypatch, capsys
-):
+def test_a_bad_checkpoint_is_one_line_and_status_2_and_nothing_is_written(write, told, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "pytorch_model.pt"
     write(path)
@@ -351,9 +332,7 @@ def test_an_llm_of_another_width_stops_it_and_nothing_is_written(written, parts,
     (tmp_path / "llm" / "config.json").write_text(json.dumps(said | {"hidden_size": 24}))
     before = files_under(tmp_path)
     with pytest.raises(WeightsError, match=r"expected \(\d+, 24\), that is .* and its width. Name the LLM"):
-        convert_nextgpt(
-            written, llm=tmp_path / "llm", imagebind=imagebind, out=tmp_path / "model", synthesizers={}
-        )
+        convert_nextgpt(written, llm=tmp_path / "llm", imagebind=imagebind, out=tmp_path / "model", synthesizers={})
     assert files_under(tmp_path) == before
 
 
@@ -365,9 +344,7 @@ def test_a_tokenizer_with_other_ids_stops_it_and_nothing_is_written(written, par
     before = files_under(tmp_path)
     named = {name: parts / name for name in ("image", "audio", "video")}
     with pytest.raises(ModelError, match="The tokenizer gives <Img>"):
-        convert_nextgpt(
-            written, llm=tmp_path / "llm", imagebind=imagebind, out=tmp_path / "model", synthesizers=named
-        )
+        convert_nextgpt(written, llm=tmp_path / "llm", imagebind=imagebind, out=tmp_path / "model", synthesizers=named)
     assert files_under(tmp_path) == before
 
 
@@ -420,9 +397,7 @@ def outputs_2024() -> dict[str, torch.Tensor]:
         "audio": "model.mm_output_aud_projector",
     })  # fmt: skip
     return {
-        key.replace("projector.fc.", "projector.in_fc.").replace(
-            "projector.model.", "projector.out_fc."
-        ): tensor
+        key.replace("projector.fc.", "projector.in_fc.").replace("projector.model.", "projector.out_fc."): tensor
         for key, tensor in old.items()
     }
 
@@ -446,12 +421,7 @@ def run_2024(rows_2024, tmp_path):
     later = {"base_model.model.model.mm_input_projector.bias": torch.ones(WIDTH)}
     torch.save(later, run / "non_lora_trainables.bin")
     save_file(lora("base_model.model.model.", ".weight"), run / "adapter_model.safetensors")
-    said = {
-        "r": RANK,
-        "lora_alpha": 8,
-        "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
-        "bias": "none",
-    }
+    said = {"r": RANK, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"], "bias": "none"}
     (run / "adapter_config.json").write_text(json.dumps(said))
     # The official code writes this file into every output folder, merged or not.
     config = {"model_type": "nextgpt_llama", "mm_input_projector_type": "linear", "hidden_size": WIDTH}
@@ -461,23 +431,17 @@ def run_2024(rows_2024, tmp_path):
 
 @pytest.fixture
 def imagebind_of_patches(imagebind, tiny_imagebind, tmp_path):
-    convert_imagebind(
-        tmp_path / "imagebind_huge.pth", tmp_path / "patches", has_patches=True, config=tiny_imagebind
-    )
+    convert_imagebind(tmp_path / "imagebind_huge.pth", tmp_path / "patches", has_patches=True, config=tiny_imagebind)
     return tmp_path / "patches"
 
 
 def test_an_encoder_of_the_other_version_stops_it(run_2024, parts, imagebind, tmp_path):
-    with pytest.raises(
-        ModelError, match="gives pooled; a checkpoint of 2024 was trained on patches.*with --patches"
-    ):
+    with pytest.raises(ModelError, match="gives pooled; a checkpoint of 2024 was trained on patches.*with --patches"):
         convert(run_2024, parts, imagebind, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
-def test_the_files_of_2024_are_placed_and_later_stages_win(
-    run_2024, parts, imagebind_of_patches, vocabulary, tmp_path
-):
+def test_the_files_of_2024_are_placed_and_later_stages_win(run_2024, parts, imagebind_of_patches, vocabulary, tmp_path):
     done = convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
     assert done.layout == "2024"
     ours = load_file(tmp_path / "model" / "nextgpt.safetensors")
@@ -499,9 +463,7 @@ def test_signal_tokens_of_2024_are_joined_by_blanks_and_all_positions_are_projec
     """As published: N tokens joined by the blank (29871 in LLaMA) are 2 N - 1 ids, and as many hidden states."""
     convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
     model = NextGPT.from_pretrained(tmp_path / "model")
-    blank = model.llm.tokenizer.hf_tokenizer.convert_tokens_to_ids(
-        "\u0120"
-    )  # of the byte-level test tokenizer
+    blank = model.llm.tokenizer.hf_tokenizer.convert_tokens_to_ids("\u0120")  # of the byte-level test tokenizer
     for modality, count in (("image", 7), ("audio", 15), ("video", 47)):
         sampling = Sampling(max_tokens=60, modalities=(modality,), num_inference_steps={modality: 1})
         conversation = Conversation().with_message("Show me.")
@@ -524,9 +486,7 @@ def test_signal_tokens_of_2024_are_joined_by_blanks_and_all_positions_are_projec
 
 
 def test_a_projector_of_2024_that_has_no_place_stops_it(run_2024, parts, imagebind, tmp_path):
-    torch.save(
-        {"model.mm_input_projector.layers.3.odd.weight": torch.zeros(2)}, run_2024 / "mm_input_projector.bin"
-    )
+    torch.save({"model.mm_input_projector.layers.3.odd.weight": torch.zeros(2)}, run_2024 / "mm_input_projector.bin")
     with pytest.raises(WeightsError, match=r"1 unexpected: model.mm_input_projector.layers.3.odd.weight"):
         convert(run_2024, parts, imagebind, tmp_path / "model")
     assert not (tmp_path / "model").exists()
@@ -541,16 +501,11 @@ def projector(request, run_2024, rows_2024):
     return request.param, tensors
 
 
-def test_every_kind_of_input_projector_is_placed_whole(
-    projector, run_2024, parts, imagebind_of_patches, tmp_path
-):
+def test_every_kind_of_input_projector_is_placed_whole(projector, run_2024, parts, imagebind_of_patches, tmp_path):
     kind, tensors = projector
     convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
     config = read_config(tmp_path / "model")
-    assert (config.input_projection.kind, config.input_projection.soft_tokens) == (
-        kind,
-        3 if kind == "grouping" else 1,
-    )
+    assert (config.input_projection.kind, config.input_projection.soft_tokens) == (kind, 3 if kind == "grouping" else 1)
     written = load_file(tmp_path / "model" / "nextgpt.safetensors")
     placed = {name: t for name, t in written.items() if name.startswith("input_projection.")}
     assert sorted(t.sum().item() for t in placed.values()) == sorted(t.sum().item() for t in tensors.values())
@@ -572,10 +527,7 @@ def test_a_projector_that_lacks_a_tensor_is_refused_by_name(
     lost, ours = {
         "linear": ("bias", "layers.shared.bias"),
         "mlp": ("layer.2.bias", "networks.shared.2.bias"),
-        "grouping": (
-            "layers.1.downsample.assign.v_proj.bias",
-            "networks.shared.stages.1.assignment.value.bias",
-        ),
+        "grouping": ("layers.1.downsample.assign.v_proj.bias", "networks.shared.stages.1.assignment.value.bias"),
     }[kind]
     del tensors[f"model.mm_input_projector.{lost}"]
     torch.save(tensors | rows_2024, run_2024 / "mm_input_projector.bin")
@@ -591,9 +543,7 @@ def test_stages_of_before_may_2025_without_a_head_are_told_apart(
         tensors = torch.load(run_2024 / name, weights_only=True)
         del tensors["lm_head.weight"]
         torch.save(tensors, run_2024 / name)
-    with pytest.raises(
-        WeightsError, match=r"no lm_head.weight: before May 2025 stages 1 and 2.*did not save it"
-    ):
+    with pytest.raises(WeightsError, match=r"no lm_head.weight: before May 2025 stages 1 and 2.*did not save it"):
         convert(run_2024, parts, imagebind_of_patches, tmp_path / "model")
     assert not (tmp_path / "model").exists()
     head = {"base_model.model.lm_head.weight": rows_2024["lm_head.weight"]}
@@ -621,11 +571,7 @@ def merged_2024(rows_2024, parts, imagebind_tensors, tmp_path):
     torch.manual_seed(3)
     folder = tmp_path / "nextgpt-v1.5-7b"
     folder.mkdir()
-    own = {
-        name: t + 1
-        for name, t in load_file(parts / "llm" / "model.safetensors").items()
-        if name not in rows_2024
-    }
+    own = {name: t + 1 for name, t in load_file(parts / "llm" / "model.safetensors").items() if name not in rows_2024}
     tower = {f"{TOWER_2024}.{name}": tensor for name, tensor in imagebind_tensors.items()}
     tensors = own | linear_2024() | outputs_2024() | rows_2024 | tower
     names = sorted(tensors)
@@ -635,18 +581,12 @@ def merged_2024(rows_2024, parts, imagebind_tensors, tmp_path):
     weight_map = {name: file for file, held in files.items() for name in held}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     said = json.loads((parts / "llm" / "config.json").read_text())
-    merged = said | {
-        "model_type": "nextgpt_llama",
-        "vocab_size": said["vocab_size"] + 36,
-        "mm_hidden_size": 8,
-    }
+    merged = said | {"model_type": "nextgpt_llama", "vocab_size": said["vocab_size"] + 36, "mm_hidden_size": 8}
     (folder / "config.json").write_text(json.dumps(merged))
     return folder
 
 
-def test_a_merged_folder_brings_its_own_llm(
-    merged_2024, parts, imagebind_of_patches, rows_2024, vocabulary, tmp_path
-):
+def test_a_merged_folder_brings_its_own_llm(merged_2024, parts, imagebind_of_patches, rows_2024, vocabulary, tmp_path):
     convert(merged_2024, parts, imagebind_of_patches, tmp_path / "model")
     assert read_config(tmp_path / "model").llm.lora is None
     written = {}
@@ -671,9 +611,7 @@ def test_the_frozen_encoder_in_a_merged_folder_is_not_read_and_is_listed(
     assert f"model.multimodal_tower.* ({len(imagebind_tensors)})" in capsys.readouterr().out
 
 
-def test_a_merged_folder_with_a_key_too_many_or_too_few_is_refused(
-    merged_2024, parts, imagebind_of_patches, tmp_path
-):
+def test_a_merged_folder_with_a_key_too_many_or_too_few_is_refused(merged_2024, parts, imagebind_of_patches, tmp_path):
     path = merged_2024 / "model-00001-of-00002.safetensors"
     tensors = load_file(path)
     name = next(name for name in tensors if name.startswith("model.layers."))
@@ -696,16 +634,7 @@ def test_adapters_that_are_no_plain_lora_are_refused(run_2024, parts, imagebind_
 def test_the_command_writes_the_presets_own_folder(written, parts, imagebind, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path / "home"))
     named = [word for name in ("image", "audio", "video") for word in (f"--{name}", str(parts / name))]
-    command = [
-        "convert",
-        "nextgpt",
-        str(written),
-        "--llm",
-        str(parts / "llm"),
-        "--imagebind",
-        str(imagebind),
-        *named,
-    ]
+    command = ["convert", "nextgpt", str(written), "--llm", str(parts / "llm"), "--imagebind", str(imagebind), *named]
     assert main(command) == 0
     assert "all of them" in capsys.readouterr().out
     assert NextGPT.from_pretrained("paper").config.quirks == "nextgpt_2023"

@@ -66,9 +66,7 @@ def test_an_llm_in_several_pickles_keeps_its_parts_and_loses_old_buffers(tmp_pat
         buffers = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(2)} if "00001" in file else {}
         torch.save({name: tensors[name] for name in held} | buffers, source / file)
     weight_map = {name: file for file, held in halves.items() for name in held}
-    (source / "pytorch_model.bin.index.json").write_text(
-        json.dumps({"metadata": {}, "weight_map": weight_map})
-    )
+    (source / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     convert_folder(source, tmp_path / "converted")
     assert len(list((tmp_path / "converted").glob("*.safetensors"))) == 2
     model, report = AutoModelForCausalLM.from_pretrained(tmp_path / "converted", output_loading_info=True)

@@ -15,14 +15,7 @@ from nextgpt.convert import convert_parts
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.presets import presets_dir
 
-PARTS = (
-    "encoder/vision",
-    "encoder/audio",
-    "llm",
-    "image/transformer",
-    "audio/transformer",
-    "video/transformer",
-)
+PARTS = ("encoder/vision", "encoder/audio", "llm", "image/transformer", "audio/transformer", "video/transformer")
 
 
 @pytest.fixture
@@ -52,9 +45,7 @@ def test_the_folder_is_the_preset_with_the_fetched_files(fetched: Path, tmp_path
 def test_the_command_writes_into_the_presets_own_place(fetched: Path, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path / "home"))
     assert main(["convert", "parts", "open", str(fetched)]) == 0
-    assert (presets_dir("open") / "config.json").is_file() and str(
-        presets_dir("open")
-    ) in capsys.readouterr().out
+    assert (presets_dir("open") / "config.json").is_file() and str(presets_dir("open")) in capsys.readouterr().out
 
 
 def test_a_part_that_is_missing_is_named_and_nothing_is_written(fetched: Path, tmp_path: Path):
@@ -64,9 +55,7 @@ def test_a_part_that_is_missing_is_named_and_nothing_is_written(fetched: Path, t
     assert not (tmp_path / "open").exists()
 
 
-def test_weights_that_are_cut_off_or_incomplete_are_named_and_nothing_is_written(
-    fetched: Path, tmp_path: Path
-):
+def test_weights_that_are_cut_off_or_incomplete_are_named_and_nothing_is_written(fetched: Path, tmp_path: Path):
     path = fetched / "video" / "transformer" / "model.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[:-4])

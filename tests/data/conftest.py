@@ -137,10 +137,7 @@ def coco_captions(folder: Path) -> Written:
 def msrvtt(folder: Path) -> Written:
     medium(folder / "TrainValVideo" / "video0.mp4", "video")
     content = {
-        "videos": [
-            {"video_id": "video0", "category": 9, "split": "train"},
-            {"video_id": "video1", "split": "train"},
-        ],
+        "videos": [{"video_id": "video0", "category": 9, "split": "train"}, {"video_id": "video1", "split": "train"}],
         "sentences": [
             {"caption": "it is getting bright", "video_id": "video0", "sen_id": 0},
             {"caption": "a film that is missing", "video_id": "video1", "sen_id": 1},

@@ -25,9 +25,7 @@ def said(record: Record) -> object:
     def shown(part: str | MediaFile) -> object:
         return part if isinstance(part, str) else (part.modality, part.caption, part.is_edit)
 
-    return [
-        (turn.role, [shown(part) for part in turn.parts]) for turn in dialogue_of(record, "generation").turns
-    ]
+    return [(turn.role, [shown(part) for part in turn.parts]) for turn in dialogue_of(record, "generation").turns]
 
 
 def sound_records(corpus: Corpus) -> list[object]:
@@ -40,9 +38,7 @@ def test_every_format_is_listed(capsys: Printed) -> None:
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(FORMATS)
 
 
-def test_validate_lists_what_is_broken_and_is_no_failure(
-    write: Write, tmp_path: Path, capsys: Printed
-) -> None:
+def test_validate_lists_what_is_broken_and_is_no_failure(write: Write, tmp_path: Path, capsys: Printed) -> None:
     path = write("cc3m_json").path
     assert main(["data", "validate", str(path), "--out", str(tmp_path / "broken.jsonl")]) == 0
     printed = capsys.readouterr().out
@@ -54,12 +50,7 @@ def test_validate_lists_what_is_broken_and_is_no_failure(
 def test_validate_prints_one_json_object(write: Write, capsys: Printed) -> None:
     assert main(["data", "validate", str(write("mosit").path), "--json"]) == 0
     verdict = json.loads(capsys.readouterr().out)
-    assert (verdict["format"], verdict["records"], verdict["missing"], len(verdict["invalid"])) == (
-        "mosit",
-        1,
-        1,
-        1,
-    )
+    assert (verdict["format"], verdict["records"], verdict["missing"], len(verdict["invalid"])) == ("mosit", 1, 1, 1)
 
 
 def test_stats_count_without_opening(write: Write, capsys: Printed) -> None:
@@ -98,9 +89,7 @@ def test_what_is_packed_says_the_same_and_needs_no_other_file(
     corpus = read_corpus(write(name).path)
     assert main(["data", "pack", str(corpus_path(corpus, tmp_path)), "--out", str(tmp_path / "tars")]) == 0
     expected = sound_records(corpus)
-    media = [
-        medium.path for record in corpus.records for medium in media_of(record) if medium.byte_range is None
-    ]
+    media = [medium.path for record in corpus.records for medium in media_of(record) if medium.byte_range is None]
     for path in media:
         path.unlink(missing_ok=True)
     packed = read_corpus(tmp_path / "tars")
@@ -117,13 +106,9 @@ def test_shards_stay_near_their_size(write: Write, tmp_path: Path) -> None:
 
     corpus = read_corpus(write("llava").path)
     paths = [
-        path
-        for path in write_tar_shards(corpus.records, tmp_path / "tars", shard_bytes=1)
-        if isinstance(path, Path)
+        path for path in write_tar_shards(corpus.records, tmp_path / "tars", shard_bytes=1) if isinstance(path, Path)
     ]
-    assert [path.name for path in paths] == ["00000.tar", "00001.tar", "00002.tar"][: len(paths)] and len(
-        paths
-    ) > 1
+    assert [path.name for path in paths] == ["00000.tar", "00001.tar", "00002.tar"][: len(paths)] and len(paths) > 1
 
 
 @pytest.mark.parametrize(
@@ -134,9 +119,7 @@ def test_shards_stay_near_their_size(write: Write, tmp_path: Path) -> None:
         (["fly"], "fly"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(
-    arguments: list[str], told: str, write: Write, capsys: Printed
-) -> None:
+def test_a_mistake_is_one_line_and_status_2(arguments: list[str], told: str, write: Write, capsys: Printed) -> None:
     path = write("llava").path
     assert main(["data", *(argument.format(path) for argument in arguments)]) == 2
     printed = capsys.readouterr()

@@ -20,10 +20,7 @@ Write = Callable[[str], Any]
 
 
 def told(dialogue: Dialogue) -> list[list[str]]:
-    return [
-        [part if isinstance(part, str) else f"<{part.modality}>" for part in turn.parts]
-        for turn in dialogue.turns
-    ]
+    return [[part if isinstance(part, str) else f"<{part.modality}>" for part in turn.parts] for turn in dialogue.turns]
 
 
 def dialogue(corpus: Corpus, position: int) -> Dialogue:
@@ -59,9 +56,7 @@ def test_a_long_csv_field_is_read_and_a_damaged_row_is_listed(tmp_path: Path) ->
     path.write_text(f"videoid,name\n1,{caption}\n2,short,too many\n", encoding="utf-8")
     corpus = read_corpus(path)
     assert [record.caption for record in corpus.records] == [caption.strip()]
-    assert [(row.key, row.reason) for row in corpus.invalid] == [
-        ("line 3", "has other columns than the first line")
-    ]
+    assert [(row.key, row.reason) for row in corpus.invalid] == [("line 3", "has other columns than the first line")]
 
 
 def test_records_become_typed_conversations(written: Any) -> None:
@@ -91,12 +86,7 @@ def test_a_pair_is_described_or_drawn(write: Write) -> None:
 
 def test_markers_become_media_where_they_stand(write: Write) -> None:
     llava = read_corpus(write("llava").path)
-    assert told(dialogue(llava, 0)) == [
-        ["<image>", "What is this?"],
-        ["A red square."],
-        ["Which colour?"],
-        ["Red."],
-    ]
+    assert told(dialogue(llava, 0)) == [["<image>", "What is this?"], ["A red square."], ["Which colour?"], ["Red."]]
     assert told(dialogue(llava, 1))[0] == ["What is this?", "<image>"]
 
 

@@ -29,15 +29,11 @@ PAIR = SceneSpec(
 DRAW = DialogueTurn("text_to_image", ("Draw it.",), ("Here.", MediaPart(SCENE)))
 ON_THE_SEA = MediaPart(replace(SCENE, background="sea"), is_edit=True)
 EDIT = DialogueTurn("edit_image", ("On the sea.",), (ON_THE_SEA,), (), ("background",))
-ASK = DialogueTurn(
-    "question", ("What is it, and what does it do?",), ("A cat.",), (("cat", "kitten"), ("sleeps",))
-)
+ASK = DialogueTurn("question", ("What is it, and what does it do?",), ("A cat.",), (("cat", "kitten"), ("sleeps",)))
 
 
 def result(turn: DialogueTurn, parts: Sequence[Part] = (), *seen: MediaSpec) -> CaseResult:
-    return CaseResult(
-        EvalCase("source", Dialogue((turn,)), 0), (TurnResult(turn, Reply(tuple(parts)), seen),)
-    )
+    return CaseResult(EvalCase("source", Dialogue((turn,)), 0), (TurnResult(turn, Reply(tuple(parts)), seen),))
 
 
 def test_media_must_be_those_that_were_asked_for() -> None:
@@ -114,15 +110,11 @@ def test_a_dialogue_is_right_when_all_of_its_turns_are() -> None:
     said = TurnResult(ASK, Reply((Text("The cat sleeps."),)))
     assert all_turns_correct(CaseResult(case, (drawn, edited, said)))
     assert not all_turns_correct(CaseResult(case, (drawn, replace(edited, judged_specs=(SCENE,)), said)))
-    assert not all_turns_correct(
-        CaseResult(case, (drawn, edited, replace(said, reply=Reply((Text("No."),)))))
-    )
+    assert not all_turns_correct(CaseResult(case, (drawn, edited, replace(said, reply=Reply((Text("No."),))))))
     assert not all_turns_correct(CaseResult(case, (replace(drawn, judged_specs=(PAIR,)), edited, said)))
 
 
 def test_a_smaller_slip_than_the_main_attribute_does_not_spoil_a_dialogue() -> None:
     case = EvalCase("dialogue", Dialogue((DRAW,)), 0, all_turns=True)
     reply = Reply((Text("Here."), tiny_image()))
-    assert all_turns_correct(
-        CaseResult(case, (TurnResult(DRAW, reply, (replace(SCENE, background="sea"),)),))
-    )
+    assert all_turns_correct(CaseResult(case, (TurnResult(DRAW, reply, (replace(SCENE, background="sea"),)),)))

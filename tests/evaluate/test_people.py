@@ -72,8 +72,7 @@ def test_a_medium_of_another_modality_never_matches():
 
 
 @pytest.mark.parametrize(
-    "spec",
-    [CAT_AND_DOG, SoundSpec("bell", "low", "rising", "fast"), ClipSpec("cat", "blue", "night", "grow")],
+    "spec", [CAT_AND_DOG, SoundSpec("bell", "low", "rising", "fast"), ClipSpec("cat", "blue", "night", "grow")]
 )
 def test_the_label_of_a_content_matches_it_and_completes_to_it(spec: MediaSpec):
     label = label_of(spec)
@@ -83,9 +82,7 @@ def test_the_label_of_a_content_matches_it_and_completes_to_it(spec: MediaSpec):
 def test_a_default_is_asked_for_only_where_it_is_what_changed():
     cat = SceneSpec((ObjectSpec("cat"),))
     assert label_of(cat) == image(ObjectLabel(object="cat"))
-    assert label_of(cat, ("tint", "background")) == image(
-        ObjectLabel(object="cat", tint="natural"), background="white"
-    )
+    assert label_of(cat, ("tint", "background")) == image(ObjectLabel(object="cat", tint="natural"), background="white")
 
 
 def answer(label: TurnLabel, text: str, *specs: MediaSpec) -> TurnResult:
@@ -93,9 +90,7 @@ def answer(label: TurnLabel, text: str, *specs: MediaSpec) -> TurnResult:
     return TurnResult(labelled_turn(label), Reply((Text(text), *media)), specs)
 
 
-ASKED = TurnLabel(
-    text="a red cat", want=(image(ObjectLabel(object="cat", tint="red")),), say=(("cat", "kitty"),)
-)
+ASKED = TurnLabel(text="a red cat", want=(image(ObjectLabel(object="cat", tint="red")),), say=(("cat", "kitty"),))
 
 
 def test_an_answer_needs_the_modality_the_contents_and_the_words():
@@ -164,9 +159,7 @@ def test_true_answers_are_right_in_every_row():
     cases = people._cases(PeopleDevelopment().items(3, seed=0), seed=0)
     results = {source: judge_results(OracleSystem().answer(some)) for source, some in cases.items()}
     rows = {score.name: score for score in people._scores(results, results)}
-    assert {"people_single", "people_single.modalities", "people_turns.follow_up", "people_dialogues"} <= set(
-        rows
-    )
+    assert {"people_single", "people_single.modalities", "people_turns.follow_up", "people_dialogues"} <= set(rows)
     assert rows["people_single"].cases == 3 and rows["people_dialogues"].cases == 3
     assert all(score.value == 1.0 for name, score in rows.items() if name.endswith("modalities"))
     assert rows["people_given"].value == 1.0 and rows["people_turns"].value > 0.8

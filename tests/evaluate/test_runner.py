@@ -28,9 +28,7 @@ def test_all_cases_are_played_and_come_back_in_their_order() -> None:
         Path(),
         RunOptions(on_progress=lambda *stage: progress.append(stage)),
     )
-    assert {
-        source: [result.case for result in results] for (_, source), results in played.items()
-    } == task_cases
+    assert {source: [result.case for result in results] for (_, source), results in played.items()} == task_cases
     assert progress == [
         ("one (oracle)", BATCH_SIZE, BATCH_SIZE + 3),
         ("one (oracle)", BATCH_SIZE + 3, BATCH_SIZE + 3),
@@ -62,17 +60,11 @@ def test_long_units_begin_first_and_results_stay_in_order(monkeypatch: pytest.Mo
 @pytest.mark.slow
 def test_processes_find_what_one_finds() -> None:
     task_cases = {"source": cases(BATCH_SIZE + 1)}
-    one, two = (
-        run_cases([(ORACLE, "source")], task_cases, Path(), RunOptions(num_workers=n)) for n in (1, 2)
-    )
+    one, two = (run_cases([(ORACLE, "source")], task_cases, Path(), RunOptions(num_workers=n)) for n in (1, 2))
     assert [[answer.judged_specs for answer in a.turns] for a in one[ORACLE, "source"]] == [
         [answer.judged_specs for answer in a.turns] for a in two[ORACLE, "source"]
     ]
 
 
 def test_few_cases_are_no_work_for_many() -> None:
-    assert (
-        default_num_workers(MAX_CASES_FOR_ONE_WORKER)
-        == 1
-        <= default_num_workers(MAX_CASES_FOR_ONE_WORKER + 1)
-    )
+    assert default_num_workers(MAX_CASES_FOR_ONE_WORKER) == 1 <= default_num_workers(MAX_CASES_FOR_ONE_WORKER + 1)

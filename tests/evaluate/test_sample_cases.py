@@ -43,10 +43,7 @@ def test_cases_that_no_row_counts_are_not_drawn(cases) -> None:
 
 
 def test_the_same_seed_draws_the_same_cases(cases) -> None:
-    assert (
-        sample_cases(METRICS[1:3], limit=LIMIT, seed=0)["text_to_image"][:LIMIT]
-        == cases["text_to_image"][:LIMIT]
-    )
+    assert sample_cases(METRICS[1:3], limit=LIMIT, seed=0)["text_to_image"][:LIMIT] == cases["text_to_image"][:LIMIT]
     assert sample_cases(METRICS[1:3], limit=LIMIT, seed=1)["text_to_image"] != cases["text_to_image"]
 
 
@@ -67,9 +64,7 @@ def test_a_place_counts_only_where_the_request_says_it(cases) -> None:
 def test_media_that_are_asked_about_come_with_the_question(cases) -> None:
     for row in METRICS:
         if row.name in ("image_to_text.object", "questions"):
-            assert all(
-                case.evaluated_turns[-1].input_media for case in cases[row.tasks[0]] if row.applies_to(case)
-            )
+            assert all(case.evaluated_turns[-1].input_media for case in cases[row.tasks[0]] if row.applies_to(case))
 
 
 def test_dialogues_are_asked_from_their_first_turn(cases) -> None:

@@ -24,19 +24,13 @@ from nextgpt.testing.model import write_tiny_model
 from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 
 SAMPLES = (
-    SampleAnswer(
-        "pictures", "Draw a very long story about a cat. " * 5, tiny_image(), tiny_image((0, 0, 255)), True
-    ),
+    SampleAnswer("pictures", "Draw a very long story about a cat. " * 5, tiny_image(), tiny_image((0, 0, 255)), True),
     SampleAnswer("sounds", "Play it.", tiny_audio(), None, False),
     SampleAnswer("films", "Film it.", tiny_video(), tiny_video(), False),
 )
 SCORES = (Score("row", 0.91234, 0.8, 0.95, 200, 1.0), Score("other", 1, 0.9, 1, 40, None))
 RESULTS = Results("tiny", "miniworld", SCORES, SAMPLES)
-FEW = [
-    row
-    for row in METRICS
-    if row.name in ("text_to_image.background", "questions", "indirect_image.true_caption")
-]
+FEW = [row for row in METRICS if row.name in ("text_to_image.background", "questions", "indirect_image.true_caption")]
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +98,7 @@ def test_a_suite_or_a_model_that_is_unknown_is_named(home: Path) -> None:
 def test_values_are_those_of_the_contract() -> None:
     values = to_dict(RESULTS)
     assert list(values) == ["model", "suite", "rows"]
-    assert values["rows"][0] == {
-        "name": "row",
-        "value": 0.9123,
-        "low": 0.8,
-        "high": 0.95,
-        "cases": 200,
-        "judge": 1.0,
-    }
+    assert values["rows"][0] == {"name": "row", "value": 0.9123, "low": 0.8, "high": 0.95, "cases": 200, "judge": 1.0}
 
 
 def test_a_report_says_which_number_of_steps_was_asked_for() -> None:
@@ -140,9 +127,7 @@ def test_a_group_is_a_row_of_the_contact_sheet() -> None:
 
 def test_every_modality_has_a_thumbnail() -> None:
     assert list(THUMBNAILS) == list(MODALITIES)
-    assert all(
-        thumbnail(medium).size == (TILE_PX, TILE_PX) for medium in (tiny_image(), tiny_audio(), tiny_video())
-    )
+    assert all(thumbnail(medium).size == (TILE_PX, TILE_PX) for medium in (tiny_image(), tiny_audio(), tiny_video()))
 
 
 def test_the_command_prints_one_json_object(

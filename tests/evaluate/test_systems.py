@@ -20,11 +20,7 @@ from nextgpt.miniworld.specs import ClipSpec, ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.testing.model import write_tiny_model
 
-CAT, FLUTE, DOG = (
-    SceneSpec((ObjectSpec("cat", "red"),), "grass"),
-    SoundSpec("flute"),
-    ClipSpec("dog", motion="left"),
-)
+CAT, FLUTE, DOG = (SceneSpec((ObjectSpec("cat", "red"),), "grass"), SoundSpec("flute"), ClipSpec("dog", motion="left"))
 
 
 def case(*turns: DialogueTurn, seed: int = 0, all_turns: bool = False) -> EvalCase:
@@ -74,10 +70,7 @@ def test_in_a_whole_dialogue_the_models_own_answers_stay(echo: NextGPTSystem) ->
 
 
 def test_dialogues_of_different_lengths_are_held_side_by_side(echo: NextGPTSystem) -> None:
-    short, long = (
-        case(ask("A?", "a"), all_turns=True),
-        case(*[ask("B?", "b")] * 3, all_turns=True),
-    )
+    short, long = (case(ask("A?", "a"), all_turns=True), case(*[ask("B?", "b")] * 3, all_turns=True))
     results = echo.answer([short, long])
     assert [len(batch) for batch in echo._model.batches] == [2, 1, 1]
     assert [len(result.turns) for result in results] == [1, 3]
@@ -132,9 +125,7 @@ def test_captions_take_the_same_seeds_as_the_models_own_media(home: Path) -> Non
 
 
 def test_the_language_model_before_the_alignments_writes_an_answer_for_each(home: Path) -> None:
-    written = CaptionLLM(home / "llm")(
-        [case(ask("Draw a cat.", "x")), case(ask("Hi", "y"), ask("Again", "z"))]
-    )
+    written = CaptionLLM(home / "llm")([case(ask("Draw a cat.", "x")), case(ask("Hi", "y"), ask("Again", "z"))])
     assert len(written) == 2 and "<|end|>" not in "".join(written)
 
 
@@ -143,10 +134,7 @@ def test_in_words_captions_become_true_renderings_and_stay_in_the_dialogue() -> 
 
     def write(cases: Sequence[EvalCase]) -> list[str]:
         heard.append(["".join(str(say) for say in turn.assistant) for turn in cases[0].dialogue.turns[:-1]])
-        answers = [
-            "<|edit|><|image|>large red cat left, grass background<|close|>",
-            "<|image|>no caption<|close|>Yes.",
-        ]
+        answers = ["<|edit|><|image|>large red cat left, grass background<|close|>", "<|image|>no caption<|close|>Yes."]
         return [answers[len(cases[0].dialogue.turns) - 1]]
 
     task_cases = [case(ask("Draw.", "Here."), ask("And?", "Yes."), all_turns=True)]

@@ -19,9 +19,7 @@ def test_without_a_suffix_a_wav_of_16_bits_is_written(sound, tmp_path):
     assert soundfile.info(path).subtype == "PCM_16"
 
 
-@pytest.mark.parametrize(
-    ("suffix", "tolerance"), [(".wav", 1e-4), (".flac", 1e-4), (".ogg", 0.05), (".mp3", 0.05)]
-)
+@pytest.mark.parametrize(("suffix", "tolerance"), [(".wav", 1e-4), (".flac", 1e-4), (".ogg", 0.05), (".mp3", 0.05)])
 def test_a_written_sound_comes_back(sound, tmp_path, suffix, tolerance):
     read = read_audio(write_audio(sound, tmp_path / f"a{suffix}"))
     assert read.sample_rate_hz == 16_000
@@ -44,9 +42,7 @@ def test_a_silent_film_holds_no_sound(film, tmp_path):
 
 def test_samples_that_are_no_numbers_or_too_loud_are_tamed():
     buffer = io.BytesIO()
-    soundfile.write(
-        buffer, np.array([np.nan, np.inf, -np.inf, 7.0, 0.5]), 8000, format="WAV", subtype="FLOAT"
-    )
+    soundfile.write(buffer, np.array([np.nan, np.inf, -np.inf, 7.0, 0.5]), 8000, format="WAV", subtype="FLOAT")
     assert read_audio(buffer.getvalue()).samples.tolist() == [[0.0, 1.0, -1.0, 1.0, 0.5]]
 
 

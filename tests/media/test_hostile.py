@@ -18,15 +18,7 @@ import pytest
 import soundfile
 
 from nextgpt.errors import MediaError
-from nextgpt.media import (
-    MediaLimits,
-    read_audio,
-    read_image,
-    read_video,
-    write_audio,
-    write_image,
-    write_video,
-)
+from nextgpt.media import MediaLimits, read_audio, read_image, read_video, write_audio, write_image, write_video
 from nextgpt.media.limits import Deadline, DeadlineStream
 
 READERS: dict[str, Callable] = {"image": read_image, "audio": read_audio, "video": read_video}
@@ -37,9 +29,7 @@ OUR_MEMORY_BYTES = 64 * 1024**2
 @pytest.fixture
 def files(picture, sound, film, tmp_path) -> dict[str, Path]:
     """One good file of every kind, by suffix."""
-    written = [
-        write_image(picture, tmp_path / f"good.{s}") for s in ("png", "jpg", "gif", "webp", "bmp", "tiff")
-    ]
+    written = [write_image(picture, tmp_path / f"good.{s}") for s in ("png", "jpg", "gif", "webp", "bmp", "tiff")]
     written += [write_audio(sound, tmp_path / f"good.{s}") for s in ("wav", "flac", "ogg", "mp3")]
     written += [write_video(film, tmp_path / f"good.{s}") for s in ("mp4", "webm", "mkv")]
     return {path.suffix[1:]: path for path in written}
@@ -157,9 +147,7 @@ def test_a_file_over_the_limit_is_not_even_opened(modality, tmp_path):
 
 
 @pytest.mark.parametrize("modality", READERS)
-@pytest.mark.parametrize(
-    "content", [b"hello world", b"\0" * 5000, b"<svg onload='x'>", b"%PDF-1.7", b"PK\3\4..."]
-)
+@pytest.mark.parametrize("content", [b"hello world", b"\0" * 5000, b"<svg onload='x'>", b"%PDF-1.7", b"PK\3\4..."])
 def test_another_kind_of_file_is_refused(modality, content):
     assert_refused(READERS[modality], content, "expected a")
 
@@ -246,17 +234,13 @@ def read_or_refuse(suffix: str, content: bytes) -> None:
 
 def test_a_truncated_picture_says_so(files):
     content = files["png"].read_bytes()
-    assert_refused(
-        read_image, content[: len(content) // 2], "PNG image that cannot be decoded", "copied whole"
-    )
+    assert_refused(read_image, content[: len(content) // 2], "PNG image that cannot be decoded", "copied whole")
 
 
 def test_a_decoder_that_reads_on_and_on_is_stopped(files):
     stream = DeadlineStream(io.BytesIO(b"x" * 100), Deadline("slow.gif", MediaLimits(time_s=0.0)))
     time.sleep(0.01)
-    assert_refused(
-        lambda source: source.read(1), stream, "slow.gif was still being decoded", "MediaLimits.time_s"
-    )
+    assert_refused(lambda source: source.read(1), stream, "slow.gif was still being decoded", "MediaLimits.time_s")
 
 
 @pytest.mark.parametrize("suffix", ["png", "flac", "mp4"])

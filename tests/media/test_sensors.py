@@ -38,9 +38,7 @@ def test_depth_arrays_are_in_metres_or_whole_millimetres():
 
 
 def test_8_bit_thermal_pictures_keep_their_scale_and_16_bit_ones_are_stretched():
-    np.testing.assert_allclose(
-        Thermal.open(picture(np.array([[51, 102]], dtype=np.uint8))).values, [[0.2, 0.4]]
-    )
+    np.testing.assert_allclose(Thermal.open(picture(np.array([[51, 102]], dtype=np.uint8))).values, [[0.2, 0.4]])
     raw = np.array([[29_000, 30_000, 31_000]], dtype=np.uint16)
     for file in (picture(raw), picture(raw, "TIFF"), npy(raw)):
         np.testing.assert_allclose(Thermal.open(file).values, [[0.0, 0.5, 1.0]])

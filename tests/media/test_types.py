@@ -105,9 +105,7 @@ def test_other_images_are_refused(pixels, message):
 
 
 def test_a_transparent_image_is_laid_on_white():
-    assert np.asarray(Image(PIL.Image.new("RGBA", (1, 1), (0, 0, 0, 0))).image).tolist() == [
-        [[255, 255, 255]]
-    ]
+    assert np.asarray(Image(PIL.Image.new("RGBA", (1, 1), (0, 0, 0, 0))).image).tolist() == [[[255, 255, 255]]]
 
 
 @pytest.mark.parametrize(

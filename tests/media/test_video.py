@@ -43,9 +43,7 @@ def test_a_film_without_sound_stays_so(film, tmp_path):
 
 
 def test_fractional_frame_rates_survive(film, tmp_path):
-    assert read_video(write_video(Video(film.frames, 30000 / 1001), tmp_path / "a.mp4")).fps == pytest.approx(
-        29.97003
-    )
+    assert read_video(write_video(Video(film.frames, 30000 / 1001), tmp_path / "a.mp4")).fps == pytest.approx(29.97003)
 
 
 def test_odd_sides_grow_by_one_pixel(film, tmp_path):

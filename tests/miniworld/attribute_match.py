@@ -21,16 +21,12 @@ def match_attributes(expected: MediaSpec, actual: MediaSpec) -> dict[str, bool]:
     Objects of an image are paired so that as many attributes as possible match. An attribute matches if it
     matches for every expected object; surplus objects affect ``count`` alone.
     """
-    assert type(expected) is type(actual), (
-        f"a {type(expected).__name__} is compared with a {type(actual).__name__}"
-    )
+    assert type(expected) is type(actual), f"a {type(expected).__name__} is compared with a {type(actual).__name__}"
     if not isinstance(expected, SceneSpec) or not isinstance(actual, SceneSpec):
         return {name: getattr(expected, name) == getattr(actual, name) for name in ATTRIBUTES[type(expected)]}
     partners = max(_pairings(expected, actual), key=lambda partners: _agreements(expected, partners))
     matches = {
-        name: all(
-            _agrees(name, obj, partner) for obj, partner in zip(expected.objects, partners, strict=True)
-        )
+        name: all(_agrees(name, obj, partner) for obj, partner in zip(expected.objects, partners, strict=True))
         for name in _OBJECT_ATTRIBUTES
     }
     return {

@@ -80,9 +80,7 @@ def _parse_match(groups: Mapping[str, str | None]) -> MediaSpec:
         return SoundSpec(_SOURCES[source], groups["pitch"] or "", pattern, speed)
     if moving_object := groups["moved"]:
         kind = _parse_object(moving_object)
-        return ClipSpec(
-            kind.object, kind.tint, _BACKGROUNDS[groups["behind"] or ""], _MOTIONS[groups["motion"] or ""]
-        )
+        return ClipSpec(kind.object, kind.tint, _BACKGROUNDS[groups["behind"] or ""], _MOTIONS[groups["motion"] or ""])
     objects_text = groups["things"] or ""
     return SceneSpec(tuple(_parse_objects(objects_text)), _BACKGROUNDS[groups["background"] or ""])
 

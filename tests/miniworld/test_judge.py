@@ -18,9 +18,7 @@ from nextgpt.miniworld.render import render_clip, render_scene, to_bytes
 from nextgpt.miniworld.sample_specs import sample_clip, sample_scene, sample_sound
 from nextgpt.miniworld.specs import BACKGROUNDS, ClipSpec, ObjectSpec, SceneSpec, SoundSpec
 
-TWO = SceneSpec(
-    (ObjectSpec("cat", "red", "left", "small"), ObjectSpec("dog", "natural", "right", "small")), "sea"
-)
+TWO = SceneSpec((ObjectSpec("cat", "red", "left", "small"), ObjectSpec("dog", "natural", "right", "small")), "sea")
 
 
 JUDGES = {

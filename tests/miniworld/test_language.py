@@ -109,9 +109,7 @@ def test_captions_of_the_two_splits_are_phrased_differently():
     clip = ClipSpec("cat", "red", "grass", "left")
     trained = {caption(clip, np.random.default_rng(seed), "train") for seed in range(600)}
     held_out = {caption(clip, np.random.default_rng(seed), "test") for seed in range(600)}
-    assert not {words for words in trained if "grass" in words} & {
-        words for words in held_out if "grass" in words
-    }
+    assert not {words for words in trained if "grass" in words} & {words for words in held_out if "grass" in words}
 
 
 def test_articles_and_plurals_are_right():

@@ -14,25 +14,13 @@ import pytest
 from tests.miniworld.description_parser import parse_descriptions
 
 from nextgpt.errors import ConfigError
-from nextgpt.miniworld.language import (
-    TASKS,
-    Dialogue,
-    DialogueTurn,
-    MediaPart,
-    attributes,
-    sample_dialogue,
-)
+from nextgpt.miniworld.language import TASKS, Dialogue, DialogueTurn, MediaPart, attributes, sample_dialogue
 from nextgpt.miniworld.language.dense_dialogues import COMPARING_QUESTIONS, DENSE_TASKS
 from nextgpt.miniworld.language.dialogue_state import sample_spec
 from nextgpt.miniworld.language.facts import riddle_answers
 from nextgpt.miniworld.language.out_of_domain import UNKNOWN
 from nextgpt.miniworld.language.question_templates import QUESTION_TEMPLATES
-from nextgpt.miniworld.language.templates import (
-    TemplateSet,
-    all_expansions,
-    expand_template,
-    load_templates,
-)
+from nextgpt.miniworld.language.templates import TemplateSet, all_expansions, expand_template, load_templates
 from nextgpt.miniworld.language.types import difference
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import SOURCES, ObjectSpec, SceneSpec
@@ -78,23 +66,14 @@ def words_of(patterns: tuple[str, ...]) -> set[str]:
 def test_no_phrasing_of_the_tests_is_ever_used_in_training():
     everything = [templates for section in all_templates().values() for templates in section.values()]
     trained = {plain(variant) for found in everything for p in found.train for variant in all_expansions(p)}
-    held_out = {
-        plain(variant) for found in everything for p in found.held_out for variant in all_expansions(p)
-    }
+    held_out = {plain(variant) for found in everything for p in found.held_out for variant in all_expansions(p)}
     assert not trained & held_out
-    assert (
-        0.15
-        < sum(len(b.held_out) for b in everything) / sum(len(b.held_out + b.train) for b in everything)
-        < 0.4
-    )
+    assert 0.15 < sum(len(b.held_out) for b in everything) / sum(len(b.held_out + b.train) for b in everything) < 0.4
 
 
 def test_phrasings_of_the_tests_use_words_that_training_knows_except_for_what_is_unknown():
     known = [
-        templates
-        for section, named in all_templates().items()
-        if section != "unknown"
-        for templates in named.values()
+        templates for section, named in all_templates().items() if section != "unknown" for templates in named.values()
     ]
     trained = set().union(*[words_of(templates.train) for templates in known])
     held_out = set().union(*[words_of(templates.held_out) for templates in known])
@@ -150,9 +129,7 @@ def test_an_interview_asks_about_what_was_given_at_first_and_answers_both_ways()
     rng = np.random.default_rng(7)
     found = [sample_dialogue(rng, "train", "many_questions") for _ in range(200)]
     assert {len(dialogue.turns) for dialogue in found} == {4, 5, 6, 7, 8}
-    assert all(
-        dialogue.turns[0].input_media and not t.input_media for dialogue in found for t in dialogue.turns[1:]
-    )
+    assert all(dialogue.turns[0].input_media and not t.input_media for dialogue in found for t in dialogue.turns[1:])
     answers = [turn.assistant[0] for dialogue in found for turn in dialogue.turns]
     for sides in (("Yes,", "No,"), ("The first", "The second")):
         some = [answer for answer in answers if isinstance(answer, str) and answer.startswith(sides)]
@@ -169,17 +146,12 @@ def test_edits_in_a_row_go_on_from_one_another():
         assert dialogue.turns[0].input_media and all(turn.changed_attributes for turn in dialogue.turns)
         for before, turn in pairwise(dialogue.turns):
             if not turn.input_media:
-                assert (
-                    difference(before.target_media[-1].spec, turn.target_media[-1].spec)
-                    == turn.changed_attributes
-                )
+                assert difference(before.target_media[-1].spec, turn.target_media[-1].spec) == turn.changed_attributes
 
 
 @pytest.mark.parametrize(("task", "can_be_alike"), [("many_edits", False), ("many_descriptions", True)])
 def test_pictures_in_a_row_show_several_objects(task: str, can_be_alike: bool):
-    given = [
-        shown.spec for dialogue in dialogues("train", task) for t in dialogue.turns for shown in t.input_media
-    ]
+    given = [shown.spec for dialogue in dialogues("train", task) for t in dialogue.turns for shown in t.input_media]
     scenes = [spec.objects for spec in given if isinstance(spec, SceneSpec)]
     assert scenes and all(len(objects) > 1 for objects in scenes)
     assert any(len({obj.object for obj in objects}) == 1 for objects in scenes) == can_be_alike
@@ -271,12 +243,7 @@ def test_only_edits_are_made_from_what_was_there():
 
 @pytest.mark.parametrize(
     ("task", "modalities"),
-    [
-        ("text_to_image", {("image",)}),
-        ("indirect_audio", {("audio",)}),
-        ("outside", {()}),
-        ("question", {()}),
-    ],
+    [("text_to_image", {("image",)}), ("indirect_audio", {("audio",)}), ("outside", {()}), ("question", {()})],
 )
 def test_the_answer_has_the_modalities_of_its_task(task: str, modalities: set[tuple[str, ...]]):
     assert {turn.modalities for _, _, turn in turns(task) if turn.task == task} == modalities

@@ -85,15 +85,7 @@ def test_a_training_author_is_no_development_author():
 
 def test_only_the_given_authors_are_used(monkeypatch: pytest.MonkeyPatch):
     shared = shared_phrasings()  # what belongs to no author is marked too
-    for key in (
-        "still",
-        "image_video",
-        "video_audio",
-        "all",
-        "edit_count",
-        "edit_one_more",
-        "edit_no_background",
-    ):
+    for key in ("still", "image_video", "video_audio", "all", "edit_count", "edit_one_more", "edit_no_background"):
         monkeypatch.setitem(shared, key, [f"zq {pattern}" for pattern in shared[key]])
     monkeypatch.setitem(shared, "q_video_is", [f"zq {pattern}" for pattern in shared["q_video_is"]])
     full = full_author()
@@ -167,18 +159,14 @@ def test_words_that_name_a_medium_stand_before_it():
 
 def test_training_contents_are_never_held_out():
     for turn in turns(400):
-        assert not any(is_held_out(part.spec) for part in (*turn.input_media, *turn.target_media)), text_of(
-            turn
-        )
+        assert not any(is_held_out(part.spec) for part in (*turn.input_media, *turn.target_media)), text_of(turn)
 
 
 def test_answers_say_their_own_key_words():
     asked = [turn for turn in turns(500) if turn.key_words]
     assert len(asked) > 50
     for turn in asked:
-        assert turn.contains_key_words(" ".join(part for part in turn.assistant if isinstance(part, str))), (
-            turn
-        )
+        assert turn.contains_key_words(" ".join(part for part in turn.assistant if isinstance(part, str))), turn
 
 
 def made_before(dialogue: Dialogue, index: int, modality: str) -> list:
@@ -195,15 +183,10 @@ def test_edits_keep_what_they_do_not_change():
         for index, turn in enumerate(dialogue.turns):
             if not turn.task.startswith("edit_") or not turn.target_media:
                 continue
-            before, after = (
-                made_before(dialogue, index, turn.target_media[0].modality)[-1],
-                turn.target_media[0].spec,
-            )
+            before, after = (made_before(dialogue, index, turn.target_media[0].modality)[-1], turn.target_media[0].spec)
             old, new = attributes(before), attributes(after)
             assert all(
-                old[name] == value
-                for name, value in new.items()
-                if name in old and name not in turn.changed_attributes
+                old[name] == value for name, value in new.items() if name in old and name not in turn.changed_attributes
             )
             assert before != after
             seen += 1
@@ -255,9 +238,7 @@ def test_an_added_object_stands_beside_the_old_one():
 
 def test_a_removed_object_is_gone_and_the_other_stays():
     state = state_of(full_author())
-    scene = SceneSpec(
-        (ObjectSpec("cat", "red", "left", "small"), ObjectSpec("dog", "blue", "right", "small")), "sea"
-    )
+    scene = SceneSpec((ObjectSpec("cat", "red", "left", "small"), ObjectSpec("dog", "blue", "right", "small")), "sea")
     found = edits.edit_remove(state, scene)
     assert found is not None and isinstance(found.spec, SceneSpec)
     (left,) = found.spec.objects
@@ -287,8 +268,7 @@ def test_several_media_come_in_the_order_asked():
         text = text_of(turn).lower()
         if len(set(turn.modalities)) == 2:
             places = [
-                min((text.find(w) for w in words[modality] if w in text), default=-1)
-                for modality in turn.modalities
+                min((text.find(w) for w in words[modality] if w in text), default=-1) for modality in turn.modalities
             ]
             if min(places) >= 0:
                 total += 1
@@ -329,8 +309,7 @@ def test_general_questions_ask_for_no_medium():
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
-    [("owl", "an"), ("ufo", "a"), ("UFO", "a"), ("unicorn", "a"), ("hour", "an"), ("cat", "a")],
+    ("words", "expected"), [("owl", "an"), ("ufo", "a"), ("UFO", "a"), ("unicorn", "a"), ("hour", "an"), ("cat", "a")]
 )
 def test_articles_follow_the_sound(words: str, expected: str):
     assert article(words) == expected

@@ -90,9 +90,7 @@ def test_every_object_looks_like_no_other_in_every_tint_and_size() -> None:
         ("tint", TINTS, ClipSpec("cat")),
     ],
 )
-def test_every_value_shows(
-    attribute: str, values: tuple[str, ...], content: SceneSpec | SoundSpec | ClipSpec
-) -> None:
+def test_every_value_shows(attribute: str, values: tuple[str, ...], content: SceneSpec | SoundSpec | ClipSpec) -> None:
     drawn = {_digest(_array(replace(content, **{attribute: value}))) for value in values}
     assert len(drawn) == len(values)
 
@@ -102,9 +100,9 @@ def test_an_object_changes_only_the_box_where_it_is_placed() -> None:
     for place in PLACES:
         for size in SIZES:
             top, left, side = object_box(place, size)
-            changed = np.abs(
-                render_scene(SceneSpec((ObjectSpec("cat", "natural", place, size),), "sea")) - plain
-            ).sum(-1)
+            changed = np.abs(render_scene(SceneSpec((ObjectSpec("cat", "natural", place, size),), "sea")) - plain).sum(
+                -1
+            )
             inside = changed[top : top + side, left : left + side].sum()
             assert inside > 0
             assert changed.sum() == inside

@@ -103,9 +103,7 @@ def test_a_frame_of_a_training_clip_shows_nothing_held_out() -> None:
     rng = np.random.default_rng(1)
     for _ in range(100):
         clip = sample_clip(rng, "train")
-        assert not is_held_out(
-            SceneSpec((ObjectSpec(clip.object, clip.tint, size="small"),), clip.background)
-        )
+        assert not is_held_out(SceneSpec((ObjectSpec(clip.object, clip.tint, size="small"),), clip.background))
 
 
 def test_a_clip_with_a_held_out_sound_is_held_out() -> None:

@@ -46,9 +46,7 @@ def test_a_failed_download_is_one_line(tmp_path, monkeypatch):
 
 
 def offloadable(group: OffloadGroup, log: list[str], name: str, **options: object) -> Component:
-    return Component(
-        lambda: log.append(f"load {name}") or name, save=lambda folder: None, group=group, **options
-    )
+    return Component(lambda: log.append(f"load {name}") or name, save=lambda folder: None, group=group, **options)
 
 
 def test_parts_that_take_turns_are_let_go_and_loaded_again():
@@ -62,11 +60,7 @@ def test_parts_that_take_turns_are_let_go_and_loaded_again():
 def test_a_part_that_waits_elsewhere_is_loaded_once():
     group, log = OffloadGroup(), []
     one = offloadable(
-        group,
-        log,
-        "one",
-        offload=lambda component: log.append("leave"),
-        onload=lambda component: log.append("back"),
+        group, log, "one", offload=lambda component: log.append("leave"), onload=lambda component: log.append("back")
     )
     other = offloadable(group, log, "other")
     for component in (one, other, one, one):

@@ -27,9 +27,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def speak_media(model: NextGPT, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the LLM ask for one medium of each modality, then end."""
-    runs = iter(
-        [*(model.llm.signals.vocabulary.span_ids(name)[0] for name in MODALITIES), min(model.llm.end_ids)]
-    )
+    runs = iter([*(model.llm.signals.vocabulary.span_ids(name)[0] for name in MODALITIES), min(model.llm.end_ids)])
 
     def logits(hidden: torch.Tensor) -> torch.Tensor:
         scores = torch.zeros(len(hidden), model.llm.vocabulary_size + len(model.llm.signals.vocabulary))

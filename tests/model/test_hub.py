@@ -51,10 +51,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._json({"id": "owner/name", "sha": COMMIT})
         if path == f"/api/models/owner/name/tree/{COMMIT}":
             return self._json(
-                [
-                    {"type": "file", "path": name, "size": len(data), "oid": name}
-                    for name, data in FILES.items()
-                ]
+                [{"type": "file", "path": name, "size": len(data), "oid": name} for name, data in FILES.items()]
             )
         name = path.removeprefix(f"/owner/name/resolve/{COMMIT}/")
         if name not in FILES:
@@ -75,11 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         if breaks and self.server.sent[name]:
             return self.send_error(500)
         self.send_response(200)
-        for key, value in {
-            "ETag": f'"{name}"',
-            "X-Repo-Commit": COMMIT,
-            "Content-Length": str(len(data)),
-        }.items():
+        for key, value in {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT, "Content-Length": str(len(data))}.items():
             self.send_header(key, value)
         self.end_headers()
         if not is_asked:
@@ -125,9 +118,7 @@ def test_a_repository_comes_without_its_pickles_and_once(hub: Hub):
 
 def test_a_broken_download_is_taken_up_and_nothing_half_written_is_taken_for_whole(hub: Hub, tmp_path: Path):
     hub.breaks = True
-    with pytest.raises(
-        ModelError, match="cannot be downloaded.*Run this again: complete files are kept"
-    ) as caught:
+    with pytest.raises(ModelError, match="cannot be downloaded.*Run this again: complete files are kept") as caught:
         download_snapshot("owner/name")
     told(caught)
     half = [path for path in (tmp_path / "cache").rglob("*.safetensors") if path.is_file()]
@@ -155,18 +146,14 @@ def test_without_a_network_it_is_said_and_what_is_there_whole_still_serves(hub: 
     hub.shutdown()
     hub.server_close()
     assert download_snapshot("owner/name") == folder
-    with pytest.raises(
-        ModelError, match="other/name is not on this machine, and the Hub cannot be reached"
-    ) as caught:
+    with pytest.raises(ModelError, match="other/name is not on this machine, and the Hub cannot be reached") as caught:
         download_snapshot("other/name")
     told(caught)
 
 
 def test_a_repository_that_is_not_there_is_named(hub: Hub):
     for name in ("owner/nothing", "no repository at all"):
-        with pytest.raises(
-            ModelError, match=f"{name} is not on the Hub or|{name} is not on this machine"
-        ) as caught:
+        with pytest.raises(ModelError, match=f"{name} is not on the Hub or|{name} is not on this machine") as caught:
             download_snapshot(name)
         told(caught)
 

@@ -97,9 +97,7 @@ def test_lora_is_merged_to_answer_stays_apart_to_be_trained_and_survives_saving(
     merged.save_pretrained(tmp_path / "again")
     first, second = (load_file(tmp_path / name / "nextgpt.safetensors") for name in ("adapted", "again"))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-    assert (tmp_path / "again/llm/model.safetensors").read_bytes() == (
-        copy / "llm/model.safetensors"
-    ).read_bytes()
+    assert (tmp_path / "again/llm/model.safetensors").read_bytes() == (copy / "llm/model.safetensors").read_bytes()
 
 
 def test_training_can_go_on_from_what_was_saved(copy, tmp_path):
@@ -182,8 +180,7 @@ def test_an_llm_of_another_width_is_told_in_one_line(copy):
     config.hidden_size, config.head_dim = 48, 12
     LlamaForCausalLM(config).save_pretrained(copy / "llm")
     with pytest.raises(
-        WeightsError,
-        match=r"trained with an LLM of hidden size 32; config.json names one of 48. Name the LLM",
+        WeightsError, match=r"trained with an LLM of hidden size 32; config.json names one of 48. Name the LLM"
     ):
         NextGPT.from_pretrained(copy)
 

@@ -57,26 +57,19 @@ def hidden(model: NextGPT) -> torch.Tensor:
     llm = model.components["llm"].get()
     with torch.no_grad():
         embeddings = llm.embed_ids([1, 2, llm.signals.vocabulary.edit])[None]
-        return llm.hidden_states(
-            embeddings, torch.ones(1, 3, dtype=torch.bool), torch.arange(3)[None]
-        ).float()
+        return llm.hidden_states(embeddings, torch.ones(1, 3, dtype=torch.bool), torch.arange(3)[None]).float()
 
 
 def test_a_model_whose_parts_all_take_turns_answers_the_same_with_one_in_memory(adapted):
     config = read_config(adapted)
     plan = default_plan(config.component_sources)
-    away = {
-        name: ComponentPlacement(offload_to="none" if name == "trained" else "disk")
-        for name in plan.placements
-    }
+    away = {name: ComponentPlacement(offload_to="none" if name == "trained" else "disk") for name in plan.placements}
     model = NextGPT.from_config(config, adapted, MemoryPlan(away))
     load_trained(model, adapted / "nextgpt.safetensors")
     assert_answers_alike(model, NextGPT.from_pretrained(adapted))
     assert model.chat("draw", SAMPLING).parts is not None  # a second turn: everything comes back
     assert sum(part.is_loaded for part in model.components.values()) == 1
-    torch.testing.assert_close(
-        hidden(model), hidden(NextGPT.from_pretrained(adapted))
-    )  # adapters are merged again
+    torch.testing.assert_close(hidden(model), hidden(NextGPT.from_pretrained(adapted)))  # adapters are merged again
     model.synthesizer("image")
     assert model.llm.transformer is None
 
@@ -106,8 +99,7 @@ def test_a_quantised_llm_says_nearly_the_same_and_lora_works_beside_it(adapted, 
     name = "model.layers.0.self_attn.q_proj"
     adapters = {f"{name}.A": torch.randn(2, 64) * 0.3, f"{name}.B": torch.randn(64, 2) * 0.3}
     exact, ours = (
-        load_language_model(tmp_path / "llm", template="nano", soft_tokens=1, dtype=kind)
-        for kind in ("float32", dtype)
+        load_language_model(tmp_path / "llm", template="nano", soft_tokens=1, dtype=kind) for kind in ("float32", dtype)
     )
     assert not ours.transformer.model.layers[0].self_attn.q_proj.weight.is_floating_point()
     layers = [llm.transformer.get_submodule(name) for llm in (exact, ours)]
@@ -178,9 +170,7 @@ def test_loading_never_holds_two_copies_of_the_weights(kind, adapted, tmp_path):
     write = {"encoder": _write_encoder, "llm": _write_llm}[kind]
     write(tmp_path / "large", adapted)
     arguments = [kind, str(tmp_path / "large"), "float32", str(adapted / kind)]
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, *arguments], capture_output=True, text=True, timeout=600
-    )
+    done = subprocess.run([sys.executable, "-c", MEASURE, *arguments], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     size, grown = (int(number) for number in done.stdout.split())
     assert size > 90e6

@@ -46,9 +46,7 @@ def shape(plan: MemoryPlan) -> tuple[str, str, str, str]:
         (6, ("int4", "bfloat16", "disk", "disk")),
     ],
 )
-def test_a_smaller_budget_gives_up_precision_that_is_not_noticed_then_room_then_precision(
-    budget_gb, expected
-):
+def test_a_smaller_budget_gives_up_precision_that_is_not_noticed_then_room_then_precision(budget_gb, expected):
     plan = plan_within_budget(SIZES, round(budget_gb * GB))
     assert shape(plan) == expected
     assert plan.peak_bytes <= budget_gb * GB
@@ -81,22 +79,13 @@ def test_on_a_gpu_parts_wait_on_the_cpu_but_quantised_ones_are_read_again():
 
 
 def test_a_budget_below_the_smallest_plan_says_what_is_needed():
-    with pytest.raises(
-        ModelError, match=r"budget is 2.0 GB; this model needs at least 5\.\d GB. Raise the budget"
-    ):
+    with pytest.raises(ModelError, match=r"budget is 2.0 GB; this model needs at least 5\.\d GB. Raise the budget"):
         plan_within_budget(SIZES, 2 * GB)
 
 
 def test_without_the_library_for_it_nothing_is_quantised_and_that_is_said():
-    assert shape(plan_within_budget(SIZES, 16 * GB, can_quantize=False)) == (
-        "bfloat16",
-        "bfloat16",
-        "disk",
-        "disk",
-    )
-    with pytest.raises(
-        ModelError, match=r"needs at least 15\.\d GB. With pip install .*quantized.* 5\.\d GB are"
-    ):
+    assert shape(plan_within_budget(SIZES, 16 * GB, can_quantize=False)) == ("bfloat16", "bfloat16", "disk", "disk")
+    with pytest.raises(ModelError, match=r"needs at least 15\.\d GB. With pip install .*quantized.* 5\.\d GB are"):
         plan_within_budget(SIZES, 6 * GB, can_quantize=False)
 
 
@@ -116,8 +105,7 @@ def test_the_papers_system_fits_into_6_gb():
 
 
 @pytest.mark.parametrize(
-    ("text", "size"),
-    [("6GB", 6 * GB), ("1.5 GiB", 3 * 2**29), ("500mb", 5 * 10**8), ("1024", 1024), (77, 77)],
+    ("text", "size"), [("6GB", 6 * GB), ("1.5 GiB", 3 * 2**29), ("500mb", 5 * 10**8), ("1024", 1024), (77, 77)]
 )
 def test_sizes_are_read_with_their_units(text, size):
     assert parse_size(text) == size

@@ -68,15 +68,7 @@ def test_any_mix_comes_back_in_speaking_order(model, monkeypatch):
     reply = model.chat("go")
     assert kinds(reply.parts) == ["a", "image", "b", "audio", "video", "c", "image"]
     assert reply.text == "a\nb\nc" and len(reply.images) == 2
-    assert reply.timings_s.keys() == {
-        "encoding",
-        "llm",
-        "output_projection",
-        "image",
-        "audio",
-        "video",
-        "total",
-    }
+    assert reply.timings_s.keys() == {"encoding", "llm", "output_projection", "image", "audio", "video", "total"}
     steps_s = sum(reply.timings_s.values()) - reply.timings_s["total"]
     assert 0 < steps_s <= reply.timings_s["total"]  # and what lies between them
 
@@ -85,11 +77,7 @@ def test_events_are_told_in_speaking_order_with_progress_in_between(model, monke
     script(model, monkeypatch, "ab", "image", "cd")
     *events, last = model.stream("go")
     told = [
-        "step"
-        if isinstance(e, DenoisingProgress)
-        else e.text
-        if isinstance(e, TextDelta)
-        else e.medium.modality
+        "step" if isinstance(e, DenoisingProgress) else e.text if isinstance(e, TextDelta) else e.medium.modality
         for e in events
     ]
     assert told == ["a", "b", "step", "step", "image", "cd"]
@@ -212,12 +200,7 @@ def test_chat_is_the_fold_of_stream(model):
 
 
 def test_a_batch_answers_each_conversation_as_if_it_were_alone(model):
-    conversations = [
-        ["what is this?", tiny_image()],
-        "hello",
-        [tiny_audio(), "and this?", tiny_video()],
-        "x" * 50,
-    ]
+    conversations = [["what is this?", tiny_image()], "hello", [tiny_audio(), "and this?", tiny_video()], "x" * 50]
     samplings = [Sampling(seed=seed, temperature=1.5, max_tokens=60) for seed in (5, 6, 7, 8)]
     together = model.chat_batch(conversations, samplings)
     for says, sampling, reply in zip(conversations, samplings, together, strict=True):
@@ -341,9 +324,7 @@ def test_forward_gives_hidden_states_of_which_conditions_are_made(model):
     assert model.input_projection.layers["shared"].weight.grad.abs().sum() > 0
 
 
-def answer_scripted(
-    model: NextGPT, conversations: list[Conversation], *said: str | int
-) -> list[Conversation]:
+def answer_scripted(model: NextGPT, conversations: list[Conversation], *said: str | int) -> list[Conversation]:
     """The conversations with what the script says as their answers."""
     with pytest.MonkeyPatch.context() as while_answering:
         script(model, while_answering, *said)
@@ -359,9 +340,7 @@ def test_training_and_answering_make_the_same_condition_of_the_same_words(model,
     """
     answered: list[torch.Tensor] = []
     project = model.project_conditions
-    monkeypatch.setattr(
-        model, "project_conditions", lambda *rest: answered.append(project(*rest)) or answered[-1]
-    )
+    monkeypatch.setattr(model, "project_conditions", lambda *rest: answered.append(project(*rest)) or answered[-1])
     edit = model.llm.signals.vocabulary.edit
     first = [
         Conversation().with_message(["draw", tiny_image((1, 2, 3))]),
@@ -371,17 +350,13 @@ def test_training_and_answering_make_the_same_condition_of_the_same_words(model,
     asked = [each.with_message(["now", tiny_image((7, 8, 9))]) for each in second]
     last = answer_scripted(model, asked, "video", "so")
 
-    prompts = [
-        model.llm.build_prompt(each, add_generation_prompt=False, is_edit=model._was_edited) for each in last
-    ]
+    prompts = [model.llm.build_prompt(each, add_generation_prompt=False, is_edit=model._was_edited) for each in last]
     thoughts = model(prompts, model.encode([medium for prompt in prompts for medium in prompt.media]))
     spans = [model.llm.signals.vocabulary.spans(ids) for ids in thoughts.prompts.input_ids.tolist()]
     told = [[(span.modality, span.is_edit) for span in of_row] for of_row in spans]
     assert told == [[("image", True), ("audio", False), ("video", False)]] * 2
     for runs, condition in zip(zip(*spans, strict=True), answered, strict=True):
-        hidden = [
-            states[run.start : run.stop] for run, states in zip(runs, thoughts.hidden_states, strict=True)
-        ]
+        hidden = [states[run.start : run.stop] for run, states in zip(runs, thoughts.hidden_states, strict=True)]
         trained = project(runs[0].modality, torch.stack(hidden))
         torch.testing.assert_close(condition, trained, rtol=1e-4, atol=1e-4)
 

@@ -55,9 +55,7 @@ def test_the_error_for_a_missing_package_names_the_command(package: PackageSourc
         resolve_package(package.model_copy(update={"name": "another-llm"}))
 
 
-def test_a_failed_conversion_leaves_no_folder(
-    package: PackageSource, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_conversion_leaves_no_folder(package: PackageSource, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(file: Path, target: Path) -> None:
         (target / "config.json").write_text("{}")
         raise ModelError("broken")

@@ -46,9 +46,7 @@ def in_a_new_thread(work: Callable[[], int]) -> int:
 @pytest.mark.parametrize(("works", "shares"), [(2, [2, 2]), (3, [1, 1, 2]), (4, [1, 1, 1, 1])])
 def test_they_share_the_threads_and_leave_them_as_they_were(works: int, shares: list[int]):
     barrier = threading.Barrier(works)
-    assert sorted(interleave_parallel([partial(meeting, barrier)] * works, 4)) == [
-        (share, True) for share in shares
-    ]
+    assert sorted(interleave_parallel([partial(meeting, barrier)] * works, 4)) == [(share, True) for share in shares]
     assert torch.get_num_threads() == in_a_new_thread(torch.get_num_threads) == 4
 
 

@@ -24,9 +24,7 @@ from nextgpt.train.initial_model import load_initial_model
 
 CONTENTS: dict[str, list[MediaSpec]] = {
     "image": [
-        SceneSpec(
-            (ObjectSpec("dog", "red", "left", "small"), ObjectSpec("cat", "blue", "right", "small")), "grass"
-        ),
+        SceneSpec((ObjectSpec("dog", "red", "left", "small"), ObjectSpec("cat", "blue", "right", "small")), "grass"),
         SceneSpec((ObjectSpec("owl", "natural", "top", "large"),), "sea"),
     ],
     "audio": [SoundSpec("flute", "high", "rising", "fast"), SoundSpec("piano", "low", "single")],
@@ -44,9 +42,7 @@ def said(llm, modality: str, content: MediaSpec, words: dict[str, str]) -> torch
     rows = []
     for attributes in SLOTS[modality]:
         means = [
-            llm.embed_ids(llm.tokenizer.encode(f" {words[name]}")).mean(dim=0)
-            for name in attributes
-            if name in words
+            llm.embed_ids(llm.tokenizer.encode(f" {words[name]}")).mean(dim=0) for name in attributes if name in words
         ]
         rows.append(sum(means) if means else torch.zeros(llm.hidden_size))
     return torch.stack(rows)
@@ -57,11 +53,7 @@ def test_soft_tokens_that_say_the_right_words_are_right_and_others_are_not(llm, 
     motion = {"left": "moving left", "spin": "spinning"}
     soft = []
     for content in CONTENTS[modality]:
-        words = {
-            name: value
-            for name, value in attributes_of(content).items()
-            if value not in ("natural", "nothing")
-        }
+        words = {name: value for name, value in attributes_of(content).items() if value not in ("natural", "nothing")}
         if "motion" in words:
             words["motion"] = motion[words["motion"]]
         soft.append(said(llm, modality, content, words))
@@ -93,9 +85,7 @@ def test_what_a_content_lacks_may_be_said_in_any_way(llm) -> None:
     names, content = AttributeEmbeddings(llm), [CONTENTS["image"][1]]
     soft = torch.randn(1, 8, llm.hidden_size, generator=torch.Generator().manual_seed(0))
     loss, _ = names.loss("image", soft, content)
-    soft[:, [3, 5, 7]] += (
-        1.0  # tint and place of second and third objects that are not there, and a spare token
-    )
+    soft[:, [3, 5, 7]] += 1.0  # tint and place of second and third objects that are not there, and a spare token
     assert torch.equal(names.loss("image", soft, content)[0], loss)
     soft[:, 6] += 1.0  # the background
     assert not torch.equal(names.loss("image", soft, content)[0], loss)
@@ -116,24 +106,14 @@ def test_nothing_that_is_named_is_held_out(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(self_generated, "render", render)
     monkeypatch.setattr(self_generated, "_render_audio_cached", render)
-    monkeypatch.setattr(
-        attribute_pretraining, "preprocess_media", lambda encoder, media: torch.zeros(len(media), 1)
-    )
+    monkeypatch.setattr(attribute_pretraining, "preprocess_media", lambda encoder, media: torch.zeros(len(media), 1))
     model = fake_model()
     drawing = AttributeObjective.__new__(AttributeObjective)
     torch.nn.Module.__init__(drawing)
-    drawing.encoder, drawing.media, drawing.tune_encoder = (
-        model.encoder,
-        self_generated.SelfGeneratedMedia(),
-        False,
-    )
+    drawing.encoder, drawing.media, drawing.tune_encoder = (model.encoder, self_generated.SelfGeneratedMedia(), False)
     for seed in range(5):
         batch = drawing.draw_batch(np.random.default_rng(seed), 100)
-        assert {name: len(part.specs) for name, part in batch.items()} == {
-            "image": 60,
-            "audio": 20,
-            "video": 20,
-        }
+        assert {name: len(part.specs) for name, part in batch.items()} == {"image": 60, "audio": 20, "video": 20}
     assert len(seen) == 500 and not [spec for spec in seen if is_held_out(spec)]
 
 

@@ -22,9 +22,7 @@ DRAWS = {"image": sample_scene, "audio": sample_sound, "video": sample_clip}
 
 
 def test_objects_are_numbered_as_one_reads():
-    scene = SceneSpec(
-        (ObjectSpec("dog", "red", "right", "small"), ObjectSpec("cat", "blue", "top", "small")), "grass"
-    )
+    scene = SceneSpec((ObjectSpec("dog", "red", "right", "small"), ObjectSpec("cat", "blue", "top", "small")), "grass")
     found = attributes_of(scene)
     assert (found["object 0"], found["object 1"], found["object 2"]) == ("cat", "dog", NO_OBJECT)
     assert found["place 0"] == "top" and found["tint 1"] == "red" and "tint 2" not in found
@@ -61,10 +59,7 @@ def test_a_layer_that_names_the_right_values_loses_nothing(modality: str) -> Non
 def test_a_token_readout_finds_what_one_of_many_tokens_says() -> None:
     """Of 9 tokens one, anywhere, says the pitch: a readout of their mean would hear it no louder than noise."""
     torch.manual_seed(0)
-    readout, labels = (
-        TokenAttributeClassifier(16),
-        torch.full((64, len(ATTRIBUTE_VALUES["audio"])), IGNORE_INDEX),
-    )
+    readout, labels = (TokenAttributeClassifier(16), torch.full((64, len(ATTRIBUTE_VALUES["audio"])), IGNORE_INDEX))
     labels[:, 1] = torch.arange(64) % 3
     signs = 4 * torch.eye(16)[:3]
 

@@ -48,10 +48,7 @@ class SumObjective(Objective):
         self.calls += 1
         noisy = batch.data + 0.1 * torch.randn_like(batch.data)
         error = (self.model(noisy)[:, 0] - batch.data.sum(1)).square().mean()
-        return {
-            "squared_error": error * (float("nan") if self.calls == self.nan_at else 1),
-            "mean": noisy.mean(),
-        }
+        return {"squared_error": error * (float("nan") if self.calls == self.nan_at else 1), "mean": noisy.mean()}
 
 
 def network() -> nn.Sequential:
@@ -164,11 +161,7 @@ def test_what_needs_no_gradient_stays_and_is_not_in_the_checkpoint(tmp_path: Pat
     latest = CheckpointManager(tmp_path / "checkpoints", save_total_limit=2).latest
     assert latest is not None
     names = {"model.1.weight", "model.1.bias", "model.2.weight", "model.2.bias"}
-    assert (
-        set(load_file(latest / "trained.safetensors"))
-        == names
-        == set(load_file(latest / "average.safetensors"))
-    )
+    assert set(load_file(latest / "trained.safetensors")) == names == set(load_file(latest / "average.safetensors"))
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step_and_its_batch(tmp_path: Path) -> None:

@@ -34,16 +34,12 @@ def test_a_dialogue_becomes_messages_with_media_in_place_captions_and_edits() ->
     for index in range(20):
         dialogue = source.dialogue(index)
         example = example_of(dialogue, [medium.open() for medium in dialogue.input_media])
-        assert [message.role for message in example.conversation] == ["user", "assistant"] * (
-            len(dialogue.turns) // 2
-        )
+        assert [message.role for message in example.conversation] == ["user", "assistant"] * (len(dialogue.turns) // 2)
         made = [m for message in example.conversation if message.role == "assistant" for m in message.media]
         assert len(made) == len(example.captions) == len(dialogue.output_media)
         assert len(made) - 1 in example.edit_indices and isinstance(made[-1], Image)
         words = [part for turn in dialogue.turns for part in turn.parts if isinstance(part, str)]
-        texts = [
-            part.text for message in example.conversation for part in message.parts if isinstance(part, Text)
-        ]
+        texts = [part.text for message in example.conversation for part in message.parts if isinstance(part, Text)]
         assert texts == words
         for turn, message in zip(dialogue.turns, example.conversation, strict=True):
             assert [m.modality for m in message.media] == [m.modality for m in turn.media]
@@ -61,13 +57,9 @@ def test_placeholders_of_one_modality_are_different_objects() -> None:
     [None, {"image_to_text": 1.0, "text_to_audio": 2.0}, {"any": 1.0, "phrased": 1.0}],
     ids=["any", "two", "phrased"],
 )
-def test_nothing_in_its_dialogues_is_held_out(
-    tasks: dict[str, float] | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_in_its_dialogues_is_held_out(tasks: dict[str, float] | None, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs: list[MediaSpec] = []
-    monkeypatch.setattr(
-        SelfGeneratedMedia, "medium", lambda _, rng, spec: (inputs.append(spec), tiny_image())[1]
-    )
+    monkeypatch.setattr(SelfGeneratedMedia, "medium", lambda _, rng, spec: (inputs.append(spec), tiny_image())[1])
     dialogues = [MiniworldSource(tasks).dialogue(index) for index in range(200)]
     for dialogue in dialogues:
         for medium in dialogue.input_media:

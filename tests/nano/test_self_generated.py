@@ -62,14 +62,10 @@ def test_what_was_made_is_read_again_and_made_anew_by_other_weights(
 
 
 def test_what_shows_something_else_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        module, "recognize_media", lambda media: [SceneSpec((ObjectSpec("cat"),), "sea")] * len(media)
-    )
+    monkeypatch.setattr(module, "recognize_media", lambda media: [SceneSpec((ObjectSpec("cat"),), "sea")] * len(media))
     config = SelfGeneratedConfig(counts={"image": 3}, share=0.5)
     assert load_or_generate(config, SYNTHESIZERS, tmp_path).media == {"image": {}}
-    assert load_or_generate(config, SYNTHESIZERS, tmp_path).media == {
-        "image": {}
-    }  # read again, it is as empty
+    assert load_or_generate(config, SYNTHESIZERS, tmp_path).media == {"image": {}}  # read again, it is as empty
 
 
 def test_contents_and_media_come_in_their_shares() -> None:

@@ -92,9 +92,7 @@ def test_the_first_stage_lowers_the_loss_of_dialogues_that_it_never_saw(run: Run
     model.load_state_dict(load_file(pretrained / "trained.safetensors"), strict=False)
     before = mean_loss(objective, batches)
     state = load_file(latest(recipe.work) / "trained.safetensors")
-    assert set(state) == {
-        f"model.{name}" for name in model.state_dict() if name.startswith("input_projection.")
-    }
+    assert set(state) == {f"model.{name}" for name in model.state_dict() if name.startswith("input_projection.")}
     model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()}, strict=False)
     assert mean_loss(objective, batches) < before
 

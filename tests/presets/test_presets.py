@@ -82,9 +82,7 @@ def test_the_second_version_takes_the_wider_conditions_of_stable_diffusion_2():
         ("video.vae", 0.508, 4),
     ],
 )
-def test_the_parts_of_the_open_preset_have_the_sizes_of_their_published_files(
-    part, gigabytes, bytes_a_parameter
-):
+def test_the_parts_of_the_open_preset_have_the_sizes_of_their_published_files(part, gigabytes, bytes_a_parameter):
     assert counts("open")[part] * bytes_a_parameter / 1e9 == pytest.approx(gigabytes, rel=5e-3)
 
 

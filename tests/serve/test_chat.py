@@ -20,13 +20,9 @@ from nextgpt.testing.serial_engine import SerialEngine
 Uri = Callable[[str], str]
 
 
-def said(
-    client: openai.OpenAI, content: object, **options: object
-) -> openai.types.chat.ChatCompletionMessage:
+def said(client: openai.OpenAI, content: object, **options: object) -> openai.types.chat.ChatCompletionMessage:
     return (
-        client.chat.completions.create(
-            model="nano", messages=[{"role": "user", "content": content}], **options
-        )
+        client.chat.completions.create(model="nano", messages=[{"role": "user", "content": content}], **options)
         .choices[0]
         .message
     )
@@ -73,12 +69,7 @@ def test_an_answer_can_be_sent_back_as_history(client: openai.OpenAI, model: Scr
     answered = first.choices[0].message.model_dump(exclude_none=True)
     turns = [{"role": "user", "content": "show me"}, answered, {"role": "user", "content": "again"}]
     client.chat.completions.create(model="nano", messages=turns)
-    assert [part.modality for part in model.received[-1].messages[1].parts] == [
-        "text",
-        "image",
-        "audio",
-        "text",
-    ]
+    assert [part.modality for part in model.received[-1].messages[1].parts] == ["text", "image", "audio", "text"]
 
 
 def test_history_may_name_a_sound_by_its_id(client: openai.OpenAI, model: ScriptedModel):
@@ -113,12 +104,7 @@ def test_history_is_understood_after_its_files_have_expired(client: openai.OpenA
         client.files.delete(file)
     turns = [message.model_dump(exclude_none=True), {"role": "user", "content": "again"}]
     client.chat.completions.create(model="nano", messages=turns)
-    assert [part.modality for part in model.received[-1].messages[0].parts] == [
-        "text",
-        "image",
-        "audio",
-        "text",
-    ]
+    assert [part.modality for part in model.received[-1].messages[0].parts] == ["text", "image", "audio", "text"]
 
 
 def test_content_may_be_all_parts(client: openai.OpenAI, model: ScriptedModel):
@@ -132,11 +118,7 @@ def test_content_may_be_all_parts(client: openai.OpenAI, model: ScriptedModel):
 
 
 def test_media_addresses_begin_with_the_public_address(serving, studio):
-    body = {
-        "model": "nano",
-        "messages": [{"role": "user", "content": "show me"}],
-        "nextgpt": {"media": "url"},
-    }
+    body = {"model": "nano", "messages": [{"role": "user", "content": "show me"}], "nextgpt": {"media": "url"}}
     public = "https://models.example.org/nano"
     with serving(SerialEngine(studio), ServerSettings(public_url=public)) as at:
         answer = httpx.post(f"{at}/v1/chat/completions", json=body, timeout=60, trust_env=False).json()
@@ -153,9 +135,7 @@ def test_sounds_come_in_the_format_that_was_asked_for(client: openai.OpenAI):
 
 
 def test_several_choices_have_seeds_of_their_own(client: openai.OpenAI):
-    answer = client.chat.completions.create(
-        model="nano", messages=[{"role": "user", "content": "x"}], n=3, seed=7
-    )
+    answer = client.chat.completions.create(model="nano", messages=[{"role": "user", "content": "x"}], n=3, seed=7)
     assert [choice.index for choice in answer.choices] == [0, 1, 2]
     assert answer.nextgpt["seed"] == 7
 
@@ -183,17 +163,7 @@ def test_a_stream_tells_words_progress_and_media_in_order(client: openai.OpenAI)
             told += kinds
         elif chunk.choices[0].finish_reason:
             told.append(chunk.choices[0].finish_reason)
-    assert told == [
-        "Look:",
-        " here",
-        "image 1/2",
-        "image 2/2",
-        "images",
-        "audio 1/1",
-        "audios",
-        "\nNice?",
-        "stop",
-    ]
+    assert told == ["Look:", " here", "image 1/2", "image 2/2", "images", "audio 1/1", "audios", "\nNice?", "stop"]
 
 
 def test_a_stream_ends_with_done(http: httpx.Client):
@@ -221,11 +191,7 @@ def test_a_failure_in_a_stream_is_an_event(http: httpx.Client):
         ({"temperature": -1}, openai.BadRequestError, "temperature"),
         ({"messages": []}, openai.BadRequestError, "messages"),
         ({"extra_body": {"nextgpt": {"colour": 1}}}, openai.BadRequestError, "colour"),
-        (
-            {"extra_body": {"nextgpt": {"image": {"num_inference_steps": 101}}}},
-            openai.BadRequestError,
-            "at most 100",
-        ),
+        ({"extra_body": {"nextgpt": {"image": {"num_inference_steps": 101}}}}, openai.BadRequestError, "at most 100"),
         ({"messages": [{"role": "user", "content": "refuse"}]}, openai.BadRequestError, "Got 'refuse'"),
     ],
 )
@@ -275,9 +241,7 @@ def test_null_means_the_same_as_an_absent_field(http: httpx.Client):
     optional = dict.fromkeys(set(fields) - {"model", "messages"})
     body = {"model": "nano", "messages": [{"role": "user", "content": "x", "name": None, "parts": None}]}
     assert http.post("/v1/chat/completions", json=body | optional).status_code == 200
-    assert (
-        http.post("/v1/images/generations", json={"prompt": "x", "n": None, "seed": None}).status_code == 200
-    )
+    assert http.post("/v1/images/generations", json={"prompt": "x", "n": None, "seed": None}).status_code == 200
 
 
 def test_values_that_other_servers_accept_are_accepted(http: httpx.Client, model: ScriptedModel):

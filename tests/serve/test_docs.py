@@ -24,9 +24,7 @@ def test_the_page_of_routes_takes_everything_from_this_server(http: httpx.Client
     assert "/openapi.json" in http.get("/docs/start.js").text
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Pydantic serializer warnings"
-)  # of the client, which has no type for audio
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of the client, which has no type for audio
 def test_the_python_code_of_the_page_on_serving_runs(
     address: str, media_bytes: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

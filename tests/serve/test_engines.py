@@ -60,9 +60,7 @@ def ray(folder: str, serving: Serving) -> Iterator[str]:
     from nextgpt.serve.engine.ray.engine import RayEngine
 
     cluster = Cluster(folder, SETTINGS, settings)
-    engine = RayEngine(
-        folder, "tiny", SETTINGS, settings, connect=cluster.connect, disconnect=cluster.disconnect
-    )
+    engine = RayEngine(folder, "tiny", SETTINGS, settings, connect=cluster.connect, disconnect=cluster.disconnect)
     with serving(engine) as address:
         yield ready(address, lambda: engine.is_broken)
 
@@ -94,23 +92,13 @@ def client(address: str) -> Iterator[openai.OpenAI]:
 
 
 def chat(content: object, **more: object) -> dict[str, Any]:
-    return {
-        "model": "tiny",
-        "messages": [{"role": "user", "content": content}],
-        "seed": 3,
-        "temperature": 1,
-    } | more
+    return {"model": "tiny", "messages": [{"role": "user", "content": content}], "seed": 3, "temperature": 1} | more
 
 
 def everything(data_uri: Callable[[str], str]) -> dict[str, Any]:
-    parts = [
-        {"type": f"{name}_url", f"{name}_url": {"url": data_uri(name)}}
-        for name in ("image", "audio", "video")
-    ]
+    parts = [{"type": f"{name}_url", f"{name}_url": {"url": data_uri(name)}} for name in ("image", "audio", "video")]
     return chat(
-        [{"type": "text", "text": "hello"}, *parts],
-        modalities=["image", "audio", "video"],
-        nextgpt={"parts": "b64"},
+        [{"type": "text", "text": "hello"}, *parts], modalities=["image", "audio", "video"], nextgpt={"parts": "b64"}
     )
 
 
@@ -136,11 +124,7 @@ def test_both_engines_answer_alike(local: str, ray: str, data_uri: Callable[[str
         ).raise_for_status()
         return got.json()["choices"][0]["message"]
 
-    for body in (
-        everything(data_uri),
-        chat("words", modalities=["text"]),
-        chat("film", modalities=["video"], seed=8),
-    ):
+    for body in (everything(data_uri), chat("words", modalities=["text"]), chat("film", modalities=["video"], seed=8)):
         assert replies_match(told(local, body), told(ray, body))
 
 
@@ -157,10 +141,7 @@ def test_a_stream_brings_words_steps_and_media(http: httpx.Client):
 
 def test_pictures_come_with_previews_and_are_edited(client: openai.OpenAI, media_bytes: dict[str, bytes]):
     events = list(client.images.generate(prompt="x", stream=True, partial_images=1))
-    assert [event.type for event in events] == [
-        "image_generation.partial_image",
-        "image_generation.completed",
-    ]
+    assert [event.type for event in events] == ["image_generation.partial_image", "image_generation.completed"]
     edited = client.images.edit(image=("x.png", media_bytes["image"]), prompt="bluer", n=2)
     assert all(Image.open(base64.b64decode(item.b64_json)) for item in edited.data) and len(edited.data) == 2
 
@@ -174,9 +155,7 @@ def test_films_are_jobs_and_sounds_files(client: openai.OpenAI, http: httpx.Clie
 
 def test_media_are_embedded(http: httpx.Client, data_uri: Callable[[str], str]):
     parts = [{"type": f"{name}_url", f"{name}_url": data_uri(name)} for name in ("image", "audio")]
-    rows = (
-        http.post("/v1/embeddings", json={"model": "tiny", "input": parts}).raise_for_status().json()["data"]
-    )
+    rows = http.post("/v1/embeddings", json={"model": "tiny", "input": parts}).raise_for_status().json()["data"]
     assert all(abs(sum(x * x for x in row["embedding"]) - 1) < 1e-4 for row in rows) and len(rows) == 2
 
 
@@ -225,14 +204,10 @@ def test_replicas_that_are_killed_under_load_are_replaced_and_nothing_hangs(ray:
     def ask(number: int) -> None:
         with httpx.Client(base_url=ray, timeout=START_S, trust_env=False) as client:
             while not is_over.is_set():
-                asked = chat(
-                    f"x{number}", modalities=["text", "image"], seed=number, max_completion_tokens=24
-                )
+                asked = chat(f"x{number}", modalities=["text", "image"], seed=number, max_completion_tokens=24)
                 answer = client.post("/v1/chat/completions", json=asked)
                 statuses.append(answer.status_code)
-                assert answer.status_code == 200 or "Try again" in answer.json()["error"]["message"], (
-                    answer.text
-                )
+                assert answer.status_code == 200 or "Try again" in answer.json()["error"]["message"], answer.text
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
     for thread in threads:

@@ -11,12 +11,7 @@ import httpx
 import pytest
 import typer
 from benchmarks.serving.client import LoadClient, TimedReply, replies_match
-from benchmarks.serving.measurements import (
-    ConcurrentResult,
-    SequentialResult,
-    run_concurrent,
-    run_sequential,
-)
+from benchmarks.serving.measurements import ConcurrentResult, SequentialResult, run_concurrent, run_sequential
 from benchmarks.serving.run import main
 from benchmarks.serving.workload import make_scripts
 from typer.testing import CliRunner

@@ -13,13 +13,7 @@ import pytest
 from nextgpt.errors import NextGPTError
 from nextgpt.message import Conversation, Reply, Sampling, Text
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.serve.engine.base import (
-    EngineError,
-    EngineRequest,
-    EngineSettings,
-    QueueFullError,
-    RequestOutput,
-)
+from nextgpt.serve.engine.base import EngineError, EngineRequest, EngineSettings, QueueFullError, RequestOutput
 from nextgpt.serve.engine.local import LocalEngine
 from nextgpt.testing.model import fake_model
 from nextgpt.testing.scripted_model import tiny_audio, tiny_image
@@ -49,9 +43,7 @@ def jobs(count: int, *, max_tokens: int = 40) -> list[EngineRequest]:
             Conversation().with_message(
                 [*[tiny_image((row, 0, 0))] * (row % 2), "x" * (row + 1), *[tiny_audio()] * (row % 3)]
             ),
-            Sampling(
-                seed=row, temperature=1.0, max_tokens=max_tokens - row, modalities=KINDS[row % len(KINDS)]
-            ),
+            Sampling(seed=row, temperature=1.0, max_tokens=max_tokens - row, modalities=KINDS[row % len(KINDS)]),
         )
         for row in range(count)
     ]

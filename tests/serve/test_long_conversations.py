@@ -23,10 +23,7 @@ def server(serving: Callable[..., AbstractContextManager[str]]) -> Iterator[str]
 
 def request(num_turns: int, data_uri: Callable[[str], str], **options: Any) -> dict[str, Any]:
     image = {"type": "image_url", "image_url": data_uri("image")}
-    messages: list[dict[str, Any]] = [
-        {"role": "user", "content": [image]},
-        {"role": "assistant", "content": "Nice."},
-    ]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": [image]}, {"role": "assistant", "content": "Nice."}]
     for turn in range(num_turns - 2):
         messages += [
             {"role": "user", "content": f"question {turn}"},

@@ -14,9 +14,7 @@ from nextgpt.message import Audio, Image, Video
 from nextgpt.testing.scripted_model import ScriptedModel
 
 
-def test_a_file_is_kept_named_listed_given_back_and_forgotten(
-    client: openai.OpenAI, media_bytes: dict[str, bytes]
-):
+def test_a_file_is_kept_named_listed_given_back_and_forgotten(client: openai.OpenAI, media_bytes: dict[str, bytes]):
     file = client.files.create(file=("a cat.png", media_bytes["image"], "image/png"), purpose="user_data")
     assert file.filename == "a_cat.png" and file.bytes == len(media_bytes["image"])
     assert len(file.id) >= len("file-") + 32, "128 bits that nobody guesses"
@@ -28,14 +26,9 @@ def test_a_file_is_kept_named_listed_given_back_and_forgotten(
         client.files.retrieve(file.id)
 
 
-def test_an_uploaded_file_can_be_said(
-    client: openai.OpenAI, model: ScriptedModel, media_bytes: dict[str, bytes]
-):
+def test_an_uploaded_file_can_be_said(client: openai.OpenAI, model: ScriptedModel, media_bytes: dict[str, bytes]):
     file = client.files.create(file=("x.mp4", media_bytes["video"]), purpose="user_data")
-    said = [
-        {"type": "file", "file": {"file_id": file.id}},
-        {"type": "video_url", "video_url": {"url": file.id}},
-    ]
+    said = [{"type": "file", "file": {"file_id": file.id}}, {"type": "video_url", "video_url": {"url": file.id}}]
     client.chat.completions.create(model="nano", messages=[{"role": "user", "content": said}])
     assert [part.modality for part in model.received[-1].messages[0].parts] == ["video", "video"]
 
@@ -59,9 +52,7 @@ def test_pictures_can_be_named_by_address(client: openai.OpenAI, http: httpx.Cli
 
 def test_a_stream_of_a_picture_brings_previews_and_then_the_picture(client: openai.OpenAI):
     events = list(client.images.generate(prompt="x", stream=True, partial_images=2))
-    assert [event.type for event in events] == ["image_generation.partial_image"] * 2 + [
-        "image_generation.completed"
-    ]
+    assert [event.type for event in events] == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]
     assert [event.partial_image_index for event in events[:-1]] == [0, 1]
     assert all(Image.open(b64decode(event.b64_json)) for event in events)
 
@@ -105,9 +96,7 @@ def test_a_film_is_a_job(client: openai.OpenAI, media_bytes: dict[str, bytes]):
         client.videos.retrieve(job.id)
 
 
-def test_a_film_may_start_from_a_picture(
-    client: openai.OpenAI, model: ScriptedModel, media_bytes: dict[str, bytes]
-):
+def test_a_film_may_start_from_a_picture(client: openai.OpenAI, model: ScriptedModel, media_bytes: dict[str, bytes]):
     job = client.videos.create_and_poll(
         prompt="move it", model="nano", input_reference=("x.png", media_bytes["image"]), poll_interval_ms=20
     )
@@ -119,20 +108,12 @@ def test_edits_and_films_take_media_that_json_names(
     http: httpx.Client, model: ScriptedModel, data_uri, media_bytes: dict[str, bytes]
 ):
     file = http.post("/v1/files", files={"file": ("x.png", media_bytes["image"])}).json()["id"]
-    ways = (
-        data_uri("image"),
-        file,
-        {"file_id": file},
-        {"image_url": data_uri("image")},
-        [file, data_uri("image")],
-    )
+    ways = (data_uri("image"), file, {"file_id": file}, {"image_url": data_uri("image")}, [file, data_uri("image")])
     for given in ways:
         edit = {"prompt": "make it blue", "image": given}
         assert http.post("/v1/images/edits", json=edit).status_code == 200
         count = len(given) if isinstance(given, list) else 1
-        assert [part.modality for part in model.received[-1].messages[0].parts] == ["image"] * count + [
-            "text"
-        ]
+        assert [part.modality for part in model.received[-1].messages[0].parts] == ["image"] * count + ["text"]
     film = {"prompt": "move it", "input_reference": file}
     assert http.post("/v1/videos/sync", json=film).headers["content-type"] == "video/mp4"
     assert [part.modality for part in model.received[-1].messages[0].parts] == ["image", "text"]
@@ -148,9 +129,7 @@ def test_a_film_that_is_not_done_cannot_be_had(http: httpx.Client):
 
 
 def test_texts_and_media_are_embedded(client: openai.OpenAI, http: httpx.Client, data_uri):
-    assert [row.embedding for row in client.embeddings.create(model="nano", input=["a", "b"]).data] == [
-        [1, 0]
-    ] * 2
+    assert [row.embedding for row in client.embeddings.create(model="nano", input=["a", "b"]).data] == [[1, 0]] * 2
     parts = [{"type": "image_url", "image_url": data_uri("image")}, {"type": "text", "text": "a"}]
     answer = http.post("/v1/embeddings", json={"model": "nano", "input": parts}).json()
     assert [row["embedding"] for row in answer["data"]] == [[1.0, 0.0]] * 2

@@ -67,9 +67,7 @@ def test_a_worker_that_hangs_is_ended(
     assert isinstance(decoder.decode_sync("image", media_bytes["image"]), Image)
 
 
-def test_a_worker_has_no_secrets_and_bounded_memory(
-    monkeypatch: pytest.MonkeyPatch, media_bytes: dict[str, bytes]
-):
+def test_a_worker_has_no_secrets_and_bounded_memory(monkeypatch: pytest.MonkeyPatch, media_bytes: dict[str, bytes]):
     monkeypatch.setenv("NEXTGPT_API_KEY", "secret")
     decoder = SandboxedDecoder(MediaLimits(), memory_bytes=3 * 2**30)
     decoder.decode_sync("image", media_bytes["image"])

@@ -75,11 +75,7 @@ def test_files_are_seen_by_their_owner_alone(guarded: httpx.Client, media_bytes:
 
 
 def test_every_answer_says_that_it_is_not_to_be_run(guarded: httpx.Client):
-    for answer in (
-        guarded.get("/health"),
-        guarded.get("/nothing"),
-        guarded.get("/v1/models", headers=bearer()),
-    ):
+    for answer in (guarded.get("/health"), guarded.get("/nothing"), guarded.get("/v1/models", headers=bearer())):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-request-id"].startswith("req-")
@@ -155,9 +151,7 @@ def _png(width: int, height: int) -> bytes:
     import zlib
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
@@ -294,8 +288,6 @@ def test_allowed_origins_may_call_the_api_and_others_may_not(studio: Any, servin
         assert answer.headers["access-control-allow-origin"] == allowed["Origin"]
         assert "access-control-allow-credentials" not in answer.headers
         answer = client.get("/v1/models", headers=allowed)
-        assert (
-            answer.status_code == 401 and answer.headers["access-control-allow-origin"] == allowed["Origin"]
-        )
+        assert answer.status_code == 401 and answer.headers["access-control-allow-origin"] == allowed["Origin"]
         assert client.options("/v1/chat/completions", headers=other | preflight).status_code == 403
         assert client.get("/v1/models", headers=other | bearer()).status_code == 403

@@ -32,9 +32,7 @@ def chat(words: str, **more: object) -> dict[str, Any]:
 
 
 def listen(address: str, asked: dict[str, Any], lines: list[str], has_begun: threading.Event) -> None:
-    with httpx.stream(
-        "POST", f"{address}/v1/chat/completions", json=asked, timeout=60, trust_env=False
-    ) as answer:
+    with httpx.stream("POST", f"{address}/v1/chat/completions", json=asked, timeout=60, trust_env=False) as answer:
         for line in answer.iter_lines():
             if line.startswith("data: "):
                 lines.append(line.removeprefix("data: "))
@@ -101,9 +99,7 @@ def test_metrics_tell_first_words_steps_queue_and_memory(serving: Serving):
         assert name in told, name
 
 
-def test_no_file_outlives_its_server(
-    serving: Serving, studio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_no_file_outlives_its_server(serving: Serving, studio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     body = chat("show me", stream=False, nextgpt={"media": "url"})
     with serving(SerialEngine(studio)) as address:

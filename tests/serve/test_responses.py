@@ -33,15 +33,11 @@ def brief(serving: Any, studio: Any) -> Iterator[openai.OpenAI]:
 
 def roles(model: ScriptedModel) -> list[tuple[str, list[str]]]:
     """The messages that the model received last: role and modalities."""
-    return [
-        (message.role, [part.modality for part in message.parts]) for message in model.received[-1].messages
-    ]
+    return [(message.role, [part.modality for part in message.parts]) for message in model.received[-1].messages]
 
 
 def test_the_output_has_items_in_order(client: openai.OpenAI):
-    response = client.responses.create(
-        model="nano", input="show me", metadata={"a": "b"}, extra_body={"seed": 5}
-    )
+    response = client.responses.create(model="nano", input="show me", metadata={"a": "b"}, extra_body={"seed": 5})
     assert [item.type for item in response.output] == [
         "message",
         "image_generation_call",
@@ -65,9 +61,7 @@ def test_every_input_part_reaches_the_model(client: openai.OpenAI, model: Script
         {"type": "input_audio", "input_audio": audio},
         {"type": "input_file", "file_data": data_uri("video"), "filename": "x.mp4"},
     ]
-    client.responses.create(
-        model="nano", instructions="Be brief.", input=[{"role": "user", "content": content}]
-    )
+    client.responses.create(model="nano", instructions="Be brief.", input=[{"role": "user", "content": content}])
     assert roles(model) == [("system", ["text"]), ("user", ["text", "image", "audio", "video"])]
 
 
@@ -107,9 +101,7 @@ def test_a_stream_has_the_events_that_the_clients_helper_types(client: openai.Op
     assert base64.b64encode(client.files.content(file_id).content).decode() == image.result
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Pydantic serializer warnings"
-)  # of the client, which has no type for audio
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of the client, which has no type for audio
 def test_the_helper_accumulates_answers_with_audio(client: openai.OpenAI):
     with client.responses.stream(model="nano", input="show me") as stream:
         snapshots = [event.snapshot for event in stream if event.type == "response.output_text.delta"]
@@ -124,16 +116,10 @@ def test_a_plain_stream_is_typed(client: openai.OpenAI):
     assert text == "Look: hereNice?" and events[-1].type == "response.completed"
 
 
-def test_a_conversation_continues_by_the_id_of_the_previous_response(
-    client: openai.OpenAI, model: ScriptedModel
-):
+def test_a_conversation_continues_by_the_id_of_the_previous_response(client: openai.OpenAI, model: ScriptedModel):
     first = client.responses.create(model="nano", input="show me", instructions="Be brief.")
     client.responses.create(model="nano", input="again", previous_response_id=first.id)
-    assert roles(model) == [
-        ("user", ["text"]),
-        ("assistant", ["text", "image", "audio", "text"]),
-        ("user", ["text"]),
-    ]
+    assert roles(model) == [("user", ["text"]), ("assistant", ["text", "image", "audio", "text"]), ("user", ["text"])]
 
 
 def test_a_conversation_continues_without_the_servers_memory(client: openai.OpenAI, model: ScriptedModel):
@@ -225,10 +211,7 @@ def test_an_error_ends_a_stream_as_a_typed_event(client: openai.OpenAI):
         ({"input": []}, "at least one message"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "image_url or file_id"),
         ({"input": [{"type": "function_call_output", "call_id": "a", "output": "b"}]}, "input"),
-        (
-            {"tools": [{"type": "function", "name": "f", "parameters": {}, "strict": True}]},
-            "image_generation",
-        ),
+        ({"tools": [{"type": "function", "name": "f", "parameters": {}, "strict": True}]}, "image_generation"),
         ({"text": {"format": {"type": "json_object"}}}, "text.format"),
         ({"extra_body": {"modalities": ["smell"]}}, "expected some of"),
         ({"background": True, "store": False}, "store"),
@@ -243,8 +226,7 @@ def test_invalid_requests_are_the_clients_own_errors(client: openai.OpenAI, chan
 def test_responses_are_visible_to_their_owner_alone(serving: Any, studio: Any):
     with serving(SerialEngine(studio), ServerSettings(api_keys=("one", "two"))) as address:
         one, two = (
-            openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0, timeout=60)
-            for key in ("one", "two")
+            openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0, timeout=60) for key in ("one", "two")
         )
         made = one.responses.create(model="nano", input="x")
         for call in (two.responses.retrieve, two.responses.cancel, two.responses.delete):

@@ -36,10 +36,7 @@ def document(studio: Any, serving: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize(("method", "path", "mode"), CASES)
 def test_nothing_that_can_be_asked_is_a_fault_of_ours(document: Any, method: str, path: str, mode: str):
-    modes = {
-        "allowed": schemathesis.GenerationMode.POSITIVE,
-        "not allowed": schemathesis.GenerationMode.NEGATIVE,
-    }
+    modes = {"allowed": schemathesis.GenerationMode.POSITIVE, "not allowed": schemathesis.GenerationMode.NEGATIVE}
     operation = document[path][method]
 
     @given(case=operation.as_strategy(generation_mode=modes[mode]))

@@ -48,9 +48,7 @@ class Net:
 
     def fetch(self, url: str, *, domains: tuple[str, ...] = ("ok.example",), max_bytes: int = 100) -> bytes:
         transport = httpx.MockTransport(self.respond)
-        return asyncio.run(
-            fetch(url, domains=domains, max_bytes=max_bytes, resolve=self.resolve, transport=transport)
-        )
+        return asyncio.run(fetch(url, domains=domains, max_bytes=max_bytes, resolve=self.resolve, transport=transport))
 
 
 def page(content: bytes, status: int = 200, **headers: str) -> httpx.Response:
@@ -129,13 +127,7 @@ def test_an_address_that_is_not_public_is_never_reached(address: str):
 
 def test_every_redirect_is_checked_anew():
     net = Net({"ok.example": [PUBLIC], "in.ok.example": ["10.0.0.1"]})
-    for target in (
-        "https://in.ok.example/",
-        "https://evil.example/",
-        "http://ok.example/",
-        "file:///etc/passwd",
-        "",
-    ):
+    for target in ("https://in.ok.example/", "https://evil.example/", "http://ok.example/", "file:///etc/passwd", ""):
         net.pages["/"] = moved(target)
         net.reached.clear()
         with pytest.raises(ApiError):
@@ -144,18 +136,14 @@ def test_every_redirect_is_checked_anew():
 
 
 def test_redirects_within_the_allowed_domain_are_followed_three_times_at_most():
-    net = Net(
-        {"ok.example": [PUBLIC]}, {"/1": moved("/2"), "/2": moved("https://ok.example/3"), "/4": moved("/4")}
-    )
+    net = Net({"ok.example": [PUBLIC]}, {"/1": moved("/2"), "/2": moved("https://ok.example/3"), "/4": moved("/4")})
     assert net.fetch("https://ok.example/1") == b"content"
     with pytest.raises(ApiError, match="redirects"):
         net.fetch("https://ok.example/4")
 
 
 def test_a_file_that_is_too_large_is_read_no_further():
-    net = Net(
-        {"ok.example": [PUBLIC]}, {"/a": page(b"x" * 101), "/b": page(b"", **{"content-length": "10" * 9})}
-    )
+    net = Net({"ok.example": [PUBLIC]}, {"/a": page(b"x" * 101), "/b": page(b"", **{"content-length": "10" * 9})})
     for target in ("a", "b"):
         with pytest.raises(ApiError, match="larger than"):
             net.fetch(f"https://ok.example/{target}")
@@ -177,6 +165,4 @@ def test_no_other_code_of_the_server_connects_to_anything():
     found = {path.name for path in folder.rglob("*.py") if connects.search(path.read_text())}
     assert found == {"url_fetch.py", "app.py", "state.py"}  # the last two annotate the transport of tests
     for name in ("app.py", "state.py"):
-        assert set(re.findall(r"httpx\.\w+", (next(folder.glob(name))).read_text())) == {
-            "httpx.AsyncBaseTransport"
-        }
+        assert set(re.findall(r"httpx\.\w+", (next(folder.glob(name))).read_text())) == {"httpx.AsyncBaseTransport"}

@@ -69,20 +69,12 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpora")
     pairs: dict[str, list[dict]] = {"image": [], "audio": [], "video": []}
     for index, (name, colour) in enumerate(COLOURS.items()):
-        media = {
-            "image": (tiny_image(colour), "jpg"),
-            "audio": (tiny_audio(), "wav"),
-            "video": (tiny_video(), "mp4"),
-        }
+        media = {"image": (tiny_image(colour), "jpg"), "audio": (tiny_audio(), "wav"), "video": (tiny_video(), "mp4")}
         for modality, (medium, suffix) in media.items():
             path = folder / f"{modality}-{name}.{suffix}"
             medium.save(path)
             pairs[modality].append(
-                {
-                    "id": f"{modality}-{index}",
-                    "caption": "a " + "very " * index + name,
-                    f"{modality}_name": path.name,
-                }
+                {"id": f"{modality}-{index}", "caption": "a " + "very " * index + name, f"{modality}_name": path.name}
             )
     (folder / "image-bad.jpg").write_bytes(b"\xff\xd8\xff")
     pairs["image"].append({"id": "image-bad", "caption": "broken", "image_name": "image-bad.jpg"})

@@ -45,11 +45,7 @@ TRAINED = {
 
 
 def sampler(recipe: AlignmentRecipe, **settings: object) -> BatchSampler:
-    values = {
-        "batch_size": recipe.fit.batch_size,
-        "seed": 0,
-        "build_prompt": lambda example: Prompt(()),
-    } | settings
+    values = {"batch_size": recipe.fit.batch_size, "seed": 0, "build_prompt": lambda example: Prompt(())} | settings
     return BatchSampler(load_sources(recipe), **values)
 
 
@@ -60,12 +56,8 @@ def test_a_stage_trains_what_it_names_and_the_model_that_is_written_answers(
     settings = recipe(stage)
     assert run(settings)
     before, after = (read_safetensors(folder / WEIGHTS_FILE) for folder in (initial, settings.model))
-    changed = {
-        name for name, value in after.items() if name not in before or not torch.equal(value, before[name])
-    }
-    assert {part for part in TRAINED[stage] if any(name.startswith(part) for name in changed)} == set(
-        TRAINED[stage]
-    )
+    changed = {name for name, value in after.items() if name not in before or not torch.equal(value, before[name])}
+    assert {part for part in TRAINED[stage] if any(name.startswith(part) for name in changed)} == set(TRAINED[stage])
     assert all(name.startswith(TRAINED[stage]) for name in changed)
     for part in ("encoder/model.safetensors", "llm/model.safetensors"):
         assert (settings.model / part).read_bytes() == (initial / part).read_bytes()
@@ -73,9 +65,7 @@ def test_a_stage_trains_what_it_names_and_the_model_that_is_written_answers(
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", pytest.param("int4", marks=NEEDS_BITSANDBYTES)])
-def test_a_frozen_llm_may_be_narrow_and_what_is_trained_stays_wide(
-    kind: str, recipe: Make, initial: Path
-) -> None:
+def test_a_frozen_llm_may_be_narrow_and_what_is_trained_stays_wide(kind: str, recipe: Make, initial: Path) -> None:
     settings = recipe("instruction-tuning", dtypes={"llm": kind}, fit={"max_steps": 3})
     model = load_initial_model(settings)
     weight = model.llm.transformer.get_submodule("model.layers.0.self_attn.q_proj").weight
@@ -86,9 +76,7 @@ def test_a_frozen_llm_may_be_narrow_and_what_is_trained_stays_wide(
     for part in TRAINED["instruction-tuning"]:
         names = [name for name in after if name.startswith(part)]
         assert any(name not in before or not torch.equal(after[name], before[name]) for name in names)
-    assert (settings.model / "llm/model.safetensors").read_bytes() == (
-        initial / "llm/model.safetensors"
-    ).read_bytes()
+    assert (settings.model / "llm/model.safetensors").read_bytes() == (initial / "llm/model.safetensors").read_bytes()
     assert NextGPT.from_pretrained(settings.model).chat(["What is this?", tiny_image()]).parts is not None
 
 
@@ -109,9 +97,7 @@ def test_stages_build_on_one_another(recipe: Make) -> None:
     assert all(torch.equal(after[name], value) for name, value in before.items() if name.startswith("lora."))
 
 
-def test_a_model_with_the_quirks_of_2023_learns_cleaned_captions(
-    recipe: Make, initial: Path, tmp_path: Path
-) -> None:
+def test_a_model_with_the_quirks_of_2023_learns_cleaned_captions(recipe: Make, initial: Path, tmp_path: Path) -> None:
     caption = 'A "Red" CAR; (old): #1 ~ it*s fast, no?'
     pairs = [{"id": "0", "caption": caption, "image_name": "none.jpg"}]
     (tmp_path / "pairs.json").write_text(json.dumps(pairs))
@@ -121,9 +107,7 @@ def test_a_model_with_the_quirks_of_2023_learns_cleaned_captions(
         (tmp_path / name / "config.json").write_text(json.dumps(said | quirks))
     sources = {"pairs": {"path": tmp_path / "pairs.json"}}
     made = {
-        (name, stage): load_sources(recipe(stage, init_from=str(tmp_path / name), sources=sources))[
-            0
-        ].dialogue(0)
+        (name, stage): load_sources(recipe(stage, init_from=str(tmp_path / name), sources=sources))[0].dialogue(0)
         for name in ("plain", "quirky")
         for stage in ("encoding-alignment", "decoding-alignment")
     }
@@ -150,9 +134,7 @@ def test_shares_of_processes_are_the_batch_of_one(recipe: Make) -> None:
     whole = sampler(recipe("encoding-alignment"), batch_size=8)
     for step in range(4):
         shares = [whole.local_batch(step, rank, 2).keys for rank in range(2)]
-        assert [key for pair in zip(*shares, strict=True) for key in pair] == list(
-            whole.local_batch(step).keys
-        )
+        assert [key for pair in zip(*shares, strict=True) for key in pair] == list(whole.local_batch(step).keys)
 
 
 def test_sources_are_drawn_by_weight(recipe: Make, corpora: Path) -> None:
@@ -162,26 +144,20 @@ def test_sources_are_drawn_by_weight(recipe: Make, corpora: Path) -> None:
         "video": {"path": corpora / "video.json", "weight": 0},
     }
     drawn = sampler(recipe("decoding-alignment", sources=sources), batch_size=64)
-    kinds = Counter(
-        medium.modality for step in range(4) for d in drawn.global_batch(step) for medium in d.output_media
-    )
+    kinds = Counter(medium.modality for step in range(4) for d in drawn.global_batch(step) for medium in d.output_media)
     assert kinds["image"] > 2 * kinds["audio"] > 0 and not kinds["video"]
 
 
 def test_batches_of_one_source_hold_one_modality(recipe: Make) -> None:
     drawn = sampler(recipe("decoding-alignment"), batch_mixing="one_source_per_batch", batch_size=8)
-    kinds = [
-        {medium.modality for d in drawn.global_batch(step) for medium in d.output_media} for step in range(12)
-    ]
+    kinds = [{medium.modality for d in drawn.global_batch(step) for medium in d.output_media} for step in range(12)]
     assert all(len(found) <= 1 for found in kinds) and len(set().union(*kinds)) == 3
 
 
 def test_neighbours_in_length_share_a_batch(recipe: Make) -> None:
     drawn = sampler(recipe("decoding-alignment"), batch_size=8)
     spans = [[len(d.text) for d in drawn.global_batch(step)] for step in range(20)]
-    assert sum(max(span) - min(span) for span in spans) / 20 < 0.5 * (
-        max(map(max, spans)) - min(map(min, spans))
-    )
+    assert sum(max(span) - min(span) for span in spans) / 20 < 0.5 * (max(map(max, spans)) - min(map(min, spans)))
 
 
 @pytest.mark.parametrize("stage", TRAINED)
@@ -198,9 +174,7 @@ def test_losses_are_those_of_a_plain_forward_pass(stage: str, recipe: Make) -> N
     expected = {"cross_entropy": lm_loss(output, offset, first_signal_ids(model))}
     if "mse" in STAGES[stage].loss_weights:
         predicted = predict_conditions(model, output, [item.example.captions for item in batch.items])
-        expected |= condition_losses(
-            predicted, lambda modality, c: encoders.encode_prompts[modality](c).clone()
-        )
+        expected |= condition_losses(predicted, lambda modality, c: encoders.encode_prompts[modality](c).clone())
     assert losses.keys() == expected.keys()
     for name, value in losses.items():
         torch.testing.assert_close(value, expected[name])
@@ -210,18 +184,14 @@ def test_losses_are_those_of_a_plain_forward_pass(stage: str, recipe: Make) -> N
     "losses_", [{"cross_entropy": 1, "l2": 1}, {"cosine": 2}, {"cross_entropy": 1, "mse": 1, "denoising": 1}]
 )
 def test_losses_of_a_recipe_are_told_apart_and_fall(losses_: dict, recipe: Make) -> None:
-    settings = recipe(
-        "decoding-alignment", losses=losses_, fit={"max_steps": 16, "batch_size": 8, "save_steps": 16}
-    )
+    settings = recipe("decoding-alignment", losses=losses_, fit={"max_steps": 16, "batch_size": 8, "save_steps": 16})
     run(settings)
     lines = [json.loads(line) for line in (settings.work / "metrics.jsonl").read_text().splitlines()]
     told = {name.partition(".")[0] for line in lines for name in line}
     assert told & {"cross_entropy", "l2", "mse", "cosine", "denoising"} == set(losses_)
     for line in lines:
         parts = {name: value for name, value in line.items() if name.partition(".")[0] in losses_}
-        assert line["loss"] == pytest.approx(
-            sum(losses_[n.partition(".")[0]] * v for n, v in parts.items()), rel=1e-5
-        )
+        assert line["loss"] == pytest.approx(sum(losses_[n.partition(".")[0]] * v for n, v in parts.items()), rel=1e-5)
     assert sum(line["loss"] for line in lines[-4:]) < 0.9 * sum(line["loss"] for line in lines[:4])
 
 
@@ -231,24 +201,19 @@ def test_media_that_are_made_but_not_there_have_no_part_in_denoising(recipe: Mak
     settings = recipe("decoding-alignment", losses={"cross_entropy": 1, "denoising": 1}, fit={"max_steps": 1},
                       sources={"gone": {"path": tmp_path / "cc3m.json"}})  # fmt: skip
     run(settings)
-    assert json.loads((settings.work / "metrics.jsonl").read_text()).keys() & {
-        "denoising.image",
-        "cross_entropy",
-    } == {"cross_entropy"}
+    assert json.loads((settings.work / "metrics.jsonl").read_text()).keys() & {"denoising.image", "cross_entropy"} == {
+        "cross_entropy"
+    }
 
 
-def test_text_before_the_first_signal_token_needs_no_gradient_and_the_gradients_are_the_same(
-    recipe: Make,
-) -> None:
+def test_text_before_the_first_signal_token_needs_no_gradient_and_the_gradients_are_the_same(recipe: Make) -> None:
     settings = recipe("decoding-alignment")
     gradients = []
     for is_plain in (True, False):
         model = load_initial_model(settings)
         set_trainable(model, STAGES["decoding-alignment"], settings.lora)
         objective = AlignmentObjective(model, STAGES["decoding-alignment"])
-        drawn = sampler(
-            settings, batch_size=6, build_prompt=partial(build_example_prompt, model, None)
-        ).local_batch(1)
+        drawn = sampler(settings, batch_size=6, build_prompt=partial(build_example_prompt, model, None)).local_batch(1)
         (batch,) = attach_encoder_outputs(
             iter([drawn]), FrozenEncoders.of(model, settings.model_dir, settings.resolved_stage)
         )
@@ -271,17 +236,12 @@ def test_nothing_is_kept_of_what_stands_before_the_first_signal_token(recipe: Ma
         for w in ("red", "a very long caption")
     ]
     prompts = [model.llm.build_prompt(talk, add_generation_prompt=False) for talk in talks]
-    firsts = [
-        next(i for i, t in enumerate(p.token_ids) if t >= model.llm.signals.vocabulary.offset)
-        for p in prompts
-    ]
+    firsts = [next(i for i, t in enumerate(p.token_ids) if t >= model.llm.signals.vocabulary.offset) for p in prompts]
     rests = [len(p.token_ids) - first for p, first in zip(prompts, firsts, strict=True)]
     assert firsts[0] < firsts[1]
     heard: list[tuple[int, bool]] = []
     layer = model.llm.transformer.model.layers[0]
-    layer.register_forward_hook(
-        lambda module, given, out: heard.append((given[0].shape[1], given[0].requires_grad))
-    )
+    layer.register_forward_hook(lambda module, given, out: heard.append((given[0].shape[1], given[0].requires_grad)))
     forward_frozen_prefix(model, prompts, [])
     assert heard == [(max(firsts), False), (max(rests), True)]
 
@@ -290,14 +250,11 @@ def test_what_is_heard_in_two_parts_is_what_is_heard_at_once(recipe: Make) -> No
     settings = recipe("decoding-alignment")
     model = load_initial_model(settings)
     set_trainable(model, STAGES["decoding-alignment"], settings.lora)
-    drawn = sampler(
-        settings, batch_size=6, build_prompt=partial(build_example_prompt, model, None)
-    ).local_batch(1)
+    drawn = sampler(settings, batch_size=6, build_prompt=partial(build_example_prompt, model, None)).local_batch(1)
     prompts = [item.prompt for item in drawn.items]
     prompts += [
         model.llm.build_prompt(
-            Conversation().with_message("Hello").with_message("Hi.", role="assistant"),
-            add_generation_prompt=False,
+            Conversation().with_message("Hello").with_message("Hi.", role="assistant"), add_generation_prompt=False
         )
     ]
     parts, whole = forward_frozen_prefix(model, prompts, []), model(prompts, [])
@@ -309,14 +266,11 @@ def test_what_is_heard_in_two_parts_is_what_is_heard_at_once(recipe: Make) -> No
     )
 
 
-def test_dialogues_in_words_alone_leave_the_decoding_side_nothing_but_the_choice_of_signal_tokens(
-    recipe: Make,
-) -> None:
+def test_dialogues_in_words_alone_leave_the_decoding_side_nothing_but_the_choice_of_signal_tokens(recipe: Make) -> None:
     model = load_initial_model(recipe("decoding-alignment"))
     set_trainable(model, STAGES["decoding-alignment"], recipe("decoding-alignment").lora)
     prompt = model.llm.build_prompt(
-        Conversation().with_message("Hello").with_message("Hi.", role="assistant"),
-        add_generation_prompt=False,
+        Conversation().with_message("Hello").with_message("Hi.", role="assistant"), add_generation_prompt=False
     )
     thoughts = forward_frozen_prefix(model, [prompt], [])
     assert not thoughts.hidden_states.requires_grad and thoughts.logits.requires_grad
@@ -329,8 +283,7 @@ def test_layers_that_are_sharded_are_gone_through_as_often_whatever_is_said(reci
     layer = model.llm.transformer.model.layers[0]
     layer.register_forward_hook(lambda module, given, out: passes.append(given[0].requires_grad))
     words = model.llm.build_prompt(
-        Conversation().with_message("Hello").with_message("Hi.", role="assistant"),
-        add_generation_prompt=False,
+        Conversation().with_message("Hello").with_message("Hi.", role="assistant"), add_generation_prompt=False
     )
     made = model.llm.build_prompt(
         Conversation().with_message("red").with_message(["Here", tiny_image()], role="assistant"),
@@ -349,9 +302,7 @@ def test_words_are_counted_as_the_loss_counts_them(recipe: Make) -> None:
     settings = recipe("instruction-tuning")
     model = load_initial_model(settings)
     objective = AlignmentObjective(model, STAGES["instruction-tuning"])
-    drawn = sampler(
-        settings, batch_size=12, build_prompt=partial(build_example_prompt, model, None)
-    ).local_batch(0)
+    drawn = sampler(settings, batch_size=12, build_prompt=partial(build_example_prompt, model, None)).local_batch(0)
     whole = objective.num_terms(drawn)
     parts = [objective.num_terms(part) for part in drawn.split(5)]
     assert len(parts) == 3
@@ -361,10 +312,7 @@ def test_words_are_counted_as_the_loss_counts_them(recipe: Make) -> None:
 def test_micro_batches_give_the_same_curve(recipe: Make, losses: Losses) -> None:
     whole = recipe("instruction-tuning", name="whole", fit={"batch_size": 6})
     parts = recipe(
-        "instruction-tuning",
-        name="parts",
-        fit={"batch_size": 6},
-        engine={"num_workers": 0, "micro_batch_size": 2},
+        "instruction-tuning", name="parts", fit={"batch_size": 6}, engine={"num_workers": 0, "micro_batch_size": 2}
     )
     run(whole)
     run(parts)
@@ -384,9 +332,7 @@ def test_an_example_that_is_too_long_is_broken(recipe: Make) -> None:
     model = load_initial_model(settings)
     drawn = sampler(settings, build_prompt=partial(build_example_prompt, model, 30))
     found = [drawn.local_batch(step) for step in range(6)]
-    assert any(
-        "expected at most max_tokens, 30" in fault.reason for batch in found for fault in batch.invalid
-    )
+    assert any("expected at most max_tokens, 30" in fault.reason for batch in found for fault in batch.invalid)
     assert all(isinstance(batch, LocalBatch) and len(batch.items) == 4 for batch in found)
 
 
@@ -403,9 +349,7 @@ def test_a_loss_that_is_no_number_stops_with_the_whole_batch_named(
     settings = recipe("encoding-alignment")
     plain = AlignmentObjective.forward
     monkeypatch.setattr(
-        AlignmentObjective,
-        "forward",
-        lambda self, share: {"cross_entropy": plain(self, share)["cross_entropy"] * nan},
+        AlignmentObjective, "forward", lambda self, share: {"cross_entropy": plain(self, share)["cross_entropy"] * nan}
     )
     with pytest.raises(DivergenceError, match="Step 0 has loss nan") as caught:
         run(settings)
@@ -413,9 +357,7 @@ def test_a_loss_that_is_no_number_stops_with_the_whole_batch_named(
     assert not (settings.work / "checkpoints").exists() and not settings.model.exists()
 
 
-def test_a_gradient_that_is_no_number_changes_no_weight(
-    recipe: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gradient_that_is_no_number_changes_no_weight(recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """A square root of zero has a finite value and an infinite slope."""
     settings = recipe("encoding-alignment", fit={"save_steps": 1})
     plain = AlignmentObjective.forward
@@ -426,9 +368,7 @@ def test_a_gradient_that_is_no_number_changes_no_weight(
 
     calls: list[int] = []
     drawn = BatchSampler.local_batch
-    monkeypatch.setattr(
-        BatchSampler, "local_batch", lambda self, *where: (calls.append(1), drawn(self, *where))[1]
-    )
+    monkeypatch.setattr(BatchSampler, "local_batch", lambda self, *where: (calls.append(1), drawn(self, *where))[1])
     monkeypatch.setattr(AlignmentObjective, "forward", steep)
     with pytest.raises(DivergenceError, match=r"Step 2 has .*step-00000002 holds the last state"):
         run(settings)

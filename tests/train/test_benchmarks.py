@@ -53,9 +53,7 @@ def test_the_corpus_is_read_as_any_other(small_world: Path) -> None:
     for modality in ("image", "audio", "video"):
         corpus = read_corpus(small_world / f"{modality}.jsonl")
         assert (corpus.format, len(corpus.records), corpus.invalid) == ("messages_jsonl", 4, ())
-        assert all(
-            isinstance(pair, CaptionPair) and pair.caption and pair.medium.open() for pair in corpus.records
-        )
+        assert all(isinstance(pair, CaptionPair) and pair.caption and pair.medium.open() for pair in corpus.records)
     dialogues = read_corpus(small_world / "dialogues.jsonl").records
     assert len(dialogues) == 6 and all(isinstance(talk, Dialogue) for talk in dialogues)
     assert all(medium.open() for talk in dialogues for medium in talk.input_media)
@@ -64,9 +62,7 @@ def test_the_corpus_is_read_as_any_other(small_world: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("pad_to", [None, 200])
-def test_the_plain_reference_learns_the_same_losses(
-    stage: str, pad_to: int | None, recipe: Make, script
-) -> None:
+def test_the_plain_reference_learns_the_same_losses(stage: str, pad_to: int | None, recipe: Make, script) -> None:
     settings = recipe(stage, cache=None)
     settings = settings.model_copy(update={"cache": settings.work / "cache"})
     build_cache(settings)
@@ -75,9 +71,7 @@ def test_the_plain_reference_learns_the_same_losses(
     set_trainable(model, STAGES[stage], settings.lora)
     batch = make_sampler(settings, model).local_batch(0)
     ours = AlignmentObjective(model, STAGES[stage])(batch)
-    dialogues = {
-        source.dialogue(i).key: source.dialogue(i) for source in plain.sources for i in range(len(source))
-    }
+    dialogues = {source.dialogue(i).key: source.dialogue(i) for source in plain.sources for i in range(len(source))}
     if stage == "instruction-tuning":  # a pair's key names both its directions
         plan = make_sampler(settings, model).global_batch(0)
         assert [dialogue.key for dialogue in plan] == list(batch.keys)
@@ -115,9 +109,7 @@ def test_both_sides_compute_in_the_type_that_is_asked_for(
     assert found == [bf16]
 
 
-def test_training_is_measured(
-    recipe: Make, small_world: Path, script, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_is_measured(recipe: Make, small_world: Path, script, monkeypatch: pytest.MonkeyPatch) -> None:
     training = script("training_speed")
     stage = "decoding-alignment"
     monkeypatch.setattr(training, "recipe_of", partial(tiny, recipe, small_world))
@@ -168,9 +160,7 @@ def tiny(
 def test_making_media_at_once_is_measured(initial: Path, script) -> None:
     parallel_synthesis = script("parallel_synthesis")
     limit = batching.PARALLEL_MAX_MACS
-    rows = list(
-        parallel_synthesis.measure(NextGPT.from_pretrained(initial), threads=2, runs=1, counts=(1, 2))
-    )
+    rows = list(parallel_synthesis.measure(NextGPT.from_pretrained(initial), threads=2, runs=1, counts=(1, 2)))
     assert [row.count for row in rows] == [1, 2]
     assert all(min(row.serial_s, row.parallel_s, row.step_gmacs) > 0 for row in rows)
     assert limit == batching.PARALLEL_MAX_MACS
@@ -187,8 +177,6 @@ def test_operations_are_counted_and_weights_are_not_kept(initial: Path, script) 
     costs = paper_size.Costs(paper_size.Shapes(initial), flops_per_s=1e12, caption=14, dialogue=64)
     stages = list(costs.stages())
     assert [row.stage for row in stages] == list(STAGES)
-    assert all(
-        1 < row.ratio < row.ratio_padded and row.activations_gb < row.activations_plain_gb for row in stages
-    )
+    assert all(1 < row.ratio < row.ratio_padded and row.activations_gb < row.activations_plain_gb for row in stages)
     assert all(0 < row.trained_gb < row.trained_plain_gb for row in stages)
     assert "decoding-alignment" in paper_size.to_markdown("tiny", costs.media, stages, "1 TFLOP/s")

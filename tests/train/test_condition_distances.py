@@ -45,11 +45,9 @@ def test_what_is_said_as_wanted_is_at_no_distance_and_has_finite_gradients(name:
 
 def test_a_stage_takes_other_losses_with_their_weights() -> None:
     stage = get_stage("decoding-alignment", {"cross_entropy": 1.0, "l2": 0.5, "denoising": 2.0})
-    assert dict(stage.loss_weights) == {
-        "cross_entropy": 1.0,
-        "l2": 0.5,
-        "denoising": 2.0,
-    } and stage.distances == ("l2",)
+    assert dict(stage.loss_weights) == {"cross_entropy": 1.0, "l2": 0.5, "denoising": 2.0} and stage.distances == (
+        "l2",
+    )
     assert stage.trainable == get_stage("decoding-alignment").trainable
 
 

@@ -22,9 +22,7 @@ def test_a_gradient_reaches_the_conditions_alone(family: str, families: Families
     synthesizer = families.open(family)
     conditions = conditions_of(synthesizer).requires_grad_()
     latents = torch.randn(2, *synthesizer.latent_shape, generator=torch.Generator().manual_seed(0))
-    denoising_loss(
-        synthesizer, latents, conditions, [seeded_generator([0]), seeded_generator([1])]
-    ).backward()
+    denoising_loss(synthesizer, latents, conditions, [seeded_generator([0]), seeded_generator([1])]).backward()
     assert conditions.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in synthesizer.components.denoiser.parameters())
 

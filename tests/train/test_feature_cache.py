@@ -63,9 +63,7 @@ def test_what_was_broken_when_the_cache_was_made_is_listed_and_replaced(recipe: 
     assert [row["key"] for row in listed] == ["image-bad"]
 
 
-def test_half_a_cache_goes_on_where_it_stopped(
-    recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_half_a_cache_goes_on_where_it_stopped(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caching, "ITEMS_PER_SHARD", 3)
     settings = recipe("decoding-alignment", cache=tmp_path / "cache")
     told: list[tuple[str, int, int]] = []
@@ -95,9 +93,7 @@ def test_processes_share_the_shards(recipe: Make, tmp_path: Path, monkeypatch: p
     run(settings)
 
 
-def test_processes_fill_a_cache_side_by_side(
-    recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processes_fill_a_cache_side_by_side(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caching, "ITEMS_PER_SHARD", 2)
     settings = recipe("decoding-alignment", cache=tmp_path / "cache")
     build_cache_in_processes(3, settings, on_progress=lambda *_: None, start_method="fork")
@@ -121,14 +117,10 @@ def test_a_process_that_fails_is_told(recipe: Make, tmp_path: Path, monkeypatch:
         build_cache_in_processes(2, settings, on_progress=lambda *_: None, start_method="fork")
 
 
-def test_a_cache_of_other_words_or_another_stage_is_refused(
-    recipe: Make, corpora: Path, tmp_path: Path
-) -> None:
+def test_a_cache_of_other_words_or_another_stage_is_refused(recipe: Make, corpora: Path, tmp_path: Path) -> None:
     settings = recipe("encoding-alignment", cache=tmp_path / "cache")
     build_cache(settings)
-    fewer = recipe(
-        "encoding-alignment", cache=settings.cache, sources={"image": {"path": corpora / "image.json"}}
-    )
+    fewer = recipe("encoding-alignment", cache=settings.cache, sources={"image": {"path": corpora / "image.json"}})
     for stale in (fewer, recipe("decoding-alignment", cache=settings.cache)):
         with pytest.raises(ConfigError, match="Delete the folder"):
             run(stale)

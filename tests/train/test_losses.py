@@ -46,9 +46,7 @@ def everything(model: NextGPT) -> dict[str, Tensor]:
     for modality in model.config.synthesizers:
         synthesizer = model.synthesizer(modality)
         for part in (synthesizer.components.denoiser, synthesizer.components.autoencoder.autoencoder):
-            tensors |= {
-                f"{modality}.{type(part).__name__}.{name}": v for name, v in part.state_dict().items()
-            }
+            tensors |= {f"{modality}.{type(part).__name__}.{name}": v for name, v in part.state_dict().items()}
     return {name: value.detach().clone() for name, value in tensors.items()}
 
 
@@ -58,9 +56,7 @@ def features_of(model: NextGPT, examples: list[Example]) -> tuple:
 
 
 def think(model: NextGPT, examples: list[Example]) -> LLMForwardOutput:
-    return model(
-        [build_example_prompt(model, None, example) for example in examples], features_of(model, examples)
-    )
+    return model([build_example_prompt(model, None, example) for example in examples], features_of(model, examples))
 
 
 def encoded_batch(model: NextGPT, examples: list[Example], targets: ConditionTargets) -> LocalBatch:
@@ -68,9 +64,7 @@ def encoded_batch(model: NextGPT, examples: list[Example], targets: ConditionTar
     items = []
     for number, example in enumerate(examples):
         prompt = build_example_prompt(model, None, example)
-        outputs = [
-            m for message in example.conversation if message.role == "assistant" for m in message.media
-        ]
+        outputs = [m for message in example.conversation if message.role == "assistant" for m in message.media]
         captions = tuple((m.modality, c) for m, c in zip(outputs, example.captions, strict=True))
         embeddings = tuple(targets(modality, [caption])[0] for modality, caption in captions)
         encoded = EncodedItem(tuple(model.encoder.encode(prompt.media)) if prompt.media else (), embeddings)
@@ -104,11 +98,7 @@ def test_a_stage_trains_all_that_it_names_and_leaves_the_rest_bit_equal(
 def test_a_stage_needs_gradients_for_exactly_what_it_names(stage: Stage, model: NextGPT) -> None:
     set_trainable(model, stage, LORA)
     needed = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    named = {
-        name
-        for name, _ in model.named_parameters()
-        if any(TRAINED_IN[part](name) for part in stage.trainable)
-    }
+    named = {name for name, _ in model.named_parameters() if any(TRAINED_IN[part](name) for part in stage.trainable)}
     assert needed == named and needed
 
 
@@ -187,15 +177,11 @@ def test_conditions_are_judged_by_their_mean_squared_distance_to_the_captions(
 ) -> None:
     with torch.no_grad():
         thoughts = think(model, examples)
-        losses = condition_losses(
-            predict_conditions(model, thoughts, [e.captions for e in examples]), targets
-        )
+        losses = condition_losses(predict_conditions(model, thoughts, [e.captions for e in examples]), targets)
         ids = thoughts.prompts.input_ids[1].tolist()
         distances: dict[str, list[Tensor]] = {"image": [], "audio": [], "video": []}
         for span, caption in zip(model.llm.signals.vocabulary.spans(ids), examples[1].captions, strict=True):
-            hidden = torch.stack(
-                [thoughts.hidden_states[1, position] for position in range(span.start, span.stop)]
-            )
+            hidden = torch.stack([thoughts.hidden_states[1, position] for position in range(span.start, span.stop)])
             said = model.output_projections[span.modality](
                 hidden[None], model.llm.signals.span_embeddings(span.modality)
             )[0]

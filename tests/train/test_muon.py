@@ -19,9 +19,7 @@ def matrices() -> list[nn.Parameter]:
 
 def test_it_steps_as_torchs_does_to_the_rounding_of_bfloat16() -> None:
     ours, theirs = matrices(), matrices()
-    optimizers = [
-        kind(of, lr=0.1, weight_decay=0.1) for kind, of in ((BatchedMuon, ours), (torch.optim.Muon, theirs))
-    ]
+    optimizers = [kind(of, lr=0.1, weight_decay=0.1) for kind, of in ((BatchedMuon, ours), (torch.optim.Muon, theirs))]
     generator = torch.Generator().manual_seed(1)
     for _ in range(5):
         for mine, other in zip(ours, theirs, strict=True):
@@ -42,14 +40,7 @@ def test_what_has_no_gradient_or_none_but_zeros_stays(has_zeros: bool) -> None:
         matrix.grad = torch.zeros_like(matrix) if has_zeros else None
     ours[3].grad = torch.ones_like(ours[3])
     BatchedMuon(ours, lr=0.1, weight_decay=0.1).step()
-    assert [torch.equal(*pair) for pair in zip(ours, before, strict=True)] == [
-        True,
-        True,
-        True,
-        False,
-        True,
-        True,
-    ]
+    assert [torch.equal(*pair) for pair in zip(ours, before, strict=True)] == [True, True, True, False, True, True]
 
 
 def test_a_state_of_torchs_is_taken_up() -> None:

@@ -29,9 +29,7 @@ OTHERS = {"embedding.weight", "head.weight", "queries"}
 
 
 def create(network: nn.Module, muon_learning_rate: float | None) -> list[Optimizer]:
-    return create_optimizers(
-        [network], learning_rate=1e-3, muon_learning_rate=muon_learning_rate, weight_decay=0.1
-    )
+    return create_optimizers([network], learning_rate=1e-3, muon_learning_rate=muon_learning_rate, weight_decay=0.1)
 
 
 def names(network: nn.Module, parameters: list[torch.Tensor]) -> set[str]:
@@ -63,9 +61,7 @@ def test_what_needs_no_gradient_is_in_no_optimizer() -> None:
     network.blocks.requires_grad_(False)
     adamw, muon = create(network, 0.02)
     held = [p for optimizer in (adamw, muon) for group in optimizer.param_groups for p in group["params"]]
-    assert names(network, held) == {
-        name for name in IN_BLOCKS | VECTORS | OTHERS if not name.startswith("blocks.")
-    }
+    assert names(network, held) == {name for name in IN_BLOCKS | VECTORS | OTHERS if not name.startswith("blocks.")}
 
 
 def test_a_step_of_muon_moves_kernels_in_place() -> None:
@@ -85,11 +81,7 @@ def test_a_step_of_muon_moves_kernels_in_place() -> None:
 def test_modules_may_have_a_share_of_the_rates() -> None:
     network = Network()
     adamw, slow, fast = create_optimizers(
-        [network],
-        learning_rate=1e-3,
-        muon_learning_rate=0.02,
-        weight_decay=0.1,
-        lr_multipliers={"convolutions": 0.1},
+        [network], learning_rate=1e-3, muon_learning_rate=0.02, weight_decay=0.1, lr_multipliers={"convolutions": 0.1}
     )
     rates = {
         name: group["lr"]

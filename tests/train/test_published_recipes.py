@@ -23,9 +23,7 @@ def name_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", LARGE, ids=name_of)
-def test_a_recipe_runs_two_steps_in_tiny_form(
-    path: Path, initial: Path, corpora: Path, tmp_path: Path
-) -> None:
+def test_a_recipe_runs_two_steps_in_tiny_form(path: Path, initial: Path, corpora: Path, tmp_path: Path) -> None:
     sources = {name: {"path": str(corpora / f"{name}.json")} for name in ("image", "llava")}
     settings = {
         "init_from": str(initial), "model": str(tmp_path / "model"), "work": str(tmp_path / "work"), "cache": None,

@@ -63,9 +63,7 @@ def test_overrides_reach_nested_settings_with_values_of_yaml(path: Path) -> None
 def test_a_recipe_says_only_what_differs_from_its_base(path: Path) -> None:
     folder = path.parent / "sub"
     middle = write(folder / "middle.yaml", base="../recipe.yaml", fit={"batch_size": 8}, work="other")
-    top = write(
-        folder / "top.yaml", base="middle.yaml", fit={"max_steps": 1}, architecture={"widths": [8, 8]}
-    )
+    top = write(folder / "top.yaml", base="middle.yaml", fit={"max_steps": 1}, architecture={"widths": [8, 8]})
     recipe = read_recipe(top)
     assert (recipe.fit.max_steps, recipe.fit.batch_size) == (1, 8)
     assert (recipe.model, recipe.work) == (Path("model"), Path("other"))
@@ -76,9 +74,7 @@ def test_a_recipe_says_only_what_differs_from_its_base(path: Path) -> None:
 def test_a_recipe_that_is_its_own_base_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml", base="b.yaml")
     write(tmp_path / "b.yaml", base="a.yaml")
-    with pytest.raises(
-        ConfigError, match=r"its own base \(a\.yaml -> b\.yaml -> a\.yaml\).* a chain that ends"
-    ):
+    with pytest.raises(ConfigError, match=r"its own base \(a\.yaml -> b\.yaml -> a\.yaml\).* a chain that ends"):
         read_recipe(tmp_path / "a.yaml")
 
 
@@ -101,9 +97,7 @@ def test_a_base_that_is_missing_is_named_with_who_asked_for_it(tmp_path: Path) -
         (["modality=smell"], "modality: Input should be 'image', 'audio' or 'video'"),
     ],
 )
-def test_a_wrong_setting_is_named_with_the_nearest_known_one(
-    overrides: list[str], said: str, path: Path
-) -> None:
+def test_a_wrong_setting_is_named_with_the_nearest_known_one(overrides: list[str], said: str, path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_recipe(path, overrides)
     assert said in str(caught.value)
@@ -144,9 +138,7 @@ def test_a_recipe_is_run_once_and_again_when_it_or_its_part_changed(
     assert trained == [10, 11, 11]
 
 
-def test_a_recipe_that_was_stopped_is_not_done(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recipe_that_was_stopped_is_not_done(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model" / "image" / "vae").mkdir(parents=True)
     monkeypatch.setattr(autoencoder, "run", lambda recipe, on_metrics: False)
     recipe = read_recipe(path, [f"model={tmp_path / 'model'}", f"work={tmp_path / 'work'}"])
@@ -162,9 +154,7 @@ def test_every_kind_has_a_config_of_its_own_name(kind: str) -> None:
     assert callable(module.run) and callable(module.count_parameters)
 
 
-def test_a_recipe_that_broke_off_is_run_again(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recipe_that_broke_off_is_run_again(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model" / "image" / "vae").mkdir(parents=True)
 
     def fail(recipe: BaseRecipe, on_metrics: object) -> bool:
@@ -189,9 +179,7 @@ def test_settings_that_a_network_does_not_take_are_refused() -> None:
         (LlamaConfig, "hidden_size", "hiden_size"),  # transformers itself would ignore it
     ):
         check_arguments(kind, {good: 1}, where="architecture")
-        with pytest.raises(
-            ConfigError, match=rf"architecture: setting '{bad}' is unknown.*Did you mean '{good}'"
-        ):
+        with pytest.raises(ConfigError, match=rf"architecture: setting '{bad}' is unknown.*Did you mean '{good}'"):
             check_arguments(kind, {bad: 1}, where="architecture")
 
 

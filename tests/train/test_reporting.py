@@ -36,10 +36,7 @@ def test_requests_are_what_persons_say_first_of_the_sources_in_turn(recipe: Make
     assert list(requests) == ["00-image", "01-audio", "02-video", "03-llava", "04-image"]
     assert [message.role for message in requests["00-image"]] == ["user"]
     assert [medium.modality for medium in requests["01-audio"].media] == ["audio"]
-    digests = [
-        [medium.digest for request in drawn.values() for medium in request.media]
-        for drawn in (requests, again)
-    ]
+    digests = [[medium.digest for request in drawn.values() for medium in request.media] for drawn in (requests, again)]
     assert digests[0] == digests[1]
 
 

@@ -58,9 +58,7 @@ def test_an_interrupted_run_resumes(tmp_path: Path) -> None:
 def test_the_source_generates_missing_answers_beside_the_work_folder(tmp_path: Path) -> None:
     model_dir = write_tiny_model(tmp_path / "model")
     (tmp_path / "prompts.txt").write_text("hello\n\na cat\nhello\n")
-    context = SourceContext(
-        INSTRUCTION_TUNING, read_config(model_dir), model_dir, tmp_path / "work" / "stage"
-    )
+    context = SourceContext(INSTRUCTION_TUNING, read_config(model_dir), model_dir, tmp_path / "work" / "stage")
     config = Config(prompts=tmp_path / "prompts.txt", max_tokens=4, weight=0.2)
     (source,) = load_sources(config, context)
     assert source.weight == 0.2 and len(read_answers(tmp_path / "work" / ANSWERS_FILE)) == 2

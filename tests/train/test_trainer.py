@@ -47,9 +47,7 @@ Losses = Callable[[AlignmentRecipe], list[float]]
 def written(recipe: AlignmentRecipe) -> Path:
     path = recipe.work.parent / "recipe.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        yaml.safe_dump(yaml.safe_load(recipe.model_dump_json(exclude_none=True)), sort_keys=False)
-    )
+    path.write_text(yaml.safe_dump(yaml.safe_load(recipe.model_dump_json(exclude_none=True)), sort_keys=False))
     return path
 
 
@@ -68,16 +66,12 @@ def state(recipe: AlignmentRecipe) -> dict[str, Any]:
         "average": digest(average) if (average := checkpoint / "average.safetensors").is_file() else {},
         "optimizers": digest(checkpoint / "optimizers.safetensors"),
         "state": json.loads((checkpoint / "state.json").read_text()),
-        "metrics": [
-            {n: v for n, v in line.items() if n not in ("samples_per_s", "waiting_share")} for line in lines
-        ],
+        "metrics": [{n: v for n, v in line.items() if n not in ("samples_per_s", "waiting_share")} for line in lines],
     }
 
 
 def digest(path: Path) -> dict[str, bytes]:
-    return {
-        name: tensor.view(-1).view(torch.uint8).numpy().tobytes() for name, tensor in load_file(path).items()
-    }
+    return {name: tensor.view(-1).view(torch.uint8).numpy().tobytes() for name, tensor in load_file(path).items()}
 
 
 def train_as(recipe: AlignmentRecipe, rank: int, world: int, port: int) -> None:
@@ -85,12 +79,7 @@ def train_as(recipe: AlignmentRecipe, rank: int, world: int, port: int) -> None:
     # Progress bars share a lock with the parent, and a process that was killed while it held it never gives it back.
     tqdm.set_lock(threading.RLock())
     AcceleratorState._reset_state(reset_partial_state=True)
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(world),
-        "LOCAL_WORLD_SIZE": str(world),
-    }
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     run_recipe(recipe)
 
@@ -147,9 +136,7 @@ def train_by_two(recipe: AlignmentRecipe) -> None:
     ["accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--num_processes", "2",
      "--mixed_precision", "no", "--dynamo_backend", "no"],
 ], ids=lambda launcher: launcher[0])  # fmt: skip
-def test_launchers_start_two_processes_with_the_curve_of_one(
-    launcher: list[str], recipe: Make, losses: Losses
-) -> None:
+def test_launchers_start_two_processes_with_the_curve_of_one(launcher: list[str], recipe: Make, losses: Losses) -> None:
     alone = recipe("encoding-alignment", name="alone")
     run(alone)
     both = recipe("encoding-alignment", name="both")
@@ -162,10 +149,7 @@ def test_launchers_start_two_processes_with_the_curve_of_one(
 
 DATA: dict[str, dict[str, Any]] = {
     "corpora": {},
-    "miniworld": {
-        "data": {"miniworld": {"tasks": {"question": 1, "text_to_audio": 1}}},
-        "batch_unit": "turn",
-    },
+    "miniworld": {"data": {"miniworld": {"tasks": {"question": 1, "text_to_audio": 1}}}, "batch_unit": "turn"},
 }
 LORA = {"rank": 2, "alpha": 4, "dropout": 0.1, "targets": ["q_proj"]}
 KILLS = 10
@@ -237,11 +221,7 @@ def test_activations_that_are_computed_again_do_not_change_the_curve(
     stage: str, micro_batch: int | None, recipe: Make, losses: Losses
 ) -> None:
     plain, changed = (
-        recipe(
-            stage,
-            name=name,
-            engine={"num_workers": 0, "gradient_checkpointing": again, "micro_batch_size": size},
-        )
+        recipe(stage, name=name, engine={"num_workers": 0, "gradient_checkpointing": again, "micro_batch_size": size})
         for name, again, size in (("plain", False, None), ("again", True, micro_batch))
     )
     run(plain)
@@ -250,15 +230,11 @@ def test_activations_that_are_computed_again_do_not_change_the_curve(
 
 
 @pytest.mark.slow
-def test_a_compiled_run_has_the_same_curve(
-    recipe: Make, losses: Losses, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_compiled_run_has_the_same_curve(recipe: Make, losses: Losses, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = recipe("instruction-tuning", name="plain", fit={"max_steps": 2})
     compiled = recipe("instruction-tuning", name="compiled", fit={"max_steps": 2, "compile": True})
     # What is generated from the graph is not this project's; tracing the graph is.
-    monkeypatch.setattr(
-        torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="aot_eager")
-    )
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="aot_eager"))
     run(plain)
     run(compiled)
     assert losses(compiled) == pytest.approx(losses(plain), rel=1e-4)
@@ -267,9 +243,7 @@ def test_a_compiled_run_has_the_same_curve(
 def test_activations_that_are_computed_again_are_not_kept(recipe: Make) -> None:
     kept = {}
     for is_computed_again in (False, True):
-        settings = recipe(
-            "encoding-alignment", engine={"num_workers": 0, "gradient_checkpointing": is_computed_again}
-        )
+        settings = recipe("encoding-alignment", engine={"num_workers": 0, "gradient_checkpointing": is_computed_again})
         model = load_initial_model(settings)
         stage = get_stage("encoding-alignment")
         set_trainable(model, stage, settings.lora)
@@ -278,9 +252,7 @@ def test_activations_that_are_computed_again_are_not_kept(recipe: Make) -> None:
             batches_of_a_run(settings, model), FrozenEncoders.of(model, settings.model_dir, stage)
         )
         sizes: list[int] = []
-        with torch.autograd.graph.saved_tensors_hooks(
-            lambda t, to=sizes: (to.append(t.nbytes), t)[1], lambda t: t
-        ):
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, to=sizes: (to.append(t.nbytes), t)[1], lambda t: t):
             loss = sum(AlignmentObjective(model, stage)(batch).values())
         loss.backward()
         kept[is_computed_again] = sum(sizes)

@@ -62,9 +62,7 @@ class Baseline:
         self._generate(turn.conversation, 1)
         first_token_end = time.perf_counter()
         self._generate(turn.conversation, turn.tokens)
-        return max(time.perf_counter() - first_token_end - (first_token_end - start), 1e-9) / max(
-            turn.tokens - 1, 1
-        )
+        return max(time.perf_counter() - first_token_end - (first_token_end - start), 1e-9) / max(turn.tokens - 1, 1)
 
     def prefill(self, modality: str) -> None:
         """Generate the first token of the answer to a question about a medium."""

@@ -27,10 +27,7 @@ class Results:
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to the object that ``nextgpt bench --json`` prints."""
-        rows = [
-            {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(row).items()}
-            for row in self.rows
-        ]
+        rows = [{k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(row).items()} for row in self.rows]
         return {"model": self.model, "machine": self.machine, "rows": rows}
 
 
@@ -53,9 +50,7 @@ def all_comparisons(model_dir: Path, runs: int) -> Iterator[Comparison]:
     candidate, baseline = Candidate(model_dir), Baseline(model_dir)
     turns = candidate.run_conversation(next(unseen_images()))
     yield Comparison("first_token", "s", candidate.first_token_s, baseline.first_token_s, runs)
-    yield Comparison(
-        "token", "s", partial(candidate.token_s, turns[-1]), partial(baseline.token_s, turns[-1]), runs
-    )
+    yield Comparison("token", "s", partial(candidate.token_s, turns[-1]), partial(baseline.token_s, turns[-1]), runs)
     for modality in candidate.model.config.synthesizers:
         yield Comparison(
             modality, "s", partial(candidate.medium_s, modality), partial(baseline.medium_s, modality), runs

@@ -8,15 +8,7 @@ from pathlib import Path
 
 import torch
 
-from nextgpt.bench.workload import (
-    MAX_TOKENS,
-    QUESTION,
-    Turn,
-    batch_of_8,
-    question_about,
-    unseen_images,
-    user_messages,
-)
+from nextgpt.bench.workload import MAX_TOKENS, QUESTION, Turn, batch_of_8, question_about, unseen_images, user_messages
 from nextgpt.message import Conversation, Image, Reply, Sampling, Text, TextDelta
 from nextgpt.modality import MODALITIES
 from nextgpt.model.nextgpt import NextGPT
@@ -52,9 +44,7 @@ class Candidate:
         start = time.perf_counter()
         with torch.inference_mode():
             condition = self.model.project_conditions(modality, hidden)[0]
-            *_, _ = synthesize_batch(
-                [SynthesisRequest((0, 0), modality, condition, seed=0)], self.model.synthesizer
-            )
+            *_, _ = synthesize_batch([SynthesisRequest((0, 0), modality, condition, seed=0)], self.model.synthesizer)
         return time.perf_counter() - start
 
     def prefill(self, modality: str) -> None:

@@ -51,9 +51,6 @@ def run_comparison(
 
 def to_markdown(model: str, machine: str, rows: Sequence[ComparisonResult]) -> str:
     """Format results as a Markdown table."""
-    lines = [
-        f"| {row.name} | {row.value:.3g} | {row.reference:.3g} | {row.unit} | {row.ratio:.1f} × |"
-        for row in rows
-    ]
+    lines = [f"| {row.name} | {row.value:.3g} | {row.reference:.3g} | {row.unit} | {row.ratio:.1f} × |" for row in rows]
     heading = f"| {model} on {machine} | nextgpt | reference | unit | ratio |"
     return "\n".join([heading, "| --- | ---: | ---: | --- | ---: |", *lines]) + "\n"

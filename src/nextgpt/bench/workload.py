@@ -11,12 +11,7 @@ from nextgpt.miniworld.render import render
 from nextgpt.miniworld.specs import BACKGROUNDS, ClipSpec, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 
 QUESTION = "What is this?"
-REQUESTS = (
-    "Draw a red cat on grass.",
-    "Play a flute.",
-    "Make a video of a dog moving left.",
-    "Tell me about owls.",
-)
+REQUESTS = ("Draw a red cat on grass.", "Play a flute.", "Make a video of a dog moving left.", "Tell me about owls.")
 """User messages after the question about the image."""
 SPECS: dict[str, MediaSpec] = {
     "image": SceneSpec((ObjectSpec("cat", "red"),), "grass"),

@@ -37,9 +37,7 @@ def chat(
     imu: Annotated[list[Path] | None, _file_option("inertial measurements")] = None,
     history: Annotated[Path | None, Option(metavar="FILE", help="Continue from a conversation.json.")] = None,
     seed: Annotated[int, Option(min=0, max=2**63 - 1, help="The same seed gives the same reply.")] = 0,
-    out: Annotated[
-        Path | None, Option(metavar="DIR", help="Write media here; else into a temporary folder.")
-    ] = None,
+    out: Annotated[Path | None, Option(metavar="DIR", help="Write media here; else into a temporary folder.")] = None,
     device: Device = None,
     dtype: Dtype = None,
     max_memory: MaxMemory = None,
@@ -78,9 +76,7 @@ def prepare_chat(
     from nextgpt.conversation_file import MEDIA_TYPES, read_conversation
     from nextgpt.message import Conversation, Sampling
 
-    attached = tuple(
-        MEDIA_TYPES[modality].open(path) for modality, paths in files.items() for path in paths or ()
-    )
+    attached = tuple(MEDIA_TYPES[modality].open(path) for modality, paths in files.items() for path in paths or ())
     earlier = Conversation() if history is None else read_conversation(history)
     with _media_folder(out) as folder:
         yield ChatStart(model, earlier, attached, Sampling(seed=seed), folder, placement)

@@ -42,16 +42,11 @@ def imagebind(
 @app.command()
 def nextgpt(
     checkpoint: Annotated[
-        Path,
-        Argument(metavar="CHECKPOINT", help="pytorch_model.pt of 2023, or a folder of 2024, merged or not."),
+        Path, Argument(metavar="CHECKPOINT", help="pytorch_model.pt of 2023, or a folder of 2024, merged or not.")
     ],
-    llm: Annotated[
-        Path, Option(metavar="DIR", help="The LLM that it was trained with, a transformers folder.")
-    ],
+    llm: Annotated[Path, Option(metavar="DIR", help="The LLM that it was trained with, a transformers folder.")],
     imagebind: Annotated[Path, Option(metavar="DIR", help="What nextgpt convert imagebind wrote.")],
-    out: Annotated[
-        Path | None, Option(metavar="DIR", help="The model folder; else the preset's own.")
-    ] = None,
+    out: Annotated[Path | None, Option(metavar="DIR", help="The model folder; else the preset's own.")] = None,
     image: Synthesizer = None,
     audio: Synthesizer = None,
     video: Synthesizer = None,
@@ -64,23 +59,15 @@ def nextgpt(
     from nextgpt.presets import presets_dir
 
     target = out or presets_dir("paper-v2" if checkpoint.is_dir() else "paper")
-    named = {
-        name: path
-        for name, path in (("image", image), ("audio", audio), ("video", video))
-        if path is not None
-    }
+    named = {name: path for name, path in (("image", image), ("audio", audio), ("video", video)) if path is not None}
     done = convert_nextgpt(checkpoint, llm=llm, imagebind=imagebind, out=target, synthesizers=named)
     echo(f"Layout of {done.layout}: {done.placed} tensors placed, all of them. Written to {done.folder}.")
     if done.ignored:
-        counts = Counter(
-            ".".join(key.removeprefix("base_model.model.").split(".")[:2]) for key in done.ignored
-        )
+        counts = Counter(".".join(key.removeprefix("base_model.model.").split(".")[:2]) for key in done.ignored)
         keys = ", ".join(f"{prefix}.* ({count:,})" for prefix, count in sorted(counts.items()))
         echo(f"Keys that were not read, as the encoder comes from {imagebind}: {keys}.")
     if done.untrained:
-        echo(
-            f"It holds no output projection of {', '.join(done.untrained)}, so the model does not answer with these."
-        )
+        echo(f"It holds no output projection of {', '.join(done.untrained)}, so the model does not answer with these.")
     if done.missing_parts:
         echo(f"From the Hub when first needed: {', '.join(done.missing_parts)}.")
 
@@ -88,9 +75,7 @@ def nextgpt(
 @app.command()
 def vicuna(
     base: Annotated[Path, Argument(metavar="LLAMA", help="LLaMA, a transformers folder.")],
-    delta: Annotated[
-        Path, Argument(metavar="DELTA", help="The published difference, e.g. vicuna-7b-delta-v0.")
-    ],
+    delta: Annotated[Path, Argument(metavar="DELTA", help="The published difference, e.g. vicuna-7b-delta-v0.")],
     folder: New,
 ) -> None:
     """Add Vicuna's published difference to LLaMA."""
@@ -101,9 +86,7 @@ def vicuna(
 
 @app.command()
 def folder(
-    source: Annotated[
-        Path, Argument(metavar="SOURCE", help="A folder of transformers or diffusers with pickles.")
-    ],
+    source: Annotated[Path, Argument(metavar="SOURCE", help="A folder of transformers or diffusers with pickles.")],
     folder: New,
 ) -> None:
     """Copy a folder of transformers or diffusers, its pickles as safetensors."""
@@ -115,15 +98,9 @@ def folder(
 
 @app.command()
 def parts(
-    name: Annotated[
-        str, Argument(metavar="PRESET", help="A preset that nextgpt models lists, such as open.")
-    ],
-    source: Annotated[
-        Path, Argument(metavar="PARTS", help="The folder with its fetched parts, one folder each.")
-    ],
-    out: Annotated[
-        Path | None, Option(metavar="DIR", help="The model folder; else the preset's own.")
-    ] = None,
+    name: Annotated[str, Argument(metavar="PRESET", help="A preset that nextgpt models lists, such as open.")],
+    source: Annotated[Path, Argument(metavar="PARTS", help="The folder with its fetched parts, one folder each.")],
+    out: Annotated[Path | None, Option(metavar="DIR", help="The model folder; else the preset's own.")] = None,
 ) -> None:
     """Join a preset's fetched parts to its model folder, whose projections are still to be trained."""
     from nextgpt.convert import convert_parts
@@ -136,9 +113,7 @@ def parts(
 
 @app.command()
 def negative(
-    folder: Annotated[
-        Path, Argument(metavar="DIR", help="A synthesizer, a diffusers folder with its text encoder.")
-    ],
+    folder: Annotated[Path, Argument(metavar="DIR", help="A synthesizer, a diffusers folder with its text encoder.")],
 ) -> None:
     """Keep a synthesizer's condition of the empty caption beside it, so that guidance needs no text encoder."""
     from nextgpt.logging import silence_libraries

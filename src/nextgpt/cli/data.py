@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from nextgpt.data.corpus import Corpus
     from nextgpt.data.record import InvalidRecord
 
-Path_ = Annotated[
-    Path, Argument(metavar="CORPUS", help="A JSON, JSONL, CSV or tar file, or a folder of tars.")
-]
+Path_ = Annotated[Path, Argument(metavar="CORPUS", help="A JSON, JSONL, CSV or tar file, or a folder of tars.")]
 Format_ = Annotated[
     str | None, Option("--format", metavar="NAME", help="One of nextgpt data formats; detected if omitted.")
 ]
@@ -27,10 +25,7 @@ SHOWN = 20
 """Invalid records that are printed; --out takes all."""
 
 app = Typer(
-    name="data",
-    help="Build, check, show, convert and pack corpora.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
+    name="data", help="Build, check, show, convert and pack corpora.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -83,9 +78,7 @@ def validate(
 
 
 @app.command()
-def stats(
-    corpus: Path_, format: Format_ = None, media: Media = None, limit: Limit = None, json: Json = False
-) -> None:
+def stats(corpus: Path_, format: Format_ = None, media: Media = None, limit: Limit = None, json: Json = False) -> None:
     """Count records, turns, words and media; opens no medium."""
     from nextgpt.cli.printing import print_json
     from nextgpt.data.statistics import compute_statistics
@@ -95,11 +88,7 @@ def stats(
         print_json(lambda: {"path": str(corpus), **found})
         return
     for name, value in found.items():
-        shown = (
-            ", ".join(f"{n} {modality}" for modality, n in value.items())
-            if isinstance(value, dict)
-            else value
-        )
+        shown = ", ".join(f"{n} {modality}" for modality, n in value.items()) if isinstance(value, dict) else value
         echo(f"{name:<14}{shown if shown != '' else 'none'}")
 
 
@@ -185,9 +174,7 @@ def write_invalid(invalid: tuple[InvalidRecord, ...], path: Path) -> None:
 
 @app.command()
 def cache(
-    recipe: Annotated[
-        Path, Argument(metavar="RECIPE.yaml", help="A training on corpora that names a cache.")
-    ],
+    recipe: Annotated[Path, Argument(metavar="RECIPE.yaml", help="A training on corpora that names a cache.")],
     overrides: Overrides = None,
     processes: Annotated[int, Option(min=1, help="Processes that compute, each every n-th shard.")] = 1,
 ) -> None:
@@ -208,9 +195,7 @@ def cache(
 
     settings = read_recipe(recipe, overrides or [])
     if not isinstance(settings, AlignmentRecipe):
-        raise ConfigError(
-            f"{recipe} is of the kind {settings.kind}; expected alignment. Other kinds have no cache."
-        )
+        raise ConfigError(f"{recipe} is of the kind {settings.kind}; expected alignment. Other kinds have no cache.")
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     with ProgressBars() as bars:
         if world > 1 and processes > 1:

@@ -19,9 +19,7 @@ def evaluate(
     limit: Annotated[int, Option(min=1, max=100_000, help="Cases per row.")] = 200,
     seed: Annotated[int, Option(min=0, help="Seed of the cases.")] = 0,
     workers: Annotated[int | None, Option(min=1, help="Worker processes; one per core if omitted.")] = None,
-    steps: Annotated[
-        int | None, Option(min=1, max=1000, help="Denoising steps; the model's own if omitted.")
-    ] = None,
+    steps: Annotated[int | None, Option(min=1, max=1000, help="Denoising steps; the model's own if omitted.")] = None,
     out: Annotated[Path | None, Option(metavar="DIR", help="Write tables, values and samples here.")] = None,
     json: Json = False,
 ) -> None:

@@ -18,11 +18,7 @@ OFFLOAD_LABELS = {"none": "stays in memory", "cpu": "offloaded to the CPU", "dis
 
 
 def info(
-    model: Model = "nano",
-    device: Device = None,
-    dtype: Dtype = None,
-    max_memory: MaxMemory = None,
-    json: Json = False,
+    model: Model = "nano", device: Device = None, dtype: Dtype = None, max_memory: MaxMemory = None, json: Json = False
 ) -> None:
     """Show every component of a model with its class, parameters, dtype, source and licence; no weights are read.
 
@@ -125,11 +121,7 @@ def _show_plan(plan: dict[str, Any]) -> None:
         table.add_column(name, justify="right" if name == "weights GB" else "left")
     for name, part in plan["parts"].items():
         table.add_row(
-            name,
-            part["dtype"],
-            part["device"],
-            f"{part['weights_gb']:.3f}",
-            OFFLOAD_LABELS[part["offload_to"]],
+            name, part["dtype"], part["device"], f"{part['weights_gb']:.3f}", OFFLOAD_LABELS[part["offload_to"]]
         )
     print()
     print_table(table)

@@ -19,14 +19,9 @@ def models() -> None:
     for name in PRESETS:
         requirements = preset(name)
         is_ready = (presets_dir(name) / "config.json").is_file()
-        state = (
-            f"ready in {presets_dir(name)}" if is_ready else f"not downloaded; nextgpt chat {name} prints how"
-        )
+        state = f"ready in {presets_dir(name)}" if is_ready else f"not downloaded; nextgpt chat {name} prints how"
         table.add_row(
-            name,
-            f"{requirements.title}; {state}",
-            f"{requirements.size_gb:.1f} GB",
-            ", ".join(requirements.licences),
+            name, f"{requirements.title}; {state}", f"{requirements.size_gb:.1f} GB", ", ".join(requirements.licences)
         )
     table.add_row("FOLDER", "a model folder written by save_pretrained")
     table.add_row("OWNER/NAME", "a repository of the Hub that holds such a folder")

@@ -18,13 +18,11 @@ Device = Annotated[
 Dtype = Annotated[
     list[str] | None,
     Option(
-        metavar="[COMPONENT=]DTYPE",
-        help="float32, bfloat16, float16; for the LLM also int8, int4. May be repeated.",
+        metavar="[COMPONENT=]DTYPE", help="float32, bfloat16, float16; for the LLM also int8, int4. May be repeated."
     ),
 ]
 MaxMemory = Annotated[
-    str | None,
-    Option(metavar="SIZE", help="Memory budget such as 6GB; sets dtypes and what is offloaded."),
+    str | None, Option(metavar="SIZE", help="Memory budget such as 6GB; sets dtypes and what is offloaded.")
 ]
 
 

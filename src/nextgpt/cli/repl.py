@@ -142,9 +142,7 @@ class Chat:
     def commands(self) -> dict[str, Command]:
         """All commands by name."""
         attach = {
-            f"/{name}": Command(
-                partial(self._attach, name), f"send a file of {name} with the next message", "FILE"
-            )
+            f"/{name}": Command(partial(self._attach, name), f"send a file of {name} with the next message", "FILE")
             for name in MEDIA_TYPES
         }
         return attach | {
@@ -188,9 +186,7 @@ def run_repl(start: ChatStart) -> None:
     with load_in_background(start.model, start.placement) as loaded:
         output = standard_output()
         if sys.stdin.isatty():
-            output.print(
-                f"{start.model}: text, images, audio and video in and out. /help lists commands, /quit ends."
-            )
+            output.print(f"{start.model}: text, images, audio and video in and out. /help lists commands, /quit ends.")
         chat = Chat(
             lambda: loaded().model,
             output,

@@ -14,20 +14,16 @@ from nextgpt.model.placement import PlacementOptions
 
 Host = Annotated[str, Option(help="Address to listen on; anything but loopback needs a key.")]
 ApiKeys = Annotated[
-    list[str] | None,
-    Option(metavar="KEY", envvar="NEXTGPT_API_KEY", help="Accepted API key; repeatable."),
+    list[str] | None, Option(metavar="KEY", envvar="NEXTGPT_API_KEY", help="Accepted API key; repeatable.")
 ]
 AllowedHosts = Annotated[
-    list[str] | None,
-    Option(metavar="NAME", help="Accepted Host header, e.g. behind a proxy; repeatable, * for all."),
+    list[str] | None, Option(metavar="NAME", help="Accepted Host header, e.g. behind a proxy; repeatable, * for all.")
 ]
 AllowedOrigins = Annotated[
-    list[str] | None,
-    Option(metavar="ORIGIN", help="Origin of web pages that may call the API; repeatable."),
+    list[str] | None, Option(metavar="ORIGIN", help="Origin of web pages that may call the API; repeatable.")
 ]
 PublicUrl = Annotated[
-    str | None,
-    Option(metavar="URL", help="Address of the server for clients, e.g. behind a proxy; for media."),
+    str | None, Option(metavar="URL", help="Address of the server for clients, e.g. behind a proxy; for media.")
 ]
 MediaDomains = Annotated[
     list[str] | None,
@@ -36,8 +32,7 @@ MediaDomains = Annotated[
 MaxWaiting = Annotated[int, Option(min=1, help="Queued and running answers; more are refused with 429.")]
 Engine = Annotated[Literal["local", "ray"], Option(help="In this process, or every stage on Ray Serve.")]
 EngineConfig = Annotated[
-    Path | None,
-    Option(metavar="FILE", help="With --engine ray: replicas and resources of each stage, as YAML."),
+    Path | None, Option(metavar="FILE", help="With --engine ray: replicas and resources of each stage, as YAML.")
 ]
 
 

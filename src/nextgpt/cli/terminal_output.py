@@ -180,9 +180,7 @@ def half_blocks(image: PIL.Image.Image, columns: int, *, is_truecolor: bool = Tr
     """Draw two pixels per character: the upper half in the foreground colour, the lower in the background colour."""
     pixels = _fit(image, columns)  # (H, W, 3), H even
     code = _truecolor_code if is_truecolor else _palette_code
-    return "".join(
-        _block_line(upper, lower, code) for upper, lower in zip(pixels[::2], pixels[1::2], strict=True)
-    )
+    return "".join(_block_line(upper, lower, code) for upper, lower in zip(pixels[::2], pixels[1::2], strict=True))
 
 
 def _fit(image: PIL.Image.Image, columns: int) -> np.ndarray:
@@ -251,9 +249,7 @@ def filmstrip(video: Video, frames: int = FILMSTRIP_FRAMES) -> PIL.Image.Image:
 
     from nextgpt.media import uniform_indices
 
-    selected = video.frames[
-        uniform_indices(len(video.frames), min(frames, len(video.frames)))
-    ]  # (F, H, W, 3)
+    selected = video.frames[uniform_indices(len(video.frames), min(frames, len(video.frames)))]  # (F, H, W, 3)
     gap = np.zeros((selected.shape[1], FILMSTRIP_GAP_PX, 3), dtype=np.uint8)
     row = [piece for frame in selected for piece in (frame, gap)][:-1]
     return PIL.Image.fromarray(np.concatenate(row, axis=1))
@@ -261,9 +257,7 @@ def filmstrip(video: Video, frames: int = FILMSTRIP_FRAMES) -> PIL.Image.Image:
 
 def printable(text: str) -> str:
     """Remove control characters, with which a model or a file name could steer the terminal."""
-    return "".join(
-        letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cs")
-    )
+    return "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cs"))
 
 
 def _draw_image(terminal: Terminal, medium: Image) -> str:

@@ -21,12 +21,8 @@ FileStamps = dict[Path, tuple[int, int]]
 def train(
     recipe: Annotated[Path, Argument(metavar="RECIPE.yaml", help="One of recipes/, or your own.")],
     overrides: Overrides = None,
-    dry_run: Annotated[
-        bool, Option("--dry-run", help="Only show what is trained and what stays frozen.")
-    ] = False,
-    log: Annotated[
-        Path | None, Option(metavar="FILE", help="Append progress lines to this file too.")
-    ] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only show what is trained and what stays frozen.")] = False,
+    log: Annotated[Path | None, Option(metavar="FILE", help="Append progress lines to this file too.")] = None,
 ) -> None:
     """Run one training stage from a recipe; resume it if it was interrupted, and do nothing if it is done."""
     from nextgpt.logging import silence_libraries

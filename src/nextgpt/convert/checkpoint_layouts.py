@@ -130,10 +130,7 @@ KNOWN_KEYS = r"model\.(?:layers\..+|norm\.weight)"
 IGNORED_KEYS = rf"{_PREFIX}(?:multimodal_tower\..+|layers\.\d+\.self_attn\.{re.escape(OBSOLETE_BUFFER)})"
 """Keys of 2024 that are not read: the frozen ImageBind (``--imagebind`` replaces it), buffers of old transformers."""
 GROUPED_KEYS = "input_projection.networks.shared.in_proj."
-_KINDS = {
-    "input_projection.layers.shared.weight": "linear",
-    "input_projection.networks.shared.0.weight": "mlp",
-}
+_KINDS = {"input_projection.layers.shared.weight": "linear", "input_projection.networks.shared.0.weight": "mlp"}
 """The kind of an input projection by a name that only it has."""
 
 
@@ -150,9 +147,7 @@ def read_checkpoint(source: Path) -> Checkpoint:
 
 def _read_2023(source: Path) -> Checkpoint:
     tensors = map_keys(source, read_pickle(source), LAYOUT_2023)
-    ranks = {
-        len(tensor) for name, tensor in tensors.items() if name.startswith("lora.") and name.endswith(".A")
-    }
+    ranks = {len(tensor) for name, tensor in tensors.items() if name.startswith("lora.") and name.endswith(".A")}
     # The published adapters have alpha = rank; the file does not say it.
     lora = LoraConfig(rank=max(ranks), alpha=max(ranks)) if ranks else None
     return Checkpoint(LAYOUT_2023, source, tensors, lora, input_kind="linear")
@@ -176,12 +171,7 @@ def _read_2024(source: Path) -> Checkpoint:
         tensors |= map_keys(source / name, kept, LAYOUT_2024)
     lora = _lora_config(source) if adapters else None
     return Checkpoint(
-        LAYOUT_2024,
-        source,
-        tensors,
-        lora,
-        input_kind=_input_kind(tensors),
-        ignored=tuple(sorted(ignored)),
+        LAYOUT_2024, source, tensors, lora, input_kind=_input_kind(tensors), ignored=tuple(sorted(ignored))
     )
 
 
@@ -191,13 +181,9 @@ def _is_merged(source: Path) -> bool:
     if not has_shards(source):
         return False
     try:
-        return (
-            path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("model_type") == MERGED_TYPE
-        )
+        return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("model_type") == MERGED_TYPE
     except (ValueError, AttributeError):
-        raise WeightsError(
-            f"{path} is no JSON object; expected the config of a model. Fetch it again."
-        ) from None
+        raise WeightsError(f"{path} is no JSON object; expected the config of a model. Fetch it again.") from None
 
 
 def _read_merged(source: Path) -> Checkpoint:
@@ -212,13 +198,7 @@ def _read_merged(source: Path) -> Checkpoint:
         tensors |= map_keys(source / file, trained, LAYOUT_2024)
         llm |= {key: torch.empty_like(held[key], device="meta") for key in own}
     return Checkpoint(
-        LAYOUT_2024,
-        source,
-        tensors,
-        None,
-        input_kind=_input_kind(tensors),
-        ignored=tuple(sorted(ignored)),
-        llm=llm,
+        LAYOUT_2024, source, tensors, None, input_kind=_input_kind(tensors), ignored=tuple(sorted(ignored)), llm=llm
     )
 
 
@@ -228,13 +208,7 @@ def _ignored_keys(tensors: Mapping[str, Tensor]) -> set[str]:
 
 def _input_kind(tensors: Mapping[str, Tensor]) -> str:
     found = [kind for name, kind in _KINDS.items() if name in tensors]
-    return (
-        found[0]
-        if found
-        else "grouping"
-        if any(name.startswith(GROUPED_KEYS) for name in tensors)
-        else "linear"
-    )
+    return found[0] if found else "grouping" if any(name.startswith(GROUPED_KEYS) for name in tensors) else "linear"
 
 
 def map_keys(path: Path, tensors: Mapping[str, Tensor], layout: CheckpointLayout) -> dict[str, Tensor]:
@@ -243,11 +217,7 @@ def map_keys(path: Path, tensors: Mapping[str, Tensor], layout: CheckpointLayout
     unknown = []
     for key, tensor in tensors.items():
         found = next(
-            (
-                match.expand(name)
-                for pattern, name in layout.patterns.items()
-                if (match := re.fullmatch(pattern, key))
-            ),
+            (match.expand(name) for pattern, name in layout.patterns.items() if (match := re.fullmatch(pattern, key))),
             None,
         )
         if found is None:
@@ -265,21 +235,13 @@ def map_keys(path: Path, tensors: Mapping[str, Tensor], layout: CheckpointLayout
 def _lora_config(source: Path) -> LoraConfig:
     path = source / "adapter_config.json"
     if not path.is_file():
-        raise WeightsError(
-            f"{path} is missing; expected it beside the adapters, as peft writes it. Fetch it again."
-        )
+        raise WeightsError(f"{path} is missing; expected it beside the adapters, as peft writes it. Fetch it again.")
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
-        values = {
-            "rank": settings["r"],
-            "alpha": settings["lora_alpha"],
-            "targets": sorted(settings["target_modules"]),
-        }
+        values = {"rank": settings["r"], "alpha": settings["lora_alpha"], "targets": sorted(settings["target_modules"])}
         others = [name for name in OTHER_LORA if settings.get(name)]
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path} is no config of LoRA ({error!r}); expected r, lora_alpha, target_modules."
-        ) from None
+        raise ConfigError(f"{path} is no config of LoRA ({error!r}); expected r, lora_alpha, target_modules.") from None
     if others:
         raise ConfigError(
             f"{path} turns {', '.join(others)} on; expected plain LoRA, B A x scaled by alpha / rank, as the official "

@@ -35,9 +35,7 @@ def convert_imagebind(
         ModelError: The folder cannot be written.
     """
     if tokenizer is not None and not tokenizer.is_file():
-        raise ModelError(
-            f"{tokenizer} is missing; expected CLIP's tokenizer.json. Check the path, or leave it out."
-        )
+        raise ModelError(f"{tokenizer} is missing; expected CLIP's tokenizer.json. Check the path, or leave it out.")
     config = config or imagebind_huge()
     config = config.model_copy(update={"features": "patches" if has_patches else config.features})
     tensors = read_pickle(weights)

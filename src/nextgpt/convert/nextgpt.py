@@ -82,9 +82,7 @@ def convert_nextgpt(
     sizes = _llm_sizes(llm)
     rows = _rows(checkpoint, sizes)
     config = _config(checkpoint, imagebind, synthesizers)
-    trained = {
-        name: tensor for name, tensor in checkpoint.tensors.items() if name not in (INPUT_ROWS, OUTPUT_ROWS)
-    }
+    trained = {name: tensor for name, tensor in checkpoint.tensors.items() if name not in (INPUT_ROWS, OUTPUT_ROWS)}
     check_state_dict(source, trained, _expected(config, llm))
     if checkpoint.llm is not None:
         check_state_dict(source, checkpoint.llm, _expected_llm(llm))
@@ -96,9 +94,7 @@ def convert_nextgpt(
         save_tensors(trained | _signals(rows, sizes["vocab_size"], checkpoint.layout), scratch / WEIGHTS_FILE)
     missing = tuple(name for name in config.synthesizers if name not in synthesizers)
     untrained = tuple(name for name in MODALITIES if name not in config.synthesizers)
-    return Converted(
-        out, checkpoint.layout.name, len(checkpoint.tensors), missing, untrained, checkpoint.ignored
-    )
+    return Converted(out, checkpoint.layout.name, len(checkpoint.tensors), missing, untrained, checkpoint.ignored)
 
 
 def _llm_sizes(folder: Path) -> dict[str, int]:
@@ -109,17 +105,13 @@ def _llm_sizes(folder: Path) -> dict[str, int]:
         values = json.loads(path.read_text(encoding="utf-8"))
         return {name: int(values[name]) for name in ("vocab_size", "hidden_size")}
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{path} is no LLM config ({error!r}); expected the config of a LLaMA. Check --llm."
-        ) from None
+        raise ModelError(f"{path} is no LLM config ({error!r}); expected the config of a LLaMA. Check --llm.") from None
 
 
 def _rows(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> dict[str, Tensor]:
     """Return the LLM's embedding and head, checked against the LLM and the new tokens."""
     expected = (sizes["vocab_size"] + len(checkpoint.layout.tokens), sizes["hidden_size"])
-    rows = {
-        name: checkpoint.tensors[name] for name in (INPUT_ROWS, OUTPUT_ROWS) if name in checkpoint.tensors
-    }
+    rows = {name: checkpoint.tensors[name] for name in (INPUT_ROWS, OUTPUT_ROWS) if name in checkpoint.tensors}
     if OUTPUT_ROWS not in rows and checkpoint.layout.name == "2024":
         raise WeightsError(
             f"{checkpoint.source} has no lm_head.weight: before May 2025 stages 1 and 2 of the official code did not "
@@ -127,9 +119,7 @@ def _rows(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> dict[str, Tensor]
             "versions and the third stage (non_lora_trainables.bin) save it. Take the output of one of those."
         )
     faults = [f"{name} is missing" for name in (INPUT_ROWS, OUTPUT_ROWS) if name not in rows]
-    faults += [
-        f"{name} is {tuple(tensor.shape)}" for name, tensor in rows.items() if tensor.shape != expected
-    ]
+    faults += [f"{name} is {tuple(tensor.shape)}" for name, tensor in rows.items() if tensor.shape != expected]
     if faults:
         raise WeightsError(
             f"{checkpoint.source}: {', '.join(faults)}; expected {expected}, that is the vocabulary of the LLM with "
@@ -144,9 +134,7 @@ def _config(checkpoint: Checkpoint, imagebind: Path, synthesizers: Mapping[str, 
         name=checkpoint.source.stem,
         quirks="nextgpt_2023" if layout.name == "2023" else "nextgpt_2024",
         encoder=ComponentSource(path=str(imagebind.resolve())),
-        llm=LanguageModelConfig(
-            source=ComponentSource(path="llm"), template=layout.template, lora=checkpoint.lora
-        ),
+        llm=LanguageModelConfig(source=ComponentSource(path="llm"), template=layout.template, lora=checkpoint.lora),
         input_projection=_input_projection(checkpoint, _encoder_width(imagebind, layout)),
         synthesizers={
             modality: SynthesizerConfig(
@@ -154,8 +142,7 @@ def _config(checkpoint: Checkpoint, imagebind: Path, synthesizers: Mapping[str, 
                 output_projection=_output_projection(modality, checkpoint),
             )
             for modality in MODALITIES
-            if layout.name == "2023"
-            or any(name.startswith(f"output_projections.{modality}.") for name in tensors)
+            if layout.name == "2023" or any(name.startswith(f"output_projections.{modality}.") for name in tensors)
         },
     )
 
@@ -173,13 +160,10 @@ def _input_projection(checkpoint: Checkpoint, encoder_width: int) -> InputProjec
         )
     homes = ("stages.0.blocks.", "stages.1.blocks.", "blocks.")
     blocks = tuple(
-        len({name.removeprefix(home).split(".")[0] for name in own if name.startswith(home)})
-        for home in homes
+        len({name.removeprefix(home).split(".")[0] for name in own if name.startswith(home)}) for home in homes
     )
     sizes = GroupingConfig(width=own["stages.0.tokens"].shape[-1], blocks=blocks, groups=(counts[0],))
-    return InputProjectionConfig(
-        kind="grouping", encoder_width=encoder_width, soft_tokens=counts[1], grouping=sizes
-    )
+    return InputProjectionConfig(kind="grouping", encoder_width=encoder_width, soft_tokens=counts[1], grouping=sizes)
 
 
 def _encoder_width(folder: Path, layout: CheckpointLayout) -> int:
@@ -245,9 +229,7 @@ def _expected(config: ModelConfig, llm: Path) -> dict[str, Tensor]:
                 for modality, row in config.synthesizers.items()
             },
         }
-    states = {
-        f"{name}.{key}": t for name, module in modules.items() for key, t in module.state_dict().items()
-    }
+    states = {f"{name}.{key}": t for name, module in modules.items() for key, t in module.state_dict().items()}
     return states | (_expected_lora(transformer, config.llm.lora) if config.llm.lora else {})
 
 
@@ -299,16 +281,13 @@ def _write_llm(
         kept = {
             name: replaced[name].to(tensor.dtype) if name in replaced else tensor
             for name, tensor in held.items()
-            if not name.endswith(OBSOLETE_BUFFER)
-            and (checkpoint.llm is None or name in (*checkpoint.llm, *replaced))
+            if not name.endswith(OBSOLETE_BUFFER) and (checkpoint.llm is None or name in (*checkpoint.llm, *replaced))
         }
         if kept:
             save_tensors(kept, folder / safetensors_name(Path(file)))
         weight_map |= dict.fromkeys(kept, file)
     if absent := replaced.keys() - weight_map.keys():
-        raise WeightsError(
-            f"{source} has no {', '.join(sorted(absent))}; expected a LLaMA's names. Check --llm."
-        )
+        raise WeightsError(f"{source} has no {', '.join(sorted(absent))}; expected a LLaMA's names. Check --llm.")
     if len(set(weight_map.values())) > 1:
         write_index(weight_map, folder)
     for path in llm.iterdir():

@@ -33,11 +33,7 @@ def convert_folder(source: Path, folder: Path) -> list[str]:
                 continue
             (scratch / name).parent.mkdir(parents=True, exist_ok=True)
             if path.suffix in PICKLES:
-                tensors = {
-                    key: value
-                    for key, value in read_pickle(path).items()
-                    if not key.endswith(OBSOLETE_BUFFER)
-                }
+                tensors = {key: value for key, value in read_pickle(path).items() if not key.endswith(OBSOLETE_BUFFER)}
                 save_tensors(tensors, scratch / safetensors_name(name))
                 converted.append(str(name))
             elif path.name == INDEXES[1]:
@@ -58,8 +54,6 @@ def safetensors_name(name: Path) -> Path:
 def write_index(weight_map: dict[str, str], folder: Path) -> None:
     """Write which file holds which tensor, as transformers expects it beside weights in parts."""
     renamed = {
-        key: str(safetensors_name(Path(file)))
-        for key, file in weight_map.items()
-        if not key.endswith(OBSOLETE_BUFFER)
+        key: str(safetensors_name(Path(file))) for key, file in weight_map.items() if not key.endswith(OBSOLETE_BUFFER)
     }
     (folder / INDEXES[0]).write_text(json.dumps({"metadata": {}, "weight_map": renamed}, indent=2) + "\n")

@@ -46,9 +46,7 @@ def check_complete(folder: Path) -> None:
 
     weights = sorted(folder.rglob("*.safetensors")) if folder.is_dir() else []
     if not weights:
-        raise ModelError(
-            f"{folder} has no weights; expected a part as it was fetched. Run its commands first."
-        )
+        raise ModelError(f"{folder} has no weights; expected a part as it was fetched. Run its commands first.")
     for path in weights:
         try:
             with safe_open(path, framework="np"):

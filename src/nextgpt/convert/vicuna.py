@@ -24,22 +24,15 @@ def convert_vicuna(base: Path, delta: Path, folder: Path) -> int:
     """
     for source in (base, delta):
         if not (source / "config.json").is_file():
-            raise ModelError(
-                f"{source} has no config.json; expected a LLaMA of transformers. Check the path."
-            )
+            raise ModelError(f"{source} has no config.json; expected a LLaMA of transformers. Check the path.")
     own = {
-        name: tensor
-        for _, held in shards(base)
-        for name, tensor in held.items()
-        if not name.endswith(OBSOLETE_BUFFER)
+        name: tensor for _, held in shards(base) for name, tensor in held.items() if not name.endswith(OBSOLETE_BUFFER)
     }
     weight_map: dict[str, str] = {}
     with atomic_directory(folder, size_bytes=size_bytes(base)) as scratch:
         for file, held in shards(delta):
             added = {
-                name: _add(name, own, tensor)
-                for name, tensor in held.items()
-                if not name.endswith(OBSOLETE_BUFFER)
+                name: _add(name, own, tensor) for name, tensor in held.items() if not name.endswith(OBSOLETE_BUFFER)
             }
             save_tensors(added, scratch / safetensors_name(Path(file)))
             weight_map |= dict.fromkeys(added, file)

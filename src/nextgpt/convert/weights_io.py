@@ -42,9 +42,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
             f"{path} is damaged ({_first_line(error)}); expected a whole file of torch.save. Fetch it again."
         ) from None
     others = [] if isinstance(held, dict) else [type(held).__name__]
-    others += (
-        [str(key) for key, value in dict(held).items() if not isinstance(value, Tensor)] if not others else []
-    )
+    others += [str(key) for key, value in dict(held).items() if not isinstance(value, Tensor)] if not others else []
     if others:
         raise WeightsError(
             f"{path} holds {', '.join(others[:5])} besides tensors; expected named tensors alone. "
@@ -104,9 +102,7 @@ def atomic_directory(target: Path, *, size_bytes: int) -> Iterator[Path]:
         ModelError: ``target`` holds something, there is no room for ``size_bytes``, or the system refuses to write.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ModelError(
-            f"{target} holds something already; expected a new folder. Name another, or remove it."
-        )
+        raise ModelError(f"{target} holds something already; expected a new folder. Name another, or remove it.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(target.parent).free
@@ -153,6 +149,4 @@ def _is_shared(tensor: Tensor) -> bool:
 
 def _refused(target: Path, error: Exception) -> ModelError:
     reason = getattr(error, "strerror", None) or str(error)
-    return ModelError(
-        f"{target} cannot be written ({reason}); expected a disk with room and rights. Check both."
-    )
+    return ModelError(f"{target} cannot be written ({reason}); expected a disk with room and rights. Check both.")

@@ -71,9 +71,7 @@ class CorpusFile:
 def open_corpus_file(path: Path, media: Path | None = None) -> CorpusFile:
     """Open a corpus. Raises :class:`ConfigError` if it is missing or of an unknown container."""
     if not path.exists():
-        raise ConfigError(
-            f"{path} is missing; expected a corpus (JSON, JSONL, CSV, tar, or a folder of tars)."
-        )
+        raise ConfigError(f"{path} is missing; expected a corpus (JSON, JSONL, CSV, tar, or a folder of tars).")
     document = CorpusFile(path, media or (path if path.is_dir() else path.parent))
     if document.container not in _READ_HEAD:
         raise ConfigError(
@@ -93,9 +91,7 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding=ENCODING))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(
-            f"{path} is no JSON ({error}); expected a corpus. Fetch or correct the file."
-        ) from None
+        raise ConfigError(f"{path} is no JSON ({error}); expected a corpus. Fetch or correct the file.") from None
 
 
 def _json_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
@@ -129,13 +125,9 @@ def _csv_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
             for row in reader:
                 is_complete = None not in row and None not in row.values()
                 line = f"line {reader.line_num}"
-                yield (
-                    dict(row) if is_complete else InvalidRecord(line, "has other columns than the first line")
-                )
+                yield (dict(row) if is_complete else InvalidRecord(line, "has other columns than the first line"))
         except csv.Error as error:
-            yield InvalidRecord(
-                f"line {reader.line_num}", f"cannot be read ({error}); later rows are skipped"
-            )
+            yield InvalidRecord(f"line {reader.line_num}", f"cannot be read ({error}); later rows are skipped")
 
 
 def _tar_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:

@@ -48,22 +48,17 @@ def write_preview(corpus: Corpus, folder: Path, *, samples: int = 20, seed: int 
 
 
 def _article(record: Record, index: int, folder: Path) -> str:
-    names = {
-        id(m): f"{index:06d}-{position}{Path(m.name).suffix}" for position, m in enumerate(media_of(record))
-    }
+    names = {id(m): f"{index:06d}-{position}{Path(m.name).suffix}" for position, m in enumerate(media_of(record))}
     turns = dialogue_of(record, "captioning").turns
     turns_html = (
-        f'<div class="{turn.role}"><b>{turn.role}</b> {_parts(turn.parts, names, folder)}</div>\n'
-        for turn in turns
+        f'<div class="{turn.role}"><b>{turn.role}</b> {_parts(turn.parts, names, folder)}</div>\n' for turn in turns
     )
     return f"<article><small>{html.escape(record.key)}</small>\n{''.join(turns_html)}</article>\n"
 
 
 def _parts(parts: Iterable[Part], names: dict[int, str], folder: Path) -> str:
     return "".join(
-        html.escape(part).replace("\n", "<br>")
-        if isinstance(part, str)
-        else _figure(part, names[id(part)], folder)
+        html.escape(part).replace("\n", "<br>") if isinstance(part, str) else _figure(part, names[id(part)], folder)
         for part in parts
     )
 
@@ -77,7 +72,5 @@ def _figure(medium: MediaFile, name: str, folder: Path) -> str:
         (folder / name).write_bytes(medium.read())
     except MediaError as error:
         return f"<figure class=broken>[{medium.modality}: {html.escape(str(error))}] {caption}</figure>"
-    tag = _TAGS[medium.modality].format(
-        html.escape(name, quote=True), html.escape(medium.caption, quote=True)
-    )
+    tag = _TAGS[medium.modality].format(html.escape(name, quote=True), html.escape(medium.caption, quote=True))
     return f"<figure>{tag}<figcaption>{caption}</figcaption></figure>"

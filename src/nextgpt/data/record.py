@@ -154,9 +154,7 @@ class CaptionPair:
     def as_captioning(self) -> Dialogue:
         """Return a dialogue that asks for the caption; the question depends on the key only."""
         number = int.from_bytes(blake2b(self.key.encode(), digest_size=2).digest(), "big")
-        question = CAPTION_QUESTIONS[number % len(CAPTION_QUESTIONS)].format(
-            noun=MODALITIES[self.medium.modality].noun
-        )
+        question = CAPTION_QUESTIONS[number % len(CAPTION_QUESTIONS)].format(noun=MODALITIES[self.medium.modality].noun)
         return Dialogue(self.key, (Turn("user", (self.medium, question)), Turn("assistant", (self.caption,))))
 
     def as_generation(self) -> Dialogue:

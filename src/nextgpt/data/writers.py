@@ -41,9 +41,7 @@ def write_jsonl(records: Iterable[Record], path: Path) -> int:
     return count
 
 
-def write_tar_shards(
-    records: Iterable[Record], folder: Path, *, shard_bytes: int
-) -> Iterator[Path | InvalidRecord]:
+def write_tar_shards(records: Iterable[Record], folder: Path, *, shard_bytes: int) -> Iterator[Path | InvalidRecord]:
     """Write records as tars of about ``shard_bytes``, each sample its messages and then its media.
 
     Yields every tar when it is whole, and every record that is left out because a medium of it cannot be read.

@@ -71,17 +71,12 @@ class CascadeSystem:
         answers = [split_captions(text) for text in self._write(cases)]
         media = self._synthesize_captions(answers, [case.seed for case in cases])
         return [
-            CaseResult(
-                case,
-                (TurnResult(case.evaluated_turns[-1], Reply(answer_parts(pieces, outputs), case.seed)),),
-            )
+            CaseResult(case, (TurnResult(case.evaluated_turns[-1], Reply(answer_parts(pieces, outputs), case.seed)),))
             for case, pieces, outputs in zip(cases, answers, media, strict=True)
         ]
 
     @torch.inference_mode()
-    def _synthesize_captions(
-        self, answers: Sequence[list[str]], seeds: Sequence[int]
-    ) -> list[dict[int, Medium]]:
+    def _synthesize_captions(self, answers: Sequence[list[str]], seeds: Sequence[int]) -> list[dict[int, Medium]]:
         """Synthesize all captions, batched by modality; each answer's media by the index of their modality."""
         media: list[dict[int, Medium]] = [{} for _ in answers]
         for modality, encoder in self._prompt_encoders.items():
@@ -124,9 +119,7 @@ class CaptionLLM:
     @torch.inference_mode()
     def __call__(self, cases: Sequence[EvalCase]) -> list[str]:
         """Answer each last turn by greedy decoding."""
-        prompts = self._tokenizer.pad(
-            {"input_ids": [self._prompt(case) for case in cases]}, return_tensors="pt"
-        )
+        prompts = self._tokenizer.pad({"input_ids": [self._prompt(case) for case in cases]}, return_tensors="pt")
         output = self._transformer.generate(
             input_ids=prompts["input_ids"],
             attention_mask=prompts["attention_mask"],

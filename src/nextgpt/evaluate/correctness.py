@@ -64,8 +64,7 @@ def _is_correct(result: TurnResult) -> bool:
         and result.turn.contains_key_words(result.reply.text)
         and _attributes_match(result, result.turn.changed_attributes)
         and all(
-            _attribute_values(judged, MAIN_ATTRIBUTES[modality])
-            == _attribute_values(target, MAIN_ATTRIBUTES[modality])
+            _attribute_values(judged, MAIN_ATTRIBUTES[modality]) == _attribute_values(target, MAIN_ATTRIBUTES[modality])
             for modality, target, judged in _judged_targets(result)
         )
     )

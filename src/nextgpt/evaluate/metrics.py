@@ -18,13 +18,7 @@ from nextgpt.evaluate.correctness import (
     has_expected_modalities,
 )
 from nextgpt.miniworld.language import TASKS
-from nextgpt.miniworld.language.lexicon import (
-    PATTERN_FORMS,
-    PITCH_FORMS,
-    PLACE_FORMS,
-    TINT_FORMS,
-    background_forms,
-)
+from nextgpt.miniworld.language.lexicon import PATTERN_FORMS, PITCH_FORMS, PLACE_FORMS, TINT_FORMS, background_forms
 from nextgpt.miniworld.language.types import contains_phrase
 from nextgpt.miniworld.specs import SceneSpec
 
@@ -54,9 +48,7 @@ def _mentions_attributes(*names: str, objects: int | None = None) -> CaseFilter:
         if objects is not None and not (isinstance(spec, SceneSpec) and len(spec.objects) == objects):
             return False
         values = vars(spec) | (vars(spec.objects[0]) if isinstance(spec, SceneSpec) else {})
-        return all(
-            any(contains_phrase(text, phrase) for phrase in _FORMS[name](values[name])) for name in names
-        )
+        return all(any(contains_phrase(text, phrase) for phrase in _FORMS[name](values[name])) for name in names)
 
     return applies_to
 
@@ -84,10 +76,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("modalities", SINGLE, has_expected_modalities),
     Metric("text_to_image.object", IMAGE, has_attributes("object"), _mentions_attributes(objects=1)),
     Metric(
-        "text_to_image.background",
-        IMAGE,
-        has_attributes("background"),
-        _mentions_attributes("background", objects=1),
+        "text_to_image.background", IMAGE, has_attributes("background"), _mentions_attributes("background", objects=1)
     ),
     Metric("text_to_image.place", IMAGE, has_attributes("place"), _mentions_attributes("place", objects=1)),
     Metric("text_to_image.tint", IMAGE, has_attributes("tint"), _mentions_attributes("tint", objects=1)),

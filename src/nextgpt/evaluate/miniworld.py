@@ -19,15 +19,7 @@ from nextgpt.errors import ConfigError
 from nextgpt.evaluate.cascade import create_prompt_encoders
 from nextgpt.evaluate.cases import EvalCase, TurnResult
 from nextgpt.evaluate.metrics import DIALOGUE, METRICS, CaseFilter, Metric
-from nextgpt.evaluate.runner import (
-    CASCADE,
-    DIRECT,
-    ORACLE,
-    TEXT_ONLY,
-    TRUE_CAPTION,
-    ResultsBySystem,
-    run_cases,
-)
+from nextgpt.evaluate.runner import CASCADE, DIRECT, ORACLE, TEXT_ONLY, TRUE_CAPTION, ResultsBySystem, run_cases
 from nextgpt.evaluate.score import Score
 from nextgpt.evaluate.suite import RunOptions, SampleAnswer
 from nextgpt.miniworld.language import sample_dialogue
@@ -55,10 +47,7 @@ class Miniworld:
             create_prompt_encoders(read_config(model_dir), model_dir)  # fail early if one is missing
         cases = sample_cases(self._metrics, limit=limit, seed=seed)
         system_tasks = dict.fromkeys(
-            (system, task)
-            for metric in self._metrics
-            for task in metric.tasks
-            for system in (metric.system, ORACLE)
+            (system, task) for metric in self._metrics for task in metric.tasks for system in (metric.system, ORACLE)
         )
         results = run_cases(system_tasks, cases, model_dir, options)
         return [_score(metric, results) for metric in self._metrics], list(_samples(results, self._metrics))
@@ -130,9 +119,7 @@ def _samples(results: ResultsBySystem, metrics: Sequence[Metric]) -> Iterator[Sa
         for result in task_results[:SAMPLES_PER_TASK]:
             if not result.last.turn.target_media:
                 continue
-            is_correct = all(
-                metric.is_correct(result) for metric in applicable if metric.applies_to(result.case)
-            )
+            is_correct = all(metric.is_correct(result) for metric in applicable if metric.applies_to(result.case))
             yield sample_answer(f"{task} ({system})", result.last, is_correct)
 
 

@@ -15,14 +15,7 @@ import numpy as np
 
 from nextgpt.evaluate.cases import CaseResult, EvalCase, TurnResult
 from nextgpt.evaluate.miniworld import SAMPLES_PER_TASK, SEED_STRIDE, sample_answer
-from nextgpt.evaluate.people_labels import (
-    DialogueLabel,
-    MediaLabel,
-    PeopleItems,
-    TurnLabel,
-    label_of,
-    read_items,
-)
+from nextgpt.evaluate.people_labels import DialogueLabel, MediaLabel, PeopleItems, TurnLabel, label_of, read_items
 from nextgpt.evaluate.runner import DIRECT, ORACLE, run_cases
 from nextgpt.evaluate.score import Score
 from nextgpt.evaluate.suite import RunOptions, SampleAnswer
@@ -116,10 +109,7 @@ class People:
         """See :meth:`.suite.Suite.evaluate`; ``limit`` counts items per list and author."""
         cases = _cases(self.items(limit, seed), seed)
         results = run_cases(
-            [(system, task) for task in cases for system in (DIRECT, ORACLE)],
-            cases,
-            model_dir,
-            options,
+            [(system, task) for task in cases for system in (DIRECT, ORACLE)], cases, model_dir, options
         )
         direct, oracle = ({task: results[system, task] for task in cases} for system in (DIRECT, ORACLE))
         return list(_scores(direct, oracle)), list(_samples(direct))
@@ -222,9 +212,7 @@ def _rows(outcomes: Sequence[Outcome], has_positions: bool) -> Iterator[tuple[st
         yield f".by_{author}", "is_correct", lambda outcome, author=author: outcome.author == author
 
 
-def _dialogue_scores(
-    cases: Sequence[Sequence[Outcome]], judge_cases: Sequence[Sequence[Outcome]]
-) -> Iterator[Score]:
+def _dialogue_scores(cases: Sequence[Sequence[Outcome]], judge_cases: Sequence[Sequence[Outcome]]) -> Iterator[Score]:
     """Yield the fractions of dialogues in which every turn is correct, in all and by author."""
     for author in (None, *dict.fromkeys(turns[0].author for turns in cases)):
         correct = (

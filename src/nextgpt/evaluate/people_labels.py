@@ -209,9 +209,7 @@ def label_of(spec: MediaSpec, changed: Collection[str] = ()) -> MediaLabel:
     background = stated("background", spec.background, "white")
     if isinstance(spec, ClipSpec):
         tint = stated("tint", spec.tint, "natural")
-        return VideoLabel(
-            modality="video", object=spec.object, tint=tint, background=background, motion=spec.motion
-        )
+        return VideoLabel(modality="video", object=spec.object, tint=tint, background=background, motion=spec.motion)
     is_alone = len(spec.objects) == 1
     default = ("center",) if is_alone else DEFAULT_LAYOUTS[len(spec.objects)]
     has_places = tuple(obj.place for obj in spec.objects) != default or "place" in changed

@@ -17,10 +17,7 @@ RESULTS_FILE, TABLE_FILE, SHEET_FILE = "results.json", "results.md", "samples.pn
 def to_dict(results: Results) -> dict[str, Any]:
     """Convert results to the object that ``nextgpt eval --json`` prints."""
     rows = [
-        {
-            name: round(value, 4) if isinstance(value, float) else value
-            for name, value in asdict(score).items()
-        }
+        {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(score).items()}
         for score in results.scores
     ]
     steps = results.num_inference_steps

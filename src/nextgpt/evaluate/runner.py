@@ -86,32 +86,20 @@ class Worker:
 
 def judge_results(results: Sequence[CaseResult]) -> list[CaseResult]:
     """Judge all media of all replies in one batch."""
-    specs = iter(
-        recognize_media([medium for case in results for turn in case.turns for medium in turn.media])
-    )
+    specs = iter(recognize_media([medium for case in results for turn in case.turns for medium in turn.media]))
     return [
         replace(
-            case,
-            turns=tuple(
-                replace(turn, judged_specs=tuple(next(specs) for _ in turn.media)) for turn in case.turns
-            ),
+            case, turns=tuple(replace(turn, judged_specs=tuple(next(specs) for _ in turn.media)) for turn in case.turns)
         )
         for case in results
     ]
 
 
 def run_cases(
-    system_tasks: Iterable[SystemTask],
-    cases: Mapping[str, Sequence[EvalCase]],
-    model_dir: Path,
-    options: RunOptions,
+    system_tasks: Iterable[SystemTask], cases: Mapping[str, Sequence[EvalCase]], model_dir: Path, options: RunOptions
 ) -> ResultsBySystem:
     """Run each system on the cases of its task; ``cases`` are given by task."""
-    units = [
-        WorkUnit(system, task, tuple(batch))
-        for system, task in system_tasks
-        for batch in batched(cases[task])
-    ]
+    units = [WorkUnit(system, task, tuple(batch)) for system, task in system_tasks for batch in batched(cases[task])]
     total = _count_turns(units)
     results: dict[int, list[CaseResult]] = {}
     run = _run_serial if options.num_workers == 1 else _run_parallel
@@ -157,9 +145,7 @@ def _run_parallel(
         ) as pool,
     ):
         order = sorted(range(len(units)), key=lambda index: -units[index].num_turns)
-        futures: dict[Future[list[CaseResult]], int] = {
-            pool.submit(_run_unit, units[index]): index for index in order
-        }
+        futures: dict[Future[list[CaseResult]], int] = {pool.submit(_run_unit, units[index]): index for index in order}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()

@@ -50,9 +50,7 @@ class NextGPTSystem:
         def reply(turns: Mapping[int, DialogueTurn]) -> list[Reply]:
             for index, turn in turns.items():
                 conversations[index] = _append(conversations[index], render_message("user", turn.user))
-            replies = self._reply(
-                [conversations[index] for index in turns], [cases[index].seed for index in turns]
-            )
+            replies = self._reply([conversations[index] for index in turns], [cases[index].seed for index in turns])
             for index, reply in zip(turns, replies, strict=True):
                 conversations[index] = conversations[index].with_reply(reply)
             return replies
@@ -62,8 +60,7 @@ class NextGPTSystem:
     def _reply(self, conversations: Sequence[Conversation], seeds: Sequence[int]) -> list[Reply]:
         """Reply to a batch; a conversation that is too long for the model gets an empty reply."""
         samplings = [
-            Sampling(seed=seed, max_tokens=MAX_TOKENS, num_inference_steps=self._num_inference_steps)
-            for seed in seeds
+            Sampling(seed=seed, max_tokens=MAX_TOKENS, num_inference_steps=self._num_inference_steps) for seed in seeds
         ]
         try:
             return self._model.chat_batch(conversations, samplings)

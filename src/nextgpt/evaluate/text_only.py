@@ -35,16 +35,11 @@ class TextOnlySystem:
 
         def reply(turns: Mapping[int, DialogueTurn]) -> list[Reply]:
             answers = self._write(
-                [
-                    replace(cases[index], dialogue=Dialogue((*histories[index], turn)))
-                    for index, turn in turns.items()
-                ]
+                [replace(cases[index], dialogue=Dialogue((*histories[index], turn))) for index, turn in turns.items()]
             )
             for (index, turn), answer in zip(turns.items(), answers, strict=True):
                 histories[index].append(replace(turn, assistant=(answer,)))
-            return [
-                Reply(_parts(answer), cases[index].seed) for index, answer in zip(turns, answers, strict=True)
-            ]
+            return [Reply(_parts(answer), cases[index].seed) for index, answer in zip(turns, answers, strict=True)]
 
         return answer_by_turns(cases, reply)
 

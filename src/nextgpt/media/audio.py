@@ -37,9 +37,7 @@ def read_audio(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> A
 
             audio = decode_container(opened, limits, modality="audio").audio
         if audio is None or audio.samples.shape[-1] == 0:
-            raise media_error(
-                opened.name, "holds no audio", "at least one sample", "Check that it was copied whole."
-            )
+            raise media_error(opened.name, "holds no audio", "at least one sample", "Check that it was copied whole.")
         return audio
 
 
@@ -60,14 +58,7 @@ def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
             return Audio(samples, file.samplerate)
     except MediaError:
         raise
-    except (
-        soundfile.SoundFileError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        OverflowError,
-        MemoryError,
-    ) as error:
+    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise media_error(
             opened.name,
             f"is {opened.type.label} that cannot be decoded ({error})",
@@ -101,11 +92,7 @@ def write_audio(audio: Audio, path: str | Path) -> Path:
         with (
             wrap_write_errors(path),
             soundfile.SoundFile(
-                path,
-                "w",
-                audio.sample_rate_hz,
-                len(audio.samples),
-                format=_WRITE_FORMATS[path.suffix.lower()],
+                path, "w", audio.sample_rate_hz, len(audio.samples), format=_WRITE_FORMATS[path.suffix.lower()]
             ) as file,
         ):
             if path.suffix.lower() != ".mp3":

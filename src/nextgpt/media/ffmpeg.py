@@ -13,14 +13,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from nextgpt.errors import MediaError, MissingStreamError
-from nextgpt.media.limits import (
-    Deadline,
-    DeadlineStream,
-    MediaLimits,
-    check_audio_size,
-    clean_samples,
-    media_error,
-)
+from nextgpt.media.limits import Deadline, DeadlineStream, MediaLimits, check_audio_size, clean_samples, media_error
 from nextgpt.media.open_media import OpenSource
 from nextgpt.media.types import Audio
 
@@ -43,9 +36,7 @@ class DecodedStreams:
     audio: Audio | None
 
 
-def decode_container(
-    opened: OpenSource, limits: MediaLimits, *, modality: Literal["audio", "video"]
-) -> DecodedStreams:
+def decode_container(opened: OpenSource, limits: MediaLimits, *, modality: Literal["audio", "video"]) -> DecodedStreams:
     """Decode the first film stream (where ``wants`` is video) and the first sound stream of a known codec.
 
     A truncated file is read up to its end. Raises :class:`MediaError` if it is damaged, too large or too slow.
@@ -216,9 +207,5 @@ def constant_rate(times_s: Sequence[float | None], nominal_fps: float) -> tuple[
 
 def _fit_size(width: int, height: int, limits: MediaLimits) -> tuple[int, int]:
     """Return width and height, scaled down to the limits of a frame."""
-    scale = min(
-        1.0,
-        limits.frame_short_side_px / min(width, height),
-        math.sqrt(limits.frame_pixels / (width * height)),
-    )
+    scale = min(1.0, limits.frame_short_side_px / min(width, height), math.sqrt(limits.frame_pixels / (width * height)))
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -36,22 +36,16 @@ def _image(name: str, signature: bytes, suffixes: str, *others: str, demuxer: st
     return FileType(name, label, signature, modalities, tuple(suffixes.split()), f"image/{name}", demuxer)
 
 
-def _audio(
-    name: str, signature: bytes, suffixes: str, mime: str = "", demuxer: str | None = None
-) -> FileType:
+def _audio(name: str, signature: bytes, suffixes: str, mime: str = "", demuxer: str | None = None) -> FileType:
     mime = f"audio/{mime or name}"
     label = f"an audio file ({name.upper()})"
     return FileType(name, label, signature, ("audio",), tuple(suffixes.split()), mime, demuxer or name)
 
 
-def _video(
-    name: str, signature: bytes, suffixes: str, mime: str = "", demuxer: str | None = None
-) -> FileType:
+def _video(name: str, signature: bytes, suffixes: str, mime: str = "", demuxer: str | None = None) -> FileType:
     mime = f"video/{mime or name}"
     label = f"a video ({name.upper()})"
-    return FileType(
-        name, label, signature, ("video", "audio"), tuple(suffixes.split()), mime, demuxer or name
-    )
+    return FileType(name, label, signature, ("video", "audio"), tuple(suffixes.split()), mime, demuxer or name)
 
 
 FILE_TYPES: tuple[FileType, ...] = (

@@ -92,9 +92,7 @@ def _too_many_pixels(name: str, size: str, limits: MediaLimits) -> MediaError:
 def to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
     if picture.mode.startswith("I;16") or picture.mode == "I":
         # Pillow clips 16-bit grey to 255 when it converts; the upper byte is meant.
-        return PIL.Image.fromarray((np.asarray(picture).clip(0, 65535) // 256).astype(np.uint8)).convert(
-            "RGB"
-        )
+        return PIL.Image.fromarray((np.asarray(picture).clip(0, 65535) // 256).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         canvas = PIL.Image.new("RGB", picture.size, "white")
@@ -122,9 +120,7 @@ def write_image(image: Image, path: str | Path) -> Path:
 
 
 def resize_short_side(
-    image: PIL.Image.Image,
-    side_px: int,
-    resampling: PIL.Image.Resampling = PIL.Image.Resampling.BICUBIC,
+    image: PIL.Image.Image, side_px: int, resampling: PIL.Image.Resampling = PIL.Image.Resampling.BICUBIC
 ) -> PIL.Image.Image:
     """Scale the shorter side to ``side_px`` and keep the proportions.
 
@@ -135,11 +131,7 @@ def resize_short_side(
     if min(width, height) == side_px:
         return image
     # The longer side is truncated to whole pixels, as torchvision's Resize does.
-    size = (
-        (side_px, int(side_px * height / width))
-        if width <= height
-        else (int(side_px * width / height), side_px)
-    )
+    size = (side_px, int(side_px * height / width)) if width <= height else (int(side_px * width / height), side_px)
     return image.resize(size, resampling)
 
 

@@ -106,6 +106,4 @@ def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits
 
 def clean_samples(samples: np.ndarray) -> np.ndarray:
     """Return contiguous float32 in [-1, 1]: floating-point files may hold any value, NaN included."""
-    return np.nan_to_num(np.ascontiguousarray(samples, dtype=np.float32), posinf=1.0, neginf=-1.0).clip(
-        -1.0, 1.0
-    )
+    return np.nan_to_num(np.ascontiguousarray(samples, dtype=np.float32), posinf=1.0, neginf=-1.0).clip(-1.0, 1.0)

@@ -68,9 +68,7 @@ def _stream(source: Any, limits: MediaLimits) -> tuple[io.BufferedIOBase, str, b
         name = Path(str(getattr(source, "name", "The file"))).name
         content = source.read(limits.size_bytes + 1)
         if not isinstance(content, bytes):
-            raise media_error(
-                name, "is open as text", "a file open for reading bytes", "Open it with mode 'rb'."
-            )
+            raise media_error(name, "is open as text", "a file open for reading bytes", "Open it with mode 'rb'.")
         _check_size(len(content), name, limits)
         return io.BytesIO(content), name, True
     raise MediaError(
@@ -99,9 +97,7 @@ def _open_path(path: Path, limits: MediaLimits) -> io.BufferedIOBase:
 
 def _check_size(size_bytes: int, name: str, limits: MediaLimits) -> None:
     if size_bytes == 0:
-        raise media_error(
-            name, "is empty", "an image, audio file or video", "Check that it was copied whole."
-        )
+        raise media_error(name, "is empty", "an image, audio file or video", "Check that it was copied whole.")
     if size_bytes > limits.size_bytes:
         raise media_error(
             name,
@@ -122,16 +118,11 @@ def _checked_type(head: bytes, name: str, modality: str) -> FileType:
     file_type = sniff(head)
     if file_type is None:
         raise media_error(
-            name,
-            "has content of unknown type",
-            ACCEPTED[modality],
-            "Check that it is not damaged, or convert it.",
+            name, "has content of unknown type", ACCEPTED[modality], "Check that it is not damaged, or convert it."
         )
     if modality not in file_type.modalities:
         advice = (
-            f"Send it as {file_type.modalities[0]}."
-            if file_type.modalities
-            else "Convert it or choose another file."
+            f"Send it as {file_type.modalities[0]}." if file_type.modalities else "Convert it or choose another file."
         )
         raise media_error(name, f"is {file_type.label}", ACCEPTED[modality], advice, MissingStreamError)
     return file_type

@@ -19,10 +19,7 @@ def with_default_suffix(path: str | Path, formats: Mapping[str, str], *, default
         return path.with_suffix(default)
     if path.suffix.lower() not in formats:
         raise media_error(
-            path.name,
-            f"has the suffix {path.suffix}",
-            f"one of {', '.join(formats)}",
-            "Choose another suffix.",
+            path.name, f"has the suffix {path.suffix}", f"one of {', '.join(formats)}", "Choose another suffix."
         )
     return path
 
@@ -35,8 +32,5 @@ def wrap_write_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise media_error(
-            str(path),
-            f"cannot be written ({reason})",
-            "a path in a folder that exists",
-            "Check folder and rights.",
+            str(path), f"cannot be written ({reason})", "a path in a folder that exists", "Check folder and rights."
         ) from error

@@ -39,9 +39,7 @@ _GREY = {"L": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 16}
 
 def read_depth(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Depth:
     """Read a depth map in metres. Raises :class:`MediaError` for other formats, sizes and impossible distances."""
-    values, bits, name = _read_map(
-        source, limits, "a depth map (16-bit PNG or TIFF in millimetres, or NPY in metres)"
-    )
+    values, bits, name = _read_map(source, limits, "a depth map (16-bit PNG or TIFF in millimetres, or NPY in metres)")
     if bits == 8:
         raise media_error(
             name, "has 8 bits a pixel", "16-bit PNG or TIFF in millimetres, or NPY in metres",
@@ -49,9 +47,7 @@ def read_depth(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> D
         )  # fmt: skip
     metres = values if values.dtype.kind == "f" else values / MILLIMETRES_A_METRE
     if metres.min() < 0:
-        raise media_error(
-            name, f"has a distance of {metres.min():g} m", "0 (unknown) or more", "Correct the file."
-        )
+        raise media_error(name, f"has a distance of {metres.min():g} m", "0 (unknown) or more", "Correct the file.")
     return Depth(metres.astype(np.float32))
 
 
@@ -66,9 +62,7 @@ def read_thermal(source: MediaSource, *, limits: MediaLimits = MediaLimits()) ->
     return Thermal(((values - low) / max(high - low, 1e-12)).astype(np.float32))
 
 
-def read_imu(
-    source: MediaSource, *, sample_rate_hz: float | None = None, limits: MediaLimits = MediaLimits()
-) -> Imu:
+def read_imu(source: MediaSource, *, sample_rate_hz: float | None = None, limits: MediaLimits = MediaLimits()) -> Imu:
     """Read inertial measurements.
 
     Raises:
@@ -81,10 +75,7 @@ def read_imu(
         samples, rate = _parse_csv(content, name)
     if samples.ndim != 2 or samples.shape[0] != len(AXES):
         raise media_error(
-            name,
-            f"has the shape {samples.shape}",
-            f"({len(AXES)}, samples): {', '.join(AXES)}",
-            "Turn or cut it.",
+            name, f"has the shape {samples.shape}", f"({len(AXES)}, samples): {', '.join(AXES)}", "Turn or cut it."
         )
     if not 0 < samples.shape[1] <= MAX_SAMPLES:
         raise media_error(name, f"has {samples.shape[1]} samples", f"1 to {MAX_SAMPLES:,}", "Cut it.")
@@ -111,9 +102,7 @@ def write_imu(imu: Imu, path: str | Path) -> Path:
     path = with_default_suffix(path, {".csv": "CSV"}, default=".csv")
     rows = "".join(",".join(f"{value:.9g}" for value in row) + "\n" for row in imu.samples.T)
     with wrap_write_errors(path):
-        path.write_text(
-            f"# {RATE_KEY}: {imu.sample_rate_hz:.17g}\n{','.join(AXES)}\n{rows}", encoding="utf-8"
-        )
+        path.write_text(f"# {RATE_KEY}: {imu.sample_rate_hz:.17g}\n{','.join(AXES)}\n{rows}", encoding="utf-8")
     return path
 
 
@@ -137,9 +126,7 @@ def _load_grey(content: bytes, name: str, limits: MediaLimits, expected: str) ->
     try:
         with PIL.Image.open(io.BytesIO(content), formats=("PNG", "TIFF")) as picture:
             if picture.width * picture.height > limits.pixels:
-                raise media_error(
-                    name, f"has {picture.width} x {picture.height} pixels", expected, "Scale it down."
-                )
+                raise media_error(name, f"has {picture.width} x {picture.height} pixels", expected, "Scale it down.")
             if picture.mode not in _GREY:
                 raise media_error(
                     name, f"is an image of the mode {picture.mode}", expected, "Send colours as an image."
@@ -148,22 +135,16 @@ def _load_grey(content: bytes, name: str, limits: MediaLimits, expected: str) ->
     except MediaError:
         raise
     except Exception as error:  # what Pillow raises on damaged files has no common base
-        raise media_error(
-            name, f"cannot be read ({error})", expected, "Check or convert the file."
-        ) from error
+        raise media_error(name, f"cannot be read ({error})", expected, "Check or convert the file.") from error
 
 
 def _load_npy(content: bytes, name: str) -> np.ndarray:
     try:
         values = np.load(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # numpy raises many kinds on damaged headers
-        raise media_error(
-            name, f"is a damaged NPY ({error})", "a whole array of numbers", "Save it anew."
-        ) from error
+        raise media_error(name, f"is a damaged NPY ({error})", "a whole array of numbers", "Save it anew.") from error
     if values.dtype.kind not in "fiu":
-        raise media_error(
-            name, f"holds {values.dtype}", "an array of numbers", "Convert it with astype(float32)."
-        )
+        raise media_error(name, f"holds {values.dtype}", "an array of numbers", "Convert it with astype(float32).")
     return values
 
 
@@ -185,9 +166,7 @@ def _parse_csv(content: bytes, name: str) -> tuple[np.ndarray, float | None]:
         return rows.T, rate
     missing = [axis for axis in AXES if axis not in columns]
     if missing or rows.shape[1] != len(columns):
-        raise media_error(
-            name, f"has the columns {', '.join(columns)}", f"{', '.join(AXES)}", "Rename or add columns."
-        )
+        raise media_error(name, f"has the columns {', '.join(columns)}", f"{', '.join(AXES)}", "Rename or add columns.")
     if rate is None and TIME_COLUMN in columns and len(rows) > 1:
         elapsed = rows[-1, columns.index(TIME_COLUMN)] - rows[0, columns.index(TIME_COLUMN)]
         rate = (len(rows) - 1) / elapsed if elapsed > 0 else None

@@ -157,10 +157,7 @@ class Depth(_MediaFile):
         metres = _array(metres, "A depth map")
         if metres.dtype.kind != "f":
             raise media_error(
-                "A depth map",
-                f"has the dtype {metres.dtype}",
-                "floats in metres",
-                "Divide millimetres by 1000.",
+                "A depth map", f"has the dtype {metres.dtype}", "floats in metres", "Divide millimetres by 1000."
             )
         _check_map(metres, "A depth map")
         if metres.size and metres.min() < 0:

@@ -47,9 +47,7 @@ def read_video(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> V
     with open_source(source, limits, "video") as opened:
         decoded = decode_container(opened, limits, modality="video")
         if not decoded.frames:
-            raise media_error(
-                opened.name, "holds no frame", "at least one", "Check that it was copied whole."
-            )
+            raise media_error(opened.name, "holds no frame", "at least one", "Check that it was copied whole.")
         frames = _stack(decoded.frames)
         return Video(frames, decoded.fps, _trim_padding(decoded.audio, len(frames) / decoded.fps))
 
@@ -109,9 +107,7 @@ class _AudioTrack:
     """The audio stream of a video that is being written."""
 
     def __init__(self, container: OutputContainer, audio: Audio, codec: str) -> None:
-        rate_hz = (
-            audio.sample_rate_hz if audio.sample_rate_hz in _AUDIO_RATES_HZ[codec] else _FALLBACK_RATE_HZ
-        )
+        rate_hz = audio.sample_rate_hz if audio.sample_rate_hz in _AUDIO_RATES_HZ[codec] else _FALLBACK_RATE_HZ
         self._audio = resample(audio, rate_hz)
         self._container = container
         self._layout = "mono" if len(audio.samples) == 1 else "stereo"

@@ -37,9 +37,7 @@ def background(name: str) -> np.ndarray:
 def _grass() -> np.ndarray:
     y, x = _grid()
     hill = 0.36 + 0.05 * np.sin(2.2 * np.pi * x + 0.6)
-    meadow = (
-        _gradient((y - hill) / 0.64, (120, 200, 80), (55, 140, 45)) + 7 * np.sin(9 * x + 14 * y)[..., None]
-    )
+    meadow = _gradient((y - hill) / 0.64, (120, 200, 80), (55, 140, 45)) + 7 * np.sin(9 * x + 14 * y)[..., None]
     return _above(y, hill, meadow)
 
 

@@ -16,13 +16,7 @@ SPACING_S = {"slow": 0.6, "fast": 0.22}
 LEAD_IN_S = 0.05
 _CHORD_GAIN = 0.6
 _RELEASE = np.linspace(1, 0, 480, dtype=np.float32)
-STEPS = {
-    "single": (0,),
-    "rising": (0, 1, 2),
-    "falling": (2, 1, 0),
-    "repeated": (0, 0, 0),
-    "chord": (0, 1, 2),
-}
+STEPS = {"single": (0,), "rising": (0, 1, 2), "falling": (2, 1, 0), "repeated": (0, 0, 0), "chord": (0, 1, 2)}
 """Indices into the three intervals, in playing order; a chord plays all at once."""
 
 

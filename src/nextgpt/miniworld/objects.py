@@ -40,9 +40,7 @@ class ObjectKind:
 def _load_objects() -> dict[str, ObjectKind]:
     path = resources.files("nextgpt.miniworld") / "assets" / "objects.json"
     kinds = (
-        ObjectKind(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
-        )
+        ObjectKind(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})
         for row in json.loads(path.read_text(encoding="utf-8"))
     )
     return {kind.name: kind for kind in kinds}

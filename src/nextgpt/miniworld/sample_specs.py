@@ -28,12 +28,7 @@ from nextgpt.miniworld.specs import (
 from nextgpt.miniworld.splits import Split, is_held_out
 
 LAYOUTS: dict[int, tuple[tuple[str, ...], ...]] = {
-    2: (
-        ("left", "right"),
-        ("top", "bottom"),
-        ("top left", "bottom right"),
-        ("bottom left", "top right"),
-    ),
+    2: (("left", "right"), ("top", "bottom"), ("top left", "bottom right"), ("bottom left", "top right")),
     3: (
         ("top left", "top right", "bottom"),
         ("top", "bottom left", "bottom right"),

@@ -50,16 +50,11 @@ def fastest(products: Mapping[DtypeName, Product], num_rounds: int) -> DtypeName
 def fastest_decoding_dtype() -> DecodingDtype:
     """Return the dtype of weights with which one token per step is decoded fastest."""
     products: dict[DecodingDtype, Product] = {}
-    dtypes: tuple[tuple[DecodingDtype, torch.dtype], ...] = (
-        ("float32", torch.float32),
-        ("bfloat16", torch.bfloat16),
-    )
+    dtypes: tuple[tuple[DecodingDtype, torch.dtype], ...] = (("float32", torch.float32), ("bfloat16", torch.bfloat16))
     for name, dtype in dtypes:
         x, weights = torch.ones(1, _WIDTH, dtype=dtype), torch.ones(_NUM_COPIES, _HIDDEN, _WIDTH, dtype=dtype)
         products[name] = lambda number, x=x, weights=weights: F.linear(x, weights[number % _NUM_COPIES])
     x, scale = torch.ones(1, _WIDTH, dtype=torch.bfloat16), torch.ones(_HIDDEN, dtype=torch.bfloat16)
     weights = torch.ones(_NUM_COPIES, _HIDDEN, _WIDTH, dtype=torch.int8)
-    products["int8"] = lambda number: torch.ops.aten._weight_int8pack_mm(
-        x, weights[number % _NUM_COPIES], scale
-    )
+    products["int8"] = lambda number: torch.ops.aten._weight_int8pack_mm(x, weights[number % _NUM_COPIES], scale)
     return fastest(products, 2 * _NUM_COPIES)

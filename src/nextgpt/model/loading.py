@@ -104,10 +104,7 @@ def lazy_components(config: ModelConfig, model_dir: Path, plan: MemoryPlan) -> d
 
     def encoder(folder: Path, placement: ComponentPlacement) -> Encoder:
         return load_encoder(
-            folder,
-            dtype=getattr(torch, placement.dtype),
-            device=placement.device,
-            as_in_nextgpt=quirks is not None,
+            folder, dtype=getattr(torch, placement.dtype), device=placement.device, as_in_nextgpt=quirks is not None
         )
 
     def llm(folder: Path, placement: ComponentPlacement) -> LanguageModel:
@@ -135,10 +132,7 @@ def lazy_components(config: ModelConfig, model_dir: Path, plan: MemoryPlan) -> d
     for name, source in config.component_sources.items():
         placement = plan.placements[name]
         components[name] = component_from_dir(
-            source,
-            model_dir,
-            partial(loaders[name], placement=placement),
-            **_offload_options(name, placement, group),
+            source, model_dir, partial(loaders[name], placement=placement), **_offload_options(name, placement, group)
         )
     return components
 
@@ -154,11 +148,7 @@ def _offload_options(name: str, placement: ComponentPlacement, group: OffloadGro
             "onload": lambda component: component.to(placement.device),
         }
     if name == "llm":
-        return {
-            "group": group,
-            "offload": LanguageModel.unload_weights,
-            "onload": LanguageModel.reload_weights,
-        }
+        return {"group": group, "offload": LanguageModel.unload_weights, "onload": LanguageModel.reload_weights}
     return {"group": group}
 
 

@@ -120,10 +120,7 @@ def fastest_dtypes(names: Iterable[str]) -> dict[str, str]:
 
 
 def default_plan(
-    names: Iterable[str],
-    *,
-    device: str | Mapping[str, str] = "cpu",
-    dtype: str | Mapping[str, str] = "float32",
+    names: Iterable[str], *, device: str | Mapping[str, str] = "cpu", dtype: str | Mapping[str, str] = "float32"
 ) -> MemoryPlan:
     """Return a plan without offloading; options are one value, or one per component. Raises :class:`ConfigError`."""
     components = [*names, TRAINED]
@@ -137,9 +134,7 @@ def default_plan(
         # Trained weights follow the LLM, in a dtype that can be trained.
         if TRAINED not in values or isinstance(value, str):
             options[option][TRAINED] = _trained_placement(options[option].get("llm", default))
-    placements = {
-        name: ComponentPlacement(options["dtype"][name], options["device"][name]) for name in components
-    }
+    placements = {name: ComponentPlacement(options["dtype"][name], options["device"][name]) for name in components}
     for name, placement in placements.items():
         _validate_placement(name, placement)
     return MemoryPlan(placements)
@@ -153,9 +148,7 @@ def _trained_placement(value: str) -> str:
 
 def _validate_placement(name: str, placement: ComponentPlacement) -> None:
     if placement.dtype not in BYTES_PER_WEIGHT:
-        raise ConfigError(
-            f"dtype of {name}: {unknown_name_message('dtype', placement.dtype, BYTES_PER_WEIGHT)}"
-        )
+        raise ConfigError(f"dtype of {name}: {unknown_name_message('dtype', placement.dtype, BYTES_PER_WEIGHT)}")
     if name == "llm":
         return
     for option, value, llm_only in (
@@ -202,14 +195,11 @@ def plan_within_budget(
     if required_quantized < required:
         advice = f"With pip install 'nextgpt[quantized]' {required_quantized / 1e9:.1f} GB are enough."
     raise ModelError(
-        f"The memory budget is {budget_bytes / 1e9:.1f} GB; this model needs at least {required / 1e9:.1f} GB. "
-        f"{advice}"
+        f"The memory budget is {budget_bytes / 1e9:.1f} GB; this model needs at least {required / 1e9:.1f} GB. {advice}"
     )
 
 
-def _candidate_plans(
-    sizes: Mapping[str, ComponentSize], dtype: str
-) -> Iterator[tuple[str, str, frozenset[str]]]:
+def _candidate_plans(sizes: Mapping[str, ComponentSize], dtype: str) -> Iterator[tuple[str, str, frozenset[str]]]:
     """Yield candidates from best to smallest: dtype of the LLM, dtype of the others, offloaded components."""
     narrow = "bfloat16" if dtype == "float32" else dtype
     none, everything = frozenset[str](), frozenset(sizes) - {TRAINED}

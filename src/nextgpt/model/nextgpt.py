@@ -172,11 +172,7 @@ class NextGPT(nn.Module):
         return [reply for reply in replies if reply is not None]
 
     def stream(
-        self,
-        content: MessageContent | Conversation,
-        sampling: Sampling = Sampling(),
-        *,
-        previews: bool = False,
+        self, content: MessageContent | Conversation, sampling: Sampling = Sampling(), *, previews: bool = False
     ) -> Iterator[Event]:
         """Reply as :meth:`chat` does and yield text, progress and media as they arrive.
 
@@ -187,11 +183,7 @@ class NextGPT(nn.Module):
 
     @torch.inference_mode()
     def _generate_events(
-        self,
-        conversations: Sequence[Conversation],
-        samplings: Sequence[Sampling],
-        *,
-        previews: bool = False,
+        self, conversations: Sequence[Conversation], samplings: Sequence[Sampling], *, previews: bool = False
     ) -> Iterator[tuple[int, Event]]:
         use_all_threads()
         timer, media_timer = StageTimer(), StageTimer()
@@ -212,9 +204,7 @@ class NextGPT(nn.Module):
         )
         with closing(synthesis):
             for (row, index), synthesis_event in timer.time_each("media", synthesis):
-                yield from (
-                    (row, event) for event in assemblers[row].on_synthesis_event(index, synthesis_event)
-                )
+                yield from ((row, event) for event in assemblers[row].on_synthesis_event(index, synthesis_event))
 
         total = sum(timer.seconds.values())
         timer.seconds.pop("media", None)  # modalities may overlap, so each has its own seconds
@@ -222,11 +212,7 @@ class NextGPT(nn.Module):
         for row, (assembler, sampling) in enumerate(zip(assemblers, samplings, strict=True)):
             self.record_edits(assembler.edited_media_digests)
             reply = Reply(
-                assembler.parts,
-                sampling.seed,
-                assembler.llm_output.dropped,
-                timings_s,
-                requests[row].truncated_turns,
+                assembler.parts, sampling.seed, assembler.llm_output.dropped, timings_s, requests[row].truncated_turns
             )
             yield row, ReplyFinished(reply)
 

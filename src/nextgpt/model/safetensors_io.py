@@ -35,9 +35,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(
-        f"{path} is damaged ({error}); expected a complete safetensors file. Download the model again."
-    )
+    return WeightsError(f"{path} is damaged ({error}); expected a complete safetensors file. Download the model again.")
 
 
 def check_state_dict(path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
@@ -51,9 +49,7 @@ def check_state_dict(path: Path, tensors: Mapping[str, Tensor], expected: Mappin
             if tensors[name].shape != expected[name].shape
         ],
     }
-    listed = "; ".join(
-        f"{len(names)} {problem}: {', '.join(names)}" for problem, names in problems.items() if names
-    )
+    listed = "; ".join(f"{len(names)} {problem}: {', '.join(names)}" for problem, names in problems.items() if names)
     if listed:
         raise WeightsError(
             f"{path} does not fit its config.json ({listed}); expected exactly the {len(expected)} tensors of the "

@@ -61,9 +61,7 @@ class _ComponentDir:
     source: str
     licence: str
 
-    def summarize(
-        self, name: str, module: nn.Module, weights: Path, config: dict[str, Any]
-    ) -> ComponentSummary:
+    def summarize(self, name: str, module: nn.Module, weights: Path, config: dict[str, Any]) -> ComponentSummary:
         dtype = _dtype(sorted(weights.glob("*.safetensors"))) or _configured_dtype(config)
         return ComponentSummary(
             name, type(module).__name__, count_parameters(module), 0, dtype, self.source, self.licence
@@ -76,9 +74,7 @@ def summarize_model(config: ModelConfig, model_dir: Path) -> list[ComponentSumma
     Raises:
         ModelError: The configs of a component are missing.
     """
-    dirs = {
-        name: _component_dir(name, source, model_dir) for name, source in config.component_sources.items()
-    }
+    dirs = {name: _component_dir(name, source, model_dir) for name, source in config.component_sources.items()}
     llm = build_llm(dirs["llm"].folder)
     rows = [_encoder(dirs["encoder"]), *_llm_and_trained(config, dirs["llm"], llm, model_dir)]
     for modality in config.synthesizers:

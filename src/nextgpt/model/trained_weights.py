@@ -56,9 +56,7 @@ def load_trained(model: NextGPT, path: Path, *, merge_lora: bool = True) -> None
     config = model.config.llm.lora
     if bool(adapters) != (config is not None):
         named, content = ("names", "has none") if config else ("does not name", "has some")
-        raise WeightsError(
-            f"config.json {named} LoRA, but {path} {content}. Take both files from the same model."
-        )
+        raise WeightsError(f"config.json {named} LoRA, but {path} {content}. Take both files from the same model.")
     if config is not None and merge_lora:
         model.llm.merge_lora(adapters, alpha=config.alpha, rank=config.rank)
     elif config is not None:
@@ -89,8 +87,4 @@ def _trained_modules_state_dict(model: NextGPT) -> dict[str, Tensor]:
         "input_projection": model.input_projection,
         "output_projections": model.output_projections,
     }
-    return {
-        f"{name}.{key}": tensor
-        for name, module in modules.items()
-        for key, tensor in module.state_dict().items()
-    }
+    return {f"{name}.{key}": tensor for name, module in modules.items() for key, tensor in module.state_dict().items()}

@@ -34,19 +34,8 @@ from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.nano.attributes import ATTRIBUTE_VALUES, NO_OBJECT, attributes_of
 from nextgpt.nano.component_training import DrawnBatch, train_component
-from nextgpt.nano.encoder import (
-    MODALITY_SPECS,
-    augment_audio,
-    multi_object_scene,
-    preprocess_media,
-    without_sound,
-)
-from nextgpt.nano.self_generated import (
-    SELF_GENERATED_DIR,
-    SelfGeneratedConfig,
-    SelfGeneratedMedia,
-    load_or_generate,
-)
+from nextgpt.nano.encoder import MODALITY_SPECS, augment_audio, multi_object_scene, preprocess_media, without_sound
+from nextgpt.nano.self_generated import SELF_GENERATED_DIR, SelfGeneratedConfig, SelfGeneratedMedia, load_or_generate
 from nextgpt.train.initial_model import InitialModelRecipe, load_initial_model
 from nextgpt.train.logging import MetricsCallback
 from nextgpt.train.parameter_report import ParameterCount, count_prepared_model
@@ -165,11 +154,7 @@ class AttributeObjective(Objective):
     """The input projection of a model, and its encoder if that is tuned."""
 
     def __init__(
-        self,
-        model: NextGPT,
-        media: SelfGeneratedMedia = SelfGeneratedMedia(),
-        *,
-        tune_encoder: bool = False,
+        self, model: NextGPT, media: SelfGeneratedMedia = SelfGeneratedMedia(), *, tune_encoder: bool = False
     ) -> None:
         super().__init__()
         model.requires_grad_(False)

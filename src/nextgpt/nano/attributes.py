@@ -64,9 +64,7 @@ def attributes_of(spec: MediaSpec) -> dict[str, str]:
     values = {"background": spec.background}
     in_order = sorted(spec.objects, key=lambda placed: PLACES.index(placed.place))
     for position, placed in enumerate(in_order):
-        values |= {
-            f"{name} {position}": getattr(placed, name) for name in ("object", "tint", "place", "size")
-        }
+        values |= {f"{name} {position}": getattr(placed, name) for name in ("object", "tint", "place", "size")}
     return values | {f"object {position}": NO_OBJECT for position in range(len(in_order), MAX_OBJECTS)}
 
 
@@ -115,13 +113,7 @@ class TokenAttributeClassifier(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.resampler = ResamplerProjection(
-            width,
-            width,
-            soft_tokens=RESAMPLED_TOKENS,
-            shared=False,
-            width=width,
-            heads=RESAMPLER_HEADS,
-            layers=1,
+            width, width, soft_tokens=RESAMPLED_TOKENS, shared=False, width=width, heads=RESAMPLER_HEADS, layers=1
         )
         self.classifier = AttributeClassifier(RESAMPLED_TOKENS * width)
 

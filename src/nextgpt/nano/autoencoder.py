@@ -98,7 +98,4 @@ def count_parameters(recipe: Config) -> list[ParameterCount]:
     """Count the parameters of encoder and decoder."""
     with torch.device("meta"):
         autoencoder = PatchAutoencoder(**recipe.architecture)
-    return [
-        ParameterCount.of("encoder", autoencoder.encoder),
-        ParameterCount.of("decoder", autoencoder.decoder),
-    ]
+    return [ParameterCount.of("encoder", autoencoder.encoder), ParameterCount.of("decoder", autoencoder.decoder)]

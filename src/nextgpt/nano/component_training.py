@@ -54,11 +54,5 @@ def train_component(
 
     callbacks = Callbacks(on_metrics=on_metrics, settings=recipe.model_dump(mode="json"))
     return train(
-        objective,
-        batches,
-        recipe.fit,
-        recipe.work,
-        engine=recipe.engine,
-        context=context,
-        callbacks=callbacks,
+        objective, batches, recipe.fit, recipe.work, engine=recipe.engine, context=context, callbacks=callbacks
     )

@@ -23,12 +23,7 @@ from nextgpt.miniworld.language.dialogue_state import BRIEF_SHARE, sample_spec
 from nextgpt.miniworld.specs import MediaSpec
 from nextgpt.miniworld.splits import Split
 from nextgpt.model.hub import resolve_component_dir
-from nextgpt.nano.self_generated import (
-    SELF_GENERATED_DIR,
-    SelfGeneratedConfig,
-    SelfGeneratedMedia,
-    load_or_generate,
-)
+from nextgpt.nano.self_generated import SELF_GENERATED_DIR, SelfGeneratedConfig, SelfGeneratedMedia, load_or_generate
 from nextgpt.train.dataset import SourceContext
 
 NUM_DIALOGUES = 2**31
@@ -96,10 +91,7 @@ class MiniworldSource:
         key = f"{self.name}-{index}"
         turns: list[Turn] = []
         for turn in dialogue.turns:
-            roles: tuple[tuple[Role, Sequence[TurnPart]], ...] = (
-                ("user", turn.user),
-                ("assistant", turn.assistant),
-            )
+            roles: tuple[tuple[Role, Sequence[TurnPart]], ...] = (("user", turn.user), ("assistant", turn.assistant))
             for role, parts in roles:
                 keys = (f"{key}-{len(turns)}-{number}" for number in range(len(parts)))
                 media = [self._part(part, part_key, rng) for part, part_key in zip(parts, keys, strict=True)]
@@ -108,18 +100,12 @@ class MiniworldSource:
 
     def _sample(self, rng: np.random.Generator) -> language.Dialogue:
         return sample_dialogue(
-            rng,
-            "train",
-            task=self._draw_task(rng),
-            spec_source=self._sample_spec,
-            brief_share=self.brief_share,
+            rng, "train", task=self._draw_task(rng), spec_source=self._sample_spec, brief_share=self.brief_share
         )
 
     def fingerprint(self) -> Any:
         """Raise :class:`ConfigError`: sampled dialogues can't be cached."""
-        raise ConfigError(
-            "cache is set with data.miniworld, which has no end; expected data.corpora. Remove cache."
-        )
+        raise ConfigError("cache is set with data.miniworld, which has no end; expected data.corpora. Remove cache.")
 
     def summary(self) -> tuple[str, str]:
         """Return format and number of records."""

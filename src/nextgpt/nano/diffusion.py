@@ -78,9 +78,7 @@ class CaptionedPixels:
 class DiffusionObjective(Objective):
     """A denoiser and its text encoder, over the latents of a frozen autoencoder."""
 
-    def __init__(
-        self, recipe: Config, autoencoder: PatchAutoencoder, tokenizer: PreTrainedTokenizerFast
-    ) -> None:
+    def __init__(self, recipe: Config, autoencoder: PatchAutoencoder, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__()
         self.loss_weights = {"velocity": 1.0}
         self.sample_spec, self.to_tensor = MODALITY_TENSORS[recipe.modality]
@@ -99,9 +97,7 @@ class DiffusionObjective(Objective):
         """Draw media of the training split; some captions are empty."""
         specs = [self.sample_spec(rng, "train") for _ in range(size)]
         is_empty = rng.random(size) < EMPTY_CAPTION_PROBABILITY
-        captions = (
-            "" if empty else canonical_caption(spec) for spec, empty in zip(specs, is_empty, strict=True)
-        )
+        captions = ("" if empty else canonical_caption(spec) for spec, empty in zip(specs, is_empty, strict=True))
         return CaptionedPixels(self.to_tensor(specs), tuple(captions))
 
     def forward(self, batch: DrawnBatch) -> dict[str, Tensor]:
@@ -123,8 +119,7 @@ class DiffusionObjective(Objective):
         """Return latents of zero mean and unit standard deviation per channel."""
         config, device = self.autoencoder.config, self.autoencoder.device
         mean, std = (
-            torch.tensor(value, device=device)[:, None, None]
-            for value in (config.latents_mean, config.latents_std)
+            torch.tensor(value, device=device)[:, None, None] for value in (config.latents_mean, config.latents_std)
         )
         latents = self.autoencoder.encode(pixels.flatten(0, 1).to(device)).float()
         return ((latents - mean) / std).unflatten(0, pixels.shape[:2])
@@ -140,17 +135,13 @@ class DiffusionObjective(Objective):
 
 def create_text_encoder(recipe: Config, **tokens: int) -> CLIPTextModel:
     """Create a text encoder; ``tokens`` are the vocabulary size and special token ids."""
-    return CLIPTextModel(
-        CLIPTextConfig(max_position_embeddings=recipe.caption_tokens, **tokens, **recipe.text_encoder)
-    )
+    return CLIPTextModel(CLIPTextConfig(max_position_embeddings=recipe.caption_tokens, **tokens, **recipe.text_encoder))
 
 
 def create_denoiser(recipe: Config, text_encoder: CLIPTextModel) -> CogVideoXTransformer3DModel:
     """Create a denoiser for the embeddings of ``text_encoder``."""
     return CogVideoXTransformer3DModel(
-        max_text_seq_length=recipe.caption_tokens,
-        text_embed_dim=text_encoder.config.hidden_size,
-        **recipe.denoiser,
+        max_text_seq_length=recipe.caption_tokens, text_embed_dim=text_encoder.config.hidden_size, **recipe.denoiser
     )
 
 
@@ -167,9 +158,7 @@ def run(recipe: Config, on_metrics: MetricsCallback | None = None) -> bool:
     if init_dir is not None:
         denoiser = CogVideoXTransformer3DModel.from_pretrained(init_dir / "transformer")
         load_matching_weights(objective.denoiser, denoiser)
-        load_matching_weights(
-            objective.text_encoder, CLIPTextModel.from_pretrained(init_dir / "text_encoder")
-        )
+        load_matching_weights(objective.text_encoder, CLIPTextModel.from_pretrained(init_dir / "text_encoder"))
     objective.text_encoder.requires_grad_(not recipe.freeze_text_encoder)
     if recipe.fit.compile:
         objective.denoiser.compile()

@@ -31,12 +31,7 @@ from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.encoding import EncoderConfig, ImageBind, load_encoder, save_encoder
 from nextgpt.nano.attributes import AttributeClassifier, TokenAttributeClassifier, attribute_labels
 from nextgpt.nano.component_training import DrawnBatch, train_component
-from nextgpt.nano.self_generated import (
-    SELF_GENERATED_DIR,
-    SelfGeneratedConfig,
-    SelfGeneratedMedia,
-    load_or_generate,
-)
+from nextgpt.nano.self_generated import SELF_GENERATED_DIR, SelfGeneratedConfig, SelfGeneratedMedia, load_or_generate
 from nextgpt.nano.tokenizer import train_tokenizer
 from nextgpt.train.logging import MetricsCallback
 from nextgpt.train.parameter_report import ParameterCount
@@ -125,17 +120,11 @@ class EncoderObjective(Objective):
         self.is_contrastive = init_from is None
         if init_from is not None:
             # It lacks the text tower, which stays unused; any other difference is an error.
-            text_tower = {
-                name: value for name, value in self.encoder.state_dict().items() if ".text." in name
-            }
+            text_tower = {name: value for name, value in self.encoder.state_dict().items() if ".text." in name}
             self.encoder.load_state_dict(text_tower | init_from.state_dict())
             self.encoder.tower("text").requires_grad_(False)
         self.loss_weights = {"attributes": 1.0} | ({"contrast": 1.0} if self.is_contrastive else {})
-        suffixes = [
-            "read",
-            *(["hits"] if self.is_contrastive else []),
-            *(["tokens_read"] if has_tokens else []),
-        ]
+        suffixes = ["read", *(["hits"] if self.is_contrastive else []), *(["tokens_read"] if has_tokens else [])]
         self.metric_names = [f"{modality}_{suffix}" for modality in MODALITY_SPECS for suffix in suffixes]
 
     def compile(self) -> None:
@@ -184,9 +173,7 @@ class EncoderObjective(Objective):
             loss, metrics[f"{part.modality}_read"] = self.classifier(part.modality, vectors, labels)
             attributes.append(loss)
             if self.token_classifier is not None:
-                loss, metrics[f"{part.modality}_tokens_read"] = self.token_classifier(
-                    part.modality, tokens, labels
-                )
+                loss, metrics[f"{part.modality}_tokens_read"] = self.token_classifier(part.modality, tokens, labels)
                 attributes.append(loss)
         losses = {"attributes": torch.stack(attributes).mean()}
         if contrasts:
@@ -205,9 +192,7 @@ class EncoderObjective(Objective):
         return loss, (logits.argmax(1) == labels).float().mean()
 
 
-def hard_negatives(
-    spec: MediaSpec, sample: Callable[[], MediaSpec], rng: np.random.Generator
-) -> list[MediaSpec]:
+def hard_negatives(spec: MediaSpec, sample: Callable[[], MediaSpec], rng: np.random.Generator) -> list[MediaSpec]:
     """Return ``GROUP_SIZE`` specifications: the given one, and others that differ from it in one attribute."""
     group = [spec]
     while len(group) < GROUP_SIZE:
@@ -298,9 +283,7 @@ def _captions_of_each_modality(rng: np.random.Generator) -> list[str]:
 def run(recipe: Config, on_metrics: MetricsCallback | None = None) -> bool:
     """Train an encoder and write its folder, without the text tower that only training needs."""
     if recipe.self_generated is not None and not recipe.continue_training:
-        raise ConfigError(
-            "self_generated is set for a fresh encoder; expected continue_training. Remove one."
-        )
+        raise ConfigError("self_generated is set for a fresh encoder; expected continue_training. Remove one.")
     init_from = load_encoder(require_component(recipe.output_dir)) if recipe.continue_training else None
     folders = {modality: recipe.model / modality for modality in MODALITY_SPECS}
     media = load_or_generate(recipe.self_generated, folders, recipe.work.parent / SELF_GENERATED_DIR)

@@ -68,9 +68,7 @@ class TokenDataset:
     is_reply: list[np.ndarray]
 
     @classmethod
-    def of(
-        cls, dialogues: Iterator[Dialogue], tokenizer: PreTrainedTokenizerFast, context_length: int
-    ) -> TokenDataset:
+    def of(cls, dialogues: Iterator[Dialogue], tokenizer: PreTrainedTokenizerFast, context_length: int) -> TokenDataset:
         """Tokenize dialogues; skip those that exceed the context length."""
         rows = []
         for spans in map(list, map(dialogue_to_text, dialogues)):
@@ -114,10 +112,7 @@ class LanguageModelObjective(Objective):
         logits = self.language_model(input_ids=ids, use_cache=False).logits[:, :-1].float()
         losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
         weight = weights[:, 1:].flatten()
-        return {
-            "cross_entropy": (losses * weight).sum() / weight.sum(),
-            "replies": losses[weight == 1].mean(),
-        }
+        return {"cross_entropy": (losses * weight).sum() / weight.sum(), "replies": losses[weight == 1].mean()}
 
 
 def run(recipe: Config, on_metrics: MetricsCallback | None = None) -> bool:

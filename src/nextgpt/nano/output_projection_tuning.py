@@ -22,12 +22,7 @@ from nextgpt.nano.component_training import DrawnBatch, train_component
 from nextgpt.train.align import make_sampler
 from nextgpt.train.alignment_recipe import AlignmentRecipe
 from nextgpt.train.dataset import LocalBatch
-from nextgpt.train.frozen_encoders import (
-    EncodePrompts,
-    FrozenEncoders,
-    attach_encoder_outputs,
-    lazy_prompt_encoders,
-)
+from nextgpt.train.frozen_encoders import EncodePrompts, FrozenEncoders, attach_encoder_outputs, lazy_prompt_encoders
 from nextgpt.train.initial_model import load_initial_model
 from nextgpt.train.logging import MetricsCallback
 from nextgpt.train.losses import CONDITION_DISTANCES

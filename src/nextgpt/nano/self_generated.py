@@ -59,9 +59,7 @@ class SelfGeneratedMedia:
     media: Mapping[str, Mapping[MediaSpec, Medium]] = field(default_factory=dict)
     """By modality and specification."""
 
-    def sample_spec(
-        self, rng: np.random.Generator, modality: str, sample: Callable[[], MediaSpec]
-    ) -> MediaSpec:
+    def sample_spec(self, rng: np.random.Generator, modality: str, sample: Callable[[], MediaSpec]) -> MediaSpec:
         """Return a specification of ``modality``: a generated one, or the result of ``sample``."""
         if not self.media.get(modality) or rng.random() >= self.share:
             return sample()
@@ -106,9 +104,7 @@ def load_or_generate(
             file.parent.mkdir(parents=True, exist_ok=True)
             indices, arrays = _generate(synthesizer_dirs[modality], modality, count)
             unfinished = file.with_suffix(".unfinished")
-            save_file(
-                {"indices": indices, "media": arrays}, unfinished, metadata={"fingerprint": fingerprint}
-            )
+            save_file({"indices": indices, "media": arrays}, unfinished, metadata={"fingerprint": fingerprint})
             unfinished.replace(file)
         media[modality] = _read(file, modality)
     return SelfGeneratedMedia(config.share, media)

@@ -34,9 +34,7 @@ def train_tokenizer(
     tokenizer.train_from_iterator(texts, trainer)
     if for_captions:
         end = tokenizer.token_to_id(END)
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"$A {END}", special_tokens=[(END, end)]
-        )
+        tokenizer.post_processor = processors.TemplateProcessing(single=f"$A {END}", special_tokens=[(END, end)])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,

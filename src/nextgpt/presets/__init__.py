@@ -12,12 +12,4 @@ from nextgpt.presets.registry import (
     presets_dir,
 )
 
-__all__ = [
-    "PRESETS",
-    "Download",
-    "Preset",
-    "PublishedFacts",
-    "installed_preset_dir",
-    "preset",
-    "presets_dir",
-]
+__all__ = ["PRESETS", "Download", "Preset", "PublishedFacts", "installed_preset_dir", "preset", "presets_dir"]

@@ -71,14 +71,7 @@ class FileStore:
         return folder
 
     def put(
-        self,
-        content: bytes,
-        *,
-        owner: str,
-        name: str,
-        media_type: str,
-        purpose: str,
-        file_id: str | None = None,
+        self, content: bytes, *, owner: str, name: str, media_type: str, purpose: str, file_id: str | None = None
     ) -> StoredFile:
         """Store a file, under a new id if ``file_id`` is absent. Raises :class:`ApiError` beyond the quota."""
         size = len(content)
@@ -156,10 +149,7 @@ def remove_leftovers() -> None:
     """Remove the directories of servers that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
         with contextlib.suppress(OSError):  # of another user, in use, or removed by another server just now
-            if (
-                folder.stat().st_uid != os.getuid()
-                or time.time() - folder.stat().st_mtime < MIN_LEFTOVER_AGE_S
-            ):
+            if folder.stat().st_uid != os.getuid() or time.time() - folder.stat().st_mtime < MIN_LEFTOVER_AGE_S:
                 continue
             with (folder / LOCK_FILE).open("r+b") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

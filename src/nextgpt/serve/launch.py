@@ -67,11 +67,7 @@ def launch(
 
 
 def launch_ray(
-    model: str,
-    address: BindAddress,
-    settings: ServerSettings,
-    engine_settings: EngineSettings,
-    config: Path | None,
+    model: str, address: BindAddress, settings: ServerSettings, engine_settings: EngineSettings, config: Path | None
 ) -> None:
     """Serve a model whose stages run on Ray until a signal arrives.
 

@@ -46,10 +46,7 @@ class SandboxedDecoder:
                     raise
                 self._stop_worker()
                 raise media_error(
-                    "The file",
-                    "took too much time or memory to decode",
-                    "an ordinary one",
-                    "Shorten or convert it.",
+                    "The file", "took too much time or memory to decode", "an ordinary one", "Shorten or convert it."
                 ) from error
 
     def close(self) -> None:
@@ -109,10 +106,7 @@ class _Deadline:
 def _environment() -> dict[str, str]:
     """Return the worker's environment: paths of its libraries, and no API key."""
     variables = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
-    return variables | {
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "OMP_NUM_THREADS": "1",
-    }
+    return variables | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OMP_NUM_THREADS": "1"}
 
 
 def _pipe(pipe: Any) -> Any:

@@ -40,9 +40,7 @@ class HttpReplica:
     def __init__(self, arguments: Arguments, handles: dict[str, DeploymentHandle]) -> None:
         keys = (*arguments.server.api_keys, *os.environ.get("NEXTGPT_API_KEY", "").split())
         if not keys and not arguments.insecure:
-            raise ConfigError(
-                "No API key is set, and others can reach a cluster. Set NEXTGPT_API_KEY, or insecure."
-            )
+            raise ConfigError("No API key is set, and others can reach a cluster. Set NEXTGPT_API_KEY, or insecure.")
         self._settings = arguments.server.model_copy(update={"api_keys": keys})
         self._arguments = arguments
         self._handles = handles

@@ -72,12 +72,7 @@ class AppState:
             )
 
     def submit_media(
-        self,
-        prompt: str,
-        inputs: Sequence[Medium],
-        samplings: Sequence[Sampling],
-        *,
-        has_previews: bool = False,
+        self, prompt: str, inputs: Sequence[Medium], samplings: Sequence[Sampling], *, has_previews: bool = False
     ) -> list[RequestHandle]:
         """Request one medium per sampling, each as a conversation of one turn. Raises :class:`QueueFullError`."""
         parts = (*inputs, Text(prompt)) if prompt else tuple(inputs)

@@ -28,12 +28,7 @@ STATIC = Path(__file__).with_name("static")
 PREFIX = "/static/"
 PUBLIC_PATHS = ("/", "/favicon.ico")
 """Paths that are answered without a key, beside those under :data:`PREFIX`."""
-MEDIA_TYPES = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-}
+MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -70,9 +65,7 @@ class StaticFile:
 @lru_cache(maxsize=1)
 def static_files() -> tuple[str, dict[str, StaticFile]]:
     """Read the files of the page once; return a digest of all of them, and the files by name."""
-    contents = {
-        path.name: path.read_bytes() for path in sorted(STATIC.iterdir()) if path.suffix in MEDIA_TYPES
-    }
+    contents = {path.name: path.read_bytes() for path in sorted(STATIC.iterdir()) if path.suffix in MEDIA_TYPES}
     digest = hashlib.sha256(b"\0".join(contents.values())).hexdigest()[:16]
     contents["index.html"] = _index(contents, f"{PREFIX}{digest}")
     return digest, {name: _static_file(name, content) for name, content in contents.items()}
@@ -122,7 +115,5 @@ def _respond(request: Request, file: StaticFile, headers: dict[str, str]) -> Res
     if file.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     if "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(
-            file.compressed, media_type=file.media_type, headers=headers | {"Content-Encoding": "gzip"}
-        )
+        return Response(file.compressed, media_type=file.media_type, headers=headers | {"Content-Encoding": "gzip"})
     return Response(file.content, media_type=file.media_type, headers=headers)

@@ -22,12 +22,7 @@ def write_tiny_siglip_clap(
 
     folder = Path(folder)
     tokenizer = tiny_tokenizer()
-    sizes = {
-        "hidden_size": ENCODER_WIDTH,
-        "intermediate_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-    }
+    sizes = {"hidden_size": ENCODER_WIDTH, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     siglip = SiglipConfig(
         vision_config=sizes | {"image_size": 16, "patch_size": 8},
         text_config=sizes
@@ -48,8 +43,7 @@ def write_tiny_siglip_clap(
             "num_attention_heads": [2, 2],
             "projection_dim": 16,
         },
-        text_config=sizes
-        | {"vocab_size": len(tokenizer), "max_position_embeddings": 32, "projection_dim": 16},
+        text_config=sizes | {"vocab_size": len(tokenizer), "max_position_embeddings": 32, "projection_dim": 16},
         projection_dim=16,
     )
     with torch.random.fork_rng():

@@ -28,9 +28,7 @@ class FakeEncoder:
         """Return unit vectors that depend on the content only."""
         self.calls.append([medium.modality for medium in media])
         seeds = [int.from_bytes(medium.digest[:4], "big") for medium in media]
-        return [
-            Features(torch.randn(1, self.width, generator=torch.Generator().manual_seed(s))) for s in seeds
-        ]
+        return [Features(torch.randn(1, self.width, generator=torch.Generator().manual_seed(s))) for s in seeds]
 
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
         """Return zeros for every text."""

@@ -31,7 +31,5 @@ def tiny_language_model(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         transformer = LlamaForCausalLM(settings).eval()
-        llm = LanguageModel(
-            transformer, tokenizer, template, soft_tokens=soft_tokens, context_length=context_length
-        )
+        llm = LanguageModel(transformer, tokenizer, template, soft_tokens=soft_tokens, context_length=context_length)
     return llm.eval()

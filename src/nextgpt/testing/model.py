@@ -47,9 +47,7 @@ def write_tiny_model(folder: str | Path, *, seed: int = 0) -> Path:
         torch.manual_seed(seed)
         save_encoder(_tiny_encoder(), folder / "encoder")
         for modality in MODALITIES:
-            write_tiny_nano(
-                folder / modality, modality, queries=QUERIES, condition_width=CONDITION_WIDTH, seed=seed
-            )
+            write_tiny_nano(folder / modality, modality, queries=QUERIES, condition_width=CONDITION_WIDTH, seed=seed)
         return _finish(folder, _config(soft_tokens=2), seed)
 
 
@@ -90,11 +88,7 @@ def fake_model(*, soft_tokens: int = 2, seed: int = 0) -> NextGPT:
     It needs no disk and cannot be saved.
     """
     llm = tiny_language_model(soft_tokens=soft_tokens, seed=seed)
-    parts = {
-        "encoder": FakeEncoder(ENCODER_WIDTH),
-        "llm": llm,
-        **{name: FakeSynthesizer(name) for name in MODALITIES},
-    }
+    parts = {"encoder": FakeEncoder(ENCODER_WIDTH), "llm": llm, **{name: FakeSynthesizer(name) for name in MODALITIES}}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return NextGPT(_config(soft_tokens), {name: _unsaved(part) for name, part in parts.items()}).eval()
@@ -105,12 +99,7 @@ def _config(soft_tokens: int, shapes: Mapping[str, tuple[int, int]] | None = Non
 
     def projection(queries: int, condition_width: int) -> OutputProjectionConfig:
         return OutputProjectionConfig(
-            queries=queries,
-            condition_width=condition_width,
-            width=16,
-            layers=1,
-            heads=2,
-            feedforward_width=32,
+            queries=queries, condition_width=condition_width, width=16, layers=1, heads=2, feedforward_width=32
         )
 
     return ModelConfig(

@@ -71,6 +71,4 @@ class ScriptedModel:
     def chat(self, content: Conversation, sampling: Sampling) -> Reply:
         """Collect the events of :meth:`stream`."""
         print("a library that prints")
-        return next(
-            event.reply for event in self.stream(content, sampling) if isinstance(event, ReplyFinished)
-        )
+        return next(event.reply for event in self.stream(content, sampling) if isinstance(event, ReplyFinished))

@@ -35,9 +35,7 @@ class StreamingModel(Protocol):
 class SerialEngine:
     """Implements :class:`~nextgpt.serve.engine.base.Engine`; counts no tokens, and all embeddings are equal."""
 
-    def __init__(
-        self, model: StreamingModel, name: str = "nano", settings: EngineSettings = EngineSettings()
-    ) -> None:
+    def __init__(self, model: StreamingModel, name: str = "nano", settings: EngineSettings = EngineSettings()) -> None:
         self.name = name
         self.modalities: tuple[str, ...] = ("text", "image", "audio", "video")
         self.is_ready = False

@@ -21,12 +21,7 @@ NANO_LATENTS = {"image": (1, 8, 8), "audio": (1, 8, 16), "video": (4, 8, 8)}
 
 
 def write_tiny_nano(
-    folder: str | Path,
-    modality: str,
-    *,
-    queries: int = 6,
-    condition_width: int = CONDITION_WIDTH,
-    seed: int = 0,
+    folder: str | Path, modality: str, *, queries: int = 6, condition_width: int = CONDITION_WIDTH, seed: int = 0
 ) -> Path:
     """Write a synthesizer shaped like nano's: full-size media, tiny networks, flow matching."""
     from diffusers import CogVideoXTransformer3DModel, DPMSolverMultistepScheduler
@@ -66,9 +61,7 @@ def write_tiny_nano(
             **tiny_clip(queries, condition_width),
         }
         negative = torch.randn(queries, condition_width)
-    write_pipeline_dir(
-        folder, parts, settings=SynthesisSettings(num_inference_steps=3), negative_condition=negative
-    )
+    write_pipeline_dir(folder, parts, settings=SynthesisSettings(num_inference_steps=3), negative_condition=negative)
     return Path(folder)
 
 

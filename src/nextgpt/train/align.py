@@ -16,14 +16,7 @@ from nextgpt.model.llm.prompt import Prompt, TokenSpan
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.trained_weights import WEIGHTS_FILE, save_trained
 from nextgpt.train.alignment_recipe import AlignmentRecipe, load_sources
-from nextgpt.train.dataset import (
-    BatchSampler,
-    DialogueSource,
-    Example,
-    InvalidRecordLog,
-    LocalBatch,
-    iterate_batches,
-)
+from nextgpt.train.dataset import BatchSampler, DialogueSource, Example, InvalidRecordLog, LocalBatch, iterate_batches
 from nextgpt.train.distributed import DistributedContext
 from nextgpt.train.feature_cache import open_cache
 from nextgpt.train.frozen_encoders import FrozenEncoders, attach_encoder_outputs
@@ -109,9 +102,7 @@ def build_example_prompt(model: NextGPT, max_tokens: int | None, example: Exampl
     Raises:
         ConversationError: It is longer than the model, or ``max_tokens``, allows.
     """
-    outputs = [
-        medium for message in example.conversation if message.role == "assistant" for medium in message.media
-    ]
+    outputs = [medium for message in example.conversation if message.role == "assistant" for medium in message.media]
     edit_ids = {id(outputs[index]) for index in example.edit_indices}
     prompt = model.llm.build_prompt(
         example.conversation, add_generation_prompt=False, is_edit=lambda medium: id(medium) in edit_ids
@@ -149,11 +140,7 @@ def configure_llm(model: NextGPT, stage: Stage, recipe: AlignmentRecipe) -> None
 def export_checkpoint(model: NextGPT, model_dir: Path, card: ModelCard, folder: Path) -> None:
     """Make a checkpoint a model folder: trained weights, paths of the frozen components, and a model card."""
     values = model.config.model_dump()
-    sources = [
-        values["encoder"],
-        values["llm"]["source"],
-        *(s["source"] for s in values["synthesizers"].values()),
-    ]
+    sources = [values["encoder"], values["llm"]["source"], *(s["source"] for s in values["synthesizers"].values())]
     for source in sources:
         if source["path"] is not None:
             source["path"] = str((model_dir / source["path"]).resolve())

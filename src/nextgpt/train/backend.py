@@ -34,11 +34,7 @@ class DataParallelBackend:
     """
 
     def __init__(
-        self,
-        objective: nn.Module,
-        layers: Sequence[nn.Module],
-        config: TrainerConfig,
-        context: DistributedContext,
+        self, objective: nn.Module, layers: Sequence[nn.Module], config: TrainerConfig, context: DistributedContext
     ) -> None:
         self.context, self.config = context, config
         self.wrapped = context.wrap(objective, layers)

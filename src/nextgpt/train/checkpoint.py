@@ -105,9 +105,7 @@ def _shapes(tensors: Mapping[str, Tensor]) -> set[tuple[str, tuple[int, ...]]]:
     return {(name, tuple(tensor.shape)) for name, tensor in tensors.items()}
 
 
-def _flatten_optimizers(
-    states: Sequence[Mapping[str, Any]],
-) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+def _flatten_optimizers(states: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """Split optimizer states into tensors by ``<optimizer>.<parameter>.<name>`` and JSON values."""
     tensors: dict[str, Tensor] = {}
     plain: list[dict[str, Any]] = []
@@ -120,9 +118,7 @@ def _flatten_optimizers(
     return tensors, plain
 
 
-def _unflatten_optimizers(
-    tensors: Mapping[str, Tensor], plain: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def _unflatten_optimizers(tensors: Mapping[str, Tensor], plain: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Invert :func:`_flatten_optimizers`."""
     states: list[dict[str, Any]] = []
     for state in plain:

@@ -82,13 +82,9 @@ class CorpusSource:
 def parse(values: Mapping[str, Any], where: str) -> dict[str, CorpusConfig]:
     """Parse the settings of corpora by name."""
     if not values:
-        raise ConfigError(
-            f"{where} is empty; expected at least one corpus, for example {where}.cc3m.path. Add one."
-        )
+        raise ConfigError(f"{where} is empty; expected at least one corpus, for example {where}.cc3m.path. Add one.")
     return {
-        name: value
-        if isinstance(value, CorpusConfig)
-        else parse_config(CorpusConfig, value, where=f"{where}.{name}")
+        name: value if isinstance(value, CorpusConfig) else parse_config(CorpusConfig, value, where=f"{where}.{name}")
         for name, value in values.items()
     }
 

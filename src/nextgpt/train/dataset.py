@@ -230,9 +230,7 @@ class BatchSampler:
         source = source or self._draw_source(rng)
         return source.dialogue(int(rng.integers(len(source))))
 
-    def _valid_item(
-        self, dialogue: Dialogue, rng: np.random.Generator, invalid: list[InvalidRecord]
-    ) -> TrainingItem:
+    def _valid_item(self, dialogue: Dialogue, rng: np.random.Generator, invalid: list[InvalidRecord]) -> TrainingItem:
         seed = int(rng.integers(2**31))
         for _ in range(MAX_DRAWS):
             try:
@@ -248,17 +246,13 @@ class BatchSampler:
     def _load_item(self, dialogue: Dialogue, seed: int) -> TrainingItem:
         for medium in dialogue.output_media:
             if not medium.caption:
-                raise MediaError(
-                    f"{medium.name} is an output of the assistant without a caption. Add its caption."
-                )
+                raise MediaError(f"{medium.name} is an output of the assistant without a caption. Add its caption.")
         target_captions = tuple((medium.modality, medium.caption) for medium in dialogue.output_media)
         encoded = self.cache_lookup(dialogue) if self.cache_lookup else None
         input_media = None if encoded else tuple(medium.open() for medium in dialogue.input_media)
         example = example_of(dialogue, input_media)
         loads_targets = self.loads_targets and not encoded
-        target_media = (
-            tuple(open_if_present(medium) for medium in dialogue.output_media) if loads_targets else ()
-        )
+        target_media = tuple(open_if_present(medium) for medium in dialogue.output_media) if loads_targets else ()
         prompt = self.build_prompt(example)
         return TrainingItem(
             dialogue.key, example, prompt, target_captions, seed, input_media or (), target_media, encoded

@@ -88,9 +88,7 @@ class CacheContents:
             yield f"latents-{modality}", [medium.key for medium in media]
 
 
-def make_manifest(
-    recipe: AlignmentRecipe, model: NextGPT, sources: Sequence[DialogueSource]
-) -> dict[str, Any]:
+def make_manifest(recipe: AlignmentRecipe, model: NextGPT, sources: Sequence[DialogueSource]) -> dict[str, Any]:
     """Return the fingerprints of a recipe's cache."""
     stage = recipe.resolved_stage
     folders = ["text_encoder", "tokenizer"] if stage.distances else []
@@ -138,11 +136,7 @@ def build_cache_in_processes(
 
 
 def build_cache(
-    recipe: AlignmentRecipe,
-    *,
-    rank: int = 0,
-    world_size: int = 1,
-    on_progress: ProgressCallback = lambda *_: None,
+    recipe: AlignmentRecipe, *, rank: int = 0, world_size: int = 1, on_progress: ProgressCallback = lambda *_: None
 ) -> Path:
     """Compute the missing shards of a recipe's cache that belong to this process, on a GPU of its own if any.
 
@@ -150,9 +144,7 @@ def build_cache(
         ConfigError: The recipe names no cache, or the folder holds a cache of something else.
     """
     if recipe.cache is None:
-        raise ConfigError(
-            "The recipe names no cache; expected a folder. Add cache: FOLDER to it, or cache=FOLDER."
-        )
+        raise ConfigError("The recipe names no cache; expected a folder. Add cache: FOLDER to it, or cache=FOLDER.")
     model, sources = load_initial_model(recipe, device=_device(rank)), load_sources(recipe)
     manifest = make_manifest(recipe, model, sources)
     path = recipe.cache / MANIFEST
@@ -243,9 +235,7 @@ def _save_shard(path: Path, rows: Sequence[Tensor], keys: Sequence[str], invalid
 
 
 def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    unfinished = path.with_name(
-        f"{path.name}.{os.getpid()}.unfinished"
-    )  # other processes may write the manifest too
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")  # other processes may write the manifest too
     write(unfinished)
     unfinished.replace(path)
 

@@ -108,9 +108,7 @@ def _encode_captions(
     embeddings: dict[tuple[str, str], Tensor] = {}
     for modality in dict.fromkeys(modality for modality, _ in unique):
         captions = [caption for name, caption in unique if name == modality]
-        conditions = encode_prompts[modality](
-            captions
-        ).clone()  # inference tensors can't take part in autograd
+        conditions = encode_prompts[modality](captions).clone()  # inference tensors can't take part in autograd
         embeddings |= {(modality, caption): row for caption, row in zip(captions, conditions, strict=True)}
     return embeddings
 

@@ -101,7 +101,5 @@ def set_trainable(model: NextGPT, stage: Stage, lora: LoraConfig) -> None:
 def compile_llm(transformer: PreTrainedModel) -> None:
     """Compile an LLM for batches of any length."""
     if transformer.device.type == "cpu":
-        transformer.set_attn_implementation(
-            "eager"
-        )  # compiled, it is faster than the fused kernel in bfloat16
+        transformer.set_attn_implementation("eager")  # compiled, it is faster than the fused kernel in bfloat16
     transformer.base_model.compile(dynamic=True)

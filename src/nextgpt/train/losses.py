@@ -23,9 +23,7 @@ ConditionTargets = Callable[[str, Sequence[str]], Float[Tensor, "B Q C"]]
 """``(modality, captions) -> conditions`` by the text encoder of the modality's synthesizer."""
 
 
-def lm_loss(
-    output: LLMForwardOutput, signal_offset: int, first_signal_ids: Sequence[int]
-) -> Float[Tensor, ""]:
+def lm_loss(output: LLMForwardOutput, signal_offset: int, first_signal_ids: Sequence[int]) -> Float[Tensor, ""]:
     """Return the next-token cross-entropy on the assistant's text and on the first signal token of each span.
 
     The rest of a span is forced during generation, so it need not be learned (GILL, arXiv 2305.17216, section 3).
@@ -90,18 +88,12 @@ def cosine(predicted: Float[Tensor, "B Q C"], target: Float[Tensor, "B Q C"]) ->
     return 1 - F.cosine_similarity(predicted, target, dim=-1).mean()
 
 
-CONDITION_DISTANCES: Mapping[Distance, Callable[[Tensor, Tensor], Tensor]] = {
-    "mse": mse,
-    "l2": l2,
-    "cosine": cosine,
-}
+CONDITION_DISTANCES: Mapping[Distance, Callable[[Tensor, Tensor], Tensor]] = {"mse": mse, "l2": l2, "cosine": cosine}
 """Each is a mean over the media of a batch."""
 
 
 def condition_losses(
-    predicted: Mapping[str, PredictedConditions],
-    targets: ConditionTargets,
-    distances: Sequence[Distance] = ("mse",),
+    predicted: Mapping[str, PredictedConditions], targets: ConditionTargets, distances: Sequence[Distance] = ("mse",)
 ) -> dict[str, Tensor]:
     """Return the mean distances between conditions and caption embeddings, by names such as ``l2.image``."""
     losses = {}
@@ -119,10 +111,7 @@ def condition_losses(
 
 
 def denoising_loss(
-    synthesizer: LatentDiffusion,
-    latents: Latents,
-    conditions: Conditions,
-    generators: Sequence[torch.Generator],
+    synthesizer: LatentDiffusion, latents: Latents, conditions: Conditions, generators: Sequence[torch.Generator]
 ) -> Float[Tensor, ""]:
     """Return the mean squared error of the frozen denoiser on noisy latents under ``conditions``.
 

@@ -37,9 +37,7 @@ class BatchedMuon(torch.optim.Muon):
         momenta = [self._momentum(matrix) for matrix in matrices]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         updates = torch._foreach_lerp(gradients, momenta, group["momentum"]) if group["nesterov"] else momenta
-        updates = newton_schulz(
-            torch.stack(updates), group["ns_coefficients"], group["ns_steps"], group["eps"]
-        )
+        updates = newton_schulz(torch.stack(updates), group["ns_coefficients"], group["ns_steps"], group["eps"])
         rows, columns = matrices[0].shape
         torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
         lr = group["lr"] * math.sqrt(max(1, rows / columns))

@@ -68,9 +68,7 @@ class AlignmentObjective(Objective):
             return losses
         predicted = predict_conditions(self.model, output, [item.example.captions for item in items])
         if self.stage.distances:
-            losses |= condition_losses(
-                predicted, _condition_targets(items, like.device), self.stage.distances
-            )
+            losses |= condition_losses(predicted, _condition_targets(items, like.device), self.stage.distances)
         if "denoising" in self.stage.loss_weights:
             losses |= self._denoising_losses(predicted, items)
         return losses
@@ -85,9 +83,7 @@ class AlignmentObjective(Objective):
             if not indices:
                 continue
             conditions = spans.conditions[indices]
-            seeds = [
-                [items[row].seed, number] for row, number in (spans.positions[index] for index in indices)
-            ]
+            seeds = [[items[row].seed, number] for row, number in (spans.positions[index] for index in indices)]
             losses[f"denoising.{modality}"] = denoising_loss(
                 self.model.synthesizer(modality),
                 torch.stack([latents[index] for index in indices]).to(conditions.device),

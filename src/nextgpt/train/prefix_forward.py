@@ -62,25 +62,17 @@ def _forward_split(
         )
     if suffix:
         inputs = embeddings[:, prefix:]
-        if (
-            min_suffix and not inputs.requires_grad
-        ):  # text alone trains nothing, yet the backward pass must run
+        if min_suffix and not inputs.requires_grad:  # text alone trains nothing, yet the backward pass must run
             inputs = inputs.detach().requires_grad_()
-        hidden = torch.cat(
-            [hidden, model.llm.hidden_states(inputs, mask, positions[:, prefix:], cache)], dim=1
-        )
+        hidden = torch.cat([hidden, model.llm.hidden_states(inputs, mask, positions[:, prefix:], cache)], dim=1)
     original = torch.arange(max_length, device=split_positions.device)
     # Padding may be read from anywhere: no loss uses it.
-    sources = torch.where(
-        original < split_positions[:, None], original, original - split_positions[:, None] + prefix
-    )
+    sources = torch.where(original < split_positions[:, None], original, original - split_positions[:, None] + prefix)
     hidden = _gather_positions(hidden, sources.clamp(max=prefix + suffix - 1))
     return LLMForwardOutput(batch, hidden, model.llm.logits)
 
 
-def _gather_positions(
-    rows: Shaped[Tensor, "B t D"], positions: Int[Tensor, "B T"]
-) -> Shaped[Tensor, "B T D"]:
+def _gather_positions(rows: Shaped[Tensor, "B t D"], positions: Int[Tensor, "B T"]) -> Shaped[Tensor, "B T D"]:
     """Return the given positions of each row."""
     return rows.gather(1, positions[..., None].expand(-1, -1, rows.shape[-1]))
 

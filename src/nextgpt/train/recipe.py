@@ -86,9 +86,7 @@ def _read_values(path: Path, bases: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the values of a recipe merged over those of its base; ``bases`` are the recipes that led here."""
     if path.resolve() in bases:
         chain = " -> ".join(base.name for base in (*bases, path))
-        raise ConfigError(
-            f"{path} is its own base ({chain}); expected a chain that ends. Correct one of these."
-        )
+        raise ConfigError(f"{path} is its own base ({chain}); expected a chain that ends. Correct one of these.")
     if not path.is_file():
         origin = f", which {bases[-1]} names as its base" if bases else ""
         raise ConfigError(
@@ -119,9 +117,7 @@ def _deep_merge(base: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
 def _apply_override(values: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     if not equals:
-        raise ConfigError(
-            f"The override {override!r} has no value; expected key=value, for example fit.max_steps=100."
-        )
+        raise ConfigError(f"The override {override!r} has no value; expected key=value, for example fit.max_steps=100.")
     *path, last = name.split(".")
     for key in path:
         if not isinstance(values.get(key), dict):
@@ -133,6 +129,4 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     try:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(
-            f"The value of {override!r} is not YAML; quote it, for example {name}='\"text\"'."
-        ) from None
+        raise ConfigError(f"The value of {override!r} is not YAML; quote it, for example {name}='\"text\"'.") from None

@@ -93,7 +93,5 @@ def check_arguments(cls: type, arguments: Mapping[str, Any], *, where: str) -> N
 def require_component(folder: Path) -> Path:
     """Return ``folder`` if it exists. Raises :class:`ModelError` otherwise."""
     if not folder.is_dir():
-        raise ModelError(
-            f"{folder} is missing; expected a trained component. Run the recipe that trains it first."
-        )
+        raise ModelError(f"{folder} is missing; expected a trained component. Run the recipe that trains it first.")
     return folder

@@ -108,9 +108,7 @@ def load_sources(config: Config, context: SourceContext) -> tuple[GeneralSource,
         )
         distill(llm, prompts, path, max_tokens=config.max_tokens)
         answers = {row.prompt: row for row in read_answers(path)}
-    return (
-        GeneralSource(tuple(answers[prompt] for prompt in prompts if answers[prompt].answer), config.weight),
-    )
+    return (GeneralSource(tuple(answers[prompt] for prompt in prompts if answers[prompt].answer), config.weight),)
 
 
 def read_answers(path: Path) -> list[DistilledAnswer]:
@@ -143,9 +141,7 @@ def _to_lines(rows: Iterable[DistilledAnswer]) -> str:
 def _answer(llm: LanguageModel, prompts: Sequence[str], max_tokens: int) -> Iterator[DistilledAnswer]:
     sampling = Sampling(max_tokens=max_tokens, modalities=("text",))
     requests = [
-        GenerationRequest(
-            llm.build_prompt(Conversation().with_message(prompt)), sampling, modalities=("text",)
-        )
+        GenerationRequest(llm.build_prompt(Conversation().with_message(prompt)), sampling, modalities=("text",))
         for prompt in prompts
     ]
     soft = torch.zeros(0, llm.soft_tokens, llm.hidden_size)

@@ -34,9 +34,7 @@ class Stage:
 
 ENCODING_ALIGNMENT = Stage("encoding-alignment", frozenset({"input_projection"}), {"cross_entropy": 1.0})
 DECODING_ALIGNMENT = Stage(
-    "decoding-alignment",
-    frozenset({"output_projections", "signal_tokens"}),
-    {"cross_entropy": 1.0, "mse": 1.0},
+    "decoding-alignment", frozenset({"output_projections", "signal_tokens"}), {"cross_entropy": 1.0, "mse": 1.0}
 )
 INSTRUCTION_TUNING = Stage(
     "instruction-tuning",

@@ -71,11 +71,7 @@ PUBLISHED_SHAPES = {
     "modality_heads.imu.0.weight": (512,),
     "modality_heads.imu.0.bias": (512,),
     "modality_heads.imu.3.weight": (1024, 512),
-    **{
-        f"modality_postprocessors.{name}.1.log_logit_scale": ()
-        for name in PUBLISHED_COUNTS
-        if name != "vision"
-    },
+    **{f"modality_postprocessors.{name}.1.log_logit_scale": () for name in PUBLISHED_COUNTS if name != "vision"},
 }
 BLOCK = {
     "attn.in_proj_weight",
@@ -102,9 +98,7 @@ def test_every_tower_has_as_many_parameters_as_published(huge):
 
 
 def test_names_and_shapes_outside_the_blocks_are_the_published_ones(huge):
-    shapes = {
-        name: tuple(tensor.shape) for name, tensor in huge.state_dict().items() if ".blocks." not in name
-    }
+    shapes = {name: tuple(tensor.shape) for name, tensor in huge.state_dict().items() if ".blocks." not in name}
     assert shapes == PUBLISHED_SHAPES
 
 
@@ -207,8 +201,7 @@ def test_clips_are_averaged_after_they_got_their_length(encoder):
 def test_a_still_is_seen_as_a_film_of_equal_frames_of_one_moment(encoder):
     still = torch.randn(2, 3, 1, 32, 32)
     torch.testing.assert_close(
-        encoder.forward_modality("vision", still),
-        encoder.forward_modality("vision", still.expand(-1, -1, 2, -1, -1)),
+        encoder.forward_modality("vision", still), encoder.forward_modality("vision", still.expand(-1, -1, 2, -1, -1))
     )
 
 
@@ -258,13 +251,9 @@ def test_paths_are_dropped_in_training_alone(encoder):
     for block in encoder.modality_trunks["audio"].blocks:
         block.drop_path.rate = 0.5
     batch = torch.randn(8, 1, 32, 64)
-    torch.testing.assert_close(
-        encoder.forward_modality("audio", batch), encoder.forward_modality("audio", batch)
-    )
+    torch.testing.assert_close(encoder.forward_modality("audio", batch), encoder.forward_modality("audio", batch))
     encoder.train()
-    assert not torch.allclose(
-        encoder.forward_modality("audio", batch), encoder.forward_modality("audio", batch)
-    )
+    assert not torch.allclose(encoder.forward_modality("audio", batch), encoder.forward_modality("audio", batch))
 
 
 def test_the_learned_scale_is_at_most_100(encoder):
@@ -273,9 +262,7 @@ def test_the_learned_scale_is_at_most_100(encoder):
 
 
 def test_a_tower_that_is_not_there_is_named(picture):
-    encoder = ImageBind(
-        EncoderConfig(width=8, vision=None, audio=None, text=None, imu=ImuTower(width=8, blocks=1))
-    )
+    encoder = ImageBind(EncoderConfig(width=8, vision=None, audio=None, text=None, imu=ImuTower(width=8, blocks=1)))
     with pytest.raises(ModelError, match="vision tower; it has imu"):
         encoder.encode([picture])
 

@@ -22,9 +22,7 @@ def test_a_saved_encoder_comes_back_bit_equal(encoder, folder, picture, sound, f
     loaded = load_encoder(folder)
     assert loaded.config == encoder.config
     assert not loaded.training
-    for one, other in zip(
-        loaded.encode([picture, sound, film]), encoder.encode([picture, sound, film]), strict=True
-    ):
+    for one, other in zip(loaded.encode([picture, sound, film]), encoder.encode([picture, sound, film]), strict=True):
         assert torch.equal(one.vectors, other.vectors)
     assert torch.equal(loaded.embed_text(["a red cat"]), encoder.embed_text(["a red cat"]))
 
@@ -48,11 +46,7 @@ def test_missing_unexpected_and_misshapen_weights_are_all_named(folder):
     save_file(tensors, path)
     with pytest.raises(WeightsError) as caught:
         load_encoder(folder)
-    for part in (
-        f"1 missing: {lost}",
-        "1 unexpected: foreign.weight",
-        "pos_embed (1, 3, 16) instead of (1, 6, 16)",
-    ):
+    for part in (f"1 missing: {lost}", "1 unexpected: foreign.weight", "pos_embed (1, 3, 16) instead of (1, 6, 16)"):
         assert part in str(caught.value)
 
 

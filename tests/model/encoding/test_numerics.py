@@ -81,9 +81,7 @@ def test_the_vision_tower_equals_clips():
 
     pictures = torch.randn(2, 3, 24, 24)
     expected = nn.functional.normalize(projection(reference(pixel_values=pictures).pooler_output), dim=-1)
-    torch.testing.assert_close(
-        ours.forward_modality("vision", pictures[:, :, None]), expected, atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(ours.forward_modality("vision", pictures[:, :, None]), expected, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()

@@ -38,9 +38,7 @@ def plain_log_mel(waveform: np.ndarray, rate_hz: int, bins: int) -> np.ndarray:
         frame = np.array([frame[i] - 0.97 * frame[max(i - 1, 0)] for i in range(size)])
         frame *= [0.5 - 0.5 * math.cos(2 * math.pi * i / (size - 1)) for i in range(size)]
         times = np.arange(size)
-        powers = [
-            abs(np.sum(frame * np.exp(-2j * np.pi * k * times / fft))) ** 2 for k in range(fft // 2 + 1)
-        ]
+        powers = [abs(np.sum(frame * np.exp(-2j * np.pi * k * times / fft))) ** 2 for k in range(fft // 2 + 1)]
         column = []
         for low, middle, high in zip(edges, edges[1:], edges[2:], strict=False):
             energy = 0.0
@@ -72,9 +70,7 @@ def test_the_filter_bank_equals_that_of_transformers(noise):
     np.testing.assert_allclose(kaldi_fbank(torch.from_numpy(noise), 16_000, 128).numpy(), expected, atol=5e-3)
 
 
-def kaldis_log_mel(
-    waveform: np.ndarray, rate_hz: int, bins: int, low_hz: float = 20, high_hz: float = 0
-) -> np.ndarray:
+def kaldis_log_mel(waveform: np.ndarray, rate_hz: int, bins: int, low_hz: float = 20, high_hz: float = 0) -> np.ndarray:
     """Kaldi's own code (csukuangfj/kaldi-native-fbank) with the arguments of ImageBind."""
     options = kaldi_native_fbank.FbankOptions()
     frames, mel = options.frame_opts, options.mel_opts
@@ -93,10 +89,7 @@ def kaldis_128_bins(waveform: np.ndarray) -> np.ndarray:
     empty; it does compute the bins below and above, which have the same corners."""
     lowest, highest = (1127 * math.log(1 + hz / 700) for hz in (20, 8000))
     corner = 700 * (math.exp((lowest + (highest - lowest) * 4 / 129) / 1127) - 1)
-    below, above = (
-        kaldis_log_mel(waveform, 16_000, 3, 20, corner),
-        kaldis_log_mel(waveform, 16_000, 124, corner, 0),
-    )
+    below, above = (kaldis_log_mel(waveform, 16_000, 3, 20, corner), kaldis_log_mel(waveform, 16_000, 124, corner, 0))
     empty = np.full((1, below.shape[1]), math.log(1.1920928955078125e-07), np.float32)
     return np.concatenate([below, empty, above])
 
@@ -116,10 +109,7 @@ def test_the_filter_bank_equals_kaldis(chirp):
 
 @pytest.mark.parametrize(("rate_hz", "bins"), [(16_000, 64), (48_000, 128)])
 def test_the_filter_bank_equals_kaldis_at_other_sizes(chirp, rate_hz, bins):
-    ours, expected = (
-        kaldi_fbank(torch.from_numpy(chirp), rate_hz, bins).numpy(),
-        kaldis_log_mel(chirp, rate_hz, bins),
-    )
+    ours, expected = (kaldi_fbank(torch.from_numpy(chirp), rate_hz, bins).numpy(), kaldis_log_mel(chirp, rate_hz, bins))
     np.testing.assert_allclose(ours, expected, atol=5e-3)
 
 
@@ -152,9 +142,7 @@ def test_a_longer_sound_gives_three_clips_from_start_to_end():
 
 def test_a_constant_added_to_a_sound_changes_nothing():
     samples = np.random.default_rng(0).normal(0, 0.1, (1, 32_000)).astype(np.float32)
-    one, other = (
-        preprocess_audio(Audio(s, 16_000), AudioTower()) for s in (samples, samples + np.float32(0.25))
-    )
+    one, other = (preprocess_audio(Audio(s, 16_000), AudioTower()) for s in (samples, samples + np.float32(0.25)))
     torch.testing.assert_close(one, other, atol=1e-2, rtol=0)
 
 

@@ -37,8 +37,7 @@ def test_each_is_one_vector_in_order(encoder):
 def test_the_published_lengths_are_5_10_and_5(encoder):
     towers = ("depth", "thermal", "imu")
     vectors = [
-        encoder.forward_modality(tower, encoder.preprocess(medium))
-        for tower, medium in zip(towers, MEDIA, strict=True)
+        encoder.forward_modality(tower, encoder.preprocess(medium)) for tower, medium in zip(towers, MEDIA, strict=True)
     ]
     assert [row.norm().item() for row in vectors] == pytest.approx([5, 10, 5], rel=1e-4)
 
@@ -78,17 +77,13 @@ def test_measurements_are_the_middle_five_seconds_and_short_ones_end_in_zeros():
     ramp = np.broadcast_to(np.arange(2000, dtype=np.float32), (6, 2000))
     long = preprocess_imu(Imu(ramp, 100.0), tower)  # 20 s
     assert long.shape == (1, 6, 50)
-    assert long[0, 0, 0].item() == pytest.approx(750, abs=10) and long[0, 0, -1].item() == pytest.approx(
-        1250, abs=10
-    )
+    assert long[0, 0, 0].item() == pytest.approx(750, abs=10) and long[0, 0, -1].item() == pytest.approx(1250, abs=10)
     short = preprocess_imu(Imu(ramp[:, :100], 100.0), tower)  # 1 s
     assert short[0, 0, 9] == 99 and not short[0, :, 10:].any()
 
 
 def test_an_encoder_without_the_tower_says_which_it_has(encoder):
-    lacking = ImageBind(
-        EncoderConfig(width=8, vision=None, text=None, audio=None, imu=ImuTower(**SIZE, samples=64))
-    )
+    lacking = ImageBind(EncoderConfig(width=8, vision=None, text=None, audio=None, imu=ImuTower(**SIZE, samples=64)))
     with pytest.raises(ModelError, match="has no depth tower; it has imu"):
         lacking.encode(MEDIA[:1])
 

@@ -77,9 +77,7 @@ def test_a_film_has_a_vector_a_frame_and_a_long_sound_one_a_clip_the_same_each_t
     film, sound = encoder.encode([FILM, LONG])
     assert film.vectors.shape == (4, 32) and sound.vectors.shape == (3, 32)
     frames = encoder.encode([Image(PIL.Image.fromarray(FILM.frames[index])) for index in (0, 2, 5, 8)])
-    torch.testing.assert_close(
-        film.vectors, torch.cat([frame.vectors for frame in frames]), atol=1e-5, rtol=1e-4
-    )
+    torch.testing.assert_close(film.vectors, torch.cat([frame.vectors for frame in frames]), atol=1e-5, rtol=1e-4)
     assert torch.equal(encoder.encode([LONG])[0].vectors, sound.vectors)
 
 
@@ -106,9 +104,7 @@ def test_media_that_neither_perceives_are_refused(encoder: SiglipClap):
         encoder.encode([Depth(np.ones((4, 4), dtype=np.float32))])
 
 
-@pytest.mark.parametrize(
-    "missing", ["vision", "audio", "vision/preprocessor_config.json", "audio/config.json"]
-)
+@pytest.mark.parametrize("missing", ["vision", "audio", "vision/preprocessor_config.json", "audio/config.json"])
 def test_what_is_missing_is_named(own: Path, missing: str):
     path = own / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -134,7 +130,5 @@ def test_weights_that_are_cut_off_or_incomplete_are_named(own: Path):
 @pytest.mark.parametrize("values", [{"kind": "siglip_klap"}, {"kind": "siglip_clap", "frames": 0}, [1]])
 def test_impossible_settings_are_named(own: Path, values: object):
     (own / "config.json").write_text(json.dumps(values))
-    with pytest.raises(
-        ConfigError, match=r"config\.json(: encoder .siglip_klap. is unknown| has invalid settings)"
-    ):
+    with pytest.raises(ConfigError, match=r"config\.json(: encoder .siglip_klap. is unknown| has invalid settings)"):
         load_encoder(own)

@@ -18,9 +18,7 @@ SMALL = GroupingConfig(width=16, heads=2, blocks=(1, 1, 1), groups=(6,))
 
 
 def small(**settings: object) -> GroupingProjection:
-    config = InputProjectionConfig(
-        kind="grouping", encoder_width=6, soft_tokens=3, grouping=SMALL, **settings
-    )
+    config = InputProjectionConfig(kind="grouping", encoder_width=6, soft_tokens=3, grouping=SMALL, **settings)
     torch.manual_seed(0)
     return create_input_projection(config, llm_width=4).eval()
 
@@ -43,16 +41,10 @@ def test_the_published_design_gives_8_soft_tokens():
 
 def copy_block(theirs: nn.Module, ours: TransformerBlock) -> None:
     attention = theirs.self_attn
-    ours.qkv.weight.copy_(
-        torch.cat([p.weight for p in (attention.q_proj, attention.k_proj, attention.v_proj)])
-    )
+    ours.qkv.weight.copy_(torch.cat([p.weight for p in (attention.q_proj, attention.k_proj, attention.v_proj)]))
     for bias in (attention.q_proj.bias, attention.k_proj.bias, attention.v_proj.bias):
         bias.zero_()  # ours has none, as the published one
-    pairs = (
-        (attention.out_proj, ours.out),
-        (theirs.layer_norm1, ours.norm_1),
-        (theirs.layer_norm2, ours.norm_2),
-    )
+    pairs = ((attention.out_proj, ours.out), (theirs.layer_norm1, ours.norm_1), (theirs.layer_norm2, ours.norm_2))
     for source, target in (*pairs, (theirs.mlp.fc1, ours.mlp.fc1), (theirs.mlp.fc2, ours.mlp.fc2)):
         target.load_state_dict(source.state_dict())
 
@@ -96,9 +88,7 @@ def test_the_stages_equal_those_of_transformers_groupvit():
     ]  # fmt: skip
     network = GroupingNetwork(6, 4, width=16, heads=2, blocks=(2, 1, 1), counts=(6, 3)).eval()
     for stage in stages:
-        for (
-            parameter
-        ) in stage.eval().parameters():  # norms and biases start at 1 and 0, where a mix-up would not show
+        for parameter in stage.eval().parameters():  # norms and biases start at 1 and 0, where a mix-up would not show
             parameter.copy_(torch.randn_like(parameter) * 0.3)
     for theirs, ours in zip(stages, network.stages, strict=False):
         ours.tokens.copy_(theirs.group_token)

@@ -16,9 +16,7 @@ SMALL = ResamplerConfig(width=16, heads=2, layers=2)
 
 def small(**settings: object) -> ResamplerProjection:
     torch.manual_seed(0)
-    config = InputProjectionConfig(
-        kind="resampler", encoder_width=6, soft_tokens=3, resampler=SMALL, **settings
-    )
+    config = InputProjectionConfig(kind="resampler", encoder_width=6, soft_tokens=3, resampler=SMALL, **settings)
     return create_input_projection(config, llm_width=4).eval()
 
 
@@ -35,11 +33,7 @@ def test_every_item_becomes_so_many_soft_tokens_however_many_vectors_it_has():
 
 @torch.no_grad()
 def test_an_item_does_not_depend_on_its_neighbours_and_keeps_its_place():
-    projection, features, modalities = (
-        small(shared=False),
-        items(5, 2, 5, 2),
-        ["image", "audio", "image", "video"],
-    )
+    projection, features, modalities = (small(shared=False), items(5, 2, 5, 2), ["image", "audio", "image", "video"])
     together = projection(features, modalities)
     alone = [projection([item], [modality]) for item, modality in zip(features, modalities, strict=True)]
     torch.testing.assert_close(together, torch.cat(alone))

@@ -66,8 +66,7 @@ def test_soft_tokens_are_heard(llm):
 
     prompt = llm.build_prompt(Conversation().with_message([Audio(np.zeros((1, 9), np.float32), 16000), "hm"]))
     one, other = (
-        llm(llm.embed_prompts([prompt], torch.randn(1, 2, llm.hidden_size))).hidden_states[0, -1]
-        for _ in range(2)
+        llm(llm.embed_prompts([prompt], torch.randn(1, 2, llm.hidden_size))).hidden_states[0, -1] for _ in range(2)
     )
     assert not torch.allclose(one, other)
 

@@ -88,9 +88,7 @@ def test_adapters_are_merged_before_weights_are_rounded() -> None:
     up += 0.5 * adapters["model.layers.1.mlp.up_proj.B"] @ adapters["model.layers.1.mlp.up_proj.A"]
     expected = plain.model(inputs_embeds=embeddings).last_hidden_state
     cache = BatchedKVCache([None], torch.device("cpu"))
-    actual = decoder(
-        embeddings, cache.extend(torch.ones(1, 8, dtype=torch.bool)), torch.arange(8)[None], cache.cache
-    )
+    actual = decoder(embeddings, cache.extend(torch.ones(1, 8, dtype=torch.bool)), torch.arange(8)[None], cache.cache)
     assert relative_error(actual, expected) < 0.03 < relative_error(unchanged, expected)
 
 
@@ -99,9 +97,7 @@ def test_int8_products_are_close_for_few_and_many_rows(rows: int) -> None:
     generator = torch.Generator().manual_seed(rows)
     weight = torch.randn(64, 48, generator=generator)
     x = torch.randn(rows, 48, generator=generator).bfloat16()
-    assert (
-        relative_error(FusedLinear([weight[:40], weight[40:]], dtype="int8")(x), x.float() @ weight.T) < 0.03
-    )
+    assert relative_error(FusedLinear([weight[:40], weight[40:]], dtype="int8")(x), x.float() @ weight.T) < 0.03
 
 
 def test_no_weights_are_in_memory_twice() -> None:
@@ -139,9 +135,7 @@ def test_a_fused_language_model_computes_the_same_with_and_without_a_cache() -> 
     assert relative_error(fused.logits(expected), reference.logits(expected)) < 0.05
 
 
-def test_a_model_is_fused_by_default_in_the_fastest_dtype(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_is_fused_by_default_in_the_fastest_dtype(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_tiny_model(tmp_path / "model")
     monkeypatch.setattr(loading, "fastest_decoding_dtype", lambda: "int8")
     assert NextGPT.from_pretrained(folder).llm._fused_dtype is None, "small LLMs are not fused"

@@ -67,9 +67,7 @@ def answer(llm: LanguageModel, said: str | Conversation = "hi", **settings) -> l
     editable = settings.pop("editable", ())
     sampling = Sampling(**settings)
     conversation = said if isinstance(said, Conversation) else Conversation().with_message(said)
-    request = GenerationRequest(
-        llm.build_prompt(conversation), sampling, sampling.modalities or ALL, editable
-    )
+    request = GenerationRequest(llm.build_prompt(conversation), sampling, sampling.modalities or ALL, editable)
     return [spoken for _, spoken in generate(llm, [request], NO_MEDIA)]
 
 
@@ -148,9 +146,7 @@ def test_text_ends_at_a_stop_string(llm, monkeypatch):
 
 
 def test_equal_seeds_answer_equally_and_others_differently(llm):
-    one, same, other = (
-        answer(llm, seed=seed, temperature=2.0, max_tokens=30)[-1].token_ids for seed in (1, 1, 2)
-    )
+    one, same, other = (answer(llm, seed=seed, temperature=2.0, max_tokens=30)[-1].token_ids for seed in (1, 1, 2))
     assert one == same != other
 
 
@@ -161,9 +157,7 @@ def test_a_batch_says_what_each_would_say_alone(llm):
             Sampling(seed=seed, temperature=1.5, max_tokens=length),
             ALL,
         )
-        for seed, (said, length) in enumerate(
-            [("hi", 40), ("a much longer question", 10), ("", 60), ("so", 25)]
-        )
+        for seed, (said, length) in enumerate([("hi", 40), ("a much longer question", 10), ("", 60), ("so", 25)])
     ]
     with torch.no_grad():
         together = [None] * len(requests)
@@ -216,9 +210,7 @@ def test_changed_weights_forget_what_was_remembered(llm):
 def test_soft_tokens_are_heard_where_they_stand(monkeypatch):
     """What is chosen and what a run says come from the words and soft tokens laid out by hand, in their order."""
     llm = tiny_language_model(soft_tokens=2)
-    prompt = llm.build_prompt(
-        Conversation().with_message(["a", tiny_image(), "b", tiny_image((1, 2, 3)), "c"])
-    )
+    prompt = llm.build_prompt(Conversation().with_message(["a", tiny_image(), "b", tiny_image((1, 2, 3)), "c"]))
     soft = torch.randn(2, 2, 32, generator=torch.Generator().manual_seed(0)) * 3
     request = GenerationRequest(prompt, Sampling(), ALL)
 
@@ -249,7 +241,5 @@ def test_requests_keep_their_own_sampling(llm):
     loud = GenerationRequest(prompt, Sampling(max_tokens=30, temperature=3.0), ("text",))
     quiet = replace(loud, sampling=Sampling(max_tokens=3, temperature=3.0))
     with torch.no_grad():
-        ends = [
-            row for row, spoken in generate(llm, [loud, quiet], NO_MEDIA) if isinstance(spoken, LLMOutput)
-        ]
+        ends = [row for row, spoken in generate(llm, [loud, quiet], NO_MEDIA) if isinstance(spoken, LLMOutput)]
     assert ends[0] == 1

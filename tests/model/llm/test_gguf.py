@@ -66,9 +66,7 @@ def test_weights_and_tokenizer_are_converted(file: Path, tmp_path: Path) -> None
     expected = torch.from_numpy(tensors["token_embd.weight"].copy()).bfloat16().float()
     torch.testing.assert_close(llm.transformer.get_input_embeddings().weight, expected)
     down = llm.transformer.model.layers[1].mlp.down_proj.weight
-    torch.testing.assert_close(
-        down, torch.from_numpy(tensors["blk.1.ffn_down.weight"].copy()).bfloat16().float()
-    )
+    torch.testing.assert_close(down, torch.from_numpy(tensors["blk.1.ffn_down.weight"].copy()).bfloat16().float())
     assert llm.tokenizer.hf_tokenizer.encode("<|im_start|>abc<|im_end|>") == [
         1,
         TOKENS.index("ab"),

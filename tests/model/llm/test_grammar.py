@@ -14,9 +14,7 @@ WORDS = {*range(10)} - {SILENT, END}
 
 
 def grammar(modalities=("text", "image", "audio", "video"), editable=()) -> TokenGrammar:
-    return TokenGrammar(
-        IDS, end_ids=[END], suppressed_ids=[SILENT, END], modalities=modalities, editable=editable
-    )
+    return TokenGrammar(IDS, end_ids=[END], suppressed_ids=[SILENT, END], modalities=modalities, editable=editable)
 
 
 def allowed(rules: TokenGrammar) -> set[int]:

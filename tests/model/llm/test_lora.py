@@ -15,9 +15,7 @@ SETTINGS = {"rank": 2, "alpha": 6.0, "dropout": 0.0, "targets": ("q_proj", "v_pr
 def hear(llm, ids=(1, 2, 3)) -> torch.Tensor:
     with torch.no_grad():
         return llm.hidden_states(
-            llm.embed_ids(list(ids))[None],
-            torch.ones(1, len(ids), dtype=torch.bool),
-            torch.arange(len(ids))[None],
+            llm.embed_ids(list(ids))[None], torch.ones(1, len(ids), dtype=torch.bool), torch.arange(len(ids))[None]
         )
 
 

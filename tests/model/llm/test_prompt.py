@@ -29,9 +29,7 @@ def read(prompt: Prompt) -> str:
             continue
         for token_id in piece.ids:
             first = LLM.vocabulary_size
-            spelled.append(
-                LLM.signals.vocabulary.names[token_id - first] if token_id >= first else names(token_id)
-            )
+            spelled.append(LLM.signals.vocabulary.names[token_id - first] if token_id >= first else names(token_id))
     return "".join(spelled).replace("Ġ", " ")
 
 
@@ -45,12 +43,7 @@ def test_media_of_the_user_become_slots_where_they_were_said():
 
 def test_media_of_the_assistant_become_their_runs_of_signal_tokens():
     made = picture()
-    said = (
-        Conversation()
-        .with_message("draw")
-        .with_message(["here ", made, "!"], role="assistant")
-        .with_message("more")
-    )
+    said = Conversation().with_message("draw").with_message(["here ", made, "!"], role="assistant").with_message("more")
     assert read(LLM.build_prompt(said)) == (
         "<|user|>draw<|end|><|assistant|>here [IMG0][IMG1][IMG2][IMG3]!<|end|><|user|>more<|end|><|assistant|>"
     )
@@ -74,9 +67,7 @@ def test_what_the_assistant_says_is_the_target_with_the_end_of_its_turn():
 
 def test_templates_without_special_tokens_are_joined_with_what_is_said():
     llm = tiny_language_model(template=TEMPLATES["vicuna_v1.1"], context_length=512)
-    prompt = llm.build_prompt(
-        Conversation((Message("system", (Text("Hm."),)),)).with_message(["see ", picture()])
-    )
+    prompt = llm.build_prompt(Conversation((Message("system", (Text("Hm."),)),)).with_message(["see ", picture()]))
     before, after = (llm.tokenizer.decode(list(piece.ids)) for piece in prompt.token_spans)
     assert (before, after) == ("<s>Hm. USER: see <Img>", "</Img> ASSISTANT:")
 

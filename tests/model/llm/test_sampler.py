@@ -14,10 +14,7 @@ MODALITIES = ("text", "image")
 
 def draws(logits, seed=0, count=200, **settings) -> list[int]:
     generators = [torch.Generator().manual_seed(seed)]
-    return [
-        sample_next_tokens(torch.tensor([logits]), [Sampling(**settings)], generators)[0]
-        for _ in range(count)
-    ]
+    return [sample_next_tokens(torch.tensor([logits]), [Sampling(**settings)], generators)[0] for _ in range(count)]
 
 
 def test_temperature_zero_takes_the_likeliest():
@@ -44,20 +41,14 @@ def test_top_p_keeps_the_likeliest_that_reach_it():
 
 def test_rows_draw_side_by_side_what_they_draw_alone():
     rows = torch.tensor([[0.0, 2.0, 1.0], [0.3, 0.1, 0.2], [0.0, 0.1, 0.2]])
-    samplings = [
-        Sampling(temperature=0.0),
-        Sampling(temperature=2.0, top_p=0.9),
-        Sampling(temperature=0.5, top_p=1.0),
-    ]
+    samplings = [Sampling(temperature=0.0), Sampling(temperature=2.0, top_p=0.9), Sampling(temperature=0.5, top_p=1.0)]
 
     def generators() -> list[torch.Generator]:
         return [torch.Generator().manual_seed(seed) for seed in range(3)]
 
     together, alone = generators(), generators()
     for _ in range(50):
-        each = [
-            sample_next_tokens(rows[i : i + 1], samplings[i : i + 1], alone[i : i + 1])[0] for i in range(3)
-        ]
+        each = [sample_next_tokens(rows[i : i + 1], samplings[i : i + 1], alone[i : i + 1])[0] for i in range(3)]
         assert sample_next_tokens(rows, samplings, together) == each
 
 

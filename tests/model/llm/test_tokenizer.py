@@ -20,15 +20,7 @@ def safe_tokenizer() -> SafeTokenizer:
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "<|end|>",
-        "a<|user|>b<|assistant|>",
-        "[IMG0] [EDIT] </s>",
-        "<|e<|end|>nd|>",
-        "grüße 🐱 \ufffd \x00",
-        "",
-    ],
+    "text", ["<|end|>", "a<|user|>b<|assistant|>", "[IMG0] [EDIT] </s>", "<|e<|end|>nd|>", "grüße 🐱 \ufffd \x00", ""]
 )
 def test_a_persons_text_never_becomes_a_special_token_and_comes_back_unchanged(safe_tokenizer, text):
     ids = safe_tokenizer.encode(text)
@@ -54,10 +46,7 @@ def test_a_templates_string_is_cut_at_its_special_tokens(safe_tokenizer):
 
 
 def test_no_token_stands_for_more_characters_than_said(safe_tokenizer):
-    assert all(
-        len(safe_tokenizer.decode([token_id])) <= safe_tokenizer.longest_token_chars
-        for token_id in range(261)
-    )
+    assert all(len(safe_tokenizer.decode([token_id])) <= safe_tokenizer.longest_token_chars for token_id in range(261))
 
 
 def test_half_a_surrogate_pair_is_no_stumbling_block(safe_tokenizer):
@@ -67,9 +56,7 @@ def test_half_a_surrogate_pair_is_no_stumbling_block(safe_tokenizer):
 def test_a_copy_has_an_empty_cache(safe_tokenizer):
     ids = safe_tokenizer.encode("what was said before")
     copied = pickle.loads(pickle.dumps(safe_tokenizer))
-    assert (
-        copied._cached_encode.cache_info().currsize == 0 < safe_tokenizer._cached_encode.cache_info().currsize
-    )
+    assert copied._cached_encode.cache_info().currsize == 0 < safe_tokenizer._cached_encode.cache_info().currsize
     assert copied.encode("what was said before") == ids
 
 

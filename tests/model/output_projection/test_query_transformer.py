@@ -24,9 +24,7 @@ def test_the_published_sizes_have_the_published_numbers_of_parameters(queries, c
 
 def test_weights_are_named_as_in_the_published_checkpoint():
     with torch.device("meta"):
-        projection = create_output_projection(
-            OutputProjectionConfig(queries=77, condition_width=768), llm_width=4096
-        )
+        projection = create_output_projection(OutputProjectionConfig(queries=77, condition_width=768), llm_width=4096)
     shapes = {name: tuple(tensor.shape) for name, tensor in projection.state_dict().items()}
     assert {name.split(".")[0] for name in shapes} == {"fc", "tfm", "model", "query_embs"}
     assert shapes["fc.weight"] == (512, 4096)
@@ -38,9 +36,7 @@ def test_weights_are_named_as_in_the_published_checkpoint():
 
 def tiny_projection():
     torch.manual_seed(0)
-    config = OutputProjectionConfig(
-        queries=5, condition_width=6, width=16, layers=1, heads=2, feedforward_width=32
-    )
+    config = OutputProjectionConfig(queries=5, condition_width=6, width=16, layers=1, heads=2, feedforward_width=32)
     return create_output_projection(config, llm_width=8)
 
 
@@ -63,9 +59,7 @@ def test_the_order_of_the_signal_tokens_matters_through_their_rows_alone():
 @torch.no_grad()
 def test_it_equals_torchs_transformer_with_the_same_weights():
     torch.manual_seed(0)
-    config = OutputProjectionConfig(
-        queries=5, condition_width=6, width=16, layers=3, heads=2, feedforward_width=32
-    )
+    config = OutputProjectionConfig(queries=5, condition_width=6, width=16, layers=3, heads=2, feedforward_width=32)
     ours = create_output_projection(config, llm_width=8).eval()
     for parameter in ours.parameters():  # norms and biases start at 1 and 0, where a mix-up would not show
         parameter.copy_(torch.randn_like(parameter) * 0.3)

@@ -33,12 +33,7 @@ def write_tiny_stable_diffusion(folder: Path, *, prediction_type: str = "epsilon
 @seeded(0)
 def write_tiny_audioldm(folder: Path) -> Path:
     """Write an AudioLDM of 0.04 s: a spectrogram of 16 moments and 16 mel bins."""
-    from transformers import (
-        ClapTextConfig,
-        ClapTextModelWithProjection,
-        SpeechT5HifiGan,
-        SpeechT5HifiGanConfig,
-    )
+    from transformers import ClapTextConfig, ClapTextModelWithProjection, SpeechT5HifiGan, SpeechT5HifiGanConfig
 
     tokenizer = tiny_tokenizer()
     tokenizer.model_max_length = 20
@@ -78,15 +73,7 @@ def write_tiny_audioldm(folder: Path) -> Path:
     }
     negative = torch.nn.functional.normalize(torch.randn(1, CONDITION_WIDTH), dim=-1)
     mel = MelConfig(
-        mel_bins=16,
-        hop_length=40,
-        n_fft=256,
-        frames=16,
-        samples=640,
-        floor=1e-5,
-        mean=0.0,
-        std=1.0,
-        time_axis="height",
+        mel_bins=16, hop_length=40, n_fft=256, frames=16, samples=640, floor=1e-5, mean=0.0, std=1.0, time_axis="height"
     )
     return _write(
         folder,
@@ -124,13 +111,7 @@ def write_tiny_zeroscope(folder: Path) -> Path:
     }
     negative = torch.randn(77, CONDITION_WIDTH)
     return _write(
-        folder,
-        "TextToVideoSDPipeline",
-        parts,
-        negative,
-        guidance_scale=9.0,
-        scheduler=None,
-        latent_shape=(3, 4, 8, 8),
+        folder, "TextToVideoSDPipeline", parts, negative, guidance_scale=9.0, scheduler=None, latent_shape=(3, 4, 8, 8)
     )
 
 
@@ -251,18 +232,9 @@ def write_tiny_wan(folder: Path) -> Path:
             latents_mean=[0.1, -0.1, 0.2, 0.0],
             latents_std=[1.5, 1.6, 1.7, 1.8],
         ),
-        "scheduler": UniPCMultistepScheduler(
-            use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0
-        ),
+        "scheduler": UniPCMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0),
         "text_encoder": UMT5EncoderModel(
-            UMT5Config(
-                vocab_size=len(tokenizer),
-                d_model=CONDITION_WIDTH,
-                d_kv=8,
-                d_ff=16,
-                num_layers=1,
-                num_heads=2,
-            )
+            UMT5Config(vocab_size=len(tokenizer), d_model=CONDITION_WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
         ),
         "tokenizer": tokenizer,
     }

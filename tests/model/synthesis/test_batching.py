@@ -33,8 +33,7 @@ def synthesizers() -> dict[str, Watched]:
 
 def orders(*modalities: str) -> list[SynthesisRequest]:
     return [
-        SynthesisRequest((row, 0), modality, torch.zeros(6, 16), seed=row)
-        for row, modality in enumerate(modalities)
+        SynthesisRequest((row, 0), modality, torch.zeros(6, 16), seed=row) for row, modality in enumerate(modalities)
     ]
 
 

@@ -12,12 +12,7 @@ from safetensors.torch import load_file, save_file
 from tests.model.synthesis.families import Families, conditions_of, last_latents
 
 from nextgpt.errors import ConfigError, ModelError, NextGPTError, WeightsError
-from nextgpt.model.synthesis import (
-    SynthesisSettings,
-    load_synthesizer,
-    write_negative_condition,
-    write_pipeline_dir,
-)
+from nextgpt.model.synthesis import SynthesisSettings, load_synthesizer, write_negative_condition, write_pipeline_dir
 from nextgpt.model.synthesis.diffusers_io import read_index, read_settings
 
 
@@ -27,12 +22,7 @@ def test_opening_loads_nothing_and_each_part_comes_when_needed(families: Familie
     last = last_latents(synthesizer, conditions_of(synthesizer, 1), seeds=[1])
     assert synthesizer.components.loaded_names == {"denoiser", "scheduler", "negative_condition"}
     synthesizer.decode(last)
-    assert synthesizer.components.loaded_names == {
-        "denoiser",
-        "scheduler",
-        "negative_condition",
-        "autoencoder",
-    }
+    assert synthesizer.components.loaded_names == {"denoiser", "scheduler", "negative_condition", "autoencoder"}
 
 
 def test_answers_need_no_text_encoder(families: Families, family: str, tmp_path: Path):
@@ -114,9 +104,7 @@ def test_pickles_are_not_read(families: Families, tmp_path: Path):
     path = folder / "vae" / "diffusion_pytorch_model.safetensors"
     torch.save(load_file(path), path.with_suffix(".bin"))
     path.unlink()
-    with pytest.raises(
-        ModelError, match=r"diffusion_pytorch_model\.bin; expected safetensors.*nextgpt convert"
-    ):
+    with pytest.raises(ModelError, match=r"diffusion_pytorch_model\.bin; expected safetensors.*nextgpt convert"):
         use(folder)
 
 
@@ -187,9 +175,7 @@ def use(folder: Path) -> None:
     synthesizer.decode(last_latents(synthesizer, conditions_of(synthesizer, 1), seeds=[1]))
 
 
-def test_a_part_that_was_read_and_written_again_does_not_say_where_it_was_read(
-    families: Families, tmp_path: Path
-):
+def test_a_part_that_was_read_and_written_again_does_not_say_where_it_was_read(families: Families, tmp_path: Path):
     from diffusers import AutoencoderKL
 
     part = AutoencoderKL.from_pretrained(families.folder("stable diffusion") / "vae")

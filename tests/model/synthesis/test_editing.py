@@ -29,12 +29,7 @@ def test_the_weaker_the_edit_the_nearer_the_source(families: Families, family: s
     distances = [
         (
             last_latents(
-                synthesizer,
-                conditions,
-                seeds=[1],
-                num_inference_steps=10,
-                edit_source=source,
-                strength=strength,
+                synthesizer, conditions, seeds=[1], num_inference_steps=10, edit_source=source, strength=strength
             )
             - latents
         ).norm()

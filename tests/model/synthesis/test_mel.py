@@ -9,15 +9,7 @@ import pytest
 import torch
 
 from nextgpt.model.synthesis.denoisers import AUDIOLDM_MEL
-from nextgpt.model.synthesis.mel import (
-    MelConfig,
-    _frame_istft,
-    _frame_stft,
-    _stft,
-    griffin_lim,
-    log_mel,
-    mel_filters,
-)
+from nextgpt.model.synthesis.mel import MelConfig, _frame_istft, _frame_stft, _stft, griffin_lim, log_mel, mel_filters
 
 RATE_HZ = 16_000
 
@@ -96,9 +88,7 @@ def test_pictures_are_those_of_the_reference_library(config: MelConfig):
     torch.testing.assert_close(log_mel(samples[None], config)[0], expected, atol=5e-3, rtol=0)
 
 
-@pytest.mark.parametrize(
-    "config", [MelConfig(), MelConfig(n_fft=400, hop_length=160, frames=50, samples=8000)]
-)
+@pytest.mark.parametrize("config", [MelConfig(), MelConfig(n_fft=400, hop_length=160, frames=50, samples=8000)])
 def test_frames_are_taken_and_joined_as_torch_does(config: MelConfig):
     length = config.frames * config.hop_length
     samples = torch.randn(2, length, generator=torch.Generator().manual_seed(0))

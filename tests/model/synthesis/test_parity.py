@@ -27,9 +27,7 @@ def stock(pipeline: Any, synthesizer: LatentDiffusion, conditions: torch.Tensor,
     """Run a stock pipeline quietly for three steps."""
     pipeline.set_progress_bar_config(disable=True)
     negative = synthesizer.components.negative_condition.expand_as(conditions)
-    return pipeline(
-        prompt_embeds=conditions, negative_prompt_embeds=negative, num_inference_steps=3, **options
-    )
+    return pipeline(prompt_embeds=conditions, negative_prompt_embeds=negative, num_inference_steps=3, **options)
 
 
 def stable_diffusion_parts(synthesizer: LatentDiffusion) -> dict[str, Any]:
@@ -69,9 +67,7 @@ def test_stable_diffusion_with_velocity_prediction(tmp_path, families: Families)
     synthesizer = families.load(write_tiny_stable_diffusion(tmp_path, prediction_type="v_prediction"))
     conditions = conditions_of(synthesizer)
     pipeline = StableDiffusionPipeline(**stable_diffusion_parts(synthesizer), **UNGUARDED)
-    theirs = stock(
-        pipeline, synthesizer, conditions, latents=noise_of(synthesizer)[:, 0], output_type="latent"
-    ).images
+    theirs = stock(pipeline, synthesizer, conditions, latents=noise_of(synthesizer)[:, 0], output_type="latent").images
     ours = last_latents(synthesizer, conditions, seeds=SEEDS, num_inference_steps=3)
     torch.testing.assert_close(ours[:, 0], theirs, atol=1e-4, rtol=1e-4)
 
@@ -181,9 +177,7 @@ def test_nano_is_cogvideox_with_flow_matching(families: Families, solver: str):
 
 def shortened(conditions: torch.Tensor, lengths: list[int]) -> torch.Tensor:
     """Conditions of fewer tokens: the rest is rows of zeros."""
-    return torch.stack(
-        [torch.cat([c[:n], torch.zeros_like(c[n:])]) for c, n in zip(conditions, lengths, strict=True)]
-    )
+    return torch.stack([torch.cat([c[:n], torch.zeros_like(c[n:])]) for c, n in zip(conditions, lengths, strict=True)])
 
 
 def parts_of(synthesizer: LatentDiffusion) -> dict[str, Any]:
@@ -212,8 +206,7 @@ def test_z_image_with_captions_of_unequal_lengths(families: Families, guidance: 
             prompt_embeds=[c[:n] for c, n in zip(conditions, lengths, strict=True)],
             negative_prompt_embeds=[synthesizer.components.negative_condition] * 2,
             num_inference_steps=3,
-            guidance_scale=guidance
-            - 1,  # it adds this share of the difference to what is said, we to what is not
+            guidance_scale=guidance - 1,  # it adds this share of the difference to what is said, we to what is not
             latents=noise_of(synthesizer)[:, 0],
             height=16,
             width=16,
@@ -283,11 +276,7 @@ def test_ace_step_from_captions_of_unequal_lengths_to_sounds(families: Families)
     ours = synthesizer.decode(last_latents(synthesizer, conditions, seeds=SEEDS, num_inference_steps=3))
     for caption, noise, sound in zip(captions, noise_of(synthesizer), ours, strict=True):
         theirs = pipeline(
-            prompt=caption,
-            audio_duration=0.8,
-            num_inference_steps=3,
-            latents=noise[:, :, 0].mT,
-            output_type="np",
+            prompt=caption, audio_duration=0.8, num_inference_steps=3, latents=noise[:, :, 0].mT, output_type="np"
         ).audios
         assert sound.samples.shape == (2, 128) and sound.sample_rate_hz == 160
         np.testing.assert_allclose(sound.samples, theirs[0], atol=1e-4)

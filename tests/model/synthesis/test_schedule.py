@@ -27,11 +27,7 @@ FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [
-        ("FlowMatchEulerDiscreteScheduler", {}),
-        ("DPMSolverMultistepScheduler", FLOW),
-        ("UniPCMultistepScheduler", FLOW),
-    ],
+    [("FlowMatchEulerDiscreteScheduler", {}), ("DPMSolverMultistepScheduler", FLOW), ("UniPCMultistepScheduler", FLOW)],
 )
 @pytest.mark.parametrize("num_inference_steps", [1, 2, 8])
 def test_a_perfect_velocity_gives_the_target_in_any_number_of_steps(
@@ -50,9 +46,7 @@ def test_a_perfect_velocity_gives_the_target_in_any_number_of_steps(
         torch.testing.assert_close(step.predicted_original, TARGET, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(
-    "name", ["DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler"]
-)
+@pytest.mark.parametrize("name", ["DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler"])
 def test_a_perfect_noise_prediction_gives_the_target(name: str):
     scheduler = flow(name, beta_schedule="scaled_linear")
     schedule = DenoisingSchedule.create(scheduler, 6)
@@ -98,15 +92,10 @@ def test_a_fast_solver_follows_the_flow_of_the_folder(families: Families, tmp_pa
     assert capfd.readouterr().err == ""
     assert type(scheduler).__name__ == solver
     assert (scheduler.config.prediction_type, scheduler.config.flow_shift) == ("flow_prediction", 3.0)
-    assert (
-        families.load(folder, settings=SynthesisSettings(scheduler=None)).components.scheduler.config.shift
-        == 3.0
-    )
+    assert families.load(folder, settings=SynthesisSettings(scheduler=None)).components.scheduler.config.shift == 3.0
 
 
 def test_an_unknown_solver_is_named(families: Families):
-    synthesizer = families.load(
-        families.folder("nano image"), settings=SynthesisSettings(scheduler="Fastest")
-    )
+    synthesizer = families.load(families.folder("nano image"), settings=SynthesisSettings(scheduler="Fastest"))
     with pytest.raises(ModelError, match="'Fastest'"):
         _ = synthesizer.components.scheduler

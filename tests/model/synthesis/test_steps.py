@@ -60,9 +60,7 @@ def test_a_batch_gives_the_same_media_as_singles(families: Families, family: str
     synthesizer = families.open(family)
     conditions = conditions_of(synthesizer, 3)
     together = last_latents(synthesizer, conditions, seeds=[5, 6, 7])
-    alone = [
-        last_latents(synthesizer, conditions[i : i + 1], seeds=[seed]) for i, seed in enumerate((5, 6, 7))
-    ]
+    alone = [last_latents(synthesizer, conditions[i : i + 1], seeds=[seed]) for i, seed in enumerate((5, 6, 7))]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)
 
 
@@ -89,9 +87,7 @@ def test_the_seed_alone_decides_the_noise(families: Families):
 
 def test_the_condition_decides_too(families: Families, family: str):
     synthesizer = families.open(family)
-    one, other = (
-        last_latents(synthesizer, conditions_of(synthesizer, 1, seed), seeds=[1]) for seed in (0, 1)
-    )
+    one, other = (last_latents(synthesizer, conditions_of(synthesizer, 1, seed), seeds=[1]) for seed in (0, 1))
     assert not torch.allclose(one, other, atol=1e-6)
 
 
@@ -122,8 +118,7 @@ def test_guidance_leads_away_from_the_negative_condition(families: Families):
     torch.testing.assert_close(last_latents(synthesizer, negative, seeds=[1], guidance_scale=5.0), plain)
     other = conditions_of(synthesizer, 1)
     distances = [
-        (last_latents(synthesizer, other, seeds=[1], guidance_scale=scale) - plain).norm()
-        for scale in (1.0, 3.0, 9.0)
+        (last_latents(synthesizer, other, seeds=[1], guidance_scale=scale) - plain).norm() for scale in (1.0, 3.0, 9.0)
     ]
     assert distances[0] < distances[1] < distances[2]
 
@@ -149,9 +144,7 @@ def test_between_steps_gradients_work_as_ever(families: Families):
 
 def test_the_last_guess_is_near_the_result(families: Families, family: str):
     synthesizer = families.open(family)
-    *_, last = synthesizer.denoise(
-        conditions_of(synthesizer, 1), seeds=[1], num_inference_steps=30, guidance_scale=1.0
-    )
+    *_, last = synthesizer.denoise(conditions_of(synthesizer, 1), seeds=[1], num_inference_steps=30, guidance_scale=1.0)
     assert (last.predicted_original - last.latents).abs().mean() < 0.1 * last.latents.abs().mean() + 0.05
 
 

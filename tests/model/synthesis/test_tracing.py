@@ -24,11 +24,7 @@ def denoiser(seed: int) -> CogVideoXTransformer3DModel:
 
 def given(batch: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
     torch.manual_seed(batch)
-    return (
-        torch.randn(batch, 2, 4, 4, 4, dtype=dtype),
-        torch.tensor(500.0),
-        torch.randn(batch, 3, 8, dtype=dtype),
-    )
+    return (torch.randn(batch, 2, 4, 4, 4, dtype=dtype), torch.tensor(500.0), torch.randn(batch, 3, 8, dtype=dtype))
 
 
 def rounding(dtype: torch.dtype) -> float:

@@ -15,9 +15,7 @@ SCHEDULERS = {
     "noise": diffusers.DDIMScheduler(**BETAS, prediction_type="epsilon"),
     "velocity": diffusers.DDIMScheduler(**BETAS, prediction_type="v_prediction"),
     "clean latents": diffusers.DDIMScheduler(**BETAS, prediction_type="sample"),
-    "velocity, another solver": diffusers.DPMSolverMultistepScheduler(
-        **BETAS, prediction_type="v_prediction"
-    ),
+    "velocity, another solver": diffusers.DPMSolverMultistepScheduler(**BETAS, prediction_type="v_prediction"),
     "flow": diffusers.FlowMatchEulerDiscreteScheduler(),
     "flow, another solver": diffusers.DPMSolverMultistepScheduler(
         use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=1.0

@@ -19,13 +19,7 @@ from nextgpt.errors import NextGPTError
 from nextgpt.message import Conversation, DenoisingProgress, Medium, Reply, Sampling, Text, TextDelta
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.serve.engine.base import (
-    EngineError,
-    EngineRequest,
-    EngineSettings,
-    QueueFullError,
-    RequestOutput,
-)
+from nextgpt.serve.engine.base import EngineError, EngineRequest, EngineSettings, QueueFullError, RequestOutput
 from nextgpt.serve.engine.ray.config import RayConfig
 from nextgpt.serve.engine.ray.engine import RayEngine, StageHandles
 from nextgpt.serve.engine.ray.replicas import EncoderReplica, LLMReplica, ReplicaConfig, SynthesizerReplica
@@ -118,9 +112,7 @@ def told(reply: Reply) -> list[object]:
 
 def job(words: str, *modalities: str, seed: int = 3) -> EngineRequest:
     sampling = Sampling(seed=seed, temperature=1.0, max_tokens=40, modalities=modalities or None)
-    return EngineRequest(
-        Conversation().with_message([words, tiny_image(), tiny_audio()]), sampling, has_previews=True
-    )
+    return EngineRequest(Conversation().with_message([words, tiny_image(), tiny_audio()]), sampling, has_previews=True)
 
 
 def answers(engine: RayEngine, *jobs: EngineRequest) -> list[list[Any]]:
@@ -146,16 +138,12 @@ def test_a_speaker_that_dies_is_replaced_without_a_word_said_twice(engine: RayEn
     whole = answers(engine, job("words", "text"))[0]
     steps.run_llm.deaths[:] = [2, 0, 1]
     again = answers(engine, job("words", "text"))[0]
-    said = [
-        "".join(event.text for event in events if isinstance(event, TextDelta)) for events in (whole, again)
-    ]
+    said = ["".join(event.text for event in events if isinstance(event, TextDelta)) for events in (whole, again)]
     assert said[0] == said[1] != "" and told(whole[-1].reply) == told(again[-1].reply)
     assert steps.run_llm.deaths == []
 
 
-def test_a_synthesizer_that_dies_begins_anew_and_its_steps_are_told_once(
-    engine: RayEngine, steps: StageHandles
-):
+def test_a_synthesizer_that_dies_begins_anew_and_its_steps_are_told_once(engine: RayEngine, steps: StageHandles):
     steps.synthesize["image"].deaths[:] = [2]
     events = answers(engine, job("draw", "image"))[0]
     assert isinstance(events[-1], RequestOutput) and events[-1].reply.images

@@ -51,16 +51,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a browser where there is none."""
     for item in items:
         if item.get_closest_marker("browser") and CHROMIUM is None:
-            item.add_marker(
-                pytest.mark.skip(reason="needs Chromium on PATH; install it with apt-get install chromium")
-            )
+            item.add_marker(pytest.mark.skip(reason="needs Chromium on PATH; install it with apt-get install chromium"))
 
 
 def tone() -> Audio:
     """A tone of a second and a half, so that one can see it play."""
-    return Audio(
-        np.sin(np.arange(24_000, dtype=np.float32) / 8)[None] * np.float32(0.3), sample_rate_hz=16_000
-    )
+    return Audio(np.sin(np.arange(24_000, dtype=np.float32) / 8)[None] * np.float32(0.3), sample_rate_hz=16_000)
 
 
 @dataclass

@@ -114,9 +114,7 @@ def test_a_file_is_attached_by_the_button(page: Any, model: Any, files: dict[str
 
 
 @pytest.mark.parametrize("event", ["drop", "paste"])
-def test_a_file_is_attached_by_drag_and_by_paste(
-    page: Any, files: dict[str, Path], say: Any, event: str
-) -> None:
+def test_a_file_is_attached_by_drag_and_by_paste(page: Any, files: dict[str, Path], say: Any, event: str) -> None:
     content = base64.b64encode(files["image"].read_bytes()).decode()
     page.evaluate(DROP, [content, "red.png", "image/png", event])
     wait_for_attachments(page)
@@ -152,10 +150,7 @@ def test_a_large_file_is_uploaded_once_and_then_named_by_its_id(
     noise = np.random.default_rng(0).integers(0, 255, (800, 800, 3), dtype=np.uint8)
     PIL.Image.fromarray(noise).save(tmp_path / "noise.png")
     bodies: list[int] = []
-    page.on(
-        "request",
-        lambda request: bodies.append(len(request.post_data or "")) if "chat" in request.url else None,
-    )
+    page.on("request", lambda request: bodies.append(len(request.post_data or "")) if "chat" in request.url else None)
     page.set_input_files(".composer input[type=file]", str(tmp_path / "noise.png"))
     wait_for_attachments(page)
     say(page, "What?")
@@ -297,9 +292,7 @@ def test_an_answer_goes_on_while_another_conversation_is_open(page: Any, model: 
     ready(page)
 
 
-def test_a_page_that_goes_away_cancels_its_answer_and_keeps_what_arrived(
-    visit: Any, chat: str, model: Any
-) -> None:
+def test_a_page_that_goes_away_cancels_its_answer_and_keeps_what_arrived(visit: Any, chat: str, model: Any) -> None:
     model.cancelled.clear()
     page = ready(visit(chat))
     page.fill("#message", "slow")
@@ -311,9 +304,7 @@ def test_a_page_that_goes_away_cancels_its_answer_and_keeps_what_arrived(
     page.wait_for_selector(".turn.assistant .text >> text=and and")
 
 
-def test_a_retry_has_another_seed_and_keeps_both_versions(
-    page: Any, model: Any, say: Any, until: Any
-) -> None:
+def test_a_retry_has_another_seed_and_keeps_both_versions(page: Any, model: Any, say: Any, until: Any) -> None:
     first = answer(say(page, "hello"))
     assert page.inner_text("#seed-used") == "seed 0"
     page.click(".retry")
@@ -340,9 +331,7 @@ def test_a_retry_with_the_same_seed_repeats_the_answer(page: Any, model: Any, sa
     assert model.samplings[-1].seed == 0
 
 
-def test_an_answer_has_details_and_the_request_that_gives_it_again(
-    page: Any, chat: str, model: Any, say: Any
-) -> None:
+def test_an_answer_has_details_and_the_request_that_gives_it_again(page: Any, chat: str, model: Any, say: Any) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     choose(page, "text", "image")
     say(page, 'it\'s a "cat"')
@@ -413,9 +402,7 @@ def test_editing_ends_with_escape_and_the_focus_returns(page: Any, say: Any) -> 
     assert page.inner_text(".turn.user .text") == "first"
 
 
-def test_generated_media_are_used_as_input_from_the_answer_and_the_gallery(
-    page: Any, model: Any, say: Any
-) -> None:
+def test_generated_media_are_used_as_input_from_the_answer_and_the_gallery(page: Any, model: Any, say: Any) -> None:
     choose(page, "image", "audio")
     say(page, "make them")
     choose(page)
@@ -466,9 +453,7 @@ def _read_conversation(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_an_archive_of_nextgpt_chat_is_imported(
-    page: Any, tmp_path: Path, files: dict[str, Path], method: int
-) -> None:
+def test_an_archive_of_nextgpt_chat_is_imported(page: Any, tmp_path: Path, files: dict[str, Path], method: int) -> None:
     parts = [{"type": kind, "path": path.name} for kind, path in files.items()]
     messages = [
         {"role": "user", "parts": [{"type": "text", "text": "Grüße"}, *parts]},
@@ -502,9 +487,7 @@ def _archive(files: dict[str, bytes]) -> Callable[[Path], None]:
         (_archive({"other.json": b"[]"}), "lacks conversation.json"),
         (_archive({"conversation.json": b'[{"role": "king"}]'}), "another form"),
         (
-            _archive(
-                {"conversation.json": b'[{"role": "user", "parts": [{"type": "image", "path": "../x"}]}]'}
-            ),
+            _archive({"conversation.json": b'[{"role": "user", "parts": [{"type": "image", "path": "../x"}]}]'}),
             "lacks ../x",
         ),
     ],
@@ -558,15 +541,10 @@ def test_a_refusal_is_shown_and_the_conversation_goes_on(page: Any, say: Any, to
 def test_an_answer_that_was_cut_off_is_marked(page: Any, say: Any) -> None:
     chunks = [
         {"choices": [{"index": 0, "delta": {"content": "A long answ"}, "finish_reason": None}]},
-        {
-            "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}],
-            "nextgpt": {"seed": 0, "dropped": []},
-        },
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}], "nextgpt": {"seed": 0, "dropped": []}},
     ]
     body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
-    page.route(
-        "**/v1/chat/completions", lambda route: route.fulfill(content_type="text/event-stream", body=body)
-    )
+    page.route("**/v1/chat/completions", lambda route: route.fulfill(content_type="text/event-stream", body=body))
     say(page, "Tell me everything.")
     page.wait_for_selector(".foot .note >> text=cut off at the longest allowed length (256 tokens)")
     page.unroute("**/v1/chat/completions")
@@ -577,9 +555,7 @@ def test_an_answer_that_was_cut_off_is_marked(page: Any, say: Any) -> None:
 def test_a_stream_that_ends_early_keeps_what_arrived_and_offers_a_retry(page: Any, say: Any) -> None:
     chunk = {"choices": [{"index": 0, "delta": {"content": "Half an"}, "finish_reason": None}]}
     body = f"data: {json.dumps(chunk)}\n\n"
-    page.route(
-        "**/v1/chat/completions", lambda route: route.fulfill(content_type="text/event-stream", body=body)
-    )
+    page.route("**/v1/chat/completions", lambda route: route.fulfill(content_type="text/event-stream", body=body))
     say(page, "hello")
     page.wait_for_selector(".foot [role=alert] >> text=The connection ended")
     assert answer(page) == "Half an"
@@ -588,9 +564,7 @@ def test_a_stream_that_ends_early_keeps_what_arrived_and_offers_a_retry(page: An
     page.wait_for_selector(".versions >> text=2/2")
 
 
-def test_a_server_that_is_away_is_reported_and_the_message_is_kept(
-    page: Any, say: Any, tolerated: list[str]
-) -> None:
+def test_a_server_that_is_away_is_reported_and_the_message_is_kept(page: Any, say: Any, tolerated: list[str]) -> None:
     tolerated.append("ERR_FAILED")
     page.route("**/v1/**", lambda route: route.abort())
     say(page, "hello")
@@ -802,9 +776,7 @@ def test_a_key_is_asked_for_and_sent_with_every_request(
     other.wait_for_selector("#key")
 
 
-def test_a_key_is_remembered_where_the_reader_asks_for_it(
-    visit: Any, keyed_chat: str, tolerated: list[str]
-) -> None:
+def test_a_key_is_remembered_where_the_reader_asks_for_it(visit: Any, keyed_chat: str, tolerated: list[str]) -> None:
     tolerated.append("status of 401")
     page = visit(keyed_chat)
     page.fill("#key", "open sesame")

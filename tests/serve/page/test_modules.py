@@ -70,11 +70,7 @@ def test_markdown_becomes_elements(run: Run, source: str, expected: str) -> None
 
 
 def test_no_markdown_makes_a_script_an_image_or_a_listener(run: Run) -> None:
-    sources = [
-        "<img src=x onerror=alert(1)>",
-        "[a](<javascript:alert(1)>)",
-        '[a](https://x" onclick="alert(1))',
-    ]
+    sources = ["<img src=x onerror=alert(1)>", "[a](<javascript:alert(1)>)", '[a](https://x" onclick="alert(1))']
     sources += [f"{mark}<svg/onload=alert(1)>{mark}" for mark in ("**", "`", "> ", "- ", "# ", "|")]
     body = """const root = document.createElement('div'); module.renderMarkdown(root, given);
       return [...root.querySelectorAll('*')].map(
@@ -98,15 +94,7 @@ def test_blocks_that_stand_keep_their_elements_while_text_arrives(run: Run) -> N
 
 
 def test_long_and_deep_markdown_is_rendered_in_time(run: Run) -> None:
-    sources = [
-        "**" * 3000,
-        "[" * 3000,
-        "> " * 500 + "x",
-        "- " * 500 + "x",
-        "`" * 3001,
-        "*a " * 2000,
-        "|" * 3000,
-    ]
+    sources = ["**" * 3000, "[" * 3000, "> " * 500 + "x", "- " * 500 + "x", "`" * 3001, "*a " * 2000, "|" * 3000]
     body = """const start = performance.now();
       for (const source of given) module.renderMarkdown(document.createElement('div'), source);
       return performance.now() - start;"""
@@ -163,9 +151,7 @@ MESSAGES = [
 
 
 def _request(run: Run, **settings: Any) -> dict[str, Any]:
-    body = (
-        "return module.requestBody(given.messages, given.settings, given.model, (part) => `data:${part.id}`);"
-    )
+    body = "return module.requestBody(given.messages, given.settings, given.model, (part) => `data:${part.id}`);"
     given = {"messages": MESSAGES, "settings": SETTINGS | settings, "model": MODEL}
     return dict(run("conversation", body, given))
 
@@ -183,13 +169,7 @@ def test_a_request_holds_the_conversation_and_leaves_the_oldest_media_out(run: R
 
 
 def test_a_request_holds_the_settings_that_were_changed(run: Run) -> None:
-    settings = {
-        "system": "Be brief.",
-        "temperature": 0.5,
-        "steps": 9,
-        "guidance": 0.5,
-        "modalities": ["audio", "text"],
-    }
+    settings = {"system": "Be brief.", "temperature": 0.5, "steps": 9, "guidance": 0.5, "modalities": ["audio", "text"]}
     request = _request(run, **settings)
     assert request["messages"][0] == {"role": "system", "content": "Be brief."}
     assert (request["temperature"], request["modalities"]) == (0.5, ["text", "audio"])

@@ -55,18 +55,12 @@ def test_no_file_of_the_page_names_another_host_or_parses_html() -> None:
     for path in STATIC.iterdir():
         text = path.read_text()
         assert set(re.findall(r"https?://[\w./-]+", text)) <= allowed, path.name
-        assert not re.search(
-            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text
-        )
-    assert not re.search(
-        r"<script(?![^>]*\ssrc=)|<style|\son\w+=|\sstyle=", (STATIC / "index.html").read_text()
-    )
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
+    assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\son\w+=|\sstyle=", (STATIC / "index.html").read_text())
 
 
 def test_every_module_is_fetched_at_once(http: httpx.Client) -> None:
-    named = [
-        address.rsplit("/", 1)[1] for address in _addresses(http.get("/").text) if address.endswith(".js")
-    ]
+    named = [address.rsplit("/", 1)[1] for address in _addresses(http.get("/").text) if address.endswith(".js")]
     assert sorted(named) == MODULES
 
 
@@ -92,8 +86,7 @@ def test_files_are_compressed_where_the_client_takes_it(http: httpx.Client) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "media_type"),
-    [("chat.js", "text/javascript"), ("chat.css", "text/css"), ("icon.svg", "image/svg+xml")],
+    ("name", "media_type"), [("chat.js", "text/javascript"), ("chat.css", "text/css"), ("icon.svg", "image/svg+xml")]
 )
 def test_files_have_their_type(http: httpx.Client, name: str, media_type: str) -> None:
     response = http.get(f"/static/{static_files()[0]}/{name}")
@@ -126,11 +119,5 @@ def test_no_cookie_is_set(http: httpx.Client) -> None:
 def test_the_model_states_what_the_settings_may_be(http: httpx.Client) -> None:
     (model,) = http.get("/v1/models").json()["data"]
     limits = model["limits"]
-    assert {
-        "max_media",
-        "max_medium_bytes",
-        "max_tokens",
-        "max_inference_steps",
-        "max_guidance_scale",
-    } <= set(limits)
+    assert {"max_media", "max_medium_bytes", "max_tokens", "max_inference_steps", "max_guidance_scale"} <= set(limits)
     assert all(value > 0 for value in limits.values())

@@ -15,9 +15,7 @@ def pair(document: CorpusFile, modality: str, key: object, caption: object, *nam
     words = " ".join(str(caption).split())
     if not words or caption is None:
         raise ValueError("the caption is empty")
-    return CaptionPair(
-        str(key), MediaFile(modality, document.find_media(modality, *map(str, names)), caption=words)
-    )
+    return CaptionPair(str(key), MediaFile(modality, document.find_media(modality, *map(str, names)), caption=words))
 
 
 def _named(modality: str, key: str, name: str) -> Read:
@@ -31,9 +29,7 @@ def _named(modality: str, key: str, name: str) -> Read:
 
 def _webvid_csv(row: Row, document: CorpusFile) -> Iterator[CaptionPair]:
     number = row["videoid"]
-    yield pair(
-        document, "video", number, row["name"], f"{row.get('page_dir', '')}/{number}".lstrip("/"), number
-    )
+    yield pair(document, "video", number, row["name"], f"{row.get('page_dir', '')}/{number}".lstrip("/"), number)
 
 
 def _audiocaps_csv(row: Row, document: CorpusFile) -> Iterator[CaptionPair]:
@@ -53,9 +49,7 @@ def _coco(row: Row, document: CorpusFile) -> Iterator[CaptionPair]:
         raise ValueError(f"image_id {row['image_id']} is not among the images")
     name = row["file_name"]
     folders = ("train2014", "val2014", "train2017", "val2017")
-    yield pair(
-        document, "image", row["id"], row["caption"], name, *(f"{folder}/{name}" for folder in folders)
-    )
+    yield pair(document, "image", row["id"], row["caption"], name, *(f"{folder}/{name}" for folder in folders))
 
 
 def _msrvtt_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
@@ -90,8 +84,7 @@ def _tar(row: Row, document: CorpusFile) -> Iterator[CaptionPair]:
         raise ValueError("the caption is empty")
     found = media[0]
     yield CaptionPair(
-        row_key(row, "?"),
-        MediaFile(found.modality, found.path, found.member, found.byte_range, caption=words),
+        row_key(row, "?"), MediaFile(found.modality, found.path, found.member, found.byte_range, caption=words)
     )
 
 

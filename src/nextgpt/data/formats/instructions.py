@@ -52,11 +52,7 @@ def _take_media_for_markers(text: str, media: list[MediaFile]) -> list[MediaFile
 
 
 def parse_sharegpt(
-    key: str,
-    messages: Sequence[Mapping],
-    inputs: list[MediaFile],
-    outputs: list[MediaFile],
-    name: str = "value",
+    key: str, messages: Sequence[Mapping], inputs: list[MediaFile], outputs: list[MediaFile], name: str = "value"
 ) -> Dialogue:
     """Parse turns ``{"from", "value"}``; media without marker go first in user turns, last in assistant turns.
 
@@ -97,18 +93,10 @@ def _parse_published(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
     """Comprehension, generation and tuning files: ``input_image``, ``output_image``, ``image_captions``, ..."""
     inputs, outputs = [], []
     for modality in MODALITIES:
-        inputs += [
-            MediaFile(modality, document.find_media(modality, n)) for n in _list(row.get(f"input_{modality}"))
-        ]
+        inputs += [MediaFile(modality, document.find_media(modality, n)) for n in _list(row.get(f"input_{modality}"))]
         captions = _list(row.get(f"{modality}_captions"))
-        embeddings = [
-            Path(name).name.removesuffix(".npy") for name in _list(row.get(f"{modality}_caption_embeddings"))
-        ]
-        names = (
-            _list(row.get(f"output_{modality}"))
-            or embeddings
-            or [f"{modality}-{i}" for i in range(len(captions))]
-        )
+        embeddings = [Path(name).name.removesuffix(".npy") for name in _list(row.get(f"{modality}_caption_embeddings"))]
+        names = _list(row.get(f"output_{modality}")) or embeddings or [f"{modality}-{i}" for i in range(len(captions))]
         if len(captions) < len(names):
             raise ValueError(f"{len(names)} {modality} files have {len(captions)} captions")
         outputs += [
@@ -176,9 +164,9 @@ def _parse_alpaca(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
     yield Dialogue(row_key(row, asked[:40]), (Turn("user", (asked,)), Turn("assistant", (row["output"],))))
 
 
-_PUBLISHED = frozenset(
-    f"{side}_{modality}" for side in ("input", "output") for modality in MODALITIES
-) | frozenset(f"{modality}_captions" for modality in MODALITIES)
+_PUBLISHED = frozenset(f"{side}_{modality}" for side in ("input", "output") for modality in MODALITIES) | frozenset(
+    f"{modality}_captions" for modality in MODALITIES
+)
 FORMATS = (
     Format(
         "mosit", "MosIT as published: names in the words", ("json",), frozenset({"conversation"}), _parse_mosit,

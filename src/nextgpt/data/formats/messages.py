@@ -97,9 +97,7 @@ def _sample(row: Row, document: CorpusFile) -> Iterator[Record]:
         found = row.get(path.lower())
         if isinstance(found, MediaFile):
             return replace(found, modality=modality)
-        return MediaFile(
-            modality, document.media / path
-        )  # is not there, as what the assistant makes need not be
+        return MediaFile(modality, document.media / path)  # is not there, as what the assistant makes need not be
 
     yield parse_row(json.loads(row["messages.json"]), find)
 

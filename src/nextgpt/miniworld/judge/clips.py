@@ -59,9 +59,7 @@ def _likely_motions(candidates: list[_Candidate]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(candidate.clip.motion for candidate in ranked))[:_LIKELY_MOTIONS]
 
 
-def _centred(
-    delta: np.ndarray, backdrop: np.ndarray, name: str, likely_motions: tuple[str, ...]
-) -> np.ndarray:
+def _centred(delta: np.ndarray, backdrop: np.ndarray, name: str, likely_motions: tuple[str, ...]) -> np.ndarray:
     """Shift ``delta`` in space and time to where a sprite with a likely motion has the highest gain."""
 
     def gain(shifted: np.ndarray) -> float:
@@ -99,9 +97,7 @@ def _nearest(candidates: list[_Candidate], delta: np.ndarray, backdrop: np.ndarr
     return JudgeResult(best[nearest].clip, min(distances[nearest] / energy, 1.0))
 
 
-def _candidates(
-    delta: np.ndarray, backdrop: np.ndarray, name: str, allowed: Sequence[str]
-) -> list[_Candidate]:
+def _candidates(delta: np.ndarray, backdrop: np.ndarray, name: str, allowed: Sequence[str]) -> list[_Candidate]:
     """Return the best objects for each motion in ``allowed``."""
     product = (delta * backdrop).sum(-1, keepdims=True)
     candidates = []
@@ -120,8 +116,7 @@ def _norms(motion: str, name: str) -> np.ndarray:
     """Approximate the energy of each sprite in a clip with ``motion`` over a background, float32 (1, N)."""
     backdrop = background(name)
     layers = np.concatenate(
-        [np.ones((SIDE_PX, SIDE_PX, 1), np.float32), backdrop, np.square(backdrop).sum(-1, keepdims=True)],
-        axis=-1,
+        [np.ones((SIDE_PX, SIDE_PX, 1), np.float32), backdrop, np.square(backdrop).sum(-1, keepdims=True)], axis=-1
     )
     frames = np.broadcast_to(layers, (motions.FRAMES, *layers.shape))
     summed = halve(_undo_motion(motion, frames, is_squared=True)[None])
@@ -151,8 +146,7 @@ def _undo_motion(motion: str, frames: np.ndarray, is_squared: bool = False) -> n
         return np.tensordot(share, frames[:, edge : edge + side, edge : edge + side], axes=(0, 0))
     side = motions.SPRITE_PX
     return sum(
-        frames[frame, top : top + side, left : left + side]
-        for frame, (top, left) in enumerate(motions.TRACKS[motion])
+        frames[frame, top : top + side, left : left + side] for frame, (top, left) in enumerate(motions.TRACKS[motion])
     )
 
 
@@ -163,9 +157,7 @@ def _undo_rotation(frames: np.ndarray) -> np.ndarray:
     flat = indices.ravel()
     return np.stack(
         [
-            np.bincount(flat, (box[..., channel] * weights).ravel(), minlength=side * side).reshape(
-                side, side
-            )
+            np.bincount(flat, (box[..., channel] * weights).ravel(), minlength=side * side).reshape(side, side)
             for channel in range(frames.shape[-1])
         ],
         axis=-1,

@@ -38,12 +38,8 @@ def recognize_media(media: Sequence[Medium]) -> list[MediaSpec]:
     for modality, modality_judge in MODALITY_JUDGES.items():
         indices = [index for index, medium in enumerate(media) if medium.modality == modality]
         if indices:
-            results = modality_judge.judge(
-                np.stack([modality_judge.as_array(media[index]) for index in indices])
-            )
-            observed |= {
-                index: in_reading_order(result.spec) for index, result in zip(indices, results, strict=True)
-            }
+            results = modality_judge.judge(np.stack([modality_judge.as_array(media[index]) for index in indices]))
+            observed |= {index: in_reading_order(result.spec) for index, result in zip(indices, results, strict=True)}
     return [observed[index] for index in range(len(media))]
 
 

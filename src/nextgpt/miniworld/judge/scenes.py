@@ -79,9 +79,7 @@ def _judge_chunk(images: np.ndarray) -> list[JudgeResult[SceneSpec]]:
     ]
 
 
-def _recognize(
-    name: str, gains: dict[str, np.ndarray], composite: _CompositeLayers
-) -> JudgeResult[SceneSpec]:
+def _recognize(name: str, gains: dict[str, np.ndarray], composite: _CompositeLayers) -> JudgeResult[SceneSpec]:
     """Explain the image by one large or up to three small objects, whichever has the higher gain."""
     energy = float(np.square(halve(composite.delta[None])).sum())
     explanations = [_fit_objects(size, gains[size], composite) for size in SIZES_PX]
@@ -102,9 +100,7 @@ def _fit_objects(size: str, gains: np.ndarray, composite: _CompositeLayers) -> l
         window = gains.max(1).argmax()
         if not gains[window].max() > 0:
             break
-        sprites = template_bank(size).select(
-            np.argpartition(gains[window], -_TOP_CANDIDATES)[-_TOP_CANDIDATES:]
-        )
+        sprites = template_bank(size).select(np.argpartition(gains[window], -_TOP_CANDIDATES)[-_TOP_CANDIDATES:])
         min_share = _FURTHER_SHARE if fitted else _FIRST_SHARE
         refined = _refine(sprites, size, corners[window], composite, min_share)
         if refined is not None:
@@ -133,9 +129,7 @@ def _refine(
     if not gains[window, row] > 0:
         return None
     name, tint = sprites.names[row]
-    return _FittedObject(
-        ObjectSpec(name, tint, _nearest_place(corners[window], side), size), float(gains[window, row])
-    )
+    return _FittedObject(ObjectSpec(name, tint, _nearest_place(corners[window], side), size), float(gains[window, row]))
 
 
 def _nearest_place(corner: np.ndarray, side: int) -> str:
@@ -143,9 +137,7 @@ def _nearest_place(corner: np.ndarray, side: int) -> str:
     return PLACES[3 * row + column]
 
 
-def _coarse_gains(
-    size: str, delta: np.ndarray, occluded_delta: np.ndarray, backgrounds: list[str]
-) -> np.ndarray:
+def _coarse_gains(size: str, delta: np.ndarray, occluded_delta: np.ndarray, backgrounds: list[str]) -> np.ndarray:
     """Return the gain of each sprite in each coarse window of each image: float32 (B, windows, N)."""
     sprites = template_bank(size, _COARSE_HALVINGS)
     norms = np.concatenate([_coarse_norms(size, name) for name in backgrounds])

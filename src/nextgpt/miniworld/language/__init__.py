@@ -8,14 +8,7 @@ from nextgpt.miniworld.language.canonical_captions import canonical_caption, par
 from nextgpt.miniworld.language.captions import caption
 from nextgpt.miniworld.language.descriptions import describe, in_reading_order
 from nextgpt.miniworld.language.dialogue_sampler import TASKS, sample_dialogue
-from nextgpt.miniworld.language.types import (
-    Dialogue,
-    DialogueTurn,
-    MediaPart,
-    TurnPart,
-    attributes,
-    difference,
-)
+from nextgpt.miniworld.language.types import Dialogue, DialogueTurn, MediaPart, TurnPart, attributes, difference
 
 __all__ = [
     "TASKS",

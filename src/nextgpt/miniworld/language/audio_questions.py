@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from nextgpt.miniworld.language.descriptions import pattern_phrase
 from nextgpt.miniworld.language.dialogue_state import DialogueState
-from nextgpt.miniworld.language.lexicon import (
-    PATTERN_FORMS,
-    definite_source,
-    is_instrument,
-    source_phrase,
-    yes_or_no,
-)
+from nextgpt.miniworld.language.lexicon import PATTERN_FORMS, definite_source, is_instrument, source_phrase, yes_or_no
 from nextgpt.miniworld.language.types import QuestionAnswer
 from nextgpt.miniworld.specs import PITCHES, SOURCES, TIMED_PATTERNS, WORD_SOURCES, MediaSpec, SoundSpec
 
@@ -36,22 +30,16 @@ def which_word(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 def is_source(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Confirm or deny a source."""
     assert isinstance(spec, SoundSpec)
-    candidate = (
-        spec.source if state.bernoulli(0.5) else state.choice([s for s in SOURCES if s != spec.source])
-    )
+    candidate = spec.source if state.bernoulli(0.5) else state.choice([s for s in SOURCES if s != spec.source])
     is_match = candidate == spec.source
     answer = f"{yes_or_no(is_match)}, it is {source_phrase(spec.source)}."
-    return QuestionAnswer(
-        answer, ((yes_or_no(is_match),), (spec.source,)), {"source": source_phrase(candidate)}
-    )
+    return QuestionAnswer(answer, ((yes_or_no(is_match),), (spec.source,)), {"source": source_phrase(candidate)})
 
 
 def how_high(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Name the pitch."""
     assert isinstance(spec, SoundSpec)
-    return QuestionAnswer(
-        f"The pitch is {spec.pitch}.", ((spec.pitch,),), {"source": definite_source(spec.source)}
-    )
+    return QuestionAnswer(f"The pitch is {spec.pitch}.", ((spec.pitch,),), {"source": definite_source(spec.source)})
 
 
 def is_pitched(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:

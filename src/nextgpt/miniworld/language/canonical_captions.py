@@ -77,10 +77,7 @@ def parse_caption(caption: str) -> MediaSpec | None:
 def _object_phrases(objects: tuple[ObjectSpec, ...]) -> list[str]:
     """Return one phrase per object; several objects are always small, so only a single one has a size."""
     is_alone = len(objects) == 1
-    return [
-        f"{obj.size + ' ' if is_alone else ''}{_kind_phrase(obj.object, obj.tint)} {obj.place}"
-        for obj in objects
-    ]
+    return [f"{obj.size + ' ' if is_alone else ''}{_kind_phrase(obj.object, obj.tint)} {obj.place}" for obj in objects]
 
 
 def _kind_phrase(name: str, tint: str) -> str:

@@ -57,9 +57,7 @@ def caption(spec: MediaSpec, rng: np.random.Generator, split: Split = "train") -
     return _collapse_gaps(expand_template(rng, choice(rng, frame.of(split))).format(**values))
 
 
-def object_phrase(
-    name: str, tint: str, rng: np.random.Generator, *, size: str = "", may_omit: bool = True
-) -> str:
+def object_phrase(name: str, tint: str, rng: np.random.Generator, *, size: str = "", may_omit: bool = True) -> str:
     """Return an object without its article: ``"tiny violet kitten"``. Omitted attributes have defaults."""
     others = synonyms(name)
     word = choice(rng, others) if others and rng.random() < SYNONYM_SHARE else noun(name)
@@ -77,18 +75,13 @@ def objects_phrase(objects: tuple[ObjectSpec, ...], rng: np.random.Generator) ->
         where = "" if _omit(rng) else f" {listed(places)}"
         return f"{NUMBERS[len(objects)]} {tint}{plural(first.object)}{where}"
     noun_phrases = [
-        indefinite(object_phrase(o.object, o.tint, rng, size=o.size if len(objects) == 1 else ""))
-        for o in objects
+        indefinite(object_phrase(o.object, o.tint, rng, size=o.size if len(objects) == 1 else "")) for o in objects
     ]
     if _omit(rng):
         return listed(noun_phrases)
     places = [choice(rng, PLACE_FORMS[obj.place]) for obj in objects]
     # All places stand on the same side of their objects, or it would be unclear which belongs to which.
-    pairs = (
-        zip(places, noun_phrases, strict=True)
-        if rng.random() < 0.25
-        else zip(noun_phrases, places, strict=True)
-    )
+    pairs = zip(places, noun_phrases, strict=True) if rng.random() < 0.25 else zip(noun_phrases, places, strict=True)
     return listed([" ".join(pair) for pair in pairs])
 
 

@@ -98,9 +98,7 @@ def _image_to_video(state: DialogueState) -> DialogueTurn | None:
     obj = scene.objects[0]
     options = [
         Option(
-            ClipSpec(obj.object, obj.tint, scene.background, motion),
-            _third_person(motion),
-            TEMPLATES["image_to_video"],
+            ClipSpec(obj.object, obj.tint, scene.background, motion), _third_person(motion), TEMPLATES["image_to_video"]
         )
         for motion in MOTIONS
     ]
@@ -151,16 +149,11 @@ def _request_turn(
     option = options_in_split[0] if state.bernoulli(PLAIN_SHARE) else state.choice(options_in_split)
     qualifiers = dict.fromkeys(("how", "moves", "where"), option.qualifier)
     words = state.user_parts(input_spec, state.phrase(option.templates, **qualifiers, **values))
-    answer: tuple[TurnPart, ...] = (
-        f"{what} Here {describe_intro(option.spec)}.".strip(),
-        MediaPart(option.spec),
-    )
+    answer: tuple[TurnPart, ...] = (f"{what} Here {describe_intro(option.spec)}.".strip(), MediaPart(option.spec))
     return DialogueTurn("link", words, answer)
 
 
-def _last_or_new(
-    state: DialogueState, modality: str, draw: Callable[[], MediaSpec | None]
-) -> MediaSpec | None:
+def _last_or_new(state: DialogueState, modality: str, draw: Callable[[], MediaSpec | None]) -> MediaSpec | None:
     """Return the last spec if it is of ``modality``, otherwise a new one."""
     return state.media[-1].spec if state.media and state.media[-1].modality == modality else draw()
 

@@ -47,11 +47,7 @@ def many_questions(state: DialogueState) -> DialogueState:
     modality = state.choice(tuple(MEDIUM_NOUNS))
     spec = state.sample(modality)
     for _ in range(state.choice(TURNS)):
-        turn = (
-            question_about(state, spec, modality, COMPARING_QUESTIONS)
-            if state.bernoulli(COMPARING_SHARE)
-            else None
-        )
+        turn = question_about(state, spec, modality, COMPARING_QUESTIONS) if state.bernoulli(COMPARING_SHARE) else None
         turn = turn or question_about(state, spec, modality)
         assert turn is not None, "something can be asked about everything"
         state = state.with_turn(turn)
@@ -107,8 +103,4 @@ def _multi_object(spec_source: SpecSource, may_be_alike: bool = False) -> SpecSo
     return multi_object
 
 
-DENSE_TASKS = {
-    "many_questions": many_questions,
-    "many_edits": many_edits,
-    "many_descriptions": many_descriptions,
-}
+DENSE_TASKS = {"many_questions": many_questions, "many_edits": many_edits, "many_descriptions": many_descriptions}

@@ -29,15 +29,7 @@ from nextgpt.miniworld.language.lexicon import (
     plural,
     source_phrase,
 )
-from nextgpt.miniworld.specs import (
-    PLACES,
-    TIMED_PATTERNS,
-    ClipSpec,
-    MediaSpec,
-    ObjectSpec,
-    SceneSpec,
-    SoundSpec,
-)
+from nextgpt.miniworld.specs import PLACES, TIMED_PATTERNS, ClipSpec, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 
 
 def describe(spec: MediaSpec) -> str:

@@ -10,13 +10,7 @@ import numpy as np
 from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.miniworld.language.cross_modal import cross_modal_request
 from nextgpt.miniworld.language.dense_dialogues import DENSE_TASKS
-from nextgpt.miniworld.language.dialogue_state import (
-    BRIEF_SHARE,
-    MEDIUM_NOUNS,
-    DialogueState,
-    SpecSource,
-    sample_spec,
-)
+from nextgpt.miniworld.language.dialogue_state import BRIEF_SHARE, MEDIUM_NOUNS, DialogueState, SpecSource, sample_spec
 from nextgpt.miniworld.language.edit_templates import edit
 from nextgpt.miniworld.language.facts import fact_question, fact_request
 from nextgpt.miniworld.language.indirect_requests import indirect_request
@@ -57,11 +51,7 @@ ANY_TASK = "any"
 """Task name for the own mixture of the small world, as None."""
 PHRASED_TASK = "phrased"
 """Task name for dialogues in the words of training authors; see :mod:`.phrasings`."""
-RENAMED_TASKS = {
-    "interview": "many_questions",
-    "editing": "many_edits",
-    "describing": "many_descriptions",
-}
+RENAMED_TASKS = {"interview": "many_questions", "editing": "many_edits", "describing": "many_descriptions"}
 """Current name of each renamed task."""
 DIALOGUE_SHARE = 0.4
 """Fraction of conversations among all dialogues."""
@@ -100,9 +90,7 @@ def sample_dialogue(
     """
     if task == PHRASED_TASK:
         if split != "train":
-            raise ConfigError(
-                f"Task {task!r} has no split {split!r}; expected 'train'. Use the suite people."
-            )
+            raise ConfigError(f"Task {task!r} has no split {split!r}; expected 'train'. Use the suite people.")
         return sample_phrased_dialogue(rng, load_authors("train"), spec_source=spec_source)
     task = None if task == ANY_TASK else task
     if task is not None and task not in (*TASKS, *DENSE_TASKS):
@@ -133,18 +121,14 @@ def _with_lead_in(state: DialogueState, task: str) -> DialogueState:
         return state
     if task in ("indirect_image", "indirect_audio"):
         return _with_facts(state, task)
-    modality = {"question": state.choice(MEDIA), "link": state.choice(MEDIA)}.get(
-        task
-    ) or _LEAD_IN_MODALITY.get(task)
+    modality = {"question": state.choice(MEDIA), "link": state.choice(MEDIA)}.get(task) or _LEAD_IN_MODALITY.get(task)
     lead_in = request(state, modality) if modality else None
     return state.with_turn(lead_in) if lead_in else state
 
 
 def _with_facts(state: DialogueState, task: str) -> DialogueState:
     """Add facts about one or two kinds of objects of different categories."""
-    categories = state.rng.permutation(["animal", "food", "vehicle"]).tolist()[
-        : int(state.rng.integers(1, 3))
-    ]
+    categories = state.rng.permutation(["animal", "food", "vehicle"]).tolist()[: int(state.rng.integers(1, 3))]
     if task == "indirect_audio":
         categories[0] = "instrument"
     for index in state.rng.permutation(len(categories)).tolist():
@@ -159,9 +143,7 @@ def _conversation(state: DialogueState) -> DialogueState:
         state = state.with_turn(small_talk(state, "greeting"))
     while len(state.turns) < length - 1:
         state = state.with_turn(_next_turn(state))
-    return state.with_turn(
-        small_talk(state, "farewell") if state.bernoulli(FAREWELL_SHARE) else _next_turn(state)
-    )
+    return state.with_turn(small_talk(state, "farewell") if state.bernoulli(FAREWELL_SHARE) else _next_turn(state))
 
 
 def _next_turn(state: DialogueState) -> DialogueTurn:

@@ -190,9 +190,7 @@ def pitch_by(step: int) -> Callable[[DialogueState, MediaSpec], EditResult | Non
     def change(state: DialogueState, spec: MediaSpec) -> EditResult | None:
         assert isinstance(spec, SoundSpec)
         position = PITCHES.index(spec.pitch) + step
-        return (
-            EditResult(replace(spec, pitch=PITCHES[position]), {}) if 0 <= position < len(PITCHES) else None
-        )
+        return EditResult(replace(spec, pitch=PITCHES[position]), {}) if 0 <= position < len(PITCHES) else None
 
     return change
 
@@ -217,9 +215,7 @@ def source(state: DialogueState, spec: MediaSpec) -> EditResult | None:
 def instrument(state: DialogueState, spec: MediaSpec) -> EditResult | None:
     """Change the source to an instrument."""
     result = source(state, spec)
-    is_playable = (
-        result is not None and isinstance(result.spec, SoundSpec) and is_instrument(result.spec.source)
-    )
+    is_playable = result is not None and isinstance(result.spec, SoundSpec) and is_instrument(result.spec.source)
     return result if is_playable else None
 
 

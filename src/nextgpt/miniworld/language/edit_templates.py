@@ -48,8 +48,7 @@ _EDITS: dict[str, tuple[tuple[str, ...], Callable[[DialogueState, MediaSpec], Ed
 }
 """Modalities and operation of each edit, by the name of its templates."""
 EDIT_TEMPLATES = tuple(
-    EditTemplate(modalities, apply, load_templates("edits")[name])
-    for name, (modalities, apply) in _EDITS.items()
+    EditTemplate(modalities, apply, load_templates("edits")[name]) for name, (modalities, apply) in _EDITS.items()
 )
 
 
@@ -59,15 +58,11 @@ def edit(state: DialogueState, modality: str) -> DialogueTurn | None:
     templates = [template for template in EDIT_TEMPLATES if modality in template.modalities]
     for index in state.rng.permutation(len(templates)).tolist():
         template = templates[index]
-        result = state.first_in_split(
-            partial(_apply_template, state, template, old_spec), lambda result: result.spec
-        )
+        result = state.first_in_split(partial(_apply_template, state, template, old_spec), lambda result: result.spec)
         if result is not None:
             words = state.user_parts(old_spec, state.phrase(template.templates, **result.values))
             answer = media_answer(state, result.spec, is_edit=True)
-            return DialogueTurn(
-                f"edit_{modality}", words, answer, changed_attributes=difference(old_spec, result.spec)
-            )
+            return DialogueTurn(f"edit_{modality}", words, answer, changed_attributes=difference(old_spec, result.spec))
     return None
 
 

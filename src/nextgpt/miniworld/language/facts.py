@@ -59,14 +59,10 @@ def kind_question(state: DialogueState) -> DialogueTurn:
         return DialogueTurn("facts", (words,), (_capital(sentence),), ((category,),), topic=name)
     candidate = category if state.bernoulli(0.5) else state.choice(CERTAIN_CATEGORIES)
     words = state.phrase(
-        _agreeing(TEMPLATES["is_it"], is_or_are),
-        thing=any_of_kind(name),
-        category=CATEGORY_PHRASES[candidate],
+        _agreeing(TEMPLATES["is_it"], is_or_are), thing=any_of_kind(name), category=CATEGORY_PHRASES[candidate]
     )
     polarity = "Yes" if candidate == category else "No"
-    return DialogueTurn(
-        "facts", (words,), (f"{polarity}, {sentence}",), ((polarity,), (category,)), topic=name
-    )
+    return DialogueTurn("facts", (words,), (f"{polarity}, {sentence}",), ((polarity,), (category,)), topic=name)
 
 
 def riddle(state: DialogueState) -> DialogueTurn:
@@ -90,9 +86,7 @@ def riddle_answers() -> dict[str, str]:
     ]
     counts = Counter(does for does, _, _ in predicates)
     return {
-        does: name
-        for does, name, category in predicates
-        if counts[does] == 1 and category not in ("nature", "shape")
+        does: name for does, name, category in predicates if counts[does] == 1 and category not in ("nature", "shape")
     }
 
 

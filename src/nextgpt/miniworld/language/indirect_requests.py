@@ -38,11 +38,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
     "falling": ("like going down the stairs", "like a stone that falls"),
     "repeated": ("again and again like a clock", "like somebody who knocks three times"),
 }
-TOPIC_REFERENCES = (
-    "the {category} we talked about",
-    "the {category} we spoke of",
-    "the {category} I asked about",
-)
+TOPIC_REFERENCES = ("the {category} we talked about", "the {category} we spoke of", "the {category} I asked about")
 PLURAL_CATEGORIES = ("animal", "vehicle", "instrument", "shape", "food")
 """Categories that can name an earlier topic."""
 

@@ -23,9 +23,7 @@ def description(state: DialogueState, modality: str) -> DialogueTurn:
     spec = state.subject(modality)
     words = state.phrase(TEMPLATES[f"describe_{modality}"], medium=state.choice(MEDIUM_NOUNS[modality]))
     answer = f"I {'hear' if isinstance(spec, SoundSpec) else 'see'} {describe(spec)}."
-    return DialogueTurn(
-        f"{modality}_to_text", state.user_parts(spec, words), (answer,), _main_key_words(spec)
-    )
+    return DialogueTurn(f"{modality}_to_text", state.user_parts(spec, words), (answer,), _main_key_words(spec))
 
 
 def _main_key_words(spec: MediaSpec) -> KeyWordGroups:

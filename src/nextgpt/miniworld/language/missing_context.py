@@ -37,9 +37,7 @@ def missing_context(state: DialogueState) -> DialogueTurn | None:
     if not absent:
         return None
     row = MISSING_CONTEXTS[state.choice(absent)]
-    words = state.phrase(
-        row.templates, thing=noun(state.choice(list(OBJECTS))), color=state.choice(TINTS[1:])
-    )
+    words = state.phrase(row.templates, thing=noun(state.choice(list(OBJECTS))), color=state.choice(TINTS[1:]))
     return DialogueTurn("missing", (words,), (row.answer,), ((row.key_phrase,),))
 
 

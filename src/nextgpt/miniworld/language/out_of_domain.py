@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nextgpt.miniworld.language.dialogue_state import DialogueState
-from nextgpt.miniworld.language.lexicon import (
-    MOTION_FORMS,
-    any_of_kind,
-    background_forms,
-    indefinite,
-    listed,
-    noun,
-)
+from nextgpt.miniworld.language.lexicon import MOTION_FORMS, any_of_kind, background_forms, indefinite, listed, noun
 from nextgpt.miniworld.language.requests import TEMPLATES
 from nextgpt.miniworld.language.templates import load_templates
 from nextgpt.miniworld.language.types import DialogueTurn
@@ -90,17 +83,13 @@ def _image_request(state: DialogueState) -> tuple[str, str]:
 
 def _video_request(state: DialogueState) -> tuple[str, str]:
     motion = MOTION_FORMS[state.choice(MOTIONS)][0]
-    return state.phrase(
-        TEMPLATES["video"], what=f"{indefinite(_thing(state))} {motion}"
-    ), unknown_image_answer()
+    return state.phrase(TEMPLATES["video"], what=f"{indefinite(_thing(state))} {motion}"), unknown_image_answer()
 
 
 def _audio_request(state: DialogueState) -> tuple[str, str]:
     if state.bernoulli(0.4):
         source = state.choice([kind.name for kind in OBJECTS.values() if kind.sound is None])
-        return state.phrase(
-            TEMPLATES["audio"], what=f"the sound of {any_of_kind(source)}"
-        ), unknown_sound_answer()
+        return state.phrase(TEMPLATES["audio"], what=f"the sound of {any_of_kind(source)}"), unknown_sound_answer()
     source = indefinite(state.choice(UNKNOWN["sounds"].of(state.split)))
     return state.phrase(
         TEMPLATES["audio"], what=state.choice((source, f"the sound of {source}"))

@@ -23,9 +23,7 @@ class QuestionTemplate:
 
 
 IMAGE, AUDIO, VIDEO, VISUAL = ("image",), ("audio",), ("video",), ("image", "video")
-_QUESTIONS: tuple[
-    tuple[tuple[str, ...], Callable[[DialogueState, MediaSpec], QuestionAnswer | None]], ...
-] = (
+_QUESTIONS: tuple[tuple[tuple[str, ...], Callable[[DialogueState, MediaSpec], QuestionAnswer | None]], ...] = (
     (VISUAL, visual_questions.what_object),
     (VISUAL, visual_questions.is_object),
     (IMAGE, visual_questions.which_objects),
@@ -52,6 +50,5 @@ _QUESTIONS: tuple[
     (AUDIO, audio_questions.how_fast),
 )
 QUESTION_TEMPLATES = tuple(
-    QuestionTemplate(modalities, ask, load_templates("questions")[ask.__name__])
-    for modalities, ask in _QUESTIONS
+    QuestionTemplate(modalities, ask, load_templates("questions")[ask.__name__]) for modalities, ask in _QUESTIONS
 )

@@ -91,9 +91,9 @@ def sample_scene_request(state: DialogueState) -> RequestSpec:
     if count == 1:
         noun_phrases, objects = _one_object(state, where)
     else:
-        noun_phrases, objects = (
-            _identical_objects if state.bernoulli(IDENTICAL_SHARE) else _different_objects
-        )(state, count)
+        noun_phrases, objects = (_identical_objects if state.bernoulli(IDENTICAL_SHARE) else _different_objects)(
+            state, count
+        )
         noun_phrases = f"{noun_phrases} {where}"
     return RequestSpec(noun_phrases.strip(), in_reading_order(SceneSpec(objects, background)))
 
@@ -110,9 +110,7 @@ def sample_sound_request(state: DialogueState) -> RequestSpec:
     pitch_phrase = state.choice(PITCH_FORMS[pitch]) if "pitch" in stated else ""
     if is_instrument(source) and state.bernoulli(0.4):
         return RequestSpec(_notes_phrase(state, sound, pitch_phrase, speed_phrase), sound)
-    pattern_suffix = (
-        f", {state.choice(PATTERN_FORMS[pattern])} {speed_phrase}".rstrip() if "pattern" in stated else ""
-    )
+    pattern_suffix = f", {state.choice(PATTERN_FORMS[pattern])} {speed_phrase}".rstrip() if "pattern" in stated else ""
     if not pitch_phrase:
         return RequestSpec(f"{_source_phrase(state, source)}{pattern_suffix}", sound)
     if state.bernoulli(0.5):
@@ -201,21 +199,9 @@ def _source_phrase(state: DialogueState, source: str) -> str:
 
 def _notes_phrase(state: DialogueState, sound: SoundSpec, pitch_phrase: str, speed_phrase: str) -> str:
     """Return notes of an instrument: ``"high notes rising fast on the violin"``."""
-    patterns = {
-        "single": f"{pitch_phrase} note",
-        "chord": f"{pitch_phrase} chord",
-        "repeated": f"{pitch_phrase} note",
-    }
-    notes = (
-        f"{pitch_phrase} notes"
-        if sound.pattern not in patterns
-        else indefinite(patterns[sound.pattern].strip())
-    )
+    patterns = {"single": f"{pitch_phrase} note", "chord": f"{pitch_phrase} chord", "repeated": f"{pitch_phrase} note"}
+    notes = f"{pitch_phrase} notes" if sound.pattern not in patterns else indefinite(patterns[sound.pattern].strip())
     suffix = (
-        ""
-        if sound.pattern in ("single", "chord")
-        else f" {state.choice(PATTERN_FORMS[sound.pattern])} {speed_phrase}"
+        "" if sound.pattern in ("single", "chord") else f" {state.choice(PATTERN_FORMS[sound.pattern])} {speed_phrase}"
     )
-    return (
-        f"{notes}{suffix}".strip() + f" on {state.choice((f'the {sound.source}', indefinite(sound.source)))}"
-    )
+    return f"{notes}{suffix}".strip() + f" on {state.choice((f'the {sound.source}', indefinite(sound.source)))}"

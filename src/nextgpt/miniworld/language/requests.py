@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from nextgpt.miniworld.language.dialogue_state import DialogueState, media_answer
-from nextgpt.miniworld.language.lexicon import (
-    indefinite,
-    noun,
-)
+from nextgpt.miniworld.language.lexicon import indefinite, noun
 from nextgpt.miniworld.language.request_specs import sample_request_spec
 from nextgpt.miniworld.language.templates import load_templates
 from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.specs import (
-    WORD_SOURCES,
-    ObjectSpec,
-    SceneSpec,
-    SoundSpec,
-)
+from nextgpt.miniworld.specs import WORD_SOURCES, ObjectSpec, SceneSpec, SoundSpec
 
 TEMPLATES = load_templates("requests")
 
-_REQUEST_CLAUSES = {
-    "image": "[draw|paint] {what}",
-    "audio": "play {what}",
-    "video": "make a [video|clip] of {what}",
-}
+_REQUEST_CLAUSES = {"image": "[draw|paint] {what}", "audio": "play {what}", "video": "make a [video|clip] of {what}"}
 """Clause per modality in a request for several media."""
 
 
@@ -57,18 +45,12 @@ def request_several(state: DialogueState) -> DialogueTurn | None:
         lambda template: template.replace("{first}", clauses[0]).replace("{second}", clauses[1])
     )
     words = state.phrase(templates)
-    return DialogueTurn(
-        "text_to_several", (words,), media_answer(state, *[request.spec for request in requests])
-    )
+    return DialogueTurn("text_to_several", (words,), media_answer(state, *[request.spec for request in requests]))
 
 
 def _request_both(state: DialogueState) -> DialogueTurn:
     """Sample a request for an image and the sound of one object."""
-    pairs = [
-        (SceneSpec((ObjectSpec(kind.name),)), SoundSpec(kind.sound))
-        for kind in OBJECTS.values()
-        if kind.sound
-    ]
+    pairs = [(SceneSpec((ObjectSpec(kind.name),)), SoundSpec(kind.sound)) for kind in OBJECTS.values() if kind.sound]
     # Of the test split one of both is enough: hardly any thing has both held out.
     require = any if state.split == "test" else all
     scene, sound = state.choice([pair for pair in pairs if require(map(state.in_split, pair))])

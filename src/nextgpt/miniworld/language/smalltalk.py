@@ -38,10 +38,7 @@ _ANSWERS = {
     "languages": ("I only speak English.", "English"),
     "objects": (f"I can draw {len(OBJECTS)} things, for example cat, piano and car.", str(len(OBJECTS))),
     "sounds": (f"I can play {len(SOURCES)} sounds, for example piano, bell and bird.", str(len(SOURCES))),
-    "motions": (
-        f"I know {len(MOTIONS)} motions, for example spinning, growing and moving left.",
-        str(len(MOTIONS)),
-    ),
+    "motions": (f"I know {len(MOTIONS)} motions, for example spinning, growing and moving left.", str(len(MOTIONS))),
     "colors": (f"I know {listed(TINTS[1:])}.", listed(TINTS[1:])),
     "backgrounds": (f"I know {listed(BACKGROUNDS)}.", listed(BACKGROUNDS)),
 }

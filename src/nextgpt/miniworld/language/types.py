@@ -68,11 +68,7 @@ class DialogueTurn:
     def preserved_attributes(self) -> tuple[str, ...]:
         """Return the names of the attributes that an edit must keep."""
         target = next((part.spec for part in self.target_media if part.is_edit), None)
-        return (
-            tuple(name for name in attributes(target) if name not in self.changed_attributes)
-            if target
-            else ()
-        )
+        return tuple(name for name in attributes(target) if name not in self.changed_attributes) if target else ()
 
     def contains_key_words(self, text: str) -> bool:
         """Return True if ``text`` contains a phrase of every key word group."""

@@ -71,9 +71,7 @@ def which_objects(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | Non
         return None
     kinds = [obj.object for obj in spec.objects]
     groups = [counted(kinds.count(name), name) for name in dict.fromkeys(kinds)]
-    return QuestionAnswer(
-        f"I see {listed(groups)}.", tuple(object_names(name) for name in dict.fromkeys(kinds))
-    )
+    return QuestionAnswer(f"I see {listed(groups)}.", tuple(object_names(name) for name in dict.fromkeys(kinds)))
 
 
 def where_is(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
@@ -108,9 +106,7 @@ def how_many_of(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     name = other_object(state, spec) if state.bernoulli(0.2) else state.choice(spec.objects).object
     number = [obj.object for obj in spec.objects].count(name)
     key_words = (NUMBERS[number], "zero" if number == 0 else str(number))
-    return QuestionAnswer(
-        f"There {_are(number)} {counted(number, name)}.", (key_words,), {"things": plural(name)}
-    )
+    return QuestionAnswer(f"There {_are(number)} {counted(number, name)}.", (key_words,), {"things": plural(name)})
 
 
 def _are(number: int) -> str:
@@ -144,9 +140,7 @@ def how_big(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     obj = only_object(spec)
     if obj is None:
         return None
-    return QuestionAnswer(
-        f"The {noun(obj.object)} is {obj.size}.", ((obj.size,),), {"thing": noun(obj.object)}
-    )
+    return QuestionAnswer(f"The {noun(obj.object)} is {obj.size}.", ((obj.size,),), {"thing": noun(obj.object)})
 
 
 def is_there(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
@@ -165,9 +159,7 @@ def is_colored(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     obj = unique_object(state, spec)
     if obj is None or obj.tint == "natural":
         return None
-    candidate = (
-        obj.tint if state.bernoulli(0.5) else state.choice([tint for tint in TINTS[1:] if tint != obj.tint])
-    )
+    candidate = obj.tint if state.bernoulli(0.5) else state.choice([tint for tint in TINTS[1:] if tint != obj.tint])
     answer = f"{yes_or_no(candidate == obj.tint)}, the {noun(obj.object)} is {obj.tint}."
     key_words = ((yes_or_no(candidate == obj.tint),), (obj.tint,))
     article, _ = indefinite(candidate).split()
@@ -190,9 +182,7 @@ def which_way(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
 def is_moving(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     """Confirm or deny a motion."""
     assert isinstance(spec, ClipSpec)
-    candidate = (
-        spec.motion if state.bernoulli(0.5) else state.choice([m for m in MOTIONS if m != spec.motion])
-    )
+    candidate = spec.motion if state.bernoulli(0.5) else state.choice([m for m in MOTIONS if m != spec.motion])
     is_match, motion = candidate == spec.motion, MOTION_FORMS[spec.motion][0]
     answer = f"{yes_or_no(is_match)}, the {noun(spec.object)} is {motion}."
     values = {"thing": noun(spec.object), "motion": MOTION_FORMS[candidate][0]}
@@ -205,9 +195,7 @@ def is_category(state: DialogueState, spec: MediaSpec) -> QuestionAnswer | None:
     if obj is None:
         return None
     category = OBJECTS[obj.object].category
-    candidate = (
-        category if state.bernoulli(0.5) else state.choice([c for c in CERTAIN_CATEGORIES if c != category])
-    )
+    candidate = category if state.bernoulli(0.5) else state.choice([c for c in CERTAIN_CATEGORIES if c != category])
     if category not in CERTAIN_CATEGORIES:
         return None
     answer = f"{yes_or_no(candidate == category)}, it is {indefinite(noun(obj.object))}."

@@ -40,9 +40,7 @@ class ImageBind(nn.Module):
         self.config = config
         self.tokenizer = tokenizer
         towers = config.towers
-        self.modality_preprocessors = nn.ModuleDict(
-            {name: create_stem(name, t) for name, t in towers.items()}
-        )
+        self.modality_preprocessors = nn.ModuleDict({name: create_stem(name, t) for name, t in towers.items()})
         self.modality_trunks = nn.ModuleDict(
             {
                 name: Trunk(
@@ -56,12 +54,8 @@ class ImageBind(nn.Module):
                 for name, t in towers.items()
             }
         )
-        self.modality_heads = nn.ModuleDict(
-            {name: create_head(name, t, config.width) for name, t in towers.items()}
-        )
-        self.modality_postprocessors = nn.ModuleDict(
-            {name: create_postprocessor(t) for name, t in towers.items()}
-        )
+        self.modality_heads = nn.ModuleDict({name: create_head(name, t, config.width) for name, t in towers.items()})
+        self.modality_postprocessors = nn.ModuleDict({name: create_postprocessor(t) for name, t in towers.items()})
 
     @property
     def width(self) -> int:
@@ -76,12 +70,7 @@ class ImageBind(nn.Module):
     def tower(self, name: str) -> nn.ModuleList:
         """Return stem, trunk, head and postprocessor of one tower."""
         self._check_tower(name)
-        steps = (
-            self.modality_preprocessors,
-            self.modality_trunks,
-            self.modality_heads,
-            self.modality_postprocessors,
-        )
+        steps = (self.modality_preprocessors, self.modality_trunks, self.modality_heads, self.modality_postprocessors)
         return nn.ModuleList(step[name] for step in steps)
 
     @torch.no_grad()
@@ -139,9 +128,7 @@ class ImageBind(nn.Module):
         states, pool_index = self._hidden_states(name, clips)
         pooled = states[torch.arange(len(states), device=states.device), pool_index]  # (B * clips, D)
         vectors = self.modality_heads[name](pooled)
-        vectors = (
-            self.modality_postprocessors[name](vectors) if scaled else functional.normalize(vectors, dim=-1)
-        )
+        vectors = self.modality_postprocessors[name](vectors) if scaled else functional.normalize(vectors, dim=-1)
         return vectors.unflatten(0, batch.shape[:2]).mean(dim=1) if has_several_clips else vectors
 
     def forward_patches(self, name: str, batch: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B P E"]:

@@ -16,12 +16,7 @@ from tokenizers import Tokenizer
 from nextgpt.errors import ConfigError, ModelError, unknown_name_message
 from nextgpt.model.encoding.config import EncoderConfig
 from nextgpt.model.encoding.imagebind import ImageBind
-from nextgpt.model.encoding.siglip_clap import (
-    SiglipClap,
-    SiglipClapConfig,
-    build_siglip_clap,
-    load_siglip_clap,
-)
+from nextgpt.model.encoding.siglip_clap import SiglipClap, SiglipClapConfig, build_siglip_clap, load_siglip_clap
 from nextgpt.model.safetensors_io import check_state_dict, read_safetensors
 
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "config.json", "model.safetensors", "tokenizer.json"
@@ -80,18 +75,14 @@ def read_encoder_config(folder: Path) -> EncoderConfig | SiglipClapConfig:
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
         problems = str(error)
         if isinstance(error, ValidationError):
-            problems = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
-            )
+            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         raise ConfigError(
             f"{path} has invalid settings ({problems}); expected those of an encoder. "
             "Correct them, or download the model again."
         ) from error
 
 
-def _load_imagebind(
-    folder: Path, config: EncoderConfig, dtype: torch.dtype, device: str | torch.device
-) -> ImageBind:
+def _load_imagebind(folder: Path, config: EncoderConfig, dtype: torch.dtype, device: str | torch.device) -> ImageBind:
     """Load ImageBind. Weights are memory-mapped and converted one by one, never held twice."""
     with torch.device("meta"):  # skips the initialization of weights that are replaced
         encoder = ImageBind(config, _read_tokenizer(folder / TOKENIZER_FILE))
@@ -119,8 +110,7 @@ def _read_tokenizer(path: Path) -> Tokenizer | None:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception
         raise ModelError(
-            f"{path} is damaged ({error}); expected a tokenizer of the tokenizers library. "
-            "Download the model again."
+            f"{path} is damaged ({error}); expected a tokenizer of the tokenizers library. Download the model again."
         ) from error
 
 
@@ -137,9 +127,7 @@ class EncoderFamily:
 
 
 ENCODERS: dict[str, EncoderFamily] = {
-    "imagebind": EncoderFamily(
-        EncoderConfig, build=lambda folder, config: ImageBind(config), load=_load_imagebind
-    ),
+    "imagebind": EncoderFamily(EncoderConfig, build=lambda folder, config: ImageBind(config), load=_load_imagebind),
     "siglip_clap": EncoderFamily(
         SiglipClapConfig,
         build=build_siglip_clap,

@@ -163,12 +163,7 @@ def load_siglip_clap(folder: Path, config: SiglipClapConfig, *, dtype: torch.dty
 
 def build_siglip_clap(folder: Path, config: SiglipClapConfig) -> SiglipClap:
     """Build an encoder from its configs, without weights."""
-    from transformers import (
-        ClapAudioConfig,
-        ClapAudioModelWithProjection,
-        SiglipVisionConfig,
-        SiglipVisionModel,
-    )
+    from transformers import ClapAudioConfig, ClapAudioModelWithProjection, SiglipVisionConfig, SiglipVisionModel
 
     vision = SiglipVisionModel(_load_auto(SiglipVisionConfig, folder / "vision"))
     audio = ClapAudioModelWithProjection(_load_auto(ClapAudioConfig, folder / "audio"))

@@ -12,15 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from nextgpt.model.encoding.config import (
-    AudioTower,
-    DepthTower,
-    ImuTower,
-    TextTower,
-    ThermalTower,
-    Tower,
-    VisionTower,
-)
+from nextgpt.model.encoding.config import AudioTower, DepthTower, ImuTower, TextTower, ThermalTower, Tower, VisionTower
 
 
 class StemOutput(NamedTuple):
@@ -143,21 +135,15 @@ def _single_channel_stem(name: str, size: tuple[int, int], patch: int, stride: i
 
 
 def _audio(tower: AudioTower) -> nn.Module:
-    return _single_channel_stem(
-        "rgbt_stem", (tower.mel_bins, tower.frames), tower.patch, tower.stride, tower.width
-    )
+    return _single_channel_stem("rgbt_stem", (tower.mel_bins, tower.frames), tower.patch, tower.stride, tower.width)
 
 
 def _depth(tower: DepthTower) -> nn.Module:
-    return _single_channel_stem(
-        "depth_stem", (tower.size_px,) * 2, tower.patch_px, tower.patch_px, tower.width
-    )
+    return _single_channel_stem("depth_stem", (tower.size_px,) * 2, tower.patch_px, tower.patch_px, tower.width)
 
 
 def _thermal(tower: ThermalTower) -> nn.Module:
-    return _single_channel_stem(
-        "rgbt_stem", (tower.size_px,) * 2, tower.patch_px, tower.patch_px, tower.width
-    )
+    return _single_channel_stem("rgbt_stem", (tower.size_px,) * 2, tower.patch_px, tower.patch_px, tower.width)
 
 
 def _text(tower: TextTower) -> nn.Module:

@@ -31,9 +31,7 @@ class Attention(nn.Module):
         if self.bias_k is not None:
             k = torch.cat((k, self.bias_k.expand(len(x), -1, -1)), dim=1)  # (B, T + 1, D)
             v = torch.cat((v, self.bias_v.expand(len(x), -1, -1)), dim=1)
-        q, k, v = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v)
-        )  # (B, heads, T, .)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))  # (B, heads, T, .)
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
@@ -84,22 +82,13 @@ class Trunk(nn.Module):
     """Optional input norm and all blocks of a tower."""
 
     def __init__(
-        self,
-        width: int,
-        blocks: int,
-        heads: int,
-        *,
-        has_input_norm: bool,
-        has_bias_kv: bool,
-        drop_path: float,
+        self, width: int, blocks: int, heads: int, *, has_input_norm: bool, has_bias_kv: bool, drop_path: float
     ) -> None:
         super().__init__()
         norm = nn.LayerNorm(width, eps=NORM_EPS) if has_input_norm else nn.Identity()
         self.pre_transformer_layer = nn.Sequential(norm)
         rates = [drop_path * i / max(blocks - 1, 1) for i in range(blocks)]
-        self.blocks = nn.ModuleList(
-            Block(width, heads, has_bias_kv=has_bias_kv, drop_path=rate) for rate in rates
-        )
+        self.blocks = nn.ModuleList(Block(width, heads, has_bias_kv=has_bias_kv, drop_path=rate) for rate in rates)
         self._init_weights(width)
 
     @torch.no_grad()
@@ -114,9 +103,7 @@ class Trunk(nn.Module):
             for layer in (block.attn.out_proj, block.mlp.fc1, block.mlp.fc2):
                 nn.init.zeros_(layer.bias)
 
-    def forward(
-        self, x: Float[Tensor, "B T D"], mask: Float[Tensor, "T T"] | None = None
-    ) -> Float[Tensor, "B T D"]:
+    def forward(self, x: Float[Tensor, "B T D"], mask: Float[Tensor, "T T"] | None = None) -> Float[Tensor, "B T D"]:
         x = self.pre_transformer_layer(x)
         for block in self.blocks:
             x = block(x, mask)

@@ -54,9 +54,7 @@ class GroupingProjection(nn.Module):
         counts = [*groups, soft_tokens]
         self.networks = nn.ModuleDict(
             {
-                name: GroupingNetwork(
-                    encoder_width, llm_width, width=width, heads=heads, blocks=blocks, counts=counts
-                )
+                name: GroupingNetwork(encoder_width, llm_width, width=width, heads=heads, blocks=blocks, counts=counts)
                 for name in ([SHARED] if shared else MODALITIES)
             }
         )
@@ -66,9 +64,7 @@ class GroupingProjection(nn.Module):
         if not features:
             return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
         names = [SHARED if self.shared else modality for modality in modalities]
-        return torch.cat(
-            [self.networks[name](item.vectors[None]) for name, item in zip(names, features, strict=True)]
-        )
+        return torch.cat([self.networks[name](item.vectors[None]) for name, item in zip(names, features, strict=True)])
 
 
 class GroupingNetwork(nn.Module):
@@ -108,9 +104,7 @@ class GroupingStage(nn.Module):
     Group tokens are learned; a later stage adds a mix of the earlier stage's group tokens.
     """
 
-    def __init__(
-        self, width: int, heads: int, blocks: int, *, groups: int, groups_before: int | None
-    ) -> None:
+    def __init__(self, width: int, heads: int, blocks: int, *, groups: int, groups_before: int | None) -> None:
         super().__init__()
         self.tokens = nn.Parameter(torch.randn(1, groups, width) * width**-0.5)
         self.group_mixer = (
@@ -148,9 +142,7 @@ class GroupAssignment(nn.Module):
         self.norm_mlp = nn.LayerNorm(width)
         self.mlp = FeedForward(width)
 
-    def forward(
-        self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]
-    ) -> Float[Tensor, "B G W"]:
+    def forward(self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]) -> Float[Tensor, "B G W"]:
         patches = self.norm_patches(patches)
         groups = self.cross_attention(self.norm_mixed(self.mix(self.norm_groups(groups))), patches)
         assignment = self.assign(groups, patches)  # (B, G, P)
@@ -158,9 +150,7 @@ class GroupAssignment(nn.Module):
         groups = groups + self.out(mean)
         return groups + self.mlp(self.norm_mlp(groups))
 
-    def assign(
-        self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]
-    ) -> Float[Tensor, "B G P"]:
+    def assign(self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]) -> Float[Tensor, "B G P"]:
         """Return 1 where a patch belongs to a group and 0 elsewhere; each column has a single 1."""
         scores = self.query(groups) @ self.key(patches).transpose(1, 2) * groups.shape[-1] ** -0.5
         if self.training:
@@ -181,9 +171,7 @@ class CrossAttention(nn.Module):
         self.norm_mlp, self.norm_out = nn.LayerNorm(width), nn.LayerNorm(width)
         self.mlp = FeedForward(width)
 
-    def forward(
-        self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]
-    ) -> Float[Tensor, "B G W"]:
+    def forward(self, groups: Float[Tensor, "B G W"], patches: Float[Tensor, "B P W"]) -> Float[Tensor, "B G W"]:
         attended = _attend(self.query(groups), self.key(patches), self.value(patches), self.heads)
         groups = groups + self.out(attended)
         return self.norm_out(groups + self.mlp(self.norm_mlp(groups)))
@@ -223,7 +211,5 @@ def _blocks(width: int, heads: int, depth: int) -> nn.Sequential:
 def _attend(
     query: Float[Tensor, "B T W"], key: Float[Tensor, "B P W"], value: Float[Tensor, "B P W"], heads: int
 ) -> Float[Tensor, "B T W"]:
-    q, k, v = (
-        part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value)
-    )  # (B, heads, ., .)
+    q, k, v = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))  # (B, heads, ., .)
     return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)

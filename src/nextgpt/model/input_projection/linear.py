@@ -20,17 +20,13 @@ INIT_STD = 0.03
 class LinearProjection(nn.Module):
     """Linear layer from E to K x D, shared by all modalities or one per modality."""
 
-    def __init__(
-        self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, shared: bool = True
-    ) -> None:
+    def __init__(self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, shared: bool = True) -> None:
         super().__init__()
         self.soft_tokens = soft_tokens
         self.llm_width = llm_width
         self.shared = shared
         names = [SHARED] if shared else list(MODALITIES)
-        self.layers = nn.ModuleDict(
-            {name: nn.Linear(encoder_width, soft_tokens * llm_width) for name in names}
-        )
+        self.layers = nn.ModuleDict({name: nn.Linear(encoder_width, soft_tokens * llm_width) for name in names})
         for layer in self.layers.values():
             # Features have entries of about size 1, text embeddings much smaller ones; soft tokens match the latter.
             nn.init.normal_(layer.weight, std=INIT_STD / math.sqrt(encoder_width))

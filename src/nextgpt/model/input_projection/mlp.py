@@ -16,9 +16,7 @@ from nextgpt.model.input_projection.linear import SHARED
 class MlpProjection(nn.Module):
     """Two layers from E over D to K x D, applied to every vector of an item; the outputs are averaged."""
 
-    def __init__(
-        self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, shared: bool = True
-    ) -> None:
+    def __init__(self, encoder_width: int, llm_width: int, *, soft_tokens: int = 1, shared: bool = True) -> None:
         super().__init__()
         self.soft_tokens = soft_tokens
         self.llm_width = llm_width
@@ -26,9 +24,7 @@ class MlpProjection(nn.Module):
         self.networks = nn.ModuleDict(
             {
                 name: nn.Sequential(
-                    nn.Linear(encoder_width, llm_width),
-                    nn.GELU(),
-                    nn.Linear(llm_width, soft_tokens * llm_width),
+                    nn.Linear(encoder_width, llm_width), nn.GELU(), nn.Linear(llm_width, soft_tokens * llm_width)
                 )
                 for name in ([SHARED] if shared else MODALITIES)
             }
@@ -39,7 +35,5 @@ class MlpProjection(nn.Module):
         if not features:
             return next(self.parameters()).new_zeros(0, self.soft_tokens, self.llm_width)
         names = [SHARED if self.shared else modality for modality in modalities]
-        rows = [
-            self.networks[name](item.vectors).mean(dim=0) for name, item in zip(names, features, strict=True)
-        ]
+        rows = [self.networks[name](item.vectors).mean(dim=0) for name, item in zip(names, features, strict=True)]
         return torch.stack(rows).unflatten(1, (self.soft_tokens, self.llm_width))

@@ -29,15 +29,7 @@ class ResamplerProjection(nn.Module):
     """Projects all vectors of an item to K soft tokens, by one shared network or one per modality."""
 
     def __init__(
-        self,
-        encoder_width: int,
-        llm_width: int,
-        *,
-        soft_tokens: int,
-        shared: bool,
-        width: int,
-        heads: int,
-        layers: int,
+        self, encoder_width: int, llm_width: int, *, soft_tokens: int, shared: bool, width: int, heads: int, layers: int
     ) -> None:
         super().__init__()
         self.soft_tokens = soft_tokens
@@ -45,9 +37,7 @@ class ResamplerProjection(nn.Module):
         self.shared = shared
         self.networks = nn.ModuleDict(
             {
-                name: Resampler(
-                    encoder_width, llm_width, queries=soft_tokens, width=width, heads=heads, layers=layers
-                )
+                name: Resampler(encoder_width, llm_width, queries=soft_tokens, width=width, heads=heads, layers=layers)
                 for name in ([SHARED] if shared else MODALITIES)
             }
         )
@@ -100,13 +90,9 @@ class ResamplerLayer(nn.Module):
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.query, self.out = nn.Linear(width, width, bias=False), nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width, bias=False)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, MLP_RATIO * width), nn.GELU(), nn.Linear(MLP_RATIO * width, width)
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, MLP_RATIO * width), nn.GELU(), nn.Linear(MLP_RATIO * width, width))
 
-    def forward(
-        self, states: Float[Tensor, "B K W"], keys_values: Float[Tensor, "B P W"]
-    ) -> Float[Tensor, "B K W"]:
+    def forward(self, states: Float[Tensor, "B K W"], keys_values: Float[Tensor, "B P W"]) -> Float[Tensor, "B K W"]:
         q, k, v = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, ., .)
             for part in (self.query(self.norm_1(states)), *self.key_value(keys_values).chunk(2, dim=-1))

@@ -61,11 +61,6 @@ class IncrementalDetokenizer:
     def _possible_stop_length(self) -> int:
         """Return the length of the longest suffix that is the start of a stop string."""
         return max(
-            (
-                size
-                for stop in self._stop_strings
-                for size in range(1, len(stop))
-                if self.text.endswith(stop[:size])
-            ),
+            (size for stop in self._stop_strings for size in range(1, len(stop)) if self.text.endswith(stop[:size])),
             default=0,
         )

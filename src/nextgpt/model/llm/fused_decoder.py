@@ -67,9 +67,7 @@ class FusedLayer(nn.Module):
     input_norm: Tensor
     mlp_norm: Tensor
 
-    def __init__(
-        self, layer: Any, config: Any, weight_of: Callable[[str], Tensor], *, dtype: FusedDtype
-    ) -> None:
+    def __init__(self, layer: Any, config: Any, weight_of: Callable[[str], Tensor], *, dtype: FusedDtype) -> None:
         super().__init__()
 
         def fuse(*names: str) -> FusedLinear:
@@ -102,9 +100,7 @@ class FusedLayer(nn.Module):
         return x + self.down(F.silu(gate) * up)
 
 
-def rotate(
-    x: Float[Tensor, "B h T d"], cos: Float[Tensor, "B 1 T d"], sin: Float[Tensor, "B 1 T d"]
-) -> Tensor:
+def rotate(x: Float[Tensor, "B h T d"], cos: Float[Tensor, "B 1 T d"], sin: Float[Tensor, "B 1 T d"]) -> Tensor:
     """Return ``x`` with rotary position embeddings."""
     left, right = x.chunk(2, dim=-1)
     return torch.addcmul(x * cos, torch.cat([-right, left], dim=-1), sin)

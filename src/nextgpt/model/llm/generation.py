@@ -137,15 +137,11 @@ class _SequenceBatch:
         self.sequences += other.sequences
 
 
-def _forward(
-    llm: LanguageModel, sequences: Sequence[_Sequence], cache: BatchedKVCache
-) -> list[Float[Tensor, "n D"]]:
+def _forward(llm: LanguageModel, sequences: Sequence[_Sequence], cache: BatchedKVCache) -> list[Float[Tensor, "n D"]]:
     """Run the pending positions of all sequences; return the hidden states of each one's own positions."""
     pending = [seq.pop_pending() for seq in sequences]
     spans = [item for item, _ in pending if not isinstance(item, Tensor)]
-    embedded = llm.embed_ids([token_id for ids in spans for token_id in ids]).split(
-        [len(ids) for ids in spans]
-    )
+    embedded = llm.embed_ids([token_id for ids in spans for token_id in ids]).split([len(ids) for ids in spans])
     remaining = iter(embedded)
     inputs = [item if isinstance(item, Tensor) else next(remaining) for item, _ in pending]  # (n, D) each
     inputs_embeds, mask = _left_pad(inputs)
@@ -159,8 +155,7 @@ def _left_pad(rows: Sequence[Float[Tensor, "_ D"]]) -> tuple[Float[Tensor, "B T 
     lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
     longest = int(lengths.max())
     padded = [
-        row if len(row) == longest else torch.nn.functional.pad(row, (0, 0, longest - len(row), 0))
-        for row in rows
+        row if len(row) == longest else torch.nn.functional.pad(row, (0, 0, longest - len(row), 0)) for row in rows
     ]
     return torch.stack(padded), torch.arange(longest, device=lengths.device) >= longest - lengths[:, None]
 
@@ -169,11 +164,7 @@ class _Sequence:
     """State of one request: positions to feed next, and the output so far."""
 
     def __init__(
-        self,
-        llm: LanguageModel,
-        request_id: int,
-        request: GenerationRequest,
-        soft: Iterator[Float[Tensor, "K D"]],
+        self, llm: LanguageModel, request_id: int, request: GenerationRequest, soft: Iterator[Float[Tensor, "K D"]]
     ) -> None:
         sampling, keys = request.sampling, request.prompt.cache_keys(llm.soft_tokens)
         self.request_id = request_id

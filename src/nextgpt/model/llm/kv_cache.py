@@ -55,9 +55,7 @@ class PreallocatedLayer(DynamicLayer):
         self._buffers: list[Tensor] = []
         """Keys and values, (rows, heads, positions, d) each, with spare rows and positions."""
 
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *_: object, **__: object
-    ) -> tuple[Tensor, Tensor]:
+    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Append positions to all rows; return all keys and values."""
         rows, _, new, _ = key_states.shape
         start = 0 if self.keys is None else self.keys.shape[2]
@@ -72,8 +70,7 @@ class PreallocatedLayer(DynamicLayer):
         if not self._buffers or rows > self._buffers[0].shape[0] or length > self._buffers[0].shape[2]:
             capacity = _next_capacity(rows, 1), _next_capacity(length, MIN_CAPACITY)
             self._buffers = [
-                states.new_zeros(capacity[0], states.shape[1], capacity[1], states.shape[3])
-                for states in like
+                states.new_zeros(capacity[0], states.shape[1], capacity[1], states.shape[3]) for states in like
             ]
             for buffer, old in zip(self._buffers, used, strict=False):
                 buffer[: old.shape[0], :, : old.shape[2]] = old
@@ -166,9 +163,7 @@ class BatchedKVCache:
             layer.reshape(before + len(sequences), end, like=[states[None] for states in like])
             for row, sequence in enumerate(sequences, start=before):
                 if sequence.length:
-                    for states, cached in zip(
-                        (layer.keys, layer.values), sequence.layers[number], strict=True
-                    ):
+                    for states, cached in zip((layer.keys, layer.values), sequence.layers[number], strict=True):
                         states[row, :, end - sequence.length :] = cached
 
     def _drop_leading_padding(self) -> None:

@@ -107,9 +107,7 @@ class LanguageModel(nn.Module):
         self.adapters: dict[str, Tensor] = {}
         """LoRA adapters that were merged into the weights; kept for saving."""
         self._adapter_scale = 1.0
-        self.end_ids = _end_ids(
-            transformer, tokenizer, self.tokenizer.split_special_tokens(template.end_of_turn)
-        )
+        self.end_ids = _end_ids(transformer, tokenizer, self.tokenizer.split_special_tokens(template.end_of_turn))
 
     def init_signals_from_tokens(self, markers: Mapping[str, str], end: str | None = None) -> None:
         """Initialize spans of signal tokens from special tokens that the LLM already uses.
@@ -124,9 +122,7 @@ class LanguageModel(nn.Module):
         words, head = self.transformer.get_input_embeddings(), self.transformer.get_output_embeddings()
         for name, marker in markers.items():
             row = self._special_token(marker, f"signals_begin_at.{name}")
-            self.signals.init_span_from_token(
-                name, words.weight[row], head.weight[row], words.weight.mean(dim=0)
-            )
+            self.signals.init_span_from_token(name, words.weight[row], head.weight[row], words.weight.mean(dim=0))
         if end is not None:
             self.signals.init_span_end_from_token(words.weight[self._special_token(end, "signals_end_at")])
 
@@ -152,16 +148,12 @@ class LanguageModel(nn.Module):
             ConversationError: The conversation is empty, or leaves no position for a reply.
         """
         if not any(part for message in conversation for part in message.parts):
-            raise ConversationError(
-                "The conversation is empty; expected at least one message. Add a message first."
-            )
+            raise ConversationError("The conversation is empty; expected at least one message. Add a message first.")
         characters = sum(len(message.text) for message in conversation)
         min_tokens = characters // self.tokenizer.longest_token_chars
         if min_tokens >= self.context_length:  # skips tokenizing very long texts
             raise self._too_long(f"at least {min_tokens}")
-        prompt = self.prompt_builder.build(
-            conversation, add_generation_prompt=add_generation_prompt, is_edit=is_edit
-        )
+        prompt = self.prompt_builder.build(conversation, add_generation_prompt=add_generation_prompt, is_edit=is_edit)
         if prompt.length(self.soft_tokens) >= self.context_length:
             raise self._too_long(str(prompt.length(self.soft_tokens)))
         return prompt
@@ -239,9 +231,7 @@ class LanguageModel(nn.Module):
         rows = self.embed_ids(prompt.token_ids)
         remaining = (tokens.to(rows.dtype) for tokens in soft)
         words = iter(rows.split([len(piece.ids) for piece in prompt.token_spans]))
-        return torch.cat(
-            [next(remaining if isinstance(piece, MediaPlaceholder) else words) for piece in prompt.pieces]
-        )
+        return torch.cat([next(remaining if isinstance(piece, MediaPlaceholder) else words) for piece in prompt.pieces])
 
     def hidden_states(
         self,
@@ -320,14 +310,7 @@ class LanguageModel(nn.Module):
         """Add trainable LoRA adapters, fresh or from saved ``adapters``."""
         assert not self.adapters, "merged LoRA cannot be trained; load it unmerged"
         assert self._fused_dtype is None, "a fused LLM cannot be trained; load it with a dtype"
-        lora.inject(
-            self.transformer,
-            rank=rank,
-            alpha=alpha,
-            dropout=dropout,
-            targets=targets,
-            first_layer=first_layer,
-        )
+        lora.inject(self.transformer, rank=rank, alpha=alpha, dropout=dropout, targets=targets, first_layer=first_layer)
         if adapters is not None:
             lora.load_adapter(self.transformer, adapters)
 
@@ -360,9 +343,7 @@ def _loss_mask(prompt: Prompt, soft_tokens: int) -> list[bool]:
     return [
         in_loss
         for piece in prompt.pieces
-        for in_loss in (
-            [piece.in_loss] * len(piece.ids) if isinstance(piece, TokenSpan) else [False] * soft_tokens
-        )
+        for in_loss in ([piece.in_loss] * len(piece.ids) if isinstance(piece, TokenSpan) else [False] * soft_tokens)
     ]
 
 

@@ -125,8 +125,7 @@ def _load_transformer(folder: Path, dtype: str, device: str) -> PreTrainedModel:
     for setting in _UNSUPPORTED_LOGIT_SCALING:
         if getattr(transformer.config.get_text_config(), setting, None) not in (None, 1, 1.0):
             raise ModelError(
-                f"The LLM in {folder} rescales its logits ({setting}); expected unscaled logits. "
-                "Choose another LLM."
+                f"The LLM in {folder} rescales its logits ({setting}); expected unscaled logits. Choose another LLM."
             )
     return transformer
 

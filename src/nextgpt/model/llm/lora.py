@@ -33,9 +33,7 @@ def inject(
     """
     import peft
 
-    blocks = (
-        range(first_layer, transformer.config.get_text_config().num_hidden_layers) if first_layer else None
-    )
+    blocks = range(first_layer, transformer.config.get_text_config().num_hidden_layers) if first_layer else None
     config = peft.LoraConfig(
         r=rank,
         lora_alpha=alpha,

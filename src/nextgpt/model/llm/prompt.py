@@ -62,9 +62,7 @@ class Prompt:
             key
             for piece in self.pieces
             for key in (
-                piece.ids
-                if isinstance(piece, TokenSpan)
-                else ((piece.medium.digest, k) for k in range(soft_tokens))
+                piece.ids if isinstance(piece, TokenSpan) else ((piece.medium.digest, k) for k in range(soft_tokens))
             )
         ]
 
@@ -130,9 +128,7 @@ class PromptBuilder:
                 yield part.text, in_loss
             elif in_loss:
                 edit = (self.signals.edit,) if is_edit(part) else ()
-                yield from (
-                    (token_id, True) for token_id in (*edit, *self.signals.span_sequence(part.modality))
-                )
+                yield from ((token_id, True) for token_id in (*edit, *self.signals.span_sequence(part.modality)))
             else:
                 yield from self._template_pieces(self.template.media_prefix.replace(MODALITY, part.modality))
                 yield part, False
@@ -181,9 +177,7 @@ def _trim_text(pieces: list[_Piece]) -> Iterator[_Piece]:
             yield content, in_loss
 
 
-def _merge_spans(
-    pieces: Iterator[TokenSpan | MediaPlaceholder],
-) -> Iterator[TokenSpan | MediaPlaceholder]:
+def _merge_spans(pieces: Iterator[TokenSpan | MediaPlaceholder]) -> Iterator[TokenSpan | MediaPlaceholder]:
     """Merge adjacent token spans with equal ``in_loss``."""
     last: TokenSpan | None = None
     for piece in pieces:

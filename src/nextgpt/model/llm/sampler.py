@@ -32,8 +32,7 @@ def sample_next_tokens(
     if not sampled:
         return token_ids
     temperatures, top_p = (
-        torch.tensor([getattr(samplings[row], name) for row in sampled])[:, None]
-        for name in ("temperature", "top_p")
+        torch.tensor([getattr(samplings[row], name) for row in sampled])[:, None] for name in ("temperature", "top_p")
     )
     probabilities = (logits[sampled] / temperatures).softmax(dim=-1)
     uniform = torch.cat([torch.rand(1, generator=generators[row]) for row in sampled])[:, None]
@@ -44,9 +43,7 @@ def sample_next_tokens(
     return token_ids
 
 
-def _top_p_threshold(
-    probabilities: Float[Tensor, "B Vn"], top_p: Float[Tensor, "B 1"]
-) -> Float[Tensor, "B 1"]:
+def _top_p_threshold(probabilities: Float[Tensor, "B Vn"], top_p: Float[Tensor, "B 1"]) -> Float[Tensor, "B 1"]:
     """Return the probability of the last token within ``top_p``; equally likely tokens are kept as well."""
     threshold = torch.zeros_like(top_p)
     rows = (top_p[:, 0] < 1).nonzero()[:, 0]
@@ -84,16 +81,10 @@ def validate_sampling(sampling: Sampling, modalities: Sequence[str]) -> None:
         (all(sampling.stop), "A stop string is empty; expected at least one character in each."),
         (sampling.modalities != (), "modalities is empty; expected e.g. ('text',), or None for all."),
         *(
-            (
-                1 <= n <= MAX_INFERENCE_STEPS,
-                f"num_inference_steps is {n}; expected 1 to {MAX_INFERENCE_STEPS}.",
-            )
+            (1 <= n <= MAX_INFERENCE_STEPS, f"num_inference_steps is {n}; expected 1 to {MAX_INFERENCE_STEPS}.")
             for n in _values(steps)
         ),
-        *(
-            (scale >= 1, f"guidance_scale is {scale}; expected 1 (none) or more.")
-            for scale in _values(scales)
-        ),
+        *((scale >= 1, f"guidance_scale is {scale}; expected 1 (none) or more.") for scale in _values(scales)),
     )
     for is_met, message in rules:
         if not is_met:

@@ -55,9 +55,7 @@ class SafeTokenizer:
 
     def decode(self, ids: list[int]) -> str:
         """Decode token ids without special tokens; an incomplete character becomes ``\\ufffd``."""
-        return str(
-            self.hf_tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        )
+        return str(self.hf_tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     @cached_property
     def special_ids(self) -> frozenset[int]:
@@ -72,9 +70,7 @@ class SafeTokenizer:
 
     def _encode_uncached(self, text: str) -> tuple[int, ...]:
         return tuple(
-            piece
-            for token_id in self._tokenize(text)
-            for piece in self._spelled_out_ids.get(token_id, (token_id,))
+            piece for token_id in self._tokenize(text) for piece in self._spelled_out_ids.get(token_id, (token_id,))
         )
 
     def _tokenize(self, text: str) -> list[int]:

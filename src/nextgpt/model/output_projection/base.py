@@ -12,8 +12,6 @@ from torch import Tensor
 class OutputProjection(Protocol):
     """Projects hidden states at a modality's signal tokens to conditions of its synthesizer."""
 
-    def __call__(
-        self, hidden: Float[Tensor, "B S D"], signal_rows: Float[Tensor, "S D"]
-    ) -> Float[Tensor, "B Q C"]:
+    def __call__(self, hidden: Float[Tensor, "B S D"], signal_rows: Float[Tensor, "S D"]) -> Float[Tensor, "B Q C"]:
         """Return one condition per span; ``signal_rows`` are the input embeddings of the signal tokens."""
         ...

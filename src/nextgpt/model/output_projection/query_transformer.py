@@ -46,9 +46,7 @@ class QueryTransformer(nn.Module):
         self.model = nn.Linear(width, condition_width)
         self.query_embs = nn.Parameter(torch.randn(1, queries, width))
 
-    def forward(
-        self, hidden: Float[Tensor, "B S D"], signal_rows: Float[Tensor, "S D"]
-    ) -> Float[Tensor, "B Q C"]:
+    def forward(self, hidden: Float[Tensor, "B S D"], signal_rows: Float[Tensor, "S D"]) -> Float[Tensor, "B Q C"]:
         """Return one condition per span of signal tokens."""
         states = self.fc(hidden + signal_rows)  # (B, S, width)
         queries = self.query_embs.expand(len(hidden), -1, -1)  # (B, Q, width)

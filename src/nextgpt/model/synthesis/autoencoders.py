@@ -112,9 +112,7 @@ class LatentCodec:
         """Denormalize latents and decode them."""
         raw = latents * self.std.to(latents.device) + self.mean.to(latents.device)
         return self._in_chunks(
-            self.adapter.decode,
-            raw,
-            px=raw.shape[-1] * raw.shape[-2] * self.downsampling[1] * self.downsampling[2],
+            self.adapter.decode, raw, px=raw.shape[-1] * raw.shape[-2] * self.downsampling[1] * self.downsampling[2]
         )
 
     def _in_chunks(
@@ -123,9 +121,7 @@ class LatentCodec:
         items = items.to(self.autoencoder.dtype)
         if self.adapter.is_video:
             videos = items.transpose(1, 2)  # (B, N, F, H, W)
-            return torch.cat([run(self.autoencoder, video).float() for video in videos.split(1)]).transpose(
-                1, 2
-            )
+            return torch.cat([run(self.autoencoder, video).float() for video in videos.split(1)]).transpose(1, 2)
         flat = items.flatten(0, 1)
         outputs = torch.cat(
             [run(self.autoencoder, part).float() for part in flat.split(max(1, MAX_BATCH_PIXELS // px))]

@@ -83,8 +83,7 @@ def synthesize_batch(
             is_on_cpu = all(synthesizer(name).device.type == "cpu" for name in batches)
             is_parallel = is_on_cpu and max(macs.values()) < PARALLEL_MAX_MACS
         tasks = [
-            partial(_synthesize_modality, batch, synthesizer, finished, previews, timer)
-            for batch in batches.values()
+            partial(_synthesize_modality, batch, synthesizer, finished, previews, timer) for batch in batches.values()
         ]
         with closing(interleave_parallel(tasks, threads if is_parallel else 1)) as events:
             for key, event in events:

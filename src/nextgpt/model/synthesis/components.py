@@ -71,9 +71,7 @@ class SynthesizerComponents:
         """The vocoder, spectrograms to samples."""
         class_name = self._class_name("vocoder")
         if class_name not in VOCODERS:
-            raise ModelError(
-                f"{self.folder / INDEX_FILE}: {unknown_name_message('vocoder', class_name, VOCODERS)}"
-            )
+            raise ModelError(f"{self.folder / INDEX_FILE}: {unknown_name_message('vocoder', class_name, VOCODERS)}")
         return self._read("vocoder", torch.float32)
 
     @cached_property
@@ -92,11 +90,7 @@ class SynthesizerComponents:
             )
         if self.flow_shift is not None:
             config |= {"shift": self.flow_shift, "flow_shift": self.flow_shift}
-        flow = (
-            _flow_settings(config)
-            if own.startswith("FlowMatch") and self.scheduler_name not in (None, own)
-            else {}
-        )
+        flow = _flow_settings(config) if own.startswith("FlowMatch") and self.scheduler_name not in (None, own) else {}
         # Unsupported settings are dropped; diffusers would warn about them at every run.
         supported = inspect.signature(cls.__init__).parameters
         return cls(**{key: value for key, value in (config | flow).items() if key in supported})
@@ -120,9 +114,7 @@ class SynthesizerComponents:
     @property
     def loaded_names(self) -> frozenset[str]:
         """Names of the loaded components."""
-        return frozenset(
-            name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)
-        )
+        return frozenset(name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property))
 
     def _read(self, name: str, dtype: torch.dtype) -> Any:
         with LOAD_LOCK:
@@ -139,8 +131,4 @@ class SynthesizerComponents:
 
 def _flow_settings(config: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with which other schedulers follow a flow-matching schedule."""
-    return {
-        "use_flow_sigmas": True,
-        "prediction_type": "flow_prediction",
-        "flow_shift": config.get("shift", 1.0),
-    }
+    return {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": config.get("shift", 1.0)}

@@ -22,10 +22,7 @@ ConditionalPredictFn = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @torch.inference_mode()
 def denoising_loop(
-    predict: PredictFn,
-    latents: Latents,
-    schedule: DenoisingSchedule,
-    generators: Sequence[torch.Generator] = (),
+    predict: PredictFn, latents: Latents, schedule: DenoisingSchedule, generators: Sequence[torch.Generator] = ()
 ) -> Iterator[DenoisingStep]:
     """Denoise ``latents`` and yield the state after every step.
 
@@ -63,8 +60,6 @@ def with_guidance(
     return predict_guided
 
 
-def seeded_noise(
-    generators: Sequence[torch.Generator], shape: tuple[int, ...], device: torch.device
-) -> Tensor:
+def seeded_noise(generators: Sequence[torch.Generator], shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Sample unit noise (B, *shape) from one CPU generator per medium, so that all devices agree."""
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(device)

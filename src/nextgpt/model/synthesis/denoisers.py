@@ -40,9 +40,7 @@ class DenoiserAdapter:
     """True if ``predict`` can be traced: no data-dependent control flow, static shapes except the batch size."""
 
 
-def _predict_transformer(
-    denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
-) -> Latents:
+def _predict_transformer(denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions) -> Latents:
     """CogVideoX has joint attention over condition and latents, and our axes."""
     return denoiser(latents, conditions, timestep.expand(latents.shape[0]), return_dict=False)[0]
 
@@ -51,24 +49,16 @@ def _predict_unet(denoiser: nn.Module, latents: Latents, timestep: Tensor, condi
     return denoiser(latents[:, 0], timestep, conditions, return_dict=False)[0][:, None]
 
 
-def _predict_class_unet(
-    denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
-) -> Latents:
+def _predict_class_unet(denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions) -> Latents:
     """AudioLDM has no cross-attention: its pooled vector replaces the class label."""
-    return denoiser(latents[:, 0], timestep, None, class_labels=conditions[:, 0], return_dict=False)[0][
-        :, None
-    ]
+    return denoiser(latents[:, 0], timestep, None, class_labels=conditions[:, 0], return_dict=False)[0][:, None]
 
 
-def _predict_unet_3d(
-    denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
-) -> Latents:
+def _predict_unet_3d(denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions) -> Latents:
     return denoiser(latents.transpose(1, 2), timestep, conditions, return_dict=False)[0].transpose(1, 2)
 
 
-def _predict_z_image(
-    denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions
-) -> Latents:
+def _predict_z_image(denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions) -> Latents:
     """Z-Image counts time from noise (0) to image (1) and takes captions of different lengths."""
     images = list(latents.transpose(1, 2).unbind())  # (Z, F, h, w) each
     time = (1 - timestep / 1000).expand(len(latents))
@@ -83,11 +73,7 @@ def _predict_wan(denoiser: nn.Module, latents: Latents, timestep: Tensor, condit
 
 
 def _predict_ace_step(
-    denoiser: nn.Module,
-    latents: Latents,
-    timestep: Tensor,
-    conditions: Conditions,
-    silence: Float[Tensor, "1 _ Z"],
+    denoiser: nn.Module, latents: Latents, timestep: Tensor, conditions: Conditions, silence: Float[Tensor, "1 _ Z"]
 ) -> Latents:
     """ACE-Step has no mask, so captions of different lengths run one by one; its context latents are silence."""
     audio = latents[:, 0, :, 0].mT  # (B, w, Z)
@@ -98,9 +84,7 @@ def _predict_ace_step(
     size = len(audio) if len({len(caption) for caption in captions}) == 1 else 1
     times = timestep.to(audio.dtype).expand(len(audio))
     outputs = []
-    for batch, time, condition in zip(
-        audio.split(size), times.split(size), _batches(captions, size), strict=True
-    ):
+    for batch, time, condition in zip(audio.split(size), times.split(size), _batches(captions, size), strict=True):
         outputs.append(
             denoiser(
                 hidden_states=batch,
@@ -143,9 +127,7 @@ STABLE_DIFFUSION_RGB = (
 """Linear map from latents of Stable Diffusion 1 and 2 to RGB (comfyanonymous/ComfyUI, latent_formats.py)."""
 FAST_SCHEDULER = "DPMSolverMultistepScheduler"
 """DPM-Solver++ 2M (Lu et al. 2022): 20 steps where DDIM and PNDM take 50."""
-AUDIOLDM_MEL = MelConfig(
-    hop_length=160, frames=512, samples=81_920, floor=1e-5, mean=0.0, std=1.0, time_axis="height"
-)
+AUDIOLDM_MEL = MelConfig(hop_length=160, frames=512, samples=81_920, floor=1e-5, mean=0.0, std=1.0, time_axis="height")
 
 DENOISERS: dict[str, DenoiserAdapter] = {
     # nano, and CogVideoX without rotary positions
@@ -201,9 +183,7 @@ DENOISERS: dict[str, DenoiserAdapter] = {
         predict=_predict_ace_step,
         latent_shape=lambda config: (1, config["audio_acoustic_hidden_dim"], 1, 250),
         condition_shape=lambda config: (256, config.get("encoder_hidden_size") or config["hidden_size"]),
-        settings=SynthesisSettings(
-            num_inference_steps=8, guidance_scale=1.0, flow_shift=3.0, waveform_rate_hz=48_000
-        ),
+        settings=SynthesisSettings(num_inference_steps=8, guidance_scale=1.0, flow_shift=3.0, waveform_rate_hz=48_000),
         extra_input=("condition_encoder", "silence_latent"),
     ),
     # Wan 2.1; 81 frames of 832 x 480 pixels, 8 pixels per cell

@@ -161,9 +161,7 @@ def scheduler_class(name: str, *, where: Path) -> Any:
     return cls
 
 
-def load_component(
-    folder: Path, name: str, class_name: str, *, dtype: torch.dtype, device: str | torch.device
-) -> Any:
+def load_component(folder: Path, name: str, class_name: str, *, dtype: torch.dtype, device: str | torch.device) -> Any:
     """Load one component with its weights.
 
     Raises:
@@ -192,9 +190,7 @@ def load_component(
             f"The weights in {component_dir} cannot be read ({error}); expected those of its config.json. "
             "Download the model again."
         ) from error
-    mismatches = {
-        kind: report[kind] for kind in ("missing_keys", "mismatched_keys", "error_msgs") if report.get(kind)
-    }
+    mismatches = {kind: report[kind] for kind in ("missing_keys", "mismatched_keys", "error_msgs") if report.get(kind)}
     if mismatches:
         listed = "; ".join(f"{kind}: {', '.join(map(str, keys))}" for kind, keys in mismatches.items())
         raise WeightsError(
@@ -202,9 +198,7 @@ def load_component(
         )
     if report["unexpected_keys"]:
         # Published folders may have buffers of older versions; they are harmless, but logged.
-        logging.getLogger(__name__).warning(
-            "%s has unused tensors: %s", component_dir, report["unexpected_keys"]
-        )
+        logging.getLogger(__name__).warning("%s has unused tensors: %s", component_dir, report["unexpected_keys"])
     return component.to(device).eval().requires_grad_(False)
 
 
@@ -227,13 +221,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(
-            f"{path} is not JSON ({error}); expected a JSON object. Download the model again."
-        ) from None
+        raise ModelError(f"{path} is not JSON ({error}); expected a JSON object. Download the model again.") from None
     if not isinstance(content, dict):
-        raise ModelError(
-            f"{path} is a JSON {type(content).__name__}; expected an object. Download the model again."
-        )
+        raise ModelError(f"{path} is a JSON {type(content).__name__}; expected an object. Download the model again.")
     return content
 
 
@@ -242,9 +232,7 @@ def _checked_variant(component_dir: Path) -> str | None:
     files = sorted(component_dir.glob("*.safetensors"))
     if not files:
         others = ", ".join(path.name for path in sorted(component_dir.glob("*.bin"))) or "no weights"
-        raise ModelError(
-            f"{component_dir} has {others}; expected safetensors. Convert pickles with 'nextgpt convert'."
-        )
+        raise ModelError(f"{component_dir} has {others}; expected safetensors. Convert pickles with 'nextgpt convert'.")
     for path in files:
         with open_safetensors(path):  # raises if the file is damaged
             pass

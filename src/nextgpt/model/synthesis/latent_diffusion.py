@@ -61,9 +61,7 @@ class LatentDiffusion:
         self._check(conditions, seeds, guidance_scale, edit_source)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         device = self.components.device
-        num_inference_steps = (
-            self.settings.num_inference_steps if num_inference_steps is None else num_inference_steps
-        )
+        num_inference_steps = self.settings.num_inference_steps if num_inference_steps is None else num_inference_steps
         schedule = DenoisingSchedule.create(
             self.components.scheduler,
             num_inference_steps,
@@ -89,9 +87,7 @@ class LatentDiffusion:
     def macs_per_step(self) -> float:
         """See :attr:`Synthesizer.macs_per_step`, without corrections for patches and lower resolutions."""
         frames, _, height, width = self.latent_shape
-        return (
-            sum(weight.numel() for weight in self.components.denoiser.parameters()) * frames * height * width
-        )
+        return sum(weight.numel() for weight in self.components.denoiser.parameters()) * frames * height * width
 
     def to(self, device: str | torch.device) -> None:
         """Move all weights to another device."""
@@ -108,9 +104,7 @@ class LatentDiffusion:
         inputs = (latents.to(dtype), timestep, conditions.to(dtype))
         if self.adapter.extra_input is not None:
             inputs = (*inputs, self._extra_input.to(dtype))
-        is_traced = (
-            self._traced_denoiser is not None and not torch.is_grad_enabled()
-        )  # training is not traced
+        is_traced = self._traced_denoiser is not None and not torch.is_grad_enabled()  # training is not traced
         predict = self._traced_denoiser if is_traced else self.adapter.predict
         return predict(denoiser, *inputs).float()
 
@@ -178,16 +172,10 @@ class LatentDiffusion:
         return negative
 
     def _check(
-        self,
-        conditions: Tensor,
-        seeds: Sequence[int],
-        guidance_scale: float,
-        edit_source: Sequence[Medium] | None,
+        self, conditions: Tensor, seeds: Sequence[int], guidance_scale: float, edit_source: Sequence[Medium] | None
     ) -> None:
         assert len(seeds) == len(conditions), f"got {len(conditions)} conditions and {len(seeds)} seeds"
-        assert edit_source is None or len(edit_source) == len(conditions), (
-            "an edit needs one source per condition"
-        )
+        assert edit_source is None or len(edit_source) == len(conditions), "an edit needs one source per condition"
         if conditions.shape[1:] != self.condition_shape:
             raise ModelError(
                 f"Conditions have the shape {tuple(conditions.shape[1:])} (Q, C); the {self.modality} synthesizer in "

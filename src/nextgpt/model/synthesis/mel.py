@@ -142,9 +142,7 @@ def _frame_stft(samples: Float[Tensor, "B L"], config: MelConfig) -> Complex[Ten
     return torch.fft.rfft(frames * _window(config).to(samples.device))
 
 
-def _frame_istft(
-    spectrum: Complex[Tensor, "B W R"], config: MelConfig
-) -> Float[Tensor, "B frames_times_hop"]:
+def _frame_istft(spectrum: Complex[Tensor, "B W R"], config: MelConfig) -> Float[Tensor, "B frames_times_hop"]:
     """Compute the inverse STFT, with silence after the last frame.
 
     Frames overlap by complete hops, so they are added hop by hop; torch's ``istft`` takes several times as long.

@@ -19,12 +19,7 @@ from torch import Tensor
 
 from nextgpt.errors import ModelError, unknown_name_message
 from nextgpt.model.synthesis.base import Conditions
-from nextgpt.model.synthesis.diffusers_io import (
-    INDEX_FILE,
-    load_component,
-    read_json,
-    write_negative_condition,
-)
+from nextgpt.model.synthesis.diffusers_io import INDEX_FILE, load_component, read_json, write_negative_condition
 from nextgpt.model.synthesis.spec import read_spec
 
 
@@ -67,10 +62,7 @@ def _z_image(encoder: PromptEncoder, tokens: Mapping[str, Tensor]) -> Tensor:
 def _chat_prompt(encoder: PromptEncoder, caption: str) -> str:
     """Format a caption as a user message of the language model that is the text encoder."""
     return encoder.tokenizer.apply_chat_template(
-        [{"role": "user", "content": caption}],
-        tokenize=False,
-        add_generation_prompt=True,
-        enable_thinking=True,
+        [{"role": "user", "content": caption}], tokenize=False, add_generation_prompt=True, enable_thinking=True
     )
 
 
@@ -113,9 +105,7 @@ TEXT_ENCODERS: dict[str, TextEncoderAdapter] = {
     "CLIPTextModel": TextEncoderAdapter(
         _clip, length=lambda encoder: encoder.text_encoder.config.max_position_embeddings
     ),
-    "ClapTextModelWithProjection": TextEncoderAdapter(
-        _clap, length=lambda encoder: encoder.tokenizer.model_max_length
-    ),
+    "ClapTextModelWithProjection": TextEncoderAdapter(_clap, length=lambda encoder: encoder.tokenizer.model_max_length),
     "UMT5EncoderModel": TextEncoderAdapter(_umt5),
     "Qwen3Model": TextEncoderAdapter(_z_image, text=_chat_prompt),
     "Qwen3Model with condition_encoder": TextEncoderAdapter(_ace_step, text=_music_prompt),
@@ -141,9 +131,7 @@ class PromptEncoder:
         name = index.get("text_encoder", "none")
         name += " with condition_encoder" if "condition_encoder" in index else ""
         if name not in TEXT_ENCODERS:
-            raise ModelError(
-                f"{self.folder / INDEX_FILE}: {unknown_name_message('text encoder', name, TEXT_ENCODERS)}"
-            )
+            raise ModelError(f"{self.folder / INDEX_FILE}: {unknown_name_message('text encoder', name, TEXT_ENCODERS)}")
         self._adapter = TEXT_ENCODERS[name]
 
     @torch.inference_mode()

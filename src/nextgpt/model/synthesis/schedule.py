@@ -32,12 +32,7 @@ class DenoisingSchedule:
 
     @classmethod
     def create(
-        cls,
-        scheduler: Any,
-        num_inference_steps: int,
-        *,
-        strength: float = 1.0,
-        device: str | torch.device = "cpu",
+        cls, scheduler: Any, num_inference_steps: int, *, strength: float = 1.0, device: str | torch.device = "cpu"
     ) -> DenoisingSchedule:
         """Create a run with a copy of ``scheduler``.
 

@@ -61,9 +61,7 @@ def _erf_gelu(denoiser: nn.Module) -> Iterator[None]:
     gelus = [
         module
         for module in denoiser.modules()
-        if isinstance(module, GELU)
-        and module.approximate == "tanh"
-        and module.proj.weight.dtype == torch.bfloat16
+        if isinstance(module, GELU) and module.approximate == "tanh" and module.proj.weight.dtype == torch.bfloat16
     ]
     for gelu in gelus:
         gelu.approximate = "none"

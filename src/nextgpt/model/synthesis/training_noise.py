@@ -44,15 +44,12 @@ def add_noise(scheduler: Any, latents: Latents, generators: Sequence[torch.Gener
         times = torch.stack([torch.randn((), generator=generator) for generator in generators]).sigmoid()
         timesteps, signal, noise_level = times * num_timesteps, 1 - times, times
     else:
-        timesteps = torch.stack(
-            [torch.randint(num_timesteps, (), generator=generator) for generator in generators]
-        )
+        timesteps = torch.stack([torch.randint(num_timesteps, (), generator=generator) for generator in generators])
         alphas = scheduler.alphas_cumprod.cpu()[timesteps]
         signal, noise_level = alphas.sqrt(), (1 - alphas).sqrt()
     noise = seeded_noise(generators, latents.shape[1:], latents.device)
     signal, noise_level = (
-        value.to(latents.device, torch.float32).view(-1, *[1] * (latents.ndim - 1))
-        for value in (signal, noise_level)
+        value.to(latents.device, torch.float32).view(-1, *[1] * (latents.ndim - 1)) for value in (signal, noise_level)
     )
     targets = {
         "epsilon": lambda: noise,

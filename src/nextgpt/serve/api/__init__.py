@@ -30,10 +30,7 @@ BEARER = HTTPBearer(auto_error=False, description="API key, if the server was st
 
 def add_routes(app: FastAPI) -> None:
     """Add all routes; every one documents the error envelope."""
-    errors: dict[int | str, dict[str, Any]] = {
-        "4XX": {"model": ErrorResponse},
-        "5XX": {"model": ErrorResponse},
-    }
+    errors: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorResponse}, "5XX": {"model": ErrorResponse}}
     for module in (chat, responses, completions, images, audio, videos, embeddings, files, models, status):
         app.include_router(module.router, responses=dict(errors), dependencies=[Security(BEARER)])
     app.include_router(status.public_router, responses=dict(errors))

@@ -42,7 +42,5 @@ async def _file_response(handle: RequestHandle, store: MediaStore) -> Response:
 async def reject_speech(body: Annotated[dict[str, Any] | None, Body()] = None) -> Response:
     """Refuse: the model has no voice. The status is one that clients do not retry."""
     raise ApiError(
-        400,
-        "This model generates sounds and music and has no voice. Use /v1/audio/generate.",
-        code="not_supported",
+        400, "This model generates sounds and music and has no voice. Use /v1/audio/generate.", code="not_supported"
     )

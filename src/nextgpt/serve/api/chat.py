@@ -28,22 +28,13 @@ from nextgpt.serve.protocol.chat_completion import (
 )
 from nextgpt.serve.protocol.media_store import MediaStore
 from nextgpt.serve.state import AppState, get_state
-from nextgpt.serve.streaming import (
-    DONE,
-    KEEPALIVE,
-    EventStream,
-    cancel_on_disconnect,
-    format_sse,
-    merge_streams,
-)
+from nextgpt.serve.streaming import DONE, KEEPALIVE, EventStream, cancel_on_disconnect, format_sse, merge_streams
 
 router = APIRouter(tags=["chat"])
 
 
 @router.post(
-    "/v1/chat/completions",
-    response_model=ChatCompletion,
-    responses={200: event_stream_response(ChatCompletionChunk)},
+    "/v1/chat/completions", response_model=ChatCompletion, responses={200: event_stream_response(ChatCompletionChunk)}
 )
 async def create_chat_completion(request: Request, body: ChatRequest) -> Response:
     """Answer a conversation."""

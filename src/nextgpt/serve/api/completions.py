@@ -16,23 +16,12 @@ from nextgpt.serve.errors import error_body, to_api_error
 from nextgpt.serve.protocol.chat import check_at_most, to_samplings
 from nextgpt.serve.protocol.text_completion import CompletionRequest, TextCompletion, TextCompletionBuilder
 from nextgpt.serve.state import get_state
-from nextgpt.serve.streaming import (
-    DONE,
-    KEEPALIVE,
-    EventStream,
-    cancel_on_disconnect,
-    format_sse,
-    merge_streams,
-)
+from nextgpt.serve.streaming import DONE, KEEPALIVE, EventStream, cancel_on_disconnect, format_sse, merge_streams
 
 router = APIRouter(tags=["chat"])
 
 
-@router.post(
-    "/v1/completions",
-    response_model=TextCompletion,
-    responses={200: event_stream_response(TextCompletion)},
-)
+@router.post("/v1/completions", response_model=TextCompletion, responses={200: event_stream_response(TextCompletion)})
 async def create_completion(request: Request, body: CompletionRequest) -> Response:
     """Answer each prompt with text."""
     state = get_state(request)
@@ -61,11 +50,7 @@ async def _json_response(handles: Sequence[RequestHandle], builder: TextCompleti
 
 
 async def _event_stream(
-    handles: Sequence[RequestHandle],
-    builder: TextCompletionBuilder,
-    body: CompletionRequest,
-    *,
-    keepalive_s: float,
+    handles: Sequence[RequestHandle], builder: TextCompletionBuilder, body: CompletionRequest, *, keepalive_s: float
 ) -> AsyncGenerator[bytes]:
     """Yield the chunks of all choices; an error becomes the last event before the end."""
     outputs: list[RequestOutput] = []

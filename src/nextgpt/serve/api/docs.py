@@ -17,11 +17,7 @@ POLICY = (
     "img-src 'self' data:; frame-ancestors 'none'"
 )
 """Scripts are files of this server; Swagger UI sets inline styles."""
-MEDIA_TYPES = {
-    "swagger-ui-bundle.js": "text/javascript",
-    "swagger-ui.css": "text/css",
-    "favicon.png": "image/png",
-}
+MEDIA_TYPES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
 """Files of Swagger UI in the package fastapi-offline."""
 PAGE = """<!doctype html>
 <html lang="en">
@@ -61,6 +57,4 @@ async def get_swagger_file(name: str) -> Response:
     if name not in MEDIA_TYPES:
         raise ApiError(404, f"No such file; expected one of {', '.join(MEDIA_TYPES)}.")
     content = files("fastapi_offline").joinpath("static", name).read_bytes()
-    return Response(
-        content, media_type=MEDIA_TYPES[name], headers={"Cache-Control": "private, max-age=86400"}
-    )
+    return Response(content, media_type=MEDIA_TYPES[name], headers={"Cache-Control": "private, max-age=86400"})

@@ -29,8 +29,7 @@ async def create_embeddings(request: Request, body: EmbeddingRequest) -> Embeddi
     items = [await _parse(parser, item, f"input.{index}") for index, item in enumerate(inputs)]
     vectors = await state.engine.embed(items)
     data = [
-        Embedding(index=index, embedding=_encode(vector, body.encoding_format))
-        for index, vector in enumerate(vectors)
+        Embedding(index=index, embedding=_encode(vector, body.encoding_format)) for index, vector in enumerate(vectors)
     ]
     return EmbeddingList(model=state.engine.name, data=data)
 

@@ -79,7 +79,5 @@ def _resource(file: StoredFile) -> FileResource:
 
 def _safe_name(name: str) -> str:
     """Replace everything that cannot stand in a header; only letters, digits, dots and dashes remain."""
-    safe = "".join(
-        letter if letter.isascii() and (letter.isalnum() or letter in ".-_") else "_" for letter in name
-    )
+    safe = "".join(letter if letter.isascii() and (letter.isalnum() or letter in ".-_") else "_" for letter in name)
     return safe[-100:] or "file"

@@ -61,9 +61,7 @@ async def create_image_edit(request: Request) -> Response:
 async def _generate(request: Request, body: ImageGenerationRequest, inputs: list[Medium]) -> Response:
     state = get_state(request)
     state.check_model(body.model)
-    samplings = to_medium_samplings(
-        body, "image", state.engine.modalities, state.settings, is_edit=bool(inputs)
-    )
+    samplings = to_medium_samplings(body, "image", state.engine.modalities, state.settings, is_edit=bool(inputs))
     has_previews = body.stream and body.partial_images > 0
     handles = state.submit_media(body.prompt, inputs, samplings, has_previews=has_previews)
     store = state.media_store(request)
@@ -74,9 +72,7 @@ async def _generate(request: Request, body: ImageGenerationRequest, inputs: list
     return await cancel_on_disconnect(request.receive, _json_response(handles, store, body))
 
 
-async def _json_response(
-    handles: Sequence[RequestHandle], store: MediaStore, body: ImageGenerationRequest
-) -> Response:
+async def _json_response(handles: Sequence[RequestHandle], store: MediaStore, body: ImageGenerationRequest) -> Response:
     try:
         outputs = await asyncio.gather(*(handle.result() for handle in handles))
     finally:
@@ -100,12 +96,7 @@ def _entry(medium: StoredMedium, body: ImageGenerationRequest) -> ImageEntry:
 
 
 async def _event_stream(
-    handles: Sequence[RequestHandle],
-    store: MediaStore,
-    body: ImageGenerationRequest,
-    kind: str,
-    *,
-    keepalive_s: float,
+    handles: Sequence[RequestHandle], store: MediaStore, body: ImageGenerationRequest, kind: str, *, keepalive_s: float
 ) -> AsyncGenerator[bytes]:
     """Yield ``<kind>.partial_image`` events and a ``<kind>.completed`` event per image."""
     num_previews = [0] * len(handles)

@@ -16,12 +16,7 @@ from nextgpt.serve.engine.base import EngineEvent, EngineRequest, RequestHandle,
 from nextgpt.serve.errors import ApiError
 from nextgpt.serve.protocol.chat import to_samplings
 from nextgpt.serve.protocol.media_store import MediaStore
-from nextgpt.serve.protocol.responses import (
-    DeletedResponse,
-    ResponseBuilder,
-    ResponseEvent,
-    ResponseResource,
-)
+from nextgpt.serve.protocol.responses import DeletedResponse, ResponseBuilder, ResponseEvent, ResponseResource
 from nextgpt.serve.protocol.responses_request import (
     GeneratedMediumItem,
     InputItem,
@@ -32,13 +27,7 @@ from nextgpt.serve.protocol.responses_request import (
 )
 from nextgpt.serve.response_store import ResponseCancelledError, StoredResponse
 from nextgpt.serve.state import AppState, get_state, request_owner
-from nextgpt.serve.streaming import (
-    KEEPALIVE,
-    EventStream,
-    cancel_on_disconnect,
-    format_sse,
-    merge_streams,
-)
+from nextgpt.serve.streaming import KEEPALIVE, EventStream, cancel_on_disconnect, format_sse, merge_streams
 
 router = APIRouter(tags=["responses"])
 
@@ -94,20 +83,14 @@ class ResponseRun:
             return self.builder.add_progress(event)
         if isinstance(event, MediumFinished):
             modality = event.medium.modality
-            return self.builder.add_medium(
-                await self.media.store(event.medium, self.builder.file_id(modality))
-            )
+            return self.builder.add_medium(await self.media.store(event.medium, self.builder.file_id(modality)))
         assert isinstance(event, RequestOutput), "engines end with RequestOutput"
         if self.stored is not None:
             self.stored.complete(event.reply.message)
         return self.builder.finish(event)
 
 
-@router.post(
-    "/v1/responses",
-    response_model=ResponseResource,
-    responses={200: event_stream_response(ResponseEvent)},
-)
+@router.post("/v1/responses", response_model=ResponseResource, responses={200: event_stream_response(ResponseEvent)})
 async def create_response(request: Request, body: ResponseRequest) -> Response:
     """Answer a conversation."""
     state = get_state(request)
@@ -158,9 +141,7 @@ async def _start(state: AppState, request: Request, body: ResponseRequest) -> Re
     previous = Conversation()
     if body.previous_response_id is not None:
         previous = state.responses.conversation(body.previous_response_id, owner)
-    conversation = await state.request_parser(request).conversation(
-        chat.messages, after=previous, param="input"
-    )
+    conversation = await state.request_parser(request).conversation(chat.messages, after=previous, param="input")
     system = (Message.create("system", body.instructions),) if body.instructions else ()
     prompt = Conversation((*system, *conversation))
     has_previews = body.stream and body.num_previews > 0

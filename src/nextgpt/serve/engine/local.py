@@ -15,13 +15,7 @@ from nextgpt.model.llm.prefix_cache import PrefixCache
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis.batching import SynthesisRequest
 from nextgpt.serve.engine.admission import AdmissionControl
-from nextgpt.serve.engine.base import (
-    EngineRequest,
-    EngineSettings,
-    RequestHandle,
-    StageTimeCallback,
-    ignore_stage_time,
-)
+from nextgpt.serve.engine.base import EngineRequest, EngineSettings, RequestHandle, StageTimeCallback, ignore_stage_time
 from nextgpt.serve.engine.diffusion_scheduler import DiffusionScheduler
 from nextgpt.serve.engine.embedding import embed
 from nextgpt.serve.engine.llm_scheduler import LLMScheduler
@@ -50,9 +44,7 @@ class LocalEngine:
         self.name = name
         self.on_stage_time = on_stage_time
         self._model = model
-        model.llm.prefix_cache = PrefixCache(
-            max_bytes=settings.cache_bytes, max_entries=settings.cache_entries
-        )
+        model.llm.prefix_cache = PrefixCache(max_bytes=settings.cache_bytes, max_entries=settings.cache_entries)
         self._diffusion_schedulers = {
             modality: DiffusionScheduler(
                 model.synthesizer,

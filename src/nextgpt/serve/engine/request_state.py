@@ -14,13 +14,7 @@ from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.generation import LLMEvent
 from nextgpt.model.reply_assembler import ReplyAssembler
 from nextgpt.model.synthesis.batching import SegmentKey, SynthesisRequest
-from nextgpt.serve.engine.base import (
-    EngineError,
-    RequestHandle,
-    RequestOutput,
-    StageTimeCallback,
-    ignore_stage_time,
-)
+from nextgpt.serve.engine.base import EngineError, RequestHandle, RequestOutput, StageTimeCallback, ignore_stage_time
 
 
 @dataclass

@@ -39,9 +39,7 @@ def add_middlewares(app: FastAPI, settings: ServerSettings, metrics: Metrics) ->
         timeout_s=settings.body_timeout_s,
     )
     app.add_middleware(
-        RateLimit,
-        max_per_minute=settings.requests_per_minute,
-        max_concurrent=settings.max_concurrent_requests,
+        RateLimit, max_per_minute=settings.requests_per_minute, max_concurrent=settings.max_concurrent_requests
     )
     app.add_middleware(ApiKeyAuth, api_keys=settings.api_keys)
     app.add_middleware(ErrorBoundary)

@@ -29,6 +29,4 @@ class OriginCheck:
         await error_response(ApiError(403, message, code="origin"))(scope, receive, send)
 
     def _is_allowed(self, origin: str, host: str | None) -> bool:
-        return (
-            "*" in self._allowed_origins or origin in self._allowed_origins or urlsplit(origin).netloc == host
-        )
+        return "*" in self._allowed_origins or origin in self._allowed_origins or urlsplit(origin).netloc == host

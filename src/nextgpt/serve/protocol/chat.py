@@ -263,9 +263,7 @@ def check_modalities(requested: Sequence[str] | None, supported: Sequence[str]) 
 
 def check_options(options: MediumOptions, settings: ServerSettings, field: str) -> None:
     """Raise :class:`ApiError` beyond the server's limits."""
-    check_at_most(
-        f"{field}.num_inference_steps", options.num_inference_steps or 1, settings.max_inference_steps
-    )
+    check_at_most(f"{field}.num_inference_steps", options.num_inference_steps or 1, settings.max_inference_steps)
     check_at_most(f"{field}.guidance_scale", options.guidance_scale or 1, settings.max_guidance_scale)
 
 

@@ -216,9 +216,7 @@ def build_message(parts: Sequence[Text | StoredMedium], options: NextGPTOptions)
     if options.content == "parts":
         return AssistantMessage(content=content)
     text = "".join(map(TextJoiner().add, parts))
-    audio = next(
-        (part for part in parts if isinstance(part, StoredMedium) and part.modality == "audio"), None
-    )
+    audio = next((part for part in parts if isinstance(part, StoredMedium) and part.modality == "audio"), None)
     return AssistantMessage(
         content=text,
         images=[part for part in content if isinstance(part, ImageContent)],
@@ -268,9 +266,7 @@ def build_usage(outputs: Sequence[RequestOutput]) -> Usage:
     prompt = outputs[0].prompt_tokens if outputs else 0
     completion = sum(output.completion_tokens for output in outputs)
     modalities = [part.modality for output in outputs for part in output.reply.parts]
-    details = {
-        f"{name}_signal_tokens": row.signal_count * modalities.count(name) for name, row in MODALITIES.items()
-    }
+    details = {f"{name}_signal_tokens": row.signal_count * modalities.count(name) for name, row in MODALITIES.items()}
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
@@ -321,9 +317,7 @@ def llm_output(output: RequestOutput) -> list[LLMOutputPart]:
         "A cat: " <image>    ->    text "A cat: "    image "[IMG0][IMG1][IMG2][IMG3]"
     """
     return [
-        LLMOutputPart(
-            type=part.modality, text=part.text if isinstance(part, Text) else _span(part, output.edits)
-        )
+        LLMOutputPart(type=part.modality, text=part.text if isinstance(part, Text) else _span(part, output.edits))
         for part in output.reply.parts
     ]
 
@@ -394,12 +388,7 @@ class CompletionBuilder:
         )
 
     def chunk(
-        self,
-        index: int,
-        delta: Delta,
-        *,
-        finish_reason: FinishReason | None = None,
-        info: ChunkInfo | None = None,
+        self, index: int, delta: Delta, *, finish_reason: FinishReason | None = None, info: ChunkInfo | None = None
     ) -> ChatCompletionChunk:
         """Build a chunk of one choice."""
         choice = ChunkChoice(index=index, delta=delta, finish_reason=finish_reason, logprobs=None)

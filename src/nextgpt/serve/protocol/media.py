@@ -253,12 +253,7 @@ class ModelList(BaseModel):
 
 
 def to_medium_samplings(
-    request: MediumRequest,
-    modality: str,
-    supported: Sequence[str],
-    settings: ServerSettings,
-    *,
-    is_edit: bool = False,
+    request: MediumRequest, modality: str, supported: Sequence[str], settings: ServerSettings, *, is_edit: bool = False
 ) -> list[Sampling]:
     """Convert a request to one sampling per medium.
 
@@ -267,9 +262,7 @@ def to_medium_samplings(
     """
     check_modalities([modality], supported)
     check_at_most("n", request.n, settings.max_n)
-    options = MediumOptions(
-        num_inference_steps=request.num_inference_steps, guidance_scale=request.guidance_scale
-    )
+    options = MediumOptions(num_inference_steps=request.num_inference_steps, guidance_scale=request.guidance_scale)
     check_options(options, settings, "the request")
     seed = first_seed(request.seed)
     return [

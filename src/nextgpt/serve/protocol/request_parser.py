@@ -43,11 +43,7 @@ class RequestParser:
     num_media: int = field(default=0, init=False)
 
     async def conversation(
-        self,
-        messages: Sequence[ChatMessage],
-        *,
-        after: Conversation = Conversation(),
-        param: str = "messages",
+        self, messages: Sequence[ChatMessage], *, after: Conversation = Conversation(), param: str = "messages"
     ) -> Conversation:
         """Return the conversation with all media decoded.
 
@@ -62,9 +58,7 @@ class RequestParser:
         num_messages, limit = len(after) + len(messages), self.settings.max_messages
         if num_messages > limit:
             raise ApiError(
-                400,
-                f"{param}: got {num_messages}; expected at most {limit}. Leave out the oldest.",
-                param=param,
+                400, f"{param}: got {num_messages}; expected at most {limit}. Leave out the oldest.", param=param
             )
         parsed = [await self._message(message, f"{param}.{i}") for i, message in enumerate(messages)]
         return Conversation((*after, *parsed))
@@ -78,9 +72,7 @@ class RequestParser:
         """
         self.num_media += 1
         if self.num_media > self.settings.max_media:
-            raise ApiError(
-                400, f"{param}: got more than {self.settings.max_media} media. Leave some out.", param=param
-            )
+            raise ApiError(400, f"{param}: got more than {self.settings.max_media} media. Leave some out.", param=param)
         content = await self._content(source, param) if isinstance(source, str) else source
         if len(content) > self.settings.max_medium_bytes:
             raise self._too_large(param)
@@ -123,9 +115,7 @@ class RequestParser:
     def _from_data_uri(self, uri: str, param: str) -> bytes:
         head, comma, _ = uri[:200].partition(",")
         if not comma or not head.endswith(";base64"):
-            raise ApiError(
-                400, f"{param}: not a base64 data: URI; expected data:<type>;base64,<data>.", param=param
-            )
+            raise ApiError(400, f"{param}: not a base64 data: URI; expected data:<type>;base64,<data>.", param=param)
         return self._from_base64(uri[len(head) + 1 :], param)
 
     def _from_base64(self, data: str, param: str) -> bytes:
@@ -182,7 +172,5 @@ def require_media_type(content: bytes, param: str) -> FileType:
     file_type = sniff(content)
     if file_type is None or not file_type.modalities:
         label = "of unknown type" if file_type is None else file_type.label
-        raise ApiError(
-            400, f"{param}: the file is {label}; expected an image, audio or video file.", param=param
-        )
+        raise ApiError(400, f"{param}: the file is {label}; expected an image, audio or video file.", param=param)
     return file_type

@@ -15,12 +15,7 @@ from nextgpt.serve.errors import to_api_error
 from nextgpt.serve.file_store import PREFIX
 from nextgpt.serve.protocol.chat_completion import AnswerInfo, answer_info, is_preview_due, preview_png
 from nextgpt.serve.protocol.media_store import StoredMedium
-from nextgpt.serve.protocol.responses_request import (
-    ITEM_PREFIXES,
-    ImageGenerationTool,
-    ResponseRequest,
-    TextOptions,
-)
+from nextgpt.serve.protocol.responses_request import ITEM_PREFIXES, ImageGenerationTool, ResponseRequest, TextOptions
 
 Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 TERMINAL_EVENTS: dict[str, str] = {"cancelled": "response.incomplete"}
@@ -229,10 +224,7 @@ class ResponseBuilder:
             yield from self._end_message("completed")
             yield from self._open_image(_new_id(ITEM_PREFIXES["image"]))
         yield self._image_event(
-            "partial_image",
-            partial_image_b64=preview,
-            partial_image_index=self._previews_sent,
-            output_format="png",
+            "partial_image", partial_image_b64=preview, partial_image_index=self._previews_sent, output_format="png"
         )
         self._previews_sent += 1
 
@@ -242,9 +234,7 @@ class ResponseBuilder:
         if medium.modality != "image":
             item = _medium_item(medium)
             yield from self._add_item(item)
-            yield self._event(
-                "response.output_item.done", output_index=len(self.resource.output) - 1, item=item
-            )
+            yield self._event("response.output_item.done", output_index=len(self.resource.output) - 1, item=item)
             return
         if self._image is None:
             yield from self._open_image(_item_id(medium))
@@ -333,9 +323,7 @@ class ResponseBuilder:
 
 def _medium_item(medium: StoredMedium) -> MediumGenerationCall:
     kind: Any = f"{medium.modality}_generation_call"
-    return MediumGenerationCall(
-        type=kind, id=_item_id(medium), result=medium.base64, media_type=medium.file.media_type
-    )
+    return MediumGenerationCall(type=kind, id=_item_id(medium), result=medium.base64, media_type=medium.file.media_type)
 
 
 def _item_id(medium: StoredMedium) -> str:

@@ -10,14 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from nextgpt.serve.engine.base import RequestOutput
-from nextgpt.serve.protocol.chat import (
-    ChatMessage,
-    ChatRequest,
-    OpenAIModel,
-    Seed,
-    StreamOptions,
-    TokenLimit,
-)
+from nextgpt.serve.protocol.chat import ChatMessage, ChatRequest, OpenAIModel, Seed, StreamOptions, TokenLimit
 from nextgpt.serve.protocol.chat_completion import Completion, FinishReason, Usage, build_usage
 from nextgpt.serve.protocol.media import ShortText
 

@@ -52,9 +52,7 @@ INTENTS: dict[str, tuple[str, ...]] = {
 """Every intent with the slots that its templates may use."""
 OPTIONAL_SLOTS = frozenset({"noun", "background", "bg", "inf", "s"})
 """Slots that a template of an intent need not use."""
-NAMED_INTENTS = frozenset(
-    {"edit_remove", "edit_move_named", "edit_color_named", "q_color_named", "q_where", "without"}
-)
+NAMED_INTENTS = frozenset({"edit_remove", "edit_move_named", "edit_color_named", "q_color_named", "q_where", "without"})
 """Intents whose templates must name the object."""
 TOPICS = (
     "greet", "bye", "thanks", "praise", "complain", "how_are_you", "who_are_you", "what_can_you",
@@ -162,10 +160,7 @@ def _ambiguous_words(attribute: Literal["nouns", "sources"]) -> set[str]:
 
 
 def _filter_words(synonyms: Words, is_usable: Callable[[str, str], bool]) -> Words:
-    return {
-        value: tuple(word for word in words if is_usable(word.lower(), value))
-        for value, words in synonyms.items()
-    }
+    return {value: tuple(word for word in words if is_usable(word.lower(), value)) for value, words in synonyms.items()}
 
 
 @cache

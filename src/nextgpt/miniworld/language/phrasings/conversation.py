@@ -35,10 +35,7 @@ _MISSING: dict[str, tuple[str, str, tuple[str, ...]]] = {
 _REPLIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "greet": (
         "hello",
-        (
-            "Hello! What shall I draw or play for you?",
-            "Hello! I can draw, play and film. What would you like?",
-        ),
+        ("Hello! What shall I draw or play for you?", "Hello! I can draw, play and film. What would you like?"),
     ),
     "bye": ("goodbye", ("Goodbye! See you soon.", "Goodbye! It was nice drawing and playing for you.")),
     "thanks": ("welcome", ("You are welcome.", "You are welcome. Shall I change anything?")),

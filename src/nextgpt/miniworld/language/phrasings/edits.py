@@ -34,9 +34,7 @@ from nextgpt.miniworld.specs import (
     patterns_of,
 )
 
-_NAMES_AN_IMAGE = re.compile(
-    r"\b(picture|image|drawing|pic|photo|sketch|illustration|draw|paint|painting)s?\b", re.I
-)
+_NAMES_AN_IMAGE = re.compile(r"\b(picture|image|drawing|pic|photo|sketch|illustration|draw|paint|painting)s?\b", re.I)
 _VIDEO_ONLY = frozenset({"edit_motion_inf", "edit_motion_ing", "edit_reverse"})
 DOUBLE_RATE = 0.1
 """Probability of two edits in one message."""
@@ -84,9 +82,7 @@ def edit_color(state: PhrasedState, spec: MediaSpec) -> Edit | None:
         return None
     color = state.choice(TINTS[1:])
     intent = _choose_intent(state, 0.2, "correct_color", "edit_color")
-    edit = _edit_object(
-        state, spec, obj, phrases.tinted(obj, color), intent, color=phrases.color_word(state, color)
-    )
+    edit = _edit_object(state, spec, obj, phrases.tinted(obj, color), intent, color=phrases.color_word(state, color))
     old = OBJECTS[obj.object].color if obj.tint == "natural" else obj.tint
     if old and old != color and _choose_intent(state, 0.12, "not_but_color", ""):
         return replace(edit, intent="not_but_color", values={**edit.values, "other": old})
@@ -127,12 +123,7 @@ def edit_place(state: PhrasedState, spec: MediaSpec) -> Edit | None:
         return None
     place = state.choice(PLACES)
     edit = _edit_object(
-        state,
-        spec,
-        obj,
-        replace(obj, place=place),
-        "edit_place",
-        place=phrases.place_phrase(state, place),
+        state, spec, obj, replace(obj, place=place), "edit_place", place=phrases.place_phrase(state, place)
     )
     return replace(edit, intent=_choose_intent(state, 0.25, "edit_move_named", "edit_place"))
 
@@ -155,9 +146,7 @@ def edit_replace(state: PhrasedState, spec: MediaSpec) -> Edit | None:
     obj = only_object(spec)
     if obj is None:
         return None
-    name = state.choice(
-        [kind.name for kind in OBJECTS.values() if kind.name != obj.object and kind.color != obj.tint]
-    )
+    name = state.choice([kind.name for kind in OBJECTS.values() if kind.name != obj.object and kind.color != obj.tint])
     intent = _choose_intent(state, 0.2, "correct_thing", "edit_replace")
     new, thing = replace(obj, object=name), phrases.object_phrase(state, ObjectSpec(name))
     # At times a color is stated; it is then the new object's.
@@ -302,9 +291,7 @@ EARLIER_AUDIO: tuple[Editor, ...] = (edit_pitch, edit_speed)
 """Edits whose words can mean one modality only."""
 
 
-def edit(
-    state: PhrasedState, spec: MediaSpec, modality: str, *, given: MediaSpec | None
-) -> DialogueTurn | None:
+def edit(state: PhrasedState, spec: MediaSpec, modality: str, *, given: MediaSpec | None) -> DialogueTurn | None:
     """Sample an edit of ``spec``, which is ``given`` with the words or is the last of its modality."""
     if state.bernoulli(DOUBLE_RATE) and (turn := _double_edit(state, spec, modality, given)):
         return turn
@@ -344,9 +331,7 @@ def weighted_order(state: PhrasedState, weights: Sequence[float]) -> list[int]:
     return sorted(range(len(weights)), key=lambda index: -keys[index])
 
 
-def _double_edit(
-    state: PhrasedState, spec: MediaSpec, modality: str, given: MediaSpec | None
-) -> DialogueTurn | None:
+def _double_edit(state: PhrasedState, spec: MediaSpec, modality: str, given: MediaSpec | None) -> DialogueTurn | None:
     """Sample two edits in one message."""
     editors = DOUBLE_EDITORS[modality]
     one, other = state.rng.permutation(len(editors))[:2].tolist()

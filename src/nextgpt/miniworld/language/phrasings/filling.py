@@ -13,9 +13,7 @@ CAPITAL_RATE, LOWER_CASE_RATE, NO_STOP_RATE, NO_APOSTROPHE_RATE, TYPO_RATE = 0.2
 MIN_TYPO_LETTERS = 5
 _SLOT = re.compile(r"(?:\b(?P<article>[Aa]n?) )?\{(?P<name>\w+)\}")
 _CONSONANT_SOUND = re.compile(r"(uni|use|usu|eu|ewe|one\b|ufo\b|u-|UFO)")
-_SOUND_TWICE = re.compile(
-    r"\b(sounds?|noise|audio|recording|clip|effect)( clip| effect)? of the sound of\b", re.I
-)
+_SOUND_TWICE = re.compile(r"\b(sounds?|noise|audio|recording|clip|effect)( clip| effect)? of the sound of\b", re.I)
 _SILENT_H = re.compile(r"(hour|honest|heir)")
 _PRONOUN = re.compile(r"I(['’](d|m|ve|ll))?\Z")
 

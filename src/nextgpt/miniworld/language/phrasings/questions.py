@@ -27,16 +27,7 @@ from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.types import DialogueTurn, QuestionAnswer
 from nextgpt.miniworld.language.visual_questions import only_object
 from nextgpt.miniworld.objects import OBJECTS
-from nextgpt.miniworld.specs import (
-    MOTIONS,
-    SOURCES,
-    TINTS,
-    WORD_SOURCES,
-    ClipSpec,
-    MediaSpec,
-    SceneSpec,
-    SoundSpec,
-)
+from nextgpt.miniworld.specs import MOTIONS, SOURCES, TINTS, WORD_SOURCES, ClipSpec, MediaSpec, SceneSpec, SoundSpec
 
 AnswerFn = Callable[[PhrasedState, MediaSpec], QuestionAnswer | None]
 """Answers a question about a spec; None if the spec gives no certain answer."""
@@ -57,10 +48,7 @@ def list_objects(scene: SceneSpec) -> str:
     """Return the objects of a scene with their colors: ``"two red cats and a dog"``."""
     counts = Counter((obj.object, obj.tint) for obj in scene.objects)
     return listed(
-        [
-            indefinite(object_phrase(*kind)) if count == 1 else counted(count, *kind)
-            for kind, count in counts.items()
-        ]
+        [indefinite(object_phrase(*kind)) if count == 1 else counted(count, *kind) for kind, count in counts.items()]
     )
 
 
@@ -191,9 +179,7 @@ def answer_yes_or_no(words: str, intent: str, spec: MediaSpec, answer: QuestionA
         obj = only_object(spec)
         actual = obj and obj.size
     yes = yes_or_no(actual in named)
-    return replace(
-        answer, answer=f"{yes}, {decapitalize(answer.answer)}", key_words=((yes,), *answer.key_words)
-    )
+    return replace(answer, answer=f"{yes}, {decapitalize(answer.answer)}", key_words=((yes,), *answer.key_words))
 
 
 _IS_CLOSED = re.compile(
@@ -238,9 +224,7 @@ QUESTIONS: dict[str, dict[str, tuple[AnswerFn, float]]] = {
 """Questions of each modality by intent, with their weights."""
 
 
-def question(
-    state: PhrasedState, spec: MediaSpec, modality: str, *, given: MediaSpec | None
-) -> DialogueTurn | None:
+def question(state: PhrasedState, spec: MediaSpec, modality: str, *, given: MediaSpec | None) -> DialogueTurn | None:
     """Sample a question about ``spec``, which is ``given`` with the words or is the last of its modality."""
     shared = shared_phrasings()
     rows = [(i, *row) for i, row in QUESTIONS[modality].items() if state.author.has(i) or i in shared]

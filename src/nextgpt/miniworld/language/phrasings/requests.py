@@ -53,9 +53,7 @@ _SOUND_WORDS = re.compile(
     r"quiet|melody|song|sample|pitch\w*|mp3|wav|acoustic\w*|chord|speakers?|volume|strum\w*|blast|imitate|mimic)\b",
     re.I,
 )
-_VIDEO_WORDS = re.compile(
-    r"\b(video|clip|film|movie|vid|gif|animat\w*|cartoon|footage|loop|reel|motion)\b", re.I
-)
+_VIDEO_WORDS = re.compile(r"\b(video|clip|film|movie|vid|gif|animat\w*|cartoon|footage|loop|reel|motion)\b", re.I)
 
 
 def request_image(state: PhrasedState) -> DialogueTurn | None:
@@ -221,9 +219,7 @@ def _sample_image(state: PhrasedState) -> RequestSpec:
     if count == 1:
         return _sample_single(state)
     background, where = _background(state)
-    sample = (
-        _identical if state.bernoulli(0.35) else _mixed if count == 3 and state.bernoulli(0.3) else _different
-    )
+    sample = _identical if state.bernoulli(0.35) else _mixed if count == 3 and state.bernoulli(0.3) else _different
     words, objects = sample(state, count)
     return RequestSpec(f"{words} {where}".strip(), in_reading_order(SceneSpec(objects, background)))
 

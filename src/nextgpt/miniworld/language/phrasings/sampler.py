@@ -10,14 +10,7 @@ import numpy as np
 
 from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.miniworld.language.dialogue_state import DialogueState, SpecSource, sample_spec
-from nextgpt.miniworld.language.phrasings import (
-    conversation,
-    edits,
-    follow_ups,
-    out_of_domain,
-    questions,
-    requests,
-)
+from nextgpt.miniworld.language.phrasings import conversation, edits, follow_ups, out_of_domain, questions, requests
 from nextgpt.miniworld.language.phrasings.author import Author
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn
@@ -34,9 +27,7 @@ class _ModalitySampler(Protocol):
 
 
 class _LinkSampler(Protocol):
-    def __call__(
-        self, state: PhrasedState, spec: MediaSpec, *, given: MediaSpec | None
-    ) -> DialogueTurn | None: ...
+    def __call__(self, state: PhrasedState, spec: MediaSpec, *, given: MediaSpec | None) -> DialogueTurn | None: ...
 
 
 def _about_given(state: PhrasedState, sample: _ModalitySampler) -> DialogueTurn | None:
@@ -177,9 +168,7 @@ def _conversation(state: PhrasedState, task: str | None) -> PhrasedState | None:
     return state
 
 
-def _append_one_of(
-    state: PhrasedState, samplers: Mapping[str, tuple[TurnSampler, float]]
-) -> PhrasedState | None:
+def _append_one_of(state: PhrasedState, samplers: Mapping[str, tuple[TurnSampler, float]]) -> PhrasedState | None:
     """Append a turn of one of ``samplers``, by weight."""
     names = [name for name, (_, weight) in samplers.items() if weight > 0] or list(samplers)
     weights = np.array([samplers[name][1] or 1.0 for name in names])

@@ -100,20 +100,12 @@ class PhrasedState(DialogueState):
         answer: list[TurnPart] = []
         for spec in specs:
             sentence = f"{'And here' if answer else 'Here'} {describe_intro(spec)}."
-            answer += [
-                f"{intro} {sentence}" if intro and not answer else sentence,
-                MediaPart(spec, edited is not None),
-            ]
+            answer += [f"{intro} {sentence}" if intro and not answer else sentence, MediaPart(spec, edited is not None)]
         changed = () if edited is None else difference(edited, specs[0])
         return DialogueTurn(task, self.user_message(words, given), tuple(answer), changed_attributes=changed)
 
     def text_turn(
-        self,
-        task: str,
-        words: str,
-        answer: str,
-        key_words: KeyWordGroups = (),
-        given: MediaSpec | None = None,
+        self, task: str, words: str, answer: str, key_words: KeyWordGroups = (), given: MediaSpec | None = None
     ) -> DialogueTurn:
         """Build a turn that is answered in words."""
         return DialogueTurn(task, self.user_message(words, given), (answer,), key_words)

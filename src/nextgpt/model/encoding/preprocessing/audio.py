@@ -25,9 +25,7 @@ def preprocess_audio(audio: Audio, tower: AudioTower) -> Float[Tensor, "clips 1 
     return torch.stack([_log_mel(clip, tower) for clip in clips])
 
 
-def clip_starts_s(
-    duration_s: float, clip_s: float, clips: int, last_clip: LastClip = "at_end"
-) -> list[Fraction]:
+def clip_starts_s(duration_s: float, clip_s: float, clips: int, last_clip: LastClip = "at_end") -> list[Fraction]:
     """Return the distinct start times of evenly spaced clips, the first at 0.
 
     A medium not longer than a clip has one start: all its clips are equal, and so is their mean. Otherwise the same as

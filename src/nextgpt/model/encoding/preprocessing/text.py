@@ -26,15 +26,11 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], tower: TextTower) -> In
     marks = {tower.start_token_id, tower.end_token_id}
     start = [] if tower.start_token_id is None else [tower.start_token_id]
     rows = []
-    for encoding in tokenizer.encode_batch(
-        [clean_text(text[:room]) for text in texts], add_special_tokens=False
-    ):
+    for encoding in tokenizer.encode_batch([clean_text(text[:room]) for text in texts], add_special_tokens=False):
         words = [token for token in encoding.ids if token not in marks]
         rows.append([*[*start, *words][: tower.positions - 1], tower.end_token_id])
     longest = max((len(row) for row in rows), default=0)
-    return torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.long).view(
-        len(rows), longest
-    )
+    return torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.long).view(len(rows), longest)
 
 
 def clean_text(text: str) -> str:

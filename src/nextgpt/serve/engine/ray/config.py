@@ -41,10 +41,7 @@ class StageConfig(Config):
     def deployment_options(self) -> dict[str, Any]:
         """Return the options of the Ray Serve deployment."""
         actor = {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus, "resources": dict(self.resources)}
-        options: dict[str, Any] = {
-            "ray_actor_options": actor,
-            "max_ongoing_requests": self.max_ongoing_requests,
-        }
+        options: dict[str, Any] = {"ray_actor_options": actor, "max_ongoing_requests": self.max_ongoing_requests}
         if self.max_replicas == self.min_replicas:
             return options | {"num_replicas": self.min_replicas}
         scaling = {
@@ -92,9 +89,7 @@ def read_ray_config(path: Path) -> RayConfig:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"{path} cannot be read ({error}); expected YAML. docs/serving.md shows one."
-        ) from None
+        raise ConfigError(f"{path} cannot be read ({error}); expected YAML. docs/serving.md shows one.") from None
     if not isinstance(values or {}, dict):
         kind = type(values).__name__
         raise ConfigError(f"{path}: got a {kind}; expected keys such as llm. docs/serving.md shows some.")

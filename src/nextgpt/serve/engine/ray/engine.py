@@ -17,13 +17,7 @@ from nextgpt.model.encoding.base import Features
 from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.synthesis.batching import SegmentKey, SynthesisRequest
 from nextgpt.serve.engine.admission import AdmissionControl
-from nextgpt.serve.engine.base import (
-    EngineError,
-    EngineRequest,
-    EngineSettings,
-    RequestHandle,
-    ignore_stage_time,
-)
+from nextgpt.serve.engine.base import EngineError, EngineRequest, EngineSettings, RequestHandle, ignore_stage_time
 from nextgpt.serve.engine.ray.config import RayConfig
 from nextgpt.serve.engine.ray.replicas import LLMStageResult
 from nextgpt.serve.engine.ray.retry import RemoteMethod, RetryingStage
@@ -187,9 +181,7 @@ class RayEngine:
                     return event
                 current += event.text
                 if not current.startswith(forwarded[: len(current)]):
-                    raise EngineError(
-                        "A replica died, and another one generated a different answer. Try again."
-                    )
+                    raise EngineError("A replica died, and another one generated a different answer. Try again.")
                 if new_text := current[len(forwarded) :]:
                     forwarded = current
                     state.on_llm_event(TextDelta(new_text))
@@ -207,10 +199,7 @@ class RayEngine:
                 task.cancel()
 
     async def _synthesize(
-        self,
-        state: RequestState,
-        request: SynthesisRequest,
-        tasks: Mapping[SegmentKey, asyncio.Task[Medium]],
+        self, state: RequestState, request: SynthesisRequest, tasks: Mapping[SegmentKey, asyncio.Task[Medium]]
     ) -> Medium:
         if isinstance(request.edit_source, tuple):
             source = await asyncio.shield(tasks[request.edit_source])

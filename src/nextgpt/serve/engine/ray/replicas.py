@@ -17,14 +17,7 @@ import torch
 from ray import serve
 
 from nextgpt.config import read_config
-from nextgpt.message import (
-    Conversation,
-    DenoisingProgress,
-    Medium,
-    MediumFinished,
-    Sampling,
-    TextDelta,
-)
+from nextgpt.message import Conversation, DenoisingProgress, Medium, MediumFinished, Sampling, TextDelta
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.feature_cache import FeatureCache
 from nextgpt.model.llm.output import LLMOutput, MediumSegment
@@ -99,9 +92,7 @@ class LLMReplica:
     def __init__(self, config: ReplicaConfig, settings: EngineSettings) -> None:
         config.apply()
         self._model = NextGPT.from_pretrained(config.model, device=config.device)
-        self._model.llm.prefix_cache = PrefixCache(
-            max_bytes=settings.cache_bytes, max_entries=settings.cache_entries
-        )
+        self._model.llm.prefix_cache = PrefixCache(max_bytes=settings.cache_bytes, max_entries=settings.cache_entries)
         self._numbers = itertools.count()
         self._synthesis_requests: dict[int, list[SynthesisRequest]] = {}
         self._scheduler = LLMScheduler(
@@ -132,9 +123,7 @@ class LLMReplica:
             requests = self._synthesis_requests[number]
             requests = tuple(replace(item, condition=item.condition.cpu()) for item in requests)
             llm_output = _without_hidden_states(state.assembler.llm_output)
-            yield LLMStageResult(
-                llm_output, requests, state.prompt_tokens, state.token_limit, state.truncated_turns
-            )
+            yield LLMStageResult(llm_output, requests, state.prompt_tokens, state.token_limit, state.truncated_turns)
         finally:
             self._synthesis_requests.pop(number, None)
 
