@@ -40,7 +40,8 @@ STORED = """async () => {
 
 def choose(page: Any, *names: str) -> None:
     """Press the modalities of the answer, and no others."""
-    for toggle in page.query_selector_all(".chip"):
+    for index in range(page.locator(".chip").count()):
+        toggle = page.locator(".chip").nth(index)  # found anew for each action: the page may rebuild its toggles
         wanted = toggle.get_attribute("data-modality") in names
         if wanted != (toggle.get_attribute("aria-pressed") == "true"):
             toggle.click()

@@ -67,10 +67,12 @@ export class Composer {
     this.show();
   }
 
-  /** Offer the modalities that the model answers in. */
+  /** Offer the modalities that the model answers in. Toggles that are right already stay, so no click on them is lost. */
   setModel(model) {
     this.model = model;
-    this.toggles.replaceChildren(...model.outputs.map((name) => this.toggle(name)));
+    const offered = [...this.toggles.children].map((toggle) => toggle.dataset.modality);
+    if (offered.join() !== model.outputs.join())
+      this.toggles.replaceChildren(...model.outputs.map((name) => this.toggle(name)));
   }
 
   /** Build the toggle of one modality; where none is pressed the model decides. */
