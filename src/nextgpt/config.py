@@ -162,7 +162,7 @@ class OutputProjectionConfig(Config):
 
 
 class SynthesizerConfig(Config):
-    """One output modality. Denoising steps, guidance and so on are settings in the synthesizer's own folder."""
+    """An output modality. Denoising steps, guidance and so on are settings in the synthesizer's own folder."""
 
     source: ComponentSource
     output_projection: OutputProjectionConfig

@@ -59,7 +59,7 @@ class MediumEntry(_Strict):
 
 
 class MessageEntry(_Strict):
-    """One turn."""
+    """A turn."""
 
     role: Role
     parts: tuple[Annotated[TextEntry | MediumEntry, Field(discriminator="type")], ...]

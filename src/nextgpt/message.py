@@ -87,7 +87,7 @@ class TextJoiner:
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation: parts in order."""
+    """A turn of a conversation: parts in order."""
 
     role: Role
     parts: tuple[Part, ...]

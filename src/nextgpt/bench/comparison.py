@@ -12,7 +12,7 @@ Measure = Callable[[], float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One measurement for both systems."""
+    """A measurement for both systems."""
 
     name: str
     unit: str
@@ -25,7 +25,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """One row of results."""
+    """A row of results."""
 
     name: str
     value: float

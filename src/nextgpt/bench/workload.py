@@ -25,7 +25,7 @@ MAX_TOKENS = 100
 
 @dataclass(frozen=True)
 class Turn:
-    """One recorded turn."""
+    """A recorded turn."""
 
     conversation: Conversation
     """Conversation up to and including the user message."""

@@ -28,7 +28,7 @@ def error_console() -> Console:
 
 
 class ProgressBars:
-    """One bar per running stage; finished bars disappear when another stage starts.
+    """A bar per running stage; finished bars disappear when another stage starts.
 
     Args:
         console: Standard error if ``None``.

@@ -95,7 +95,7 @@ class Command:
 
 @dataclass
 class Chat:
-    """One conversation at a time, and the media that go with its next message."""
+    """A conversation in the terminal, and the media that go with its next message."""
 
     model: Callable[[], ChatModel]
     """Waits until the model is loaded."""

@@ -31,7 +31,7 @@ LORA_LAYER = r"(?P<layer>model\.layers\.\d+\.\w+\.\w+)\.lora_(?P<matrix>[AB])"
 
 @dataclass(frozen=True)
 class CheckpointLayout:
-    """One published form."""
+    """A published form."""
 
     name: str
     patterns: Mapping[str, str]
@@ -52,7 +52,7 @@ class CheckpointLayout:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was trained, by this project's names."""
+    """Trained tensors, by this project's names."""
 
     layout: CheckpointLayout
     source: Path

@@ -48,7 +48,7 @@ EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 @dataclass(frozen=True)
 class Converted:
-    """What was done."""
+    """Result of a conversion."""
 
     folder: Path
     layout: str

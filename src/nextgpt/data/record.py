@@ -93,7 +93,7 @@ Part = str | MediaFile
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a dialogue."""
+    """A turn of a dialogue."""
 
     role: Role
     parts: tuple[Part, ...]

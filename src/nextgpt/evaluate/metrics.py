@@ -27,7 +27,7 @@ CaseFilter = Callable[[EvalCase], bool]
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of results: the fraction of correct cases."""
+    """A row of results: the fraction of correct cases."""
 
     name: str
     tasks: tuple[str, ...]

@@ -12,7 +12,7 @@ Z_95 = 1.959964
 
 @dataclass(frozen=True)
 class Score:
-    """One row of results."""
+    """A row of results."""
 
     name: str
     value: float

@@ -22,7 +22,7 @@ MAX_CASES_FOR_ONE_WORKER = 20
 
 @dataclass(frozen=True)
 class SampleAnswer:
-    """One answer on the contact sheet."""
+    """An answer on the contact sheet."""
 
     group: str
     prompt: str

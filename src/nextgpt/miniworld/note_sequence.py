@@ -22,7 +22,7 @@ STEPS = {"single": (0,), "rising": (0, 1, 2), "falling": (2, 1, 0), "repeated": 
 
 @dataclass(frozen=True)
 class NoteEvent:
-    """One note with its timing."""
+    """A note with its timing."""
 
     step: int
     onset: int

@@ -17,7 +17,7 @@ CATEGORIES = ("animal", "food", "vehicle", "instrument", "thing", "nature", "sha
 
 @dataclass(frozen=True)
 class ObjectKind:
-    """One kind of object."""
+    """A kind of object."""
 
     name: str
     emoji: str

@@ -34,7 +34,7 @@ SOURCES = INSTRUMENT_SOURCES + EFFECT_SOURCES + WORD_SOURCES
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """One object in an image."""
+    """An object in an image."""
 
     object: str
     tint: str = "natural"

@@ -32,7 +32,7 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Sprite:
-    """One object ready to composite over a background."""
+    """An object ready to composite over a background."""
 
     premultiplied_rgb: np.ndarray
     """float32 (H, W, 3), 0 to 255: color times alpha."""

@@ -81,7 +81,7 @@ def attribute_labels(modality: str, specs: Sequence[MediaSpec]) -> Int[Tensor, "
 
 
 class AttributeClassifier(nn.Module):
-    """One linear layer per modality, from vectors to logits of every value of every attribute."""
+    """A linear layer per modality, from vectors to logits of every value of every attribute."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

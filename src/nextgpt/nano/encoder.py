@@ -53,7 +53,7 @@ MAX_SILENT_BANDS = 12
 
 @dataclass(frozen=True)
 class ModalitySpec:
-    """One modality in the encoder's training."""
+    """A modality in the encoder's training."""
 
     sample: Callable[..., MediaSpec]
     tower: str

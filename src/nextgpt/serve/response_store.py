@@ -33,7 +33,7 @@ class StoredResponse:
 
     @property
     def is_running(self) -> bool:
-        """Whether the response is incomplete and still being generated."""
+        """True if the response is incomplete and still being generated."""
         return self.resource.status in ("queued", "in_progress")
 
     def complete(self, answer: Message) -> None:

@@ -54,7 +54,7 @@ PAGE_HEADERS = {
 
 @dataclass(frozen=True)
 class StaticFile:
-    """One file as it is sent."""
+    """A file as it is sent."""
 
     content: bytes
     compressed: bytes

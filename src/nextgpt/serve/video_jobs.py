@@ -19,7 +19,7 @@ from nextgpt.serve.protocol.media_store import MediaStore, require_medium
 
 @dataclass
 class VideoJob:
-    """One video and its progress."""
+    """A video and its progress."""
 
     owner: str
     prompt: str

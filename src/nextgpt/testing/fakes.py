@@ -18,7 +18,7 @@ from nextgpt.model.synthesis.base import Conditions, DenoisingStep, Latents
 
 @dataclass
 class FakeEncoder:
-    """One vector a medium, drawn by its content."""
+    """Return a vector per medium that depends on its content."""
 
     width: int = 16
     calls: list[list[str]] = field(default_factory=list)
@@ -73,7 +73,7 @@ class FakeSynthesizer:
             yield DenoisingStep(index, total, latents, latents)
 
     def decode(self, latents: Latents) -> list[Image | Audio | Video]:
-        """One medium for each value."""
+        """Return a medium per value."""
         return [_medium(self.modality, value) for value in latents.flatten().tolist()]
 
     def preview(self, latents: Latents) -> list[Image | Audio | Video]:

@@ -11,7 +11,7 @@ MARKERS = ("<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a byte (ids 0-255), then the markers of the template ``nano``."""
+    """Byte-level tokenizer: ids 0-255 are bytes, then follow the markers of the template ``nano``."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = Tokenizer(models.BPE(vocab={letter: index for index, letter in enumerate(alphabet)}, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -16,7 +16,7 @@ from nextgpt.train.stages import Loss, Stage, StageName, get_stage
 
 
 class AlignmentRecipe(InitialModelRecipe):
-    """One of the three stages."""
+    """Any of the three stages."""
 
     kind: Literal["alignment"]
     stage: StageName

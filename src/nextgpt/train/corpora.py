@@ -25,7 +25,7 @@ TASKS: dict[str, tuple[PairTask, ...]] = {
 
 
 class CorpusConfig(BaseModel):
-    """One corpus of a training."""
+    """A corpus of a training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -62,7 +62,7 @@ class DialogueSource(Protocol):
 
     @property
     def weight(self) -> float:
-        """How often dialogues are drawn from it, relative to other sources."""
+        """Sampling weight of its dialogues, relative to other sources."""
         ...
 
     @property

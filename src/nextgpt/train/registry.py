@@ -37,7 +37,7 @@ DATA_SOURCES = {
 
 @runtime_checkable
 class RecipeModule(Protocol):
-    """One kind of recipe."""
+    """A kind of recipe."""
 
     Config: type[BaseRecipe]
 
@@ -52,7 +52,7 @@ class RecipeModule(Protocol):
 
 @runtime_checkable
 class DataModule(Protocol):
-    """One kind of data source."""
+    """A kind of data source."""
 
     def parse(self, values: Any, where: str) -> Any:
         """Parse the settings in a recipe. Raises :class:`ConfigError`."""

@@ -18,7 +18,7 @@ DISTANCES: tuple[Distance, ...] = ("mse", "l2", "cosine")
 
 @dataclass(frozen=True)
 class Stage:
-    """One training stage. Modules that it does not name stay frozen, bit for bit."""
+    """A training stage. Modules that it does not name stay frozen, bit for bit."""
 
     name: StageName
     trainable: frozenset[TrainableModule]

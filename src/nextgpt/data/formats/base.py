@@ -14,7 +14,7 @@ Read = Callable[[Row, CorpusFile], Iterable[Record]]
 
 @dataclass(frozen=True)
 class Format:
-    """One row of the table of formats."""
+    """A row of the table of formats."""
 
     name: str
     about: str

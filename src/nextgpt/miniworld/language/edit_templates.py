@@ -16,7 +16,7 @@ from nextgpt.miniworld.specs import MediaSpec
 
 @dataclass(frozen=True)
 class EditTemplate:
-    """One edit: modalities, operation and templates."""
+    """An edit: modalities, operation and templates."""
 
     modalities: tuple[str, ...]
     apply: Callable[[DialogueState, MediaSpec], EditResult | None]

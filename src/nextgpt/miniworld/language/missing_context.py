@@ -14,7 +14,7 @@ from nextgpt.miniworld.specs import TINTS, SceneSpec
 
 @dataclass(frozen=True)
 class MissingContext:
-    """One table row: templates that presuppose a medium, and the answer."""
+    """A table row: templates that presuppose a medium, and the answer."""
 
     templates: TemplateSet
     answer: str

@@ -14,7 +14,7 @@ from nextgpt.miniworld.specs import MediaSpec
 
 @dataclass(frozen=True)
 class QuestionTemplate:
-    """One question: modalities, answer function and templates."""
+    """A question: modalities, answer function and templates."""
 
     modalities: tuple[str, ...]
     ask: Callable[[DialogueState, MediaSpec], QuestionAnswer | None]

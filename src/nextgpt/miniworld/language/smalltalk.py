@@ -14,7 +14,7 @@ from nextgpt.miniworld.specs import BACKGROUNDS, MOTIONS, SOURCES, TINTS
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic: templates, answer and required phrase."""
+    """A topic: templates, answer and required phrase."""
 
     templates: TemplateSet
     answer: str

@@ -58,7 +58,7 @@ class FusedLinear(nn.Module):
 
 
 class FusedLayer(nn.Module):
-    """One decoder layer.
+    """A decoder layer.
 
     Args:
         weight_of: Returns the float32 weight of a linear layer by its name, adapters merged.

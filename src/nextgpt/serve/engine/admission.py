@@ -35,7 +35,7 @@ class AdmissionControl:
 
     @property
     def is_closed(self) -> bool:
-        """Whether requests are refused because the engine is stopping."""
+        """True if requests are refused because the engine is stopping."""
         return self._is_closed
 
     def admit(self, requests: Sequence[EngineRequest]) -> list[tuple[int, RequestHandle]]:

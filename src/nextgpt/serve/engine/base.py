@@ -86,7 +86,7 @@ class RequestHandle:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the caller has cancelled the request."""
+        """True if the caller has cancelled the request."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
@@ -144,7 +144,7 @@ class Engine(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests are processed at once."""
+        """True if requests are processed at once."""
         ...
 
     @property

@@ -28,7 +28,7 @@ BATCH_WAIT_S = 0.001
 
 @dataclass(frozen=True, eq=False)
 class PendingMedium:
-    """One medium that waits for a batch."""
+    """A medium that waits for a batch."""
 
     state: RequestState
     request: SynthesisRequest
@@ -66,7 +66,7 @@ class RunningBatch:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether all requests of the batch are cancelled."""
+        """True if all requests of the batch are cancelled."""
         return all(member.state.handle.is_cancelled for member in self.members.values())
 
 

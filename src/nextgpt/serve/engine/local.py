@@ -72,7 +72,7 @@ class LocalEngine:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every component is loaded and the engine is not stopping."""
+        """True if every component is loaded and the engine is not stopping."""
         return self._is_loaded and not self._admission.is_closed
 
     @property

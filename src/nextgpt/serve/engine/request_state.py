@@ -19,7 +19,7 @@ from nextgpt.serve.engine.base import EngineError, RequestHandle, RequestOutput,
 
 @dataclass
 class RequestState:
-    """One request on its way through the schedulers."""
+    """A request on its way through the schedulers."""
 
     number: int
     handle: RequestHandle

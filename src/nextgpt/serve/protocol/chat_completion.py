@@ -126,7 +126,7 @@ class LLMOutputPart(BaseModel):
 
 
 class Choice(BaseModel):
-    """One of ``n`` answers."""
+    """Answer ``index`` of ``n``."""
 
     index: int
     message: AssistantMessage
@@ -168,7 +168,7 @@ class ChatCompletion(Completion):
 
 
 class Delta(Media):
-    """What a chunk adds to the answer."""
+    """Part of the answer that a chunk adds."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None

@@ -73,7 +73,7 @@ class EmbeddingRequest(OpenAIModel):
 
 
 class ImageEntry(BaseModel):
-    """One generated image."""
+    """A generated image."""
 
     id: str
     b64_json: str | None = None

@@ -50,7 +50,7 @@ class CompletionRequest(OpenAIModel):
 
 
 class CompletionChoice(BaseModel):
-    """One text, or a piece of it in a stream."""
+    """A text, or a piece of it in a stream."""
 
     index: int
     text: str

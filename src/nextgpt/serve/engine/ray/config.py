@@ -74,7 +74,7 @@ class RayConfig(Config):
 
     @property
     def is_own(self) -> bool:
-        """Whether the cluster is started and stopped by this process."""
+        """True if the cluster is started and stopped by this process."""
         return self.address == "local"
 
     def stage(self, name: str) -> StageConfig:

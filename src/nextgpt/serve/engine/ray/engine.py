@@ -74,12 +74,12 @@ class RayEngine:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every stage has a replica."""
+        """True if every stage has a replica."""
         return self._stages is not None and not self._admission.is_closed
 
     @property
     def is_broken(self) -> bool:
-        """Whether starting the stages failed."""
+        """True if starting the stages failed."""
         return self._is_broken
 
     @property
