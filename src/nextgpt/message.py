@@ -147,6 +147,10 @@ class Conversation:
         return len(self.messages)
 
 
+MAX_INFERENCE_STEPS = 1000
+"""Maximum denoising steps: the number of training timesteps of diffusion models."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """Sampling parameters of a reply. ``None`` means the model's own default."""

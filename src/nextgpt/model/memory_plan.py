@@ -58,11 +58,6 @@ class MemoryPlan:
     peak_bytes: int = 0
     """Estimated peak memory; 0 if unknown."""
 
-    @property
-    def has_offloading(self) -> bool:
-        """True if any component is offloaded."""
-        return any(placement.offload_to != "none" for placement in self.placements.values())
-
     def with_fused_decoder(self) -> MemoryPlan:
         """Return the plan with a fused decoder for the LLM."""
         if "llm" not in self.placements:

@@ -9,10 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from nextgpt.errors import ConfigError, unknown_name_message
-from nextgpt.message import Sampling
+from nextgpt.message import MAX_INFERENCE_STEPS, Sampling
 
-MAX_INFERENCE_STEPS = 1000
-"""Maximum denoising steps: the number of training timesteps of diffusion models."""
 TOP_P_CANDIDATES = 64
 """Most likely tokens that nearly always contain the ``top_p`` mass; the complete vocabulary is sorted otherwise."""
 MAX_SEED = 2**63

@@ -15,10 +15,8 @@ import torch
 from torch import Tensor
 
 from nextgpt.errors import ConfigError
+from nextgpt.message import MAX_INFERENCE_STEPS
 from nextgpt.model.synthesis.base import Latents
-
-MAX_INFERENCE_STEPS = 1000
-"""Maximum denoising steps of flow-matching schedulers."""
 
 
 @dataclass(frozen=True, eq=False)
