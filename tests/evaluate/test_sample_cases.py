@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from nextgpt.evaluate.metrics import METRICS
 from nextgpt.evaluate.miniworld import sample_cases
+from nextgpt.evaluate.miniworld_metrics import METRICS
 from nextgpt.miniworld.language.lexicon import PLACE_FORMS
 from nextgpt.miniworld.language.types import contains_phrase
 from nextgpt.miniworld.specs import SceneSpec

@@ -11,8 +11,8 @@ from nextgpt.cli.app import main
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.evaluate import suite
 from nextgpt.evaluate.contact_sheet import THUMBNAILS, TILE_PX, contact_sheet, thumbnail
-from nextgpt.evaluate.metrics import METRICS
 from nextgpt.evaluate.miniworld import Miniworld, TextOnlyMiniworld
+from nextgpt.evaluate.miniworld_metrics import METRICS
 from nextgpt.evaluate.report import to_dict, to_markdown, write_report
 from nextgpt.evaluate.score import Score
 from nextgpt.evaluate.suite import Results, RunOptions, SampleAnswer, evaluate

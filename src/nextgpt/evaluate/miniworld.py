@@ -18,7 +18,7 @@ from nextgpt.config import read_config
 from nextgpt.errors import ConfigError
 from nextgpt.evaluate.cascade import create_prompt_encoders
 from nextgpt.evaluate.cases import EvalCase, TurnResult
-from nextgpt.evaluate.metrics import DIALOGUE, METRICS, CaseFilter, Metric
+from nextgpt.evaluate.miniworld_metrics import DIALOGUE, METRICS, CaseFilter, Metric
 from nextgpt.evaluate.runner import CASCADE, DIRECT, ORACLE, TEXT_ONLY, TRUE_CAPTION, ResultsBySystem, run_cases
 from nextgpt.evaluate.score import Score
 from nextgpt.evaluate.suite import RunOptions, SampleAnswer
