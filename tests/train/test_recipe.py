@@ -12,7 +12,7 @@ from nextgpt.nano import autoencoder
 from nextgpt.train.recipe import BaseRecipe, read_recipe, run_recipe
 from nextgpt.train.registry import RECIPE_KINDS, check_arguments, load_recipe_kind, require_component
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
+RECIPES = sorted(path for path in (Path(__file__).parents[2] / "recipes").rglob("*.yaml") if path.parent.name != "data")
 SETTINGS = {
     "kind": "autoencoder",
     "modality": "image",
