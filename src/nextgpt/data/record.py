@@ -44,6 +44,10 @@ class MediaFile:
     """Description of the content; required for output media."""
     is_edit: bool = False
     """Whether it is an edit of the last input medium."""
+    source: str = ""
+    """Origin for attribution, for example an address; empty if unknown."""
+    licence: str = ""
+    """Licence, for example ``CC-BY-4.0``; empty if unknown."""
 
     @property
     def name(self) -> str:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from nextgpt.data.corpus_file import CorpusFile, Row
 from nextgpt.data.formats.base import Format, Read, row_key
 from nextgpt.data.record import CaptionPair, InvalidRecord, MediaFile
 
 
-def pair(document: CorpusFile, modality: str, key: object, caption: object, *names: object) -> CaptionPair:
+def pair(
+    document: CorpusFile,
+    modality: str,
+    key: object,
+    caption: object,
+    *names: object,
+    source: object = None,
+    licence: object = None,
+) -> CaptionPair:
     """Build a pair whose medium has one of these names. Raises ``ValueError`` if the caption is empty."""
     words = " ".join(str(caption).split())
     if not words or caption is None:
         raise ValueError("the caption is empty")
-    return CaptionPair(str(key), MediaFile(modality, document.find_media(modality, *map(str, names)), caption=words))
+    path = document.find_media(modality, *map(str, names))
+    medium = MediaFile(modality, path, caption=words, source=str(source or ""), licence=str(licence or ""))
+    return CaptionPair(str(key), medium)
 
 
 def _named(modality: str, key: str, name: str) -> Read:
@@ -29,19 +40,27 @@ def _named(modality: str, key: str, name: str) -> Read:
 
 def _webvid_csv(row: Row, document: CorpusFile) -> Iterator[CaptionPair]:
     number = row["videoid"]
-    yield pair(document, "video", number, row["name"], f"{row.get('page_dir', '')}/{number}".lstrip("/"), number)
+    name = f"{row.get('page_dir', '')}/{number}".lstrip("/")
+    yield pair(document, "video", number, row["name"], name, number, source=row.get("contentUrl"))
 
 
 def _audiocaps_csv(row: Row, document: CorpusFile) -> Iterator[CaptionPair]:
     start = row.get("start_time", "0")
     names = (row["audiocap_id"], row["youtube_id"], f"{row['youtube_id']}_{start}", f"Y{row['youtube_id']}")
-    yield pair(document, "audio", row["audiocap_id"], row["caption"], *names)
+    source = f"https://www.youtube.com/watch?v={row['youtube_id']}&t={start}"
+    yield pair(document, "audio", row["audiocap_id"], row["caption"], *names, source=source)
 
 
 def _coco_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
-    files = {image["id"]: image["file_name"] for image in document.content["images"]}
+    images = {image["id"]: image for image in document.content["images"]}
+    licences = {licence.get("id"): licence.get("name") for licence in document.content.get("licenses", ())}
     for annotation in document.content["annotations"]:
-        yield annotation | {"file_name": files.get(annotation.get("image_id"))}
+        image = images.get(annotation.get("image_id"), {})
+        yield annotation | {
+            "file_name": image.get("file_name"),
+            "source": image.get("flickr_url") or image.get("coco_url"),
+            "licence": licences.get(image.get("license")),
+        }
 
 
 def _coco(row: Row, document: CorpusFile) -> Iterator[CaptionPair]:
@@ -49,7 +68,8 @@ def _coco(row: Row, document: CorpusFile) -> Iterator[CaptionPair]:
         raise ValueError(f"image_id {row['image_id']} is not among the images")
     name = row["file_name"]
     folders = ("train2014", "val2014", "train2017", "val2017")
-    yield pair(document, "image", row["id"], row["caption"], name, *(f"{folder}/{name}" for folder in folders))
+    names = (name, *(f"{folder}/{name}" for folder in folders))
+    yield pair(document, "image", row["id"], row["caption"], *names, source=row["source"], licence=row["licence"])
 
 
 def _msrvtt_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
@@ -82,10 +102,8 @@ def _tar(row: Row, document: CorpusFile) -> Iterator[CaptionPair]:
     words = " ".join(caption.split())
     if not words:
         raise ValueError("the caption is empty")
-    found = media[0]
-    yield CaptionPair(
-        row_key(row, "?"), MediaFile(found.modality, found.path, found.member, found.byte_range, caption=words)
-    )
+    texts = {"caption": words, "source": str(about.get("url") or ""), "licence": str(about.get("license") or "")}
+    yield CaptionPair(row_key(row, "?"), replace(media[0], **texts))
 
 
 FORMATS = (

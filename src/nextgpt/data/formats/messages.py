@@ -6,7 +6,9 @@
       {"role": "user", "content": [{"type": "text", "text": "Draw a cat"}]},
       {"role": "assistant", "content": [{"type": "text", "text": "Here."},
                                         {"type": "image", "path": "cat.png", "caption": "a cat", "is_edit": false}]}]}
-    {"id": "8", "pair": {"type": "image", "path": "dog.jpg", "caption": "a dog"}}
+    {"id": "8", "pair": {"type": "image", "path": "dog.jpg", "caption": "a dog", "source": "URL", "licence": "CC0"}}
+
+``source`` and ``licence`` of a medium are optional.
 
 In a tar ``path`` is the member's suffix: ``7.json`` with ``"path": "0.png"`` stands beside ``7.0.png``.
 """
@@ -78,13 +80,13 @@ def _medium(part: Row, find: Find) -> MediaFile:
     if part["type"] not in MODALITIES:
         raise ValueError(unknown_name_message("type", str(part["type"]), ["text", *MODALITIES]))
     found = find(part["type"], part["path"])
-    return replace(found, caption=part.get("caption", ""), is_edit=bool(part.get("is_edit", False)))
+    texts = {name: str(part.get(name) or "") for name in ("caption", "source", "licence")}
+    return replace(found, is_edit=bool(part.get("is_edit", False)), **texts)
 
 
 def _format_medium(medium: MediaFile, name: Name) -> Row:
     part = {"type": medium.modality, "path": name(medium)}
-    if medium.caption:
-        part["caption"] = medium.caption
+    part |= {name: text for name in ("caption", "source", "licence") if (text := getattr(medium, name))}
     return part | ({"is_edit": True} if medium.is_edit else {})
 
 
