@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from torch import Tensor
 from nextgpt.data.record import Dialogue, MediaFile
 from nextgpt.errors import ConfigError, MediaError, ModelError
 from nextgpt.message import Medium
+from nextgpt.model.component_hash import hash_folder
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.nextgpt import NextGPT
@@ -93,10 +93,10 @@ def make_manifest(recipe: AlignmentRecipe, model: NextGPT, sources: Sequence[Dia
     stage = recipe.resolved_stage
     folders = ["text_encoder", "tokenizer"] if stage.distances else []
     folders += ["vae"] if "denoising" in stage.loss_weights else []
-    components = {"encoder": _hash_folder(resolve_component_dir(model.config.encoder, recipe.model_dir))}
+    components = {"encoder": hash_folder(resolve_component_dir(model.config.encoder, recipe.model_dir))}
     for modality, synthesizer in model.config.synthesizers.items() if folders else ():
         folder = resolve_component_dir(synthesizer.source, recipe.model_dir)
-        components[modality] = "".join(_hash_folder(folder / name) for name in folders)
+        components[modality] = "".join(hash_folder(folder / name) for name in folders)
     quirks = {"quirks": model.config.quirks} if model.config.quirks else {}
     return quirks | {
         "format": 3,
@@ -249,18 +249,6 @@ def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
             f"{path} was built from other {', '.join(different)} than the recipe names now; expected the same, since "
             "stale features give wrong results. Delete the folder and run nextgpt data cache again."
         )
-
-
-def _hash_folder(folder: Path) -> str:
-    """Return a hash of all files in a folder."""
-    digest = blake2b(digest_size=16)
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            digest.update(path.relative_to(folder).as_posix().encode())
-            with path.open("rb") as file:
-                while block := file.read(1 << 24):
-                    digest.update(block)
-    return digest.hexdigest()
 
 
 class ShardReader:

@@ -1,0 +1,73 @@
+"""``nextgpt data index``: build an index of captioned media, and search it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option, echo
+
+from nextgpt.cli.options import Json
+
+Corpora = Annotated[
+    list[Path], Argument(metavar="CORPUS...", help="JSON, JSONL, CSV or tar files, or folders of tars.")
+]
+Out = Annotated[Path, Option(metavar="DIR", help="Takes the index.")]
+Source = Annotated[str, Option(metavar="TEXT", help="Origin of media for which the corpus names none.")]
+Licence = Annotated[str, Option(metavar="TEXT", help="Licence of media for which the corpus names none.")]
+Query = Annotated[str | None, Option(metavar="TEXT", help="Afterwards print what is found for this caption.")]
+
+
+def index(
+    corpora: Corpora,
+    out: Out,
+    model: Annotated[str, Option(help="Model whose encoders make the vectors.")] = "nano",
+    format: Annotated[
+        str | None, Option("--format", metavar="NAME", help="Of the corpora; detected if omitted.")
+    ] = None,
+    media: Annotated[Path | None, Option(metavar="DIR", help="Where the media lie; else beside the file.")] = None,
+    source: Source = "",
+    licence: Licence = "",
+    query: Query = None,
+    json: Json = False,
+) -> None:
+    """Index captioned media for retrieval; an interrupted build continues, a finished one is kept."""
+    from nextgpt.logging import silence_libraries
+
+    silence_libraries()
+    from nextgpt.cli.printing import print_json
+    from nextgpt.cli.progress import ProgressBars
+    from nextgpt.data.corpus import read_corpus
+    from nextgpt.data.index.build import build_index
+
+    read = [read_corpus(path, format=format, media=media) for path in corpora]
+    with ProgressBars() as bars:
+        report = build_index(read, out, model=model, source=source, licence=licence, on_progress=bars.update)
+    found = _search(out, query) if query is not None else []
+    if json:
+        print_json(lambda: {"path": str(out), "items": report.items, "invalid": len(report.invalid), "found": found})
+        return
+    counts = ", ".join(f"{count} {modality}" for modality, count in report.items.items())
+    echo(f"wrote {out}: {counts}" + (f"; {len(report.invalid)} invalid, see invalid.jsonl" if report.invalid else ""))
+    for row in found:
+        echo("  ".join(str(row[name]) for name in ("score", "modality", "caption", "path", "source", "licence")))
+
+
+def _search(folder: Path, query: str) -> list[dict[str, str | float]]:
+    """Return the best items of each modality for a caption."""
+    from nextgpt.data.index import MediaIndex
+
+    opened = MediaIndex.open(folder)
+    return [
+        {
+            "score": round(hit.score, 3),
+            "modality": modality,
+            "id": hit.item_id,
+            "caption": hit.caption,
+            "path": str(hit.path),
+            "source": hit.source,
+            "licence": hit.licence,
+        }
+        for modality in opened.modalities
+        for hit in opened.search_texts([query], modality)[0]
+    ]
