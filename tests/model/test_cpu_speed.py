@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nextgpt.model import cpu_speed
-from nextgpt.model.cpu_speed import fastest_decoding_dtype
+from nextgpt.model.cpu_speed import fastest_decoding_dtype, fastest_training_dtype
 
 
 class Clock:
@@ -51,3 +51,4 @@ def test_a_narrower_dtype_must_be_clearly_faster(
 
 def test_this_processor_is_timed() -> None:
     assert fastest_decoding_dtype() in ("float32", "bfloat16", "int8")
+    assert fastest_training_dtype() in ("float32", "bfloat16")

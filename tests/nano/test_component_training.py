@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.nano.component_training import DrawnBatch, train_component
+from nextgpt.train import backend
 from nextgpt.train.backend import resolve_bf16
 from nextgpt.train.checkpoint import CheckpointManager
 from nextgpt.train.config import TrainerConfig
@@ -205,6 +206,13 @@ def test_the_learning_rate_warms_up_and_falls_linearly_to_its_minimum() -> None:
     assert lr_scale_at(109, config) == pytest.approx(0.109)
 
 
+def test_the_learning_rate_may_fall_by_a_cosine() -> None:
+    """Values of 0.1 + 0.9 (1 + cos(pi x)) / 2 at x = 0, 1/3, 1/2 and 1."""
+    config = TrainerConfig(max_steps=130, batch_size=1, warmup_steps=10, min_lr_ratio=0.1, lr_scheduler_type="cosine")
+    assert lr_scale_at(4, config) == pytest.approx(0.5)
+    assert [lr_scale_at(step, config) for step in (10, 50, 70, 130)] == pytest.approx([1.0, 0.775, 0.55, 0.1])
+
+
 def test_the_rates_of_both_optimizers_follow_the_schedule(tmp_path: Path) -> None:
     """A rate of nothing moves nothing: the one step of a warm-up of a million steps."""
     model, before = network(), network()
@@ -214,13 +222,13 @@ def test_the_rates_of_both_optimizers_follow_the_schedule(tmp_path: Path) -> Non
         torch.testing.assert_close(value, before.state_dict()[name], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("has_matrix_units", [True, False])
+@pytest.mark.parametrize("fastest", ["float32", "bfloat16"])
 def test_bfloat16_is_used_where_it_is_faster_unless_the_recipe_says(
-    has_matrix_units: bool, monkeypatch: pytest.MonkeyPatch
+    fastest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_matrix_units)
+    monkeypatch.setattr(backend, "fastest_training_dtype", lambda: fastest)
     unset = TrainerConfig(max_steps=1, batch_size=1)
-    assert resolve_bf16(unset, "cpu") == has_matrix_units
+    assert resolve_bf16(unset, "cpu") == (fastest == "bfloat16")
     assert resolve_bf16(unset, "cuda")
     assert resolve_bf16(unset.model_copy(update={"bf16": True}), "cpu")
     assert not resolve_bf16(unset.model_copy(update={"bf16": False}), "cuda")

@@ -17,9 +17,12 @@ import torch.nn.functional as F
 Product = Callable[[int], object]
 """Computes one product; the number of the round selects the weights."""
 DecodingDtype = Literal["float32", "bfloat16", "int8"]
+TrainingDtype = Literal["float32", "bfloat16"]
 DtypeName = TypeVar("DtypeName", bound=str)
 _WIDTH, _HIDDEN = 768, 3072
 """Sizes of a small language model's layers."""
+_NUM_TOKENS = 512
+"""Tokens in one product of a training step."""
 _NUM_COPIES = 16
 """Weights do not stay in the processor's caches between two tokens, so each round uses another copy."""
 _MIN_SPEEDUP = 1.15
@@ -44,6 +47,17 @@ def fastest(products: Mapping[DtypeName, Product], num_rounds: int) -> DtypeName
         if seconds[best] > _MIN_SPEEDUP * seconds[name]:
             best = name
     return best
+
+
+@cache
+def fastest_training_dtype() -> TrainingDtype:
+    """Return the dtype of matrix products with which many tokens at once are computed fastest."""
+    products: dict[TrainingDtype, Product] = {}
+    dtypes: tuple[tuple[TrainingDtype, torch.dtype], ...] = (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+    for name, dtype in dtypes:
+        x, weight = torch.ones(_NUM_TOKENS, _WIDTH, dtype=dtype), torch.ones(_WIDTH, _WIDTH, dtype=dtype)
+        products[name] = lambda _, x=x, weight=weight: F.linear(x, weight)
+    return fastest(products, 8)
 
 
 @cache

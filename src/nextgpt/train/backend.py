@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel
 
 from nextgpt.errors import ModelError
+from nextgpt.model.cpu_speed import fastest_training_dtype
 from nextgpt.train.checkpoint import TrainingState
 from nextgpt.train.config import TrainerConfig
 from nextgpt.train.distributed import DistributedContext
@@ -51,8 +52,17 @@ class DataParallelBackend:
 
     def backward(self, batch: Any, total: Callable[[Losses], Tensor], *, is_last: bool) -> Losses:
         """Add the gradient of ``total`` of a micro-batch's losses; the last one of a step synchronizes processes."""
-        with nullcontext() if is_last else self.context.no_sync(self.wrapped):
-            with self._precision():
+        device = self.context.device.type
+        uses_bf16 = resolve_bf16(self.config, device)
+        with ExitStack() as contexts:
+            if not is_last:
+                contexts.enter_context(self.context.no_sync(self.wrapped))
+            if uses_bf16 and device == "cpu":
+                # The fused kernel takes twice as long in bfloat16 (48x4x84x48 forward and backward on one core: 91 ms;
+                # 50 ms by matrix products, which run in float32). Gradient checkpointing runs forward passes in the
+                # backward pass, which must choose the same kernel.
+                contexts.enter_context(sdpa_kernel(SDPBackend.MATH))
+            with torch.autocast(device, torch.bfloat16) if uses_bf16 else nullcontext():
                 losses = self.wrapped(batch)
             total(losses).backward()
         return losses
@@ -126,23 +136,12 @@ class DataParallelBackend:
         averages = self.average.module.parameters() if self.average is not None else ()
         return {name: p.detach() for name, p in zip(self.trained, averages, strict=False)}
 
-    def _precision(self) -> ExitStack:
-        contexts = ExitStack()
-        device = self.context.device.type
-        if resolve_bf16(self.config, device):
-            contexts.enter_context(torch.autocast(device, torch.bfloat16))
-            if device == "cpu":
-                # The fused kernel takes twice as long in bfloat16 (48x4x84x48 forward and backward on one core: 91 ms;
-                # 50 ms by matrix products, which run in float32).
-                contexts.enter_context(sdpa_kernel(SDPBackend.MATH))
-        return contexts
-
 
 def resolve_bf16(config: TrainerConfig, device_type: str) -> bool:
-    """Return ``config.bf16``, or if unset, whether bfloat16 is faster: on accelerators, and on CPUs with AMX."""
+    """Return ``config.bf16``, or if unset, whether bfloat16 is faster: on accelerators, and on CPUs as measured."""
     if config.bf16 is not None:
         return config.bf16
-    return device_type != "cpu" or torch.cpu._is_amx_tile_supported()
+    return device_type != "cpu" or fastest_training_dtype() == "bfloat16"
 
 
 def _create_average(trained: Mapping[str, nn.Parameter], decay: float) -> AveragedModel:

@@ -27,12 +27,15 @@ class TrainerConfig(BaseModel):
     weight_decay: float = 0.01
     warmup_steps: int = 100
     min_lr_ratio: float = 0.0
-    """Learning rate at the last step as a fraction of the peak; the decay is linear."""
+    """Learning rate at the last step as a fraction of the peak."""
+    lr_scheduler_type: Literal["linear", "cosine"] = "linear"
+    """Shape of the decay after the warm-up."""
     max_grad_norm: float = 1.0
     ema_decay: float | None = None
     """Decay of the moving average of the weights, which is then the result. None: the last weights are."""
     bf16: bool | None = None
-    """Autocast to bfloat16; weights and optimizers stay float32. None: on accelerators, and on CPUs with AMX."""
+    """Autocast to bfloat16; weights and optimizers stay float32. None: on accelerators, and on CPUs that
+    compute matrix products faster in it."""
     compile: bool = False
     """Compile the trained network; pays off after some minutes."""
     seed: int = 0
