@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nextgpt.errors import ConfigError, unknown_name_message
+from nextgpt.evaluate.metrics.java_text import meteor, spice, spider
 from nextgpt.evaluate.metrics.modality_choice import modality_choice, structure
 from nextgpt.evaluate.metrics.result import EMPTY, MetricResult
+from nextgpt.evaluate.metrics.text import bleu, cider_d, rouge_l
 
 INPUTS: dict[str, str] = {
     "texts": "one text per item",
@@ -53,7 +55,17 @@ class Metric:
         return tuple(parameter.name for parameter in parameters if parameter.default is inspect.Parameter.empty)
 
 
-ROWS: tuple[Metric, ...] = (Metric("modality", modality_choice), Metric("structure", structure))
+JAVA = "Java and pycocoevalcap"
+ROWS: tuple[Metric, ...] = (
+    Metric("bleu_4", bleu),
+    Metric("rouge_l", rouge_l),
+    Metric("cider_d", cider_d),
+    Metric("meteor", meteor, requires=JAVA),
+    Metric("spice", spice, requires=f"{JAVA}, Stanford CoreNLP 3.6.0"),
+    Metric("spider", spider, requires=f"{JAVA}, Stanford CoreNLP 3.6.0"),
+    Metric("modality", modality_choice),
+    Metric("structure", structure),
+)
 METRICS: dict[str, Metric] = {metric.name: metric for metric in ROWS}
 
 
