@@ -28,6 +28,7 @@ from nextgpt.train.frozen_encoders import FrozenEncoders, attach_encoder_outputs
 from nextgpt.train.initial_model import load_initial_model, set_trainable
 from nextgpt.train.losses import condition_losses, first_signal_ids, lm_loss, predict_conditions
 from nextgpt.train.objective import AlignmentObjective
+from nextgpt.train.parameter_report import count_prepared_model
 from nextgpt.train.prefix_forward import forward_frozen_prefix
 from nextgpt.train.stages import STAGES
 from nextgpt.train.trainer import DivergenceError
@@ -113,7 +114,12 @@ def test_a_model_with_the_quirks_of_2023_learns_cleaned_captions(recipe: Make, i
     }
     cleaned = "a red car old 1 it s fast, no?"
     assert made["quirky", "encoding-alignment"].turns[-1].parts == (cleaned,)
-    assert made["quirky", "decoding-alignment"].output_media[0].caption == cleaned
+    decoding = made["quirky", "decoding-alignment"]
+    assert (decoding.turns[0].parts, decoding.turns[1].parts[0]) == ((cleaned,), cleaned)
+    assert decoding.output_media[0].caption == caption  # the published targets are embeddings of raw captions
+    sources["pairs"]["target_captions"] = "cleaned"
+    settings = recipe("decoding-alignment", init_from=str(tmp_path / "quirky"), sources=sources)
+    assert load_sources(settings)[0].dialogue(0).output_media[0].caption == cleaned
     assert made["plain", "encoding-alignment"].turns[-1].parts == (caption,)
 
 
@@ -378,6 +384,22 @@ def test_a_dry_run_counts_what_is_trained(recipe: Make) -> None:
     counts = {count.component: count for count in count_parameters(recipe("decoding-alignment"))}
     assert counts["signal_tokens"].trained and counts["output_projection.image"].trained
     assert not counts["input_projection"].trained and not counts["llm"].trained and counts["encoder"].frozen
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_dry_run_counts_from_configs_what_a_training_counts_from_its_model(stage: str, recipe: Make) -> None:
+    settings = recipe(stage, reset_trained=True, lora={"rank": 3, "targets": ["q_proj", "down_proj"]})
+    model = load_initial_model(settings)
+    set_trainable(model, settings.resolved_stage, settings.lora)
+    assert count_parameters(settings) == count_prepared_model(model, settings.model_dir)
+
+
+def test_losses_are_weighted_by_modality(recipe: Make) -> None:
+    settings = recipe("instruction-tuning", losses={"cross_entropy": 1, "l2": 0.5}, loss_weights={"video": 2})
+    objective = AlignmentObjective(load_initial_model(settings), settings.resolved_stage, settings.loss_weights)
+    assert objective.loss_weights == {"cross_entropy": 1, "l2.image": 0.5, "l2.audio": 0.5, "l2.video": 1.0}
+    with pytest.raises(ValueError, match="'vidoe'.*video"):
+        recipe("instruction-tuning", loss_weights={"vidoe": 2})
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def train(
 
     settings = read_recipe(recipe, overrides or [])
     if dry_run:
-        print_parameter_report(settings)
+        print_parameter_report(with_first_start(recipe, settings))
         return
     append = _line_appender(log)
     for line in run_with_progress(recipe.stem, settings, append):
@@ -62,6 +62,29 @@ def run_with_progress(name: str, recipe: BaseRecipe, log: Callable[[str], None])
     if not is_new:
         return [f"{name}: already finished with this recipe; delete {recipe.work} to train it again"]
     return _written_files(before, _file_stamps(recipe.model)) or [f"{name}: nothing new in {recipe.model}"]
+
+
+def with_first_start(path: Path, recipe: BaseRecipe) -> BaseRecipe:
+    """Return a recipe whose ``init_from`` exists.
+
+    Where the model to start from is yet to be trained, ``init_from`` becomes that of the recipe beside ``path`` that
+    writes it: all stages of a training can be counted before the first one runs.
+    """
+    from nextgpt.presets import PRESETS
+    from nextgpt.train.initial_model import InitialModelRecipe
+    from nextgpt.train.recipe import read_recipe
+
+    if not isinstance(recipe, InitialModelRecipe) or recipe.init_from is None:
+        return recipe
+    start, earlier, seen = recipe.init_from, None, set()
+    while start not in PRESETS and not Path(start).exists() and start not in seen:
+        seen.add(start)
+        earlier = earlier or [read_recipe(other) for other in sorted(path.parent.glob("*.yaml")) if other != path]
+        writer = next((r for r in earlier if isinstance(r, InitialModelRecipe) and str(r.model) == start), None)
+        if writer is None or writer.init_from is None:
+            return recipe
+        start = writer.init_from
+    return recipe.model_copy(update={"init_from": start})
 
 
 def print_parameter_report(recipe: BaseRecipe) -> None:

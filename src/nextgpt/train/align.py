@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from nextgpt.config import ModelConfig, write_config
+from nextgpt.config import ModelConfig, read_config, write_config
 from nextgpt.errors import ConversationError
 from nextgpt.message import Part
 from nextgpt.model.llm.prompt import Prompt, TokenSpan
@@ -24,7 +24,7 @@ from nextgpt.train.initial_model import compile_llm, load_initial_model, set_tra
 from nextgpt.train.logging import MetricsCallback
 from nextgpt.train.model_card import ModelCard
 from nextgpt.train.objective import AlignmentObjective
-from nextgpt.train.parameter_report import ParameterCount, count_prepared_model
+from nextgpt.train.parameter_report import ParameterCount, count_from_configs, count_prepared_model
 from nextgpt.train.sample_callback import SampleCallback, sample_requests
 from nextgpt.train.stages import Stage
 from nextgpt.train.trainer import Callbacks, train
@@ -45,7 +45,9 @@ def run(recipe: AlignmentRecipe, on_metrics: MetricsCallback | None = None) -> b
     set_trainable(model, stage, recipe.lora)
     if not recipe.train_signal_inputs:
         model.llm.signals.input.requires_grad_(False)
-    objective = AlignmentObjective(model, stage)
+    if not recipe.train_input_projection:
+        model.input_projection.requires_grad_(False)
+    objective = AlignmentObjective(model, stage, recipe.loss_weights)
     sampler = make_sampler(recipe, model)
     card = ModelCard(recipe, sampler.sources, count_prepared_model(model, model_dir))
     configure_llm(model, stage, recipe)
@@ -72,10 +74,13 @@ def run(recipe: AlignmentRecipe, on_metrics: MetricsCallback | None = None) -> b
 
 
 def count_parameters(recipe: AlignmentRecipe) -> list[ParameterCount]:
-    """Count trained and frozen parameters by component."""
-    model = load_initial_model(recipe)
-    set_trainable(model, recipe.resolved_stage, recipe.lora)
-    return count_prepared_model(model, recipe.model_dir)
+    """Count trained and frozen parameters by component, from configs alone."""
+    config = recipe.architecture or read_config(recipe.config_dir)
+    if recipe.reset_trained:
+        config = config.model_copy(update={"llm": config.llm.model_copy(update={"lora": None})})
+    return count_from_configs(
+        config, recipe.config_dir, recipe.resolved_stage, recipe.lora, train_signal_inputs=recipe.train_signal_inputs
+    )
 
 
 def make_sampler(recipe: AlignmentRecipe, model: NextGPT) -> BatchSampler:
@@ -93,6 +98,7 @@ def make_sampler(recipe: AlignmentRecipe, model: NextGPT) -> BatchSampler:
         recipe.batch_unit,
         cache_lookup,
         loads_targets="denoising" in recipe.resolved_stage.loss_weights,
+        length_pool_batches=recipe.length_pool_batches,
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from nextgpt.config import LoraConfig
-from nextgpt.train.dataset import BatchMixing, BatchUnit, DialogueSource, SourceContext
+from nextgpt.errors import unknown_name_message
+from nextgpt.modality import MODALITIES
+from nextgpt.train.dataset import LENGTH_POOL_BATCHES, BatchMixing, BatchUnit, DialogueSource, SourceContext
 from nextgpt.train.initial_model import InitialModelRecipe
 from nextgpt.train.registry import load_data_module
 from nextgpt.train.stages import Loss, Stage, StageName, get_stage
@@ -27,14 +30,21 @@ class AlignmentRecipe(InitialModelRecipe):
     """``one_source_per_batch``, as published, or sources ``mixed`` in each batch."""
     batch_unit: BatchUnit = "example"
     """What ``fit.batch_size`` counts. With ``turn``, batches of long dialogues hold fewer of them."""
+    length_pool_batches: int = LENGTH_POOL_BATCHES
+    """Batches that are drawn and sorted by length for each one that is trained on; more of them leave less padding."""
     max_tokens: int | None = None
     """Maximum length of an example; longer ones are skipped and listed. None: the model's context length."""
     losses: dict[Loss, float] | None = None
     """Loss weights. None: those of the stage. As published: ``{cross_entropy: 1, l2: 1}``."""
+    loss_weights: dict[str, float] = Field(default={})
+    """Factor on all losses of media by modality, 1 if missing. As published in 2023 for the last stage:
+    ``{video: 2}``."""
     lora: LoraConfig = LoraConfig()
     """LoRA that instruction tuning adds, if the model has none."""
     train_signal_inputs: bool = True
     """False freezes the input embeddings of signal tokens."""
+    train_input_projection: bool = True
+    """False freezes the input projection; the blocks before the first adapted one then need no backward pass."""
     cache: Path | None = None
     """Folder written by ``nextgpt data cache``; training then loads neither encoder nor text encoders."""
     save_dtype: Literal["float32", "bfloat16"] = "float32"
@@ -46,6 +56,16 @@ class AlignmentRecipe(InitialModelRecipe):
         if not isinstance(values, Mapping) or not values:
             raise ValueError("expected a mapping of at least one data source, such as {corpora: {…}}")
         return {name: load_data_module(name).parse(value, f"data.{name}") for name, value in values.items()}
+
+    @field_validator("loss_weights")
+    @classmethod
+    def _validate_loss_weights(cls, values: dict[str, float]) -> dict[str, float]:
+        for modality, weight in values.items():
+            if modality not in MODALITIES:
+                raise ValueError(unknown_name_message("modality", modality, MODALITIES))
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"{modality} is {weight}; expected a finite number from 0")
+        return values
 
     @property
     def sample_unit(self) -> str:

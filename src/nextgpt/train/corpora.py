@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from nextgpt.config import parse_config
 from nextgpt.data.corpus import Corpus, read_corpus
-from nextgpt.data.record import CaptionPair, Dialogue, InvalidRecord, PairTask, dialogue_of
+from nextgpt.data.record import CaptionPair, Dialogue, InvalidRecord, MediaFile, PairTask, dialogue_of
 from nextgpt.errors import ConfigError
 from nextgpt.model.quirks import QUIRKS
 from nextgpt.train.dataset import SourceContext
 
+TargetCaptions = Literal["raw", "cleaned"]
 TASKS: dict[str, tuple[PairTask, ...]] = {
     "encoding-alignment": ("captioning",),
     "decoding-alignment": ("generation",),
@@ -40,6 +41,9 @@ class CorpusConfig(BaseModel):
     """Use of caption pairs. None: as the stage needs, both in turn if it needs both."""
     limit: int | None = None
     """Number of records that are read. None: all."""
+    target_captions: TargetCaptions = "raw"
+    """Captions whose embeddings are targets: ``raw``, as in the corpus and as published, or ``cleaned``, as the quirks
+    rewrite them for the prompt. The same without quirks."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,9 @@ class CorpusSource:
     weight: float
     tasks: tuple[PairTask, ...]
     rewrite_caption: Callable[[str], str] | None = None
-    """Applied to the captions of pairs; a module-level function, since workers unpickle it."""
+    """Applied to the captions of pairs in the prompt; a module-level function, since workers unpickle it."""
+    target_captions: TargetCaptions = "raw"
+    """Captions of the media of pairs: ``raw``, or ``cleaned`` by ``rewrite_caption``."""
 
     @property
     def invalid(self) -> Sequence[InvalidRecord]:
@@ -65,14 +71,16 @@ class CorpusSource:
         """Return a dialogue by index."""
         number, task = divmod(index, len(self.tasks))
         record = self.corpus.records[number]
-        if self.rewrite_caption is not None and isinstance(record, CaptionPair):
-            caption = self.rewrite_caption(record.caption)
-            record = replace(record, medium=replace(record.medium, caption=caption))
-        return dialogue_of(record, self.tasks[task])
+        if self.rewrite_caption is None or not isinstance(record, CaptionPair):
+            return dialogue_of(record, self.tasks[task])
+        cleaned = replace(record.medium, caption=self.rewrite_caption(record.caption))
+        dialogue = dialogue_of(replace(record, medium=cleaned), self.tasks[task])
+        return dialogue if self.target_captions == "cleaned" else _with_medium(dialogue, record.medium)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return values that change with the records and tasks."""
-        return {"corpus": self.corpus.fingerprint(), "tasks": list(self.tasks)}
+        values = {"corpus": self.corpus.fingerprint(), "tasks": list(self.tasks)}
+        return values if self.rewrite_caption is None else {**values, "target_captions": self.target_captions}
 
     def summary(self) -> tuple[str, str]:
         """Return format and number of records."""
@@ -99,6 +107,16 @@ def load_sources(configs: Mapping[str, CorpusConfig], context: SourceContext) ->
             config.weight,
             (config.task,) if config.task else TASKS[context.stage.name],
             quirks.caption if quirks else None,
+            config.target_captions,
         )
         for name, config in configs.items()
     )
+
+
+def _with_medium(dialogue: Dialogue, medium: MediaFile) -> Dialogue:
+    """Replace the medium of a caption pair's dialogue."""
+    turns = (
+        replace(turn, parts=tuple(medium if isinstance(part, MediaFile) else part for part in turn.parts))
+        for turn in dialogue.turns
+    )
+    return replace(dialogue, turns=tuple(turns))

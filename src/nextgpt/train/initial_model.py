@@ -16,6 +16,7 @@ from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.memory_plan import TRAINED, default_plan
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.trained_weights import WEIGHTS_FILE, load_trained
+from nextgpt.presets import PRESETS
 from nextgpt.train.recipe import BaseRecipe
 from nextgpt.train.stages import Stage
 
@@ -45,6 +46,11 @@ class InitialModelRecipe(BaseRecipe):
         if self.init_from is None or (self.architecture is not None and Path(self.init_from).is_dir()):
             return Path(self.init_from or self.model)
         return resolve_model_dir(self.init_from)
+
+    @property
+    def config_dir(self) -> Path:
+        """Return the folder with the configs of the model to start from; those of presets come with the package."""
+        return PRESETS.get(self.init_from or "") or self.model_dir
 
     @property
     def model_architecture(self) -> ModelConfig:

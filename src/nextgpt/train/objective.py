@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -28,14 +29,20 @@ from nextgpt.train.trainer import ZERO_LOSS, Objective
 
 
 class AlignmentObjective(Objective):
-    """A model in one of the three stages; its inputs are features, caption embeddings and latents, never media."""
+    """A model in one of the three stages; its inputs are features, caption embeddings and latents, never media.
 
-    def __init__(self, model: NextGPT, stage: Stage) -> None:
+    Args:
+        modality_weights: Factor on the losses of media by modality, 1 if missing.
+    """
+
+    def __init__(
+        self, model: NextGPT, stage: Stage, modality_weights: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
         super().__init__()
         self.model = model
         self.stage = stage
         self.loss_weights = {
-            name: weight
+            name: weight * modality_weights.get(name.partition(".")[2], 1.0)
             for loss, weight in stage.loss_weights.items()
             for name in _loss_names(loss, model.config.synthesizers)
         }

@@ -146,10 +146,12 @@ def train(
 
 
 def lr_scale_at(step: int, config: TrainerConfig) -> float:
-    """Return the fraction of the peak learning rate: linear warm-up, then linear decay to ``min_lr_ratio``."""
+    """Return the fraction of the peak learning rate: linear warm-up, then the decay to ``min_lr_ratio``."""
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
     remaining = (config.max_steps - step) / max(config.max_steps - config.warmup_steps, 1)
+    if config.lr_scheduler_type == "cosine":
+        remaining = (1 - math.cos(math.pi * remaining)) / 2
     return config.min_lr_ratio + (1 - config.min_lr_ratio) * remaining
 
 
