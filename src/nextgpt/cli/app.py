@@ -18,6 +18,7 @@ from nextgpt.cli.data import app as data
 from nextgpt.cli.evaluate import evaluate
 from nextgpt.cli.info import info
 from nextgpt.cli.models import models
+from nextgpt.cli.rate import app as rate
 from nextgpt.cli.serve import serve
 from nextgpt.cli.train import train
 from nextgpt.errors import ConfigError, NextGPTError, unknown_name_message
@@ -33,7 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve,
 }
 """A new command is one file and one entry here."""
-GROUPS: dict[str, typer.Typer] = {"convert": convert, "data": data}
+GROUPS: dict[str, typer.Typer] = {"convert": convert, "data": data, "rate": rate}
 """Groups of commands."""
 
 OTHER_FAILURE, USER_MISTAKE = 1, 2

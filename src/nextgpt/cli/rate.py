@@ -1,0 +1,61 @@
+"""``nextgpt rate``: ratings of evaluation runs by people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from typer import Argument, Option, Typer
+
+from nextgpt.cli.serve import is_loopback
+from nextgpt.errors import ConfigError
+
+Runs = Annotated[list[Path], Argument(metavar="RUN...", help="Folders of nextgpt eval --out DIR.")]
+Out = Annotated[Path, Option(metavar="FILE.jsonl", help="Takes the study and all ratings; continued if it exists.")]
+Systems = Annotated[
+    list[str] | None, Option("--system", metavar="NAME", help="System to rate; repeatable, default all but controls.")
+]
+Mode = Annotated[
+    Literal["scores", "pairs"], Option(help="One answer on scales from 1 to 10, or two answers side by side.")
+]
+PerRater = Annotated[int, Option(min=1, help="Maximum tasks per rater, planted ones included.")]
+Seed = Annotated[int, Option(help="Seed of the orders.")]
+
+app = Typer(name="rate", help="Let people rate the answers of runs.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def _rate() -> None:
+    """Let people rate the answers of runs."""
+
+
+@app.command()
+def serve(
+    runs: Runs,
+    out: Out,
+    mode: Mode = "scores",
+    system: Systems = None,
+    per_rater: PerRater = 40,
+    seed: Seed = 0,
+    rater: Annotated[
+        list[str] | None,
+        Option(metavar="NAME", help="Only these raters, each by the link that is printed; repeatable."),
+    ] = None,
+    host: Annotated[str, Option(help="Address to listen on; anything but loopback needs --rater.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535, help="0 for any free port.")] = 8010,
+) -> None:
+    """Serve blind rating pages; each rating is on disk before the page confirms it."""
+    if not is_loopback(host) and not rater:
+        raise ConfigError(f"--host {host} without --rater: anybody could rate. Add --rater NAME for each rater.")
+    from nextgpt.annotation.journal import Journal
+    from nextgpt.annotation.launch import launch_pages
+    from nextgpt.evaluate.rating.material import create_study, open_study, read_material
+    from nextgpt.evaluate.rating.server import create_rating_app
+    from nextgpt.serve.settings import LOOPBACK
+
+    material = read_material(runs, system or ())
+    with Journal(out) as journal:
+        open_study(journal, material, create_study(runs, material, mode=mode, seed=seed, per_rater=per_rater))
+        hosts = LOOPBACK if is_loopback(host) else ("*",)
+        pages, service = create_rating_app(journal, material, raters=rater or (), allowed_hosts=hosts)
+        launch_pages(pages, host, port, [service.link(name) for name in rater or ()] or ["/"])
