@@ -45,8 +45,6 @@ def run(recipe: AlignmentRecipe, on_metrics: MetricsCallback | None = None) -> b
     set_trainable(model, stage, recipe.lora)
     if not recipe.train_signal_inputs:
         model.llm.signals.input.requires_grad_(False)
-    if not recipe.train_input_projection:
-        model.input_projection.requires_grad_(False)
     objective = AlignmentObjective(model, stage, recipe.loss_weights)
     sampler = make_sampler(recipe, model)
     card = ModelCard(recipe, sampler.sources, count_prepared_model(model, model_dir))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,8 +75,10 @@ class AlignmentRecipe(InitialModelRecipe):
 
     @property
     def resolved_stage(self) -> Stage:
-        """Return the stage with the losses of the recipe."""
-        return get_stage(self.stage, self.losses)
+        """Return the stage with the losses of the recipe, and without what it freezes."""
+        stage = get_stage(self.stage, self.losses)
+        frozen = set() if self.train_input_projection else {"input_projection"}
+        return replace(stage, trainable=stage.trainable - frozen)
 
 
 def load_sources(recipe: AlignmentRecipe) -> tuple[DialogueSource, ...]:

@@ -31,7 +31,7 @@ from nextgpt.train.stages import Stage
 BatchMixing = Literal["mixed", "one_source_per_batch"]
 BatchUnit = Literal["example", "turn"]
 LENGTH_POOL_BATCHES = 8
-"""Batches of dialogues that are drawn, sorted by length, to take one batch from."""
+"""Batches of dialogues that are drawn, sorted by length, to take one batch from, unless a recipe says otherwise."""
 MAX_DRAWS = 100
 """Draws per position of a batch before the training gives up."""
 _MEDIUM_CHARACTERS = 30
@@ -184,6 +184,8 @@ class BatchSampler:
     cache_lookup: CacheLookup | None = None
     loads_targets: bool = False
     """Whether the assistant's media are decoded too, if they exist."""
+    length_pool_batches: int = LENGTH_POOL_BATCHES
+    """Batches of dialogues that are drawn, sorted by length, to take one batch from."""
 
     def local_batch(self, step: int, rank: int = 0, world_size: int = 1) -> LocalBatch:
         """Return every ``world_size``-th example of a step, so that all processes get similar lengths."""
@@ -206,14 +208,14 @@ class BatchSampler:
         source = self._draw_source(rng) if self.batch_mixing == "one_source_per_batch" else None
         pool: list[Dialogue] = []
         units = 0
-        while units < self.batch_size * LENGTH_POOL_BATCHES:
+        while units < self.batch_size * self.length_pool_batches:
             pool.append(self._draw(rng, source))
             units += self._num_units(pool[-1])
-        selected = int(rng.integers(LENGTH_POOL_BATCHES))
-        batches: list[list[Dialogue]] = [[] for _ in range(LENGTH_POOL_BATCHES)]
+        selected = int(rng.integers(self.length_pool_batches))
+        batches: list[list[Dialogue]] = [[] for _ in range(self.length_pool_batches)]
         units = 0
         for dialogue in sorted(pool, key=_length):
-            batches[min(units // self.batch_size, LENGTH_POOL_BATCHES - 1)].append(dialogue)
+            batches[min(units // self.batch_size, self.length_pool_batches - 1)].append(dialogue)
             units += self._num_units(dialogue)
         return batches[selected] or batches[0]
 
