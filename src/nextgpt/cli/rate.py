@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import Argument, Option, Typer
+from typer import Argument, Option, Typer, echo
 
+from nextgpt.cli.options import Json
 from nextgpt.cli.serve import is_loopback
 from nextgpt.errors import ConfigError
 
 Runs = Annotated[list[Path], Argument(metavar="RUN...", help="Folders of nextgpt eval --out DIR.")]
+Ratings = Annotated[Path, Argument(metavar="RATINGS.jsonl", help="File of nextgpt rate serve.")]
 Out = Annotated[Path, Option(metavar="FILE.jsonl", help="Takes the study and all ratings; continued if it exists.")]
 Systems = Annotated[
     list[str] | None, Option("--system", metavar="NAME", help="System to rate; repeatable, default all but controls.")
@@ -22,11 +24,6 @@ PerRater = Annotated[int, Option(min=1, help="Maximum tasks per rater, planted o
 Seed = Annotated[int, Option(help="Seed of the orders.")]
 
 app = Typer(name="rate", help="Let people rate the answers of runs.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@app.callback()
-def _rate() -> None:
-    """Let people rate the answers of runs."""
 
 
 @app.command()
@@ -59,3 +56,20 @@ def serve(
         hosts = LOOPBACK if is_loopback(host) else ("*",)
         pages, service = create_rating_app(journal, material, raters=rater or (), allowed_hosts=hosts)
         launch_pages(pages, host, port, [service.link(name) for name in rater or ()] or ["/"])
+
+
+@app.command()
+def report(
+    ratings: Ratings,
+    passed_only: Annotated[bool, Option("--passed-only", help="Leave out raters whose control failed.")] = False,
+    json: Json = False,
+) -> None:
+    """Print means with intervals, agreement, paired tests, drift, repeats and controls."""
+    from nextgpt.cli.printing import print_json
+    from nextgpt.evaluate.rating.report import read_report, to_dict, to_markdown
+
+    found = read_report(ratings, passed_only=passed_only)
+    if json:
+        print_json(lambda: to_dict(found))
+    else:
+        echo(to_markdown(found))

@@ -116,6 +116,7 @@ def create_study(runs: Sequence[Path], material: Material, *, mode: Mode, seed: 
         runs=tuple(str(path.absolute()) for path in runs),
         systems=dict(zip(keys, material.systems, strict=True)),
         items=tuple(material.items),
+        has_true_answers=any(material.true_answer(item) for item in material.items),
         left_out=dict(material.left_out),
     )
 

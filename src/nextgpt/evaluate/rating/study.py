@@ -65,6 +65,8 @@ class Study(Frozen):
     systems: dict[str, str]
     """Name of each system by its key."""
     items: tuple[str, ...]
+    has_true_answers: bool = True
+    """Whether controls show a true answer beside the shuffled one."""
     left_out: dict[str, int] = {}
     """Number of items without a complete set of answers, by reason."""
 
