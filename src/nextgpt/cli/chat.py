@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from nextgpt.cli.options import Device, Dtype, MaxMemory, Model, placement_options
+from nextgpt.cli.options import Device, Dtype, MaxMemory, Model, SamplingOption, placement_options
 from nextgpt.errors import ConfigError
 from nextgpt.model.placement import PlacementOptions
 
@@ -41,13 +41,14 @@ def chat(
     device: Device = None,
     dtype: Dtype = None,
     max_memory: MaxMemory = None,
+    sampling: SamplingOption = None,
     json: Annotated[bool, Option("--json", help="With --once: print one JSON object.")] = False,
 ) -> None:
     """Chat with a model: any mix of text, images, audio and video, in both directions."""
     if json and once is None:
         raise ConfigError("--json needs --once; expected one turn to print as JSON. Add --once TEXT.")
     files = {"image": image, "audio": audio, "video": video, "depth": depth, "thermal": thermal, "imu": imu}
-    placement = placement_options(device, dtype, max_memory)
+    placement = placement_options(device, dtype, max_memory, sampling)
     with prepare_chat(model, files, history=history, seed=seed, out=out, placement=placement) as start:
         if once is None:
             from nextgpt.cli.repl import run_repl

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
@@ -24,8 +24,14 @@ Dtype = Annotated[
 MaxMemory = Annotated[
     str | None, Option(metavar="SIZE", help="Memory budget such as 6GB; sets dtypes and what is offloaded.")
 ]
+SamplingOption = Annotated[
+    Literal["published"] | None,
+    Option(metavar="published", help="Schedulers, steps, guidance and lengths of media of the published NExT-GPT."),
+]
 
 
-def placement_options(device: Device, dtype: Dtype, max_memory: MaxMemory) -> PlacementOptions:
-    """Return the values of the three options."""
-    return PlacementOptions(tuple(device or ()), tuple(dtype or ()), max_memory)
+def placement_options(
+    device: Device, dtype: Dtype, max_memory: MaxMemory, sampling: SamplingOption = None
+) -> PlacementOptions:
+    """Return the values of the options."""
+    return PlacementOptions(tuple(device or ()), tuple(dtype or ()), max_memory, sampling)

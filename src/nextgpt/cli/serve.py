@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from nextgpt.cli.options import Device, Dtype, MaxMemory, placement_options
+from nextgpt.cli.options import Device, Dtype, MaxMemory, SamplingOption, placement_options
 from nextgpt.errors import ConfigError
 from nextgpt.logging import silence_libraries
 from nextgpt.model.placement import PlacementOptions
@@ -52,12 +52,13 @@ def serve(
     device: Device = None,
     dtype: Dtype = None,
     max_memory: MaxMemory = None,
+    sampling: SamplingOption = None,
     engine: Engine = "local",
     config: EngineConfig = None,
 ) -> None:
     """Serve a model over HTTP with OpenAI's API and a chat page. See docs/serving.md."""
     keys = tuple(key for key in api_key or () if key)
-    placement = placement_options(device, dtype, max_memory)
+    placement = placement_options(device, dtype, max_memory, sampling)
     if not is_loopback(host) and not keys and not insecure:
         raise ConfigError(f"--host {host} without a key: others could use the server. Add --api-key KEY.")
     if keys and "*" in (allow_origin or ()):
@@ -66,7 +67,8 @@ def serve(
         raise ConfigError("--config is for --engine ray only. Add --engine ray, or leave --config out.")
     if placement != PlacementOptions() and engine == "ray":
         raise ConfigError(
-            "--device, --dtype and --max-memory are for --engine local only. Use --config to place the stages."
+            "--device, --dtype, --max-memory and --sampling are for --engine local only. Use --config to place the "
+            "stages."
         )
     silence_libraries()
     from nextgpt.serve.engine.base import EngineSettings

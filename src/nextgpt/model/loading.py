@@ -98,7 +98,9 @@ def _dtype_names(dtype: Dtype | Mapping[str, Dtype]) -> str | dict[str, str]:
     return str(dtype).removeprefix("torch.")
 
 
-def lazy_components(config: ModelConfig, model_dir: Path, plan: MemoryPlan) -> dict[str, Component]:
+def lazy_components(
+    config: ModelConfig, model_dir: Path, plan: MemoryPlan, sampling: str = "default"
+) -> dict[str, Component]:
     """Return the frozen components by name; each is loaded on first use, as planned."""
     quirks = QUIRKS.get(config.quirks or "")
 
@@ -123,7 +125,7 @@ def lazy_components(config: ModelConfig, model_dir: Path, plan: MemoryPlan) -> d
         from nextgpt.model.synthesis import load_synthesizer  # importing diffusers takes seconds
 
         dtype = getattr(torch, placement.dtype)
-        return load_synthesizer(folder, modality, device=placement.device, dtype=dtype)
+        return load_synthesizer(folder, modality, device=placement.device, dtype=dtype, sampling=sampling)
 
     loaders = {"encoder": encoder, "llm": llm}
     loaders |= {modality: partial(synthesizer, modality=modality) for modality in config.synthesizers}

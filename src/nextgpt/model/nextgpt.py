@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -76,6 +77,7 @@ class NextGPT(nn.Module):
         dtype: torch.dtype | str | Mapping[str, torch.dtype | str] | None = None,
         max_memory: str | int | None = None,
         allow_offload: bool = True,
+        sampling: Literal["default", "published"] = "default",
     ) -> NextGPT:
         """Load the built-in ``nano``, a preset, a model folder or a Hub repository for inference.
 
@@ -87,6 +89,8 @@ class NextGPT(nn.Module):
             max_memory: Memory budget such as ``"6GB"``; chooses dtypes (at most ``dtype``) and offloading. See
                 :mod:`nextgpt.model.memory_plan`.
             allow_offload: Allow components to be offloaded. Set to False to answer several requests at once.
+            sampling: ``published`` for schedulers, steps, guidance and lengths of media of the published demo; see
+                docs/paper-size.md.
 
         Raises:
             ConfigError: The options contradict each other.
@@ -102,12 +106,14 @@ class NextGPT(nn.Module):
             max_memory=max_memory,
             allow_offload=allow_offload,
         )
-        model = cls.from_config(config, model_dir, plan)
+        model = cls.from_config(config, model_dir, plan, sampling)
         load_trained(model, model_dir / WEIGHTS_FILE)
         return model
 
     @classmethod
-    def from_config(cls, config: ModelConfig, model_dir: Path, plan: MemoryPlan | None = None) -> NextGPT:
+    def from_config(
+        cls, config: ModelConfig, model_dir: Path, plan: MemoryPlan | None = None, sampling: str = "default"
+    ) -> NextGPT:
         """Assemble a model from frozen components and fresh trainable weights.
 
         Args:
@@ -115,7 +121,7 @@ class NextGPT(nn.Module):
             plan: Default: float32 on the CPU, as for training.
         """
         plan = plan or default_plan(config.component_sources)
-        model = cls(config, loading.lazy_components(config, model_dir, plan))
+        model = cls(config, loading.lazy_components(config, model_dir, plan, sampling))
         placement = plan.placements[TRAINED]
         for module in (model.input_projection, model.output_projections, model.llm.signals):
             module.to(device=placement.device, dtype=getattr(torch, placement.dtype))

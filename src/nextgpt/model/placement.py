@@ -1,4 +1,4 @@
-"""Placement options as text: device and dtype per component, and a memory budget."""
+"""Options of loading as text: device and dtype per component, a memory budget, and sampling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nextgpt.errors import ConfigError
 
 @dataclass(frozen=True)
 class PlacementOptions:
-    """Where components run and in which dtype, as given on a command line."""
+    """Where components run, in which dtype and with which settings, as given on a command line."""
 
     device: tuple[str, ...] = ()
     """One device for all components, or ``COMPONENT=DEVICE`` for each."""
@@ -18,6 +18,8 @@ class PlacementOptions:
     """One dtype for all components, or ``COMPONENT=DTYPE`` for each."""
     max_memory: str | None = None
     """Memory budget such as ``6GB``."""
+    sampling: str | None = None
+    """``published`` for the settings of the published demo. ``None``: the model's own."""
 
     def as_arguments(self) -> dict[str, Any]:
         """Return the arguments for ``NextGPT.from_pretrained``. Raises :class:`ConfigError`."""
@@ -25,6 +27,7 @@ class PlacementOptions:
             "device": _parse_component_options("--device", self.device),
             "dtype": _parse_component_options("--dtype", self.dtype),
             "max_memory": self.max_memory,
+            "sampling": self.sampling,
         }
         return {name: value for name, value in arguments.items() if value}
 

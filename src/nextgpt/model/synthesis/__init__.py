@@ -14,7 +14,7 @@ from nextgpt.model.synthesis.diffusers_io import write_negative_condition, write
 from nextgpt.model.synthesis.latent_diffusion import LatentDiffusion
 from nextgpt.model.synthesis.mel import MelConfig, griffin_lim, log_mel
 from nextgpt.model.synthesis.settings import SynthesisSettings
-from nextgpt.model.synthesis.spec import read_spec
+from nextgpt.model.synthesis.spec import SamplingPreset, read_spec
 
 __all__ = [
     "Condition",
@@ -40,19 +40,22 @@ def load_synthesizer(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     settings: SynthesisSettings | None = None,
+    sampling: SamplingPreset = "default",
 ) -> LatentDiffusion:
     """Open a diffusers folder as the synthesizer of a modality; weights are loaded on first use.
 
     Args:
         dtype: Dtype of the denoiser.
         settings: Replaces the folder's own settings.
+        sampling: ``published`` for scheduler, steps, guidance and lengths of NExT-GPT's demo.
 
     Raises:
+        ConfigError: NExT-GPT has no published settings for such a synthesizer.
         ModelError: The folder is missing or incomplete, or its denoiser has no adapter.
     """
     if modality not in MODALITIES:
         raise ModelError(unknown_name_message("modality", modality, MODALITIES))
-    spec = read_spec(folder, settings)
+    spec = read_spec(folder, settings, sampling)
     parts = SynthesizerComponents(
         spec.folder,
         spec.index,

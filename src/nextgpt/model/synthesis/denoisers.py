@@ -36,6 +36,9 @@ class DenoiserAdapter:
     """Default settings."""
     extra_input: tuple[str, str] | None = None
     """Component and tensor name of a constant last argument of ``predict``."""
+    published: Callable[[LatentShape], SynthesisSettings] | None = None
+    """Latent shape to the settings of NExT-GPT's demo, over ``settings`` and those of the folder. ``None``: it has no
+    such synthesizer."""
     is_traceable: bool = False
     """True if ``predict`` can be traced: no data-dependent control flow, static shapes except the batch size."""
 
@@ -128,6 +131,30 @@ STABLE_DIFFUSION_RGB = (
 FAST_SCHEDULER = "DPMSolverMultistepScheduler"
 """DPM-Solver++ 2M (Lu et al. 2022): 20 steps where DDIM and PNDM take 50."""
 AUDIOLDM_MEL = MelConfig(hop_length=160, frames=512, samples=81_920, floor=1e-5, mean=0.0, std=1.0, time_axis="height")
+PUBLISHED_AUDIOLDM_MEL = AUDIOLDM_MEL.model_copy(update={"frames": 900, "samples": 144_000})
+
+
+def _published_image(shape: LatentShape) -> SynthesisSettings:
+    return SynthesisSettings(num_inference_steps=50, guidance_scale=7.5, scheduler=None)
+
+
+def _published_audio(shape: LatentShape) -> SynthesisSettings:
+    """Return the settings of 9 s: 900 frames of 10 ms, 4 per latent cell."""
+    return SynthesisSettings(
+        num_inference_steps=50,
+        guidance_scale=7.5,
+        scheduler=None,
+        latent_shape=(1, shape[1], 225, shape[3]),
+        mel=PUBLISHED_AUDIOLDM_MEL,
+    )
+
+
+def _published_video(shape: LatentShape) -> SynthesisSettings:
+    """Return the settings of 24 frames of 320 x 576 pixels."""
+    return SynthesisSettings(
+        num_inference_steps=50, guidance_scale=7.5, scheduler=None, latent_shape=(24, shape[1], 40, 72)
+    )
+
 
 DENOISERS: dict[str, DenoiserAdapter] = {
     # nano, and CogVideoX without rotary positions
@@ -149,6 +176,7 @@ DENOISERS: dict[str, DenoiserAdapter] = {
             scheduler=FAST_SCHEDULER,
             latent_rgb_factors=STABLE_DIFFUSION_RGB,
         ),
+        published=_published_image,
     ),
     # AudioLDM: 64 mel bins are 16 latent cells
     "UNet2DConditionModel with class labels": DenoiserAdapter(
@@ -158,6 +186,7 @@ DENOISERS: dict[str, DenoiserAdapter] = {
         settings=SynthesisSettings(
             num_inference_steps=20, guidance_scale=2.5, scheduler=FAST_SCHEDULER, mel=AUDIOLDM_MEL
         ),
+        published=_published_audio,
     ),
     # Zeroscope; 16 frames of the sample size unless set in nextgpt.json
     "UNet3DConditionModel": DenoiserAdapter(
@@ -170,6 +199,7 @@ DENOISERS: dict[str, DenoiserAdapter] = {
             scheduler=FAST_SCHEDULER,
             latent_rgb_factors=STABLE_DIFFUSION_RGB,
         ),
+        published=_published_video,
     ),
     # Z-Image-Turbo: distilled guidance; 1024 pixels, captions as long as in the stock pipeline
     "ZImageTransformer2DModel": DenoiserAdapter(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from nextgpt.errors import ModelError
+from nextgpt.errors import ConfigError, ModelError
 from nextgpt.model.synthesis.denoisers import DenoiserAdapter, LatentShape, get_denoiser_adapter
 from nextgpt.model.synthesis.diffusers_io import INDEX_FILE, ModelIndex, read_index, read_json, read_settings
 from nextgpt.model.synthesis.settings import SynthesisSettings
 
+SamplingPreset = Literal["default", "published"]
+"""Settings of synthesis: those of the folder and its denoiser, or those of NExT-GPT's demo."""
 DENOISER_KEYS = ("transformer", "unet")
 """Names of the denoiser in diffusers folders."""
 
@@ -29,10 +32,13 @@ class SynthesizerSpec:
     """Shape (Q, C) of the conditions."""
 
 
-def read_spec(folder: str | Path, settings: SynthesisSettings | None = None) -> SynthesizerSpec:
+def read_spec(
+    folder: str | Path, settings: SynthesisSettings | None = None, sampling: SamplingPreset = "default"
+) -> SynthesizerSpec:
     """Read the specification of a diffusers folder; ``settings`` replace the folder's own.
 
     Raises:
+        ConfigError: ``sampling`` is ``published``, and NExT-GPT has no synthesizer of this kind.
         ModelError: The folder is missing or incomplete, or its denoiser has no adapter.
     """
     folder = Path(folder)
@@ -41,6 +47,14 @@ def read_spec(folder: str | Path, settings: SynthesisSettings | None = None) -> 
     config = read_json(folder / name / "config.json")
     kind = get_denoiser_adapter(index[name], config, where=str(folder / name))
     settings = (settings or read_settings(folder)).with_defaults(kind.settings)
+    if sampling == "published":
+        if kind.published is None:
+            raise ConfigError(
+                f"sampling is published; {folder / name} is a {index[name]}, which the published NExT-GPT does not "
+                "use. Leave sampling out."
+            )
+        published = kind.published(settings.latent_shape or kind.latent_shape(config))
+        settings = published.with_defaults(settings)
     length, width = kind.condition_shape(config)
     return SynthesizerSpec(
         folder,
