@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nextgpt.errors import ConfigError, unknown_name_message
+from nextgpt.evaluate.metrics.agreement import clap_score, clip_i, clip_score, clip_t, clipsim
+from nextgpt.evaluate.metrics.audio import mel_cepstral_distance
+from nextgpt.evaluate.metrics.distributions import fad, fd, fid, inception_score, kad, kid
+from nextgpt.evaluate.metrics.edit_regions import edit_regions
 from nextgpt.evaluate.metrics.java_text import meteor, spice, spider
 from nextgpt.evaluate.metrics.modality_choice import modality_choice, structure
 from nextgpt.evaluate.metrics.result import EMPTY, MetricResult
@@ -29,6 +33,9 @@ INPUTS: dict[str, str] = {
     "output_frames": "features (frames, d) of the frames of each output video",
     "output_audio": "one output Audio per item",
     "reference_audio": "one true Audio per item",
+    "output_images": "one output Image per item",
+    "source_images": "the edited Image of each item",
+    "masks": "an Image per item, white where the edit may change the source",
 }
 """Inputs of metrics by name; sequences and arrays are in the order of the items."""
 
@@ -63,6 +70,19 @@ ROWS: tuple[Metric, ...] = (
     Metric("meteor", meteor, requires=JAVA),
     Metric("spice", spice, requires=f"{JAVA}, Stanford CoreNLP 3.6.0"),
     Metric("spider", spider, requires=f"{JAVA}, Stanford CoreNLP 3.6.0"),
+    Metric("fid", fid, "features", "lower"),
+    Metric("fd", fd, "features", "lower"),
+    Metric("fad", fad, "features", "lower"),
+    Metric("kid", kid, "features", "lower"),
+    Metric("kad", kad, "features", "lower"),
+    Metric("is", inception_score, "probabilities"),
+    Metric("clip_score", clip_score, "joint"),
+    Metric("clap_score", clap_score, "joint"),
+    Metric("clipsim", clipsim, "joint"),
+    Metric("clip_t", clip_t, "joint"),
+    Metric("clip_i", clip_i, "joint"),
+    Metric("mcd", mel_cepstral_distance, better="lower"),
+    Metric("edit_regions", edit_regions),
     Metric("modality", modality_choice),
     Metric("structure", structure),
 )

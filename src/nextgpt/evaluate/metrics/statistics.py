@@ -69,7 +69,7 @@ def bca_interval(
     if n < 2:
         return None, None
     mean = sums.sum() / counts.sum()
-    means = np.concatenate([sums[i].sum(1) / counts[i].sum(1) for i in _resampled(n, resamples, seed)])
+    means = np.concatenate([sums[i].sum(1) / counts[i].sum(1) for i in resampled_indices(n, resamples, seed)])
     if np.ptp(means) == 0:
         return float(mean), float(mean)
     jackknife = (sums.sum() - sums) / (counts.sum() - counts)
@@ -94,7 +94,7 @@ def bootstrap_interval(
     """
     if n < 2:
         return None, None
-    values = [statistic(row) for chunk in _resampled(n, resamples, seed) for row in chunk]
+    values = [statistic(row) for chunk in resampled_indices(n, resamples, seed) for row in chunk]
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
@@ -135,7 +135,7 @@ def _cluster_sums(values: Values, clusters: Sequence[Any] | None) -> tuple[np.nd
     return np.bincount(rows, weights=array), np.bincount(rows).astype(np.float64)
 
 
-def _resampled(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def resampled_indices(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Yield indices (rows, n) drawn with replacement, ``resamples`` rows in all."""
     generator = np.random.default_rng(seed)
     for rows in _chunks(resamples, n):
