@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from nextgpt.errors import ConversationError
-from nextgpt.evaluate.cascade import CaptionLLM, CascadeSystem, create_prompt_encoders, oracle_captions
+from nextgpt.evaluate.caption_llm import CaptionLLM
+from nextgpt.evaluate.cascade import (
+    CaptionSynthesizer,
+    CascadeSystem,
+    caption_writer,
+    create_prompt_encoders,
+    oracle_captions,
+)
 from nextgpt.evaluate.cases import EvalCase
 from nextgpt.evaluate.correctness import all_turns_correct
 from nextgpt.evaluate.runner import judge_results, recognize_media
@@ -105,7 +112,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def captioned(home: Path) -> CascadeSystem:
     model = NextGPT.from_pretrained(home)
-    return CascadeSystem(oracle_captions, model, create_prompt_encoders(model.config, home))
+    return CascadeSystem(oracle_captions, CaptionSynthesizer(model, create_prompt_encoders(model.config, home)))
 
 
 def test_captions_become_media_in_their_places(home: Path) -> None:
@@ -125,7 +132,8 @@ def test_captions_take_the_same_seeds_as_the_models_own_media(home: Path) -> Non
 
 
 def test_the_language_model_before_the_alignments_writes_an_answer_for_each(home: Path) -> None:
-    written = CaptionLLM(home / "llm")([case(ask("Draw a cat.", "x")), case(ask("Hi", "y"), ask("Again", "z"))])
+    write = caption_writer(CaptionLLM(home / "llm", "nano"))
+    written = write([case(ask("Draw a cat.", "x")), case(ask("Hi", "y"), ask("Again", "z"))])
     assert len(written) == 2 and "<|end|>" not in "".join(written)
 
 

@@ -1,39 +1,37 @@
 """Cascade baseline: the LLM writes captions, and the diffusion models' own text encoders encode them.
 
-The captions come from the LLM before the alignments, when media still were captions between markers
-(:mod:`nextgpt.nano.dialogue_text`); earlier media are true captions in its prompt. True captions in the answer are the
-upper bound of this approach. Denoisers, number of steps, guidance scale and seeds are those of the full model.
+Earlier media are captions in the LLM's prompt: true captions in the small world's suites, otherwise the model's own
+descriptions (:class:`Cascade`). True captions in the answer are the upper bound of this approach. Denoisers, number of
+steps, guidance scale and seeds are those of the full model.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nextgpt.config import ModelConfig
+from nextgpt.evaluate.caption_llm import MARKERS, CaptionLLM, CaptionMessage, CaptionPart
 from nextgpt.evaluate.cases import CaseResult, EvalCase, TurnResult
 from nextgpt.evaluate.systems import MAX_TOKENS
 from nextgpt.message import Medium, Part, Reply, Text
-from nextgpt.miniworld.language.types import Dialogue
-from nextgpt.modality import MODALITIES
+from nextgpt.miniworld.language.canonical_captions import canonical_caption
+from nextgpt.miniworld.language.types import TurnPart
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
-from nextgpt.nano.dialogue_text import CLOSE, dialogue_to_text, part_to_text
+from nextgpt.nano.dialogue_text import part_to_text
 
 WriteCaptions = Callable[[Sequence[EvalCase]], list[str]]
 """Writes answers to the last turns of cases, with captions between markers in place of media."""
 
-_CAPTION = re.compile(rf"<\|({'|'.join(MODALITIES)})\|>(.*?){re.escape(CLOSE)}", re.DOTALL)
-
 
 def split_captions(answer: str) -> list[str]:
     """Split an answer into text, modality, caption, text, ..., text."""
-    return _CAPTION.split(answer)
+    return MARKERS.split(answer)
 
 
 def create_prompt_encoders(config: ModelConfig, model_dir: Path) -> dict[str, PromptEncoder]:
@@ -44,35 +42,28 @@ def create_prompt_encoders(config: ModelConfig, model_dir: Path) -> dict[str, Pr
     }
 
 
-class CascadeSystem:
-    """Writes an answer with captions, then synthesizes a medium from each caption.
+class CaptionSynthesizer:
+    """Synthesizes media from captions.
 
     Args:
-        write: Writes the answers.
         model: Model whose synthesizers are used.
         prompt_encoders: Text encoder of each synthesizer by modality.
         num_inference_steps: Denoising steps; ``None`` means the model's default.
     """
 
     def __init__(
-        self,
-        write: WriteCaptions,
-        model: NextGPT,
-        prompt_encoders: Mapping[str, PromptEncoder],
-        num_inference_steps: int | None = None,
+        self, model: NextGPT, prompt_encoders: Mapping[str, PromptEncoder], num_inference_steps: int | None = None
     ) -> None:
-        self._write = write
         self._model = model
         self._prompt_encoders = prompt_encoders
         self._num_inference_steps = num_inference_steps
 
-    def answer(self, cases: Sequence[EvalCase]) -> list[CaseResult]:
-        """See :meth:`.systems.System.answer`. Accepts cases with one evaluated turn."""
-        answers = [split_captions(text) for text in self._write(cases)]
-        media = self._synthesize_captions(answers, [case.seed for case in cases])
+    def to_replies(self, answers: Sequence[list[str]], seeds: Sequence[int]) -> list[Reply]:
+        """Return a reply per answer; answers are split as by :func:`split_captions`."""
+        media = self._synthesize_captions(answers, seeds)
         return [
-            CaseResult(case, (TurnResult(case.evaluated_turns[-1], Reply(answer_parts(pieces, outputs), case.seed)),))
-            for case, pieces, outputs in zip(cases, answers, media, strict=True)
+            Reply(answer_parts(pieces, outputs), seed)
+            for pieces, outputs, seed in zip(answers, media, seeds, strict=True)
         ]
 
     @torch.inference_mode()
@@ -101,41 +92,50 @@ class CascadeSystem:
         return synthesizer.decode(last.latents)
 
 
-class CaptionLLM:
-    """The LLM before the alignments, which answers with captions in place of media.
+class CascadeSystem:
+    """Writes an answer with captions, then synthesizes a medium from each caption.
 
     Args:
-        folder: Transformers folder with the weights that the alignments start from.
+        write: Writes the answers.
+        synthesizer: Synthesizes their captions.
     """
 
-    def __init__(self, folder: Path) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+    def __init__(self, write: WriteCaptions, synthesizer: CaptionSynthesizer) -> None:
+        self._write = write
+        self._synthesizer = synthesizer
 
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
-        self._transformer: nn.Module = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True
-        ).eval()
+    def answer(self, cases: Sequence[EvalCase]) -> list[CaseResult]:
+        """See :meth:`.systems.System.answer`. Accepts cases with one evaluated turn."""
+        answers = [split_captions(text) for text in self._write(cases)]
+        replies = self._synthesizer.to_replies(answers, [case.seed for case in cases])
+        return [
+            CaseResult(case, (TurnResult(case.evaluated_turns[-1], reply),))
+            for case, reply in zip(cases, replies, strict=True)
+        ]
 
-    @torch.inference_mode()
-    def __call__(self, cases: Sequence[EvalCase]) -> list[str]:
-        """Answer each last turn by greedy decoding."""
-        prompts = self._tokenizer.pad({"input_ids": [self._prompt(case) for case in cases]}, return_tensors="pt")
-        output = self._transformer.generate(
-            input_ids=prompts["input_ids"],
-            attention_mask=prompts["attention_mask"],
-            max_new_tokens=MAX_TOKENS,
-            do_sample=False,
-            eos_token_id=self._tokenizer.eos_token_id,
-            pad_token_id=self._tokenizer.pad_token_id,
-        )
-        answers = self._tokenizer.batch_decode(output[:, prompts["input_ids"].shape[1] :])
-        return [answer.partition(self._tokenizer.eos_token)[0] for answer in answers]
 
-    def _prompt(self, case: EvalCase) -> list[int]:
-        """Tokenize the dialogue up to the answer in the same pieces as in training."""
-        *speeches, _ = dialogue_to_text(Dialogue(case.dialogue.turns))
-        pieces = [self._tokenizer.encode(speech.text, add_special_tokens=False) for speech in speeches]
-        return [token_id for piece in pieces for token_id in piece]
+def caption_writer(llm: CaptionLLM) -> WriteCaptions:
+    """Return the writer for cases of the small world, whose earlier media are true captions."""
+
+    def write(cases: Sequence[EvalCase]) -> list[str]:
+        return llm.write([_case_messages(case) for case in cases], MAX_TOKENS)
+
+    return write
+
+
+def _case_messages(case: EvalCase) -> list[CaptionMessage]:
+    """Return the dialogue up to the answer."""
+    turns = case.dialogue.turns
+    messages = [
+        CaptionMessage(role, tuple(map(_caption_part, parts)))
+        for turn in turns
+        for role, parts in (("user", turn.user), ("assistant", turn.assistant))
+    ]
+    return messages[:-1]
+
+
+def _caption_part(part: TurnPart) -> str | CaptionPart:
+    return part if isinstance(part, str) else CaptionPart(part.modality, canonical_caption(part.spec), part.is_edit)
 
 
 def oracle_captions(cases: Sequence[EvalCase]) -> list[str]:

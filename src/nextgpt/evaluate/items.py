@@ -32,6 +32,8 @@ class EvalItem(Frozen):
     """Conversation whose last message is answered."""
     target_caption: str = ""
     """Description of the requested medium: the prompt of text-to-media suites, the target of an edit."""
+    canonical_caption: str = ""
+    """The same in the form that the synthesizers were trained on, if the data have it."""
     references: tuple[str, ...] = ()
     """Correct answers in words; for suites that answer with text."""
     reference_media: tuple[MediumEntry, ...] = ()

@@ -16,7 +16,15 @@ from functools import cached_property
 from pathlib import Path
 
 from nextgpt.config import read_config
-from nextgpt.evaluate.cascade import CaptionLLM, CascadeSystem, create_prompt_encoders, oracle_captions
+from nextgpt.evaluate.caption_llm import CaptionLLM
+from nextgpt.evaluate.cascade import (
+    CaptionSynthesizer,
+    CascadeSystem,
+    WriteCaptions,
+    caption_writer,
+    create_prompt_encoders,
+    oracle_captions,
+)
 from nextgpt.evaluate.cases import CaseResult, EvalCase
 from nextgpt.evaluate.suite import RunOptions
 from nextgpt.evaluate.systems import NextGPTSystem, OracleSystem, System, batched
@@ -70,14 +78,14 @@ class Worker:
         if name == DIRECT:
             return NextGPTSystem(self._model, self._num_inference_steps)
         if name == TEXT_ONLY:
-            return TextOnlySystem(self._create_caption_llm())
-        write = self._create_caption_llm() if name == CASCADE else oracle_captions
+            return TextOnlySystem(self._create_caption_writer())
+        write = self._create_caption_writer() if name == CASCADE else oracle_captions
         encoders = create_prompt_encoders(self._model.config, self._model_dir)
-        return CascadeSystem(write, self._model, encoders, self._num_inference_steps)
+        return CascadeSystem(write, CaptionSynthesizer(self._model, encoders, self._num_inference_steps))
 
-    def _create_caption_llm(self) -> CaptionLLM:
-        source = read_config(self._model_dir).llm.source
-        return CaptionLLM(resolve_component_dir(source, self._model_dir))
+    def _create_caption_writer(self) -> WriteCaptions:
+        llm = read_config(self._model_dir).llm
+        return caption_writer(CaptionLLM(resolve_component_dir(llm.source, self._model_dir), llm.template))
 
     @cached_property
     def _model(self) -> NextGPT:

@@ -1,0 +1,1 @@
+"""Systems that answer evaluation items: the model, its baselines, floor and ceiling, and other servers."""

@@ -1,0 +1,111 @@
+"""Names of systems, and what they are made of. A new system is a row of :data:`SYSTEMS`.
+
+Heavy modules are imported when a system is created: scoring a finished run creates none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nextgpt.errors import ConfigError, unknown_name_message
+from nextgpt.evaluate.item_systems.base import ChatModel, ChatSystem, ItemSystem
+from nextgpt.evaluate.items import EvalItem
+
+if TYPE_CHECKING:
+    from nextgpt.evaluate.cascade_model import Cascade
+    from nextgpt.model.nextgpt import NextGPT
+
+
+@dataclass(frozen=True)
+class SystemContext:
+    """What systems are made from; the model is loaded on first use and shared."""
+
+    model_name: str
+    data: Path
+    items: Sequence[EvalItem]
+    num_inference_steps: int | None = None
+
+    @cached_property
+    def model(self) -> NextGPT:
+        """The evaluated model."""
+        from nextgpt.model.nextgpt import NextGPT
+
+        return NextGPT.from_pretrained(self.model_name)
+
+    @cached_property
+    def cascade(self) -> Cascade:
+        """Cascade of the model's components."""
+        from nextgpt.evaluate.cascade_model import Cascade
+
+        return Cascade.from_pretrained(self.model_name, self.model, self.num_inference_steps)
+
+    def chat_system(self, model: ChatModel) -> ChatSystem:
+        """Return the system of a chat model."""
+        return ChatSystem(model, self.data, self.num_inference_steps)
+
+
+def _true_caption(context: SystemContext, _: str) -> ItemSystem:
+    from nextgpt.evaluate.item_systems.true_caption import TrueCaptionSystem
+
+    return TrueCaptionSystem(context.cascade, context.num_inference_steps)
+
+
+def _truth(context: SystemContext, _: str) -> ItemSystem:
+    from nextgpt.evaluate.item_systems.truth import TruthSystem
+
+    return TruthSystem(context.data)
+
+
+def _shuffled(context: SystemContext, _: str) -> ItemSystem:
+    from nextgpt.evaluate.item_systems.truth import ShuffledSystem
+
+    return ShuffledSystem(context.data, context.items)
+
+
+def _pipeline(context: SystemContext, url: str) -> ItemSystem:
+    from nextgpt.evaluate.item_systems.openai_endpoint import OpenAIEndpoint
+    from nextgpt.evaluate.item_systems.pipeline import Pipeline
+
+    cascade = context.cascade
+    return context.chat_system(Pipeline(OpenAIEndpoint(url), cascade.captioner, cascade.synthesizer))
+
+
+def _openai(context: SystemContext, url: str) -> ItemSystem:
+    from nextgpt.evaluate.item_systems.openai_endpoint import OpenAIChat, OpenAIEndpoint
+
+    return context.chat_system(OpenAIChat(OpenAIEndpoint(url)))
+
+
+SYSTEMS: Mapping[str, Callable[[SystemContext, str], ItemSystem]] = {
+    "direct": lambda context, _: context.chat_system(context.model),
+    "cascade": lambda context, _: context.chat_system(context.cascade),
+    "true-caption": _true_caption,
+    "truth": _truth,
+    "shuffled": _shuffled,
+    "pipeline": _pipeline,
+    "openai": _openai,
+}
+"""Creates each system from the context and what follows its name after a colon."""
+WITH_URL = ("pipeline", "openai")
+
+
+def create_system(name: str, context: SystemContext) -> ItemSystem:
+    """Create a system by its name, such as ``cascade`` or ``openai:URL``. Raises :class:`ConfigError`."""
+    check_system(name)
+    kind, _, url = name.partition(":")
+    return SYSTEMS[kind](context, url)
+
+
+def check_system(name: str) -> None:
+    """Raise :class:`ConfigError` if the name is unknown or lacks its URL."""
+    kind, _, url = name.partition(":")
+    if kind not in SYSTEMS:
+        known = [f"{known}:URL" if known in WITH_URL else known for known in SYSTEMS]
+        raise ConfigError(unknown_name_message("system", name, known))
+    if (kind in WITH_URL) != bool(url):
+        expected = f"{kind}:http://HOST:PORT/v1" if kind in WITH_URL else kind
+        raise ConfigError(f"got the system {name!r}; expected {expected}.")

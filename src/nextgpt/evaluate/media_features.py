@@ -1,0 +1,135 @@
+"""Choose an extractor for a metric and run it over media in batches; videos frame by frame if it needs images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nextgpt.errors import ConfigError
+from nextgpt.evaluate.metrics import Metric
+from nextgpt.media import uniform_indices
+from nextgpt.message import Image, Medium, Video
+
+BATCH_SIZE = 32
+"""Media that are open at a time."""
+MAX_FRAMES = 16
+"""Frames of a video, evenly spaced, for extractors of images."""
+Open = Callable[[], Medium]
+
+
+@dataclass(frozen=True)
+class MediaExtractor:
+    """An extractor for one kind of output and one modality."""
+
+    extractor: Any
+    """See :mod:`nextgpt.evaluate.extractors`."""
+    output: str
+    """``features``, ``probabilities`` or ``joint``."""
+    by_frame: bool = False
+    """Take videos frame by frame even if the extractor takes whole videos."""
+
+    @property
+    def name(self) -> str:
+        """Name of the extractor."""
+        return self.extractor.name
+
+    @property
+    def weights_hash(self) -> str:
+        """Hash of the weights."""
+        return self.extractor.weights_hash
+
+    @property
+    def key(self) -> str:
+        """Name of its files in the run folder."""
+        kind = f"{self.output}-frames" if self.by_frame else self.output
+        return f"{self.name}-{kind}-{self.weights_hash[:12]}"
+
+    @property
+    def preprocessing(self) -> str:
+        """How media are prepared."""
+        return self.extractor.preprocessing
+
+    def media(self, openers: Sequence[Open]) -> list[np.ndarray]:
+        """Return an array (k, d) per medium; k is the number of frames if videos are taken frame by frame."""
+        arrays: list[np.ndarray] = []
+        for start in range(0, len(openers), BATCH_SIZE):
+            media = [list(self._units(opener())) for opener in openers[start : start + BATCH_SIZE]]
+            vectors = self._extract([unit for units in media for unit in units])
+            arrays += np.split(vectors, np.cumsum([len(units) for units in media])[:-1])
+        return arrays
+
+    def texts(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Return an array (1, d) per text."""
+        return list(np.asarray(self.extractor.embed_texts(list(texts)))[:, None])
+
+    def _extract(self, media: Sequence[Medium]) -> np.ndarray:
+        method = self.extractor.probabilities if self.output == "probabilities" else self.extractor.extract
+        return np.asarray(method(media))
+
+    def _units(self, medium: Medium) -> Iterator[Medium]:
+        if isinstance(medium, Video) and (self.by_frame or "video" not in self.extractor.modalities):
+            for index in uniform_indices(len(medium.frames), min(MAX_FRAMES, len(medium.frames))):
+                yield Image(medium.frames[index])
+        else:
+            yield medium
+
+
+class Extractors:
+    """Extractors of a run, in order of preference.
+
+    Args:
+        load: Returns them; called when a metric first needs one.
+    """
+
+    def __init__(self, load: Callable[[], Sequence[Any]]) -> None:
+        self._load = load
+
+    @cached_property
+    def _extractors(self) -> Sequence[Any]:
+        return self._load()
+
+    def choose(self, metric: Metric, modality: str) -> MediaExtractor:
+        """Return the first extractor that fits. Raises :class:`ConfigError` if there is none."""
+        assert metric.extractor is not None, metric.name
+        wanted = {modality, "image"} if modality == "video" else {modality}
+        if "output_frames" in metric.needs:
+            wanted = {"image"}
+        for extractor in self._extractors:
+            if wanted & set(extractor.modalities) and _HAS_OUTPUT[metric.extractor](extractor):
+                return MediaExtractor(extractor, metric.extractor, by_frame="video" not in wanted)
+        raise ConfigError(
+            f"no extractor gives {_OUTPUTS[metric.extractor]} of {modality}. Add one with --extractor NAME=PATH; "
+            "docs/evaluation.md lists them."
+        )
+
+
+_OUTPUTS = {"features": "features", "probabilities": "class probabilities", "joint": "features of media and texts"}
+_HAS_OUTPUT: dict[str, Callable[[Any], bool]] = {
+    "features": lambda extractor: True,
+    "probabilities": lambda extractor: hasattr(extractor, "probabilities"),
+    "joint": lambda extractor: hasattr(extractor, "embed_texts"),
+}
+
+
+def load_extractors(names: Sequence[str], model: str) -> Extractors:
+    """Load extractors by ``NAME`` or ``NAME=PATH``; without names, those that need no path, on first use.
+
+    Raises:
+        ConfigError: An extractor is unknown, or its package or weights are missing.
+    """
+    if names:
+        from nextgpt.evaluate.extractors import create_extractor
+
+        extractors = [create_extractor(name, model) for name in names]
+        return Extractors(lambda: extractors)
+
+    def load() -> Sequence[Any]:
+        from nextgpt.evaluate.extractors import default_extractors
+
+        return default_extractors(model)
+
+    return Extractors(load)

@@ -1,0 +1,260 @@
+"""Score the answers of a run: prepare the inputs of each metric by name, compute it, compare systems on equal items."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from nextgpt.errors import ConfigError
+from nextgpt.evaluate.feature_store import FeatureStore
+from nextgpt.evaluate.item_systems.base import open_medium
+from nextgpt.evaluate.items import EvalItem, MediumEntry
+from nextgpt.evaluate.media_features import Extractors
+from nextgpt.evaluate.metrics import Metric, MetricResult, compute_metric, get_metric
+from nextgpt.evaluate.metrics.statistics import PairedTest, paired_permutation_test
+from nextgpt.evaluate.protocols import Protocol
+from nextgpt.evaluate.records import ItemRecord
+from nextgpt.evaluate.run_folder import RunFolder
+from nextgpt.media import READERS
+
+TRUTH, SHUFFLED = "truth", "shuffled"
+NO_TRUE_MEDIUM = "no true medium in the data"
+MAX_REASON_CHARS = 80
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One value of one system."""
+
+    system: str
+    metric: str
+    """Name in the table of metrics; one metric may have several rows."""
+    result: MetricResult
+    item_ids: tuple[str, ...] = ()
+    """Items of ``result.item_values``."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Paired test of two systems on the items that both answered."""
+
+    name: str
+    systems: tuple[str, str]
+    test: PairedTest
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All values of a run."""
+
+    rows: tuple[ScoreRow, ...]
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...]
+    """Metrics that were not computed, with the reason."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An item with its record and the medium that is scored."""
+
+    item: EvalItem
+    record: ItemRecord
+    medium: MediumEntry | None
+
+
+def score_run(run: RunFolder, protocol: Protocol, systems: Sequence[str], extractors: Extractors) -> Scores:
+    """Score the complete records of ``systems`` by all metrics of the protocol."""
+    rows: list[ScoreRow] = []
+    notes: dict[str, None] = {}
+    for name in protocol.metrics:
+        for system in systems:
+            try:
+                rows += _score_system(run, protocol, get_metric(name), system, extractors)
+            except ConfigError as error:
+                notes[f"{name}: {' '.join(str(error).split())}"] = None
+    return Scores(tuple(rows), tuple(_comparisons(rows, systems)), tuple(notes))
+
+
+def select_metrics(protocol: Protocol, names: Sequence[str]) -> Protocol:
+    """Return the protocol with these metrics only. Raises :class:`ConfigError` for an unknown one."""
+    for name in names:
+        get_metric(name)
+    return replace(protocol, metrics=tuple(names)) if names else protocol
+
+
+def _score_system(
+    run: RunFolder, protocol: Protocol, metric: Metric, system: str, extractors: Extractors
+) -> list[ScoreRow]:
+    left_out: Counter[str] = Counter()
+    answers = [answer for answer in _answers(run, protocol, system) if _is_usable(answer, metric, protocol, left_out)]
+    if system == TRUTH and "references" in metric.needs:
+        answers = _drop_single_references(answers, left_out)
+    if not answers:
+        result = MetricResult(metric.name, float("nan"), None, None, 0, left_out)
+        return [ScoreRow(system, metric.name, result)]
+    inputs = InputBuilder(run, protocol, system, answers, extractors)
+    values = {need: inputs.build(metric, need) for need in metric.needs}
+    results = compute_metric(metric.name, values, left_out=left_out)
+    parameters = inputs.parameters(metric)
+    results = [replace(result, parameters={**result.parameters, **parameters}) for result in results]
+    ids = tuple(answer.item.id for answer in answers)
+    return [ScoreRow(system, metric.name, result, ids if _has_values(result, ids) else ()) for result in results]
+
+
+def _has_values(result: MetricResult, ids: Sequence[str]) -> bool:
+    return result.item_values is not None and len(result.item_values) == len(ids)
+
+
+def _answers(run: RunFolder, protocol: Protocol, system: str) -> list[Answer]:
+    return [
+        Answer(item, record, record.first_medium(protocol.output))
+        for item, record in zip(run.items, run.records(system), strict=False)
+    ]
+
+
+def _is_usable(answer: Answer, metric: Metric, protocol: Protocol, left_out: Counter[str]) -> bool:
+    """Count the reason if an answer has not what the metric needs."""
+    reason = None
+    needs = set(metric.needs)
+    if answer.record.error is not None:
+        reason = answer.record.error[:MAX_REASON_CHARS]
+    elif any(need.startswith("output_") for need in needs) and answer.medium is None:
+        reason = f"no {protocol.output} in the answer"
+    elif "reference_audio" in needs and not answer.item.reference_media:
+        reason = NO_TRUE_MEDIUM
+    elif "masks" in needs and not answer.item.mask:
+        reason = "no mask in the data"
+    if reason:
+        left_out[reason] += 1
+    return reason is None
+
+
+def _drop_single_references(answers: list[Answer], left_out: Counter[str]) -> list[Answer]:
+    """Remove from each item the reference that the system answered with."""
+    kept = [
+        replace(answer, item=answer.item.model_copy(update={"references": answer.item.references[1:]}))
+        for answer in answers
+        if len(answer.item.references) > 1
+    ]
+    left_out["only one reference, which is the answer"] += len(answers) - len(kept)
+    return kept
+
+
+@dataclass(frozen=True)
+class InputBuilder:
+    """Builds the inputs of metrics from the usable answers of one system."""
+
+    run: RunFolder
+    protocol: Protocol
+    system: str
+    answers: Sequence[Answer]
+    extractors: Extractors
+
+    def build(self, metric: Metric, need: str) -> Any:
+        """Return an input by its name in :data:`~nextgpt.evaluate.metrics.INPUTS`."""
+        if need in _PLAIN_INPUTS:
+            return [_PLAIN_INPUTS[need](answer) for answer in self.answers]
+        if need in _MEDIA_INPUTS:
+            return [_MEDIA_INPUTS[need](self, answer) for answer in self.answers]
+        return _FEATURE_INPUTS[need](self, metric)
+
+    def parameters(self, metric: Metric) -> dict[str, Any]:
+        """Return the extractor that a metric used."""
+        if metric.extractor is None:
+            return {}
+        extractor = self.extractors.choose(metric, self.protocol.output)
+        return {
+            "extractor": extractor.name,
+            "weights": extractor.weights_hash[:12],
+            "preprocessing": extractor.preprocessing,
+        }
+
+    def output_features(self, metric: Metric) -> np.ndarray:
+        """Return the features of the outputs, of videos those of all frames."""
+        return np.concatenate(self.output_arrays(metric))
+
+    def output_arrays(self, metric: Metric) -> list[np.ndarray]:
+        """Return an array of features per output."""
+        folder = self.run.system_dir(self.system)
+        return self._media_arrays(metric, self.system, [(answer.medium, folder) for answer in self.answers])
+
+    def reference_features(self, metric: Metric) -> np.ndarray:
+        """Return the features of all true media of the run; of edits without results, of their sources."""
+        entries = dict.fromkeys(
+            entry
+            for item in self.run.items
+            for entry in (item.reference_media or ((item.source_medium,) if item.source_medium else ()))
+            if entry.type == self.protocol.output
+        )
+        return np.concatenate(self._media_arrays(metric, "references", [(entry, self.run.data) for entry in entries]))
+
+    def prompt_features(self, metric: Metric) -> np.ndarray:
+        """Return the features of the target captions."""
+        extractor = self.extractors.choose(metric, self.protocol.output)
+        prompts = [answer.item.prompt for answer in self.answers]
+        store = FeatureStore(self.run.path)
+        arrays = store.get(extractor.key, "prompts", prompts, extractor.texts)
+        return np.concatenate(arrays)
+
+    def _media_arrays(self, metric: Metric, source: str, media: Sequence[tuple[MediumEntry, Any]]) -> list[np.ndarray]:
+        extractor = self.extractors.choose(metric, self.protocol.output)
+        paths = {entry.path: (entry, folder) for entry, folder in media}
+
+        def compute(names: Sequence[str]) -> list[np.ndarray]:
+            return extractor.media([partial(open_medium, *paths[name]) for name in names])
+
+        store = FeatureStore(self.run.path)
+        return store.get(extractor.key, source, [*paths], compute)
+
+
+_PLAIN_INPUTS: Mapping[str, Callable[[Answer], Any]] = {
+    "texts": lambda answer: answer.record.text,
+    "references": lambda answer: list(answer.item.references),
+    "chosen_modalities": lambda answer: answer.record.modalities,
+    "expected_modalities": lambda answer: answer.item.expected_modalities,
+}
+_MEDIA_INPUTS: Mapping[str, Callable[[InputBuilder, Answer], Any]] = {
+    "output_audio": lambda inputs, answer: open_medium(answer.medium, inputs.run.system_dir(inputs.system)),
+    "reference_audio": lambda inputs, answer: open_medium(answer.item.reference_media[0], inputs.run.data),
+    "output_images": lambda inputs, answer: open_medium(answer.medium, inputs.run.system_dir(inputs.system)),
+    "source_images": lambda inputs, answer: open_medium(answer.item.source_medium, inputs.run.data),
+    "masks": lambda inputs, answer: READERS["image"](inputs.run.data / answer.item.mask),
+}
+_FEATURE_INPUTS: Mapping[str, Callable[[InputBuilder, Metric], Any]] = {
+    "output_features": InputBuilder.output_features,
+    "output_probabilities": InputBuilder.output_features,
+    "output_frames": InputBuilder.output_arrays,
+    "reference_features": InputBuilder.reference_features,
+    "prompt_features": InputBuilder.prompt_features,
+}
+
+
+def _comparisons(rows: Sequence[ScoreRow], systems: Sequence[str]) -> list[Comparison]:
+    """Compare the first system with each other one that is neither floor nor ceiling."""
+    values = {(row.system, row.result.name): row for row in rows if row.item_ids}
+    others = [system for system in systems[1:] if system not in (TRUTH, SHUFFLED)]
+    comparisons = []
+    for (system, name), row in values.items():
+        for other in others:
+            if system == systems[0] and (second := values.get((other, name))):
+                first_values, second_values = _common_values(row, second)
+                if first_values:
+                    test = paired_permutation_test(first_values, second_values)
+                    comparisons.append(Comparison(name, (system, other), test))
+    return comparisons
+
+
+def _common_values(first: ScoreRow, second: ScoreRow) -> tuple[list[float], list[float]]:
+    """Return the values of the items that both systems have."""
+    other = dict(zip(second.item_ids, second.result.item_values or (), strict=True))
+    pairs = [
+        (value, other[item_id])
+        for item_id, value in zip(first.item_ids, first.result.item_values or (), strict=True)
+        if item_id in other
+    ]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]

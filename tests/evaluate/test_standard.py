@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.evaluate.stand_ins import MeanColors, StandIn, create, extractors
+
+from nextgpt.errors import ConfigError, ConversationError
+from nextgpt.evaluate import standard
+from nextgpt.evaluate.metrics import METRICS
+from nextgpt.evaluate.protocols import PROTOCOLS
+from nextgpt.evaluate.run_folder import RECORDS_FILE, SCORES_FILE, open_run
+from nextgpt.evaluate.standard import StandardOptions, run_standard
+from nextgpt.miniworld.export import export_miniworld
+
+COUNT = 5
+PYTHON_METRICS = ("bleu_4", "rouge_l", "cider_d", "modality", "structure", "kid", "clip_score", "edit_regions")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    export_miniworld(folder, count=COUNT)
+    return folder
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    system = StandIn()
+    monkeypatch.setattr(standard, "create_system", create(system))
+    return system
+
+
+@pytest.fixture
+def extractor(monkeypatch: pytest.MonkeyPatch) -> MeanColors:
+    extractor = MeanColors()
+    monkeypatch.setattr(standard, "load_extractors", lambda names, model: extractors(extractor))
+    return extractor
+
+
+def run(suite: str, out: Path, data: Path | None, **options: object) -> dict:
+    return run_standard(suite, StandardOptions("nano", out, data, **options))
+
+
+def values(content: dict, name: str) -> dict[str, float]:
+    return {row["system"]: row["value"] for row in content["rows"] if row["name"] == name}
+
+
+def test_every_metric_of_the_table_exists() -> None:
+    assert {name for protocol in PROTOCOLS.values() for name in protocol.metrics} <= set(METRICS)
+
+
+def test_true_media_have_true_modalities_and_the_table_names_floor_and_ceiling(
+    tmp_path: Path, data: Path, system: StandIn, extractor: MeanColors
+) -> None:
+    content = run("coco-t2i", tmp_path / "run", data, metrics=("kid", "clip_score", "modality"))
+    assert values(content, "modality.exact") == {"direct": 1.0, "truth": 1.0, "shuffled": 1.0}
+    assert values(content, "kid")["truth"] < values(content, "kid")["direct"]
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert "| metric | direct | n | floor | ceiling | published (protocol unstated) |" in report
+    assert "mean-colors (000000000000)" in report
+    assert json.loads((tmp_path / "run" / SCORES_FILE).read_text()) == content
+
+
+def test_the_true_caption_is_no_reference_of_itself(tmp_path: Path, data: Path, system: StandIn) -> None:
+    content = run("coco-i2t", tmp_path, data, metrics=("bleu_4", "rouge_l"))
+    assert 0 < values(content, "rouge_l")["truth"] < 1
+    assert values(content, "rouge_l")["direct"] < values(content, "rouge_l")["truth"]
+    assert values(content, "rouge_l")["shuffled"] < values(content, "rouge_l")["truth"]
+
+
+def test_edits_are_scored_inside_and_outside_the_mask(tmp_path: Path, data: Path, system: StandIn) -> None:
+    content = run("edit-image", tmp_path, data, metrics=("edit_regions",))
+    inside, outside = values(content, "edit.inside"), values(content, "edit.outside")
+    assert outside["truth"] == 0 < outside["direct"]
+    assert inside["truth"] > 0
+
+
+@pytest.mark.parametrize(
+    "suite", ["audiocaps-t2a", "msrvtt-t2v", "msrvtt-v2t", "edit-audio", "modality-choice", "unim"]
+)
+def test_every_suite_runs_on_the_export(suite: str, tmp_path: Path, data: Path, system: StandIn) -> None:
+    metric = {"msrvtt-v2t": "rouge_l", "unim": "structure"}.get(suite, "modality")
+    content = run(suite, tmp_path, data, metrics=(metric,))
+    assert {row["system"] for row in content["rows"]} == {"direct", "truth", "shuffled"}
+    assert all(row["cases"] for row in content["rows"] if "." not in row["name"])
+
+
+def test_a_finished_run_is_scored_again_without_answers_and_features(
+    tmp_path: Path, data: Path, system: StandIn, extractor: MeanColors
+) -> None:
+    first = run("coco-t2i", tmp_path, data, metrics=("kid",))
+    answered, extracted = len(system.batches), extractor.extracted
+    assert extracted == 4 * COUNT  # three systems and the references
+    assert run("coco-t2i", tmp_path, data, metrics=("kid",)) == first
+    assert (len(system.batches), extractor.extracted) == (answered, extracted)
+
+
+def test_an_interrupted_run_continues_with_the_same_batches(
+    tmp_path: Path, data: Path, system: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standard, "BATCH_SIZE", 2)
+    whole = run("coco-t2i", tmp_path / "whole", data, metrics=("modality",))
+    run("coco-t2i", tmp_path / "torn", data, metrics=("modality",))
+    records = tmp_path / "torn" / "direct" / RECORDS_FILE
+    lines = records.read_bytes().splitlines(keepends=True)
+    records.write_bytes(b"".join([*lines[:3], lines[3][:50]]))  # one batch is complete
+    system.batches.clear()
+    assert run("coco-t2i", tmp_path / "torn", data, metrics=("modality",)) == whole
+    assert [len(batch) for batch in system.batches] == [2, 1]
+    assert media_bytes(tmp_path / "whole") == media_bytes(tmp_path / "torn")
+
+
+def media_bytes(run_dir: Path) -> dict[str, bytes]:
+    paths = sorted(run_dir.glob("direct/media/**/*.*"))
+    return {path.relative_to(run_dir).as_posix(): path.read_bytes() for path in paths}
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from nextgpt.evaluate import standard
+from tests.evaluate.stand_ins import StandIn, create
+standard.create_system, standard.BATCH_SIZE = create(StandIn(delay_s=0.05)), 1
+options = standard.StandardOptions("nano", Path(sys.argv[2]), Path(sys.argv[1]), metrics=("modality",))
+print("started", flush=True)
+standard.run_standard("coco-t2i", options)
+"""
+
+
+def test_a_run_that_is_killed_gives_the_same_result(tmp_path: Path, data: Path) -> None:
+    def start(out: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", CHILD, str(data), str(tmp_path / out)]
+        root = Path(__file__).parents[2]
+        return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+
+    for seconds in (0.02, 0.15, 0.3):
+        child = start("killed")
+        assert child.stdout is not None and child.stdout.readline() == "started\n"
+        time.sleep(seconds)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    for out in ("killed", "whole"):
+        assert start(out).wait() == 0
+    killed, whole = (json.loads((tmp_path / out / SCORES_FILE).read_text()) for out in ("killed", "whole"))
+    assert killed == whole
+    assert media_bytes(tmp_path / "killed") == media_bytes(tmp_path / "whole")
+    assert [r.id for r in open_run(tmp_path / "killed").records("direct")] == [
+        item.id for item in open_run(tmp_path / "whole").items
+    ]
+
+
+def test_an_item_that_cannot_be_answered_is_left_out_with_its_reason(
+    tmp_path: Path, data: Path, system: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = system.answer
+
+    def answer(items, seeds):
+        if any(item.id == "2" for item in items):
+            raise ConversationError("item 2\nis too long")
+        return plain(items, seeds)
+
+    monkeypatch.setattr(system, "answer", answer)
+    content = run("coco-t2i", tmp_path, data, metrics=("modality",))
+    row = next(row for row in content["rows"] if row["system"] == "direct")
+    assert (row["cases"], row["left_out"]) == (COUNT - 1, {"item 2 is too long": 1})
+    assert "Left out of modality.exact, direct: 1 (item 2 is too long)." in (tmp_path / "report.md").read_text()
+
+
+def test_media_that_are_missing_are_counted(tmp_path: Path, system: StandIn) -> None:
+    export_miniworld(tmp_path / "data", count=3)
+    next((tmp_path / "data" / "audiocaps" / "audio").glob("*.wav")).unlink()
+    content = run("audiocaps-t2a", tmp_path / "run", tmp_path / "data", metrics=("modality",))
+    assert content["run"]["left_out"] == {"missing file": 1}
+    assert next(row for row in content["rows"])["cases"] == 2
+    for file in (tmp_path / "data" / "audiocaps" / "audio").glob("*.wav"):
+        file.unlink()
+    with pytest.raises(
+        ConfigError, match=r"test\.csv lists 3 media, of which 0 are in .* expected files such as small"
+    ):
+        run("audiocaps-t2a", tmp_path / "other", tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("suite", "options", "message"),
+    [
+        ("coco-t2i", {"metrics": ("kidd",)}, r"metric 'kidd' is unknown; .* Did you mean 'kid'\?"),
+        ("coco-t2i", {"systems": ("cascades",)}, r"system 'cascades' is unknown; .* Did you mean 'cascade'\?"),
+        ("coco-t2i", {"systems": ("openai",)}, r"got the system 'openai'; expected openai:http"),
+        ("coco-t2i", {"systems": ("direct:x",)}, r"got the system 'direct:x'; expected direct\."),
+    ],
+)
+def test_unknown_names_are_refused_in_one_line(
+    suite: str, options: dict, message: str, tmp_path: Path, data: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(suite, tmp_path, data, **options)
+
+
+def test_data_of_another_form_are_refused_in_one_line(tmp_path: Path, data: Path) -> None:
+    with pytest.raises(ConfigError, match=r"needs a corpus; expected --data DIR"):
+        run("coco-t2i", tmp_path / "run", None)
+    with pytest.raises(ConfigError, match=r"has no annotations; expected one of: COCO: annotations/captions_val2014"):
+        run("coco-t2i", tmp_path / "run", tmp_path)
+    broken = tmp_path / "captions_val2014.json"
+    for content, message in (
+        ("[", "is no JSON"),
+        ("[]", "has no images and annotations"),
+        ('{"images": []}', "has no annot"),
+    ):
+        broken.write_text(content)
+        with pytest.raises(ConfigError, match=message):
+            run("coco-t2i", tmp_path / "run", tmp_path)
+    broken.write_text('{"images": [{"id": 1}], "annotations": [{"image_id": 1}]}')
+    with pytest.raises(ConfigError, match=r"is no annotation file of COCO \(KeyError: 'caption'\)"):
+        run("coco-t2i", tmp_path / "run", tmp_path)
+    edits = tmp_path / "edits.jsonl"
+    edits.write_text('{"id": "1", "source": "a.png"}\n')
+    with pytest.raises(ConfigError, match=r"edits\.jsonl, line 1, instruction: Field required"):
+        run("edit-image", tmp_path / "run", tmp_path)
+
+
+def test_captions_without_media_and_media_without_captions_are_counted(tmp_path: Path, system: StandIn) -> None:
+    export_miniworld(tmp_path / "data", count=3)
+    file = tmp_path / "data" / "msrvtt" / "test_videodatainfo.json"
+    content = json.loads(file.read_text())
+    content["sentences"] = [row for row in content["sentences"] if row["video_id"] != "video0"]
+    content["sentences"].append({"video_id": "video9", "sen_id": 99, "caption": "Nothing."})
+    file.write_text(json.dumps(content))
+    scores = run("msrvtt-v2t", tmp_path / "run", tmp_path / "data", metrics=("rouge_l",))
+    expected = {"captions of a video that is not listed": 1, "medium without a caption": 1}
+    assert scores["run"]["left_out"] == expected
+
+
+def test_the_seed_chooses_items_and_captions(tmp_path: Path, data: Path, system: StandIn) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run("coco-t2i", tmp_path / name, data, seed=seed, limit=4, metrics=("modality",))
+    a, b, c = (open_run(tmp_path / name).items for name in "abc")
+    assert a == b != c
+
+
+def test_audiocaps_files_are_found_by_the_usual_names(tmp_path: Path, system: StandIn) -> None:
+    export_miniworld(tmp_path, count=4)
+    folder = tmp_path / "audiocaps"
+    rows = list(csv.DictReader((folder / "test.csv").open()))
+    ids = list(dict.fromkeys(row["youtube_id"] for row in rows))
+    starts = {row["youtube_id"]: row["start_time"] for row in rows}
+    for youtube_id, name in zip(
+        ids, (f"Y{ids[0]}", f"{ids[1]}_{starts[ids[1]]}", ids[2], rows[15]["audiocap_id"]), strict=True
+    ):
+        (folder / "audio" / f"{youtube_id}.wav").rename(folder / "audio" / f"{name}.wav")
+    content = run("audiocaps-a2t", tmp_path / "run", tmp_path, metrics=("rouge_l",))
+    assert content["run"]["left_out"] == {} and content["rows"][0]["cases"] == 4
+
+
+def test_stamps_are_read_from_the_unpacked_package(tmp_path: Path, system: StandIn) -> None:
+    export_miniworld(tmp_path / "export", count=2)
+    images = sorted((tmp_path / "export" / "coco" / "val2014").glob("*.png"))
+    folder = tmp_path / "package" / "usr" / "share" / "tuxpaint" / "stamps" / "animals"
+    folder.mkdir(parents=True)
+    for name, image in zip(("frog", "owl"), images, strict=True):
+        image.rename(folder / f"{name}.png")
+        (folder / f"{name}.txt").write_text(f"A {name}.\nde.utf8=Ein Tier.\n")
+    run("coco-t2i", tmp_path / "run", tmp_path / "package", metrics=("modality",))
+    captions = {item.target_caption for item in open_run(tmp_path / "run").items}
+    assert captions == {"A frog.", "A owl."}
