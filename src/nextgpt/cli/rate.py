@@ -59,6 +59,45 @@ def serve(
 
 
 @app.command()
+def export(
+    runs: Runs,
+    out: Out,
+    folder: Annotated[Path, Option("--to", metavar="DIR", help="Takes tasks, configurations and media.")],
+    mode: Mode = "scores",
+    system: Systems = None,
+    per_rater: PerRater = 40,
+    seed: Seed = 0,
+) -> None:
+    """Write tasks for Label Studio; their annotations come back with nextgpt rate import."""
+    from nextgpt.annotation.journal import Journal
+    from nextgpt.evaluate.rating.label_studio import export_tasks
+    from nextgpt.evaluate.rating.material import create_study, open_study, read_material
+
+    material = read_material(runs, system or ())
+    with Journal(out) as journal:
+        wanted = create_study(runs, material, mode=mode, seed=seed, per_rater=per_rater)
+        for form, count in export_tasks(open_study(journal, material, wanted), material, folder).items():
+            echo(f"wrote {folder / form}: {count} tasks")
+
+
+@app.command("import")
+def import_annotations(
+    annotations: Annotated[Path, Argument(metavar="EXPORT.json", help="Export of a Label Studio project as JSON.")],
+    out: Annotated[Path, Option(metavar="FILE.jsonl", help="File of the study, as nextgpt rate export wrote it.")],
+) -> None:
+    """Read annotations of Label Studio into the file of their study."""
+    from nextgpt.annotation.journal import Journal
+    from nextgpt.evaluate.rating.label_studio import import_annotations as read_annotations
+    from nextgpt.evaluate.rating.material import material_of
+
+    with Journal(out) as journal:
+        counts = read_annotations(annotations, journal, material_of(journal))
+    echo(f"{out}: {counts.added} ratings added, {counts.known} known")
+    for reason, count in counts.skipped.items():
+        echo(f"  {count} left out: {reason}")
+
+
+@app.command()
 def report(
     ratings: Ratings,
     passed_only: Annotated[bool, Option("--passed-only", help="Leave out raters whose control failed.")] = False,

@@ -149,6 +149,12 @@ def open_study(journal: Journal, material: Material, wanted: Study) -> Study:
     return study
 
 
+def material_of(journal: Journal) -> Material:
+    """Read the runs of a study's file. Raises :class:`ConfigError` if it is empty or its runs are missing."""
+    study = StudyFile.from_rows(journal.rows, str(journal.path)).study
+    return read_material([Path(run) for run in study.runs], tuple(study.systems.values()))
+
+
 def _problem(record: ItemRecord, shown: ShownParts) -> str | None:
     if record.error is not None:
         return "an answer failed"

@@ -25,7 +25,7 @@ from nextgpt.annotation.pages import MediaTable, create_pages, opaque_id
 from nextgpt.evaluate.items import MediumEntry
 from nextgpt.evaluate.rating.material import Material, PartEntry, ShownParts
 from nextgpt.evaluate.rating.order import session_tasks
-from nextgpt.evaluate.rating.study import CRITERIA, Answer, Judgement, Rater, Shown, StudyFile, Task
+from nextgpt.evaluate.rating.study import CRITERIA, Answer, Judgement, Rater, Shown, Study, StudyFile, Task
 from nextgpt.serve.errors import ApiError
 
 STATIC = Path(__file__).with_name("static")
@@ -94,7 +94,8 @@ class RatingService:
             {"role": message.role, "parts": self._parts(message.parts, folder)}
             for message, folder in self._material.request(task.item)
         ]
-        answers = [self._parts(found.parts, found.folder) for found in map(self._answer, task.shown)]
+        found_answers = [answer_parts(self._file.study, self._material, shown) for shown in task.shown]
+        answers = [self._parts(found.parts, found.folder) for found in found_answers]
         earlier = self._file.answers.get((rater.rater, task.id))
         return {
             "position": position,
@@ -148,13 +149,6 @@ class RatingService:
             self._tasks[rater.index] = rater_tasks(self._file, self._material, rater.index)
         return self._tasks[rater.index]
 
-    def _answer(self, shown: Shown) -> ShownParts:
-        if shown.source == "true":
-            truth = self._material.true_answer(shown.item)
-            assert truth is not None, "controls are planted for items with a true answer"
-            return truth
-        return self._material.answers[shown.item, self._file.study.systems[shown.system]]
-
     def _parts(self, parts: Sequence[PartEntry], folder: Path) -> list[dict[str, str]]:
         return [
             {"type": part.type, "url": self._media.add(folder / part.path)}
@@ -162,6 +156,15 @@ class RatingService:
             else {"type": "text", "text": part.text}
             for part in parts
         ]
+
+
+def answer_parts(study: Study, material: Material, shown: Shown) -> ShownParts:
+    """Return the parts of an answer on the page."""
+    if shown.source == "true":
+        truth = material.true_answer(shown.item)
+        assert truth is not None, "controls are planted for items with a true answer"
+        return truth
+    return material.answers[shown.item, study.systems[shown.system]]
 
 
 def rater_tasks(file: StudyFile, material: Material, index: int) -> tuple[Task, ...]:
