@@ -14,7 +14,7 @@ from typing import Any
 from nextgpt.errors import ConfigError
 from nextgpt.evaluate.answering import answer_items
 from nextgpt.evaluate.item_sources import sample_items
-from nextgpt.evaluate.item_systems.registry import SystemContext, check_system, create_system
+from nextgpt.evaluate.item_systems.registry import EvaluatedModel, SystemContext, check_system, create_system
 from nextgpt.evaluate.media_features import load_extractors
 from nextgpt.evaluate.protocols import ALL_SMALL, PROTOCOLS, Protocol
 from nextgpt.evaluate.run_folder import (
@@ -32,6 +32,8 @@ from nextgpt.logging import ProgressCallback
 
 BATCH_SIZE = 16
 """Items per batch, which a killed run may lose."""
+DEFAULT_LIMIT = 200
+"""Default items of a suite."""
 SMALL_LIMIT = 40
 """Default items per suite of :data:`~nextgpt.evaluate.protocols.ALL_SMALL`."""
 SMALL_DATA_DIR = "data"
@@ -67,18 +69,19 @@ def run_standard(suite: str, options: StandardOptions) -> dict[str, Any]:
     """
     for system in options.systems:
         check_system(system)
+    model = EvaluatedModel(options.model, options.num_inference_steps)
     if suite == ALL_SMALL:
-        return _run_all_small(options)
+        return _run_all_small(options, model)
     if options.data is None:
         raise ConfigError(f"suite {suite} needs a corpus; expected --data DIR. docs/evaluation.md says which files.")
-    return _run_suite(PROTOCOLS[suite], options, options.data, options.out, options.limit or 200)
+    return _run_suite(PROTOCOLS[suite], options, model, options.data, options.out, options.limit or DEFAULT_LIMIT)
 
 
-def _run_all_small(options: StandardOptions) -> dict[str, Any]:
+def _run_all_small(options: StandardOptions, model: EvaluatedModel) -> dict[str, Any]:
     limit = options.limit or SMALL_LIMIT
     data = options.data or _export(options.out / SMALL_DATA_DIR, limit, options.seed)
     contents = [
-        _run_suite(protocol, options, data, options.out / name, limit, protocol.systems)
+        _run_suite(protocol, options, model, data, options.out / name, limit, protocol.systems)
         for name, protocol in PROTOCOLS.items()
     ]
     rows = [{"suite": content["suite"], **row} for content in contents for row in content["rows"]]
@@ -100,12 +103,18 @@ def _export(folder: Path, count: int, seed: int) -> Path:
 
 
 def _run_suite(
-    protocol: Protocol, options: StandardOptions, data: Path, out: Path, limit: int, systems: Sequence[str] = ()
+    protocol: Protocol,
+    options: StandardOptions,
+    model: EvaluatedModel,
+    data: Path,
+    out: Path,
+    limit: int,
+    systems: Sequence[str] = (),
 ) -> dict[str, Any]:
     protocol = select_metrics(protocol, options.metrics)
     run = _create_run(protocol, options, data, out, limit)
     names = list(dict.fromkeys([*(systems or ("direct",)), *options.systems, TRUTH, SHUFFLED]))
-    context = SystemContext(options.model, run.data, run.items, options.num_inference_steps)
+    context = SystemContext(model, run.data, run.items)
     answer_items(run, names, lambda name: create_system(name, context), options.on_progress)
     scores = score_run(run, protocol, names, load_extractors(options.extractors, options.model))
     content = scores_to_dict(run.manifest, protocol, scores)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from nextgpt.evaluate.cascade import CaptionSynthesizer
-from nextgpt.evaluate.cascade_model import Captioner
 from nextgpt.evaluate.item_systems.openai_endpoint import OpenAIEndpoint
 from nextgpt.message import Conversation, Medium, Message, Reply, Sampling, Text
 
@@ -40,6 +38,24 @@ TOOLS = (
 )
 
 
+@runtime_checkable
+class Captions(Protocol):
+    """Describes media, as :class:`~nextgpt.evaluate.cascade_model.Captioner` does."""
+
+    def describe(self, media: Sequence[Medium]) -> list[str]:
+        """Return one caption per medium."""
+        ...
+
+
+@runtime_checkable
+class Synthesis(Protocol):
+    """Makes media from captions, as :class:`~nextgpt.evaluate.cascade.CaptionSynthesizer` does."""
+
+    def to_replies(self, answers: Sequence[list[str]], seeds: Sequence[int]) -> list[Reply]:
+        """Return a reply per answer that is split into text, modality, caption, text, ..., text."""
+        ...
+
+
 class Pipeline:
     """Implements :class:`.base.ChatModel`.
 
@@ -49,7 +65,7 @@ class Pipeline:
         synthesizer: Tools ``draw``, ``play`` and ``film``.
     """
 
-    def __init__(self, endpoint: OpenAIEndpoint, captioner: Captioner, synthesizer: CaptionSynthesizer) -> None:
+    def __init__(self, endpoint: OpenAIEndpoint, captioner: Captions, synthesizer: Synthesis) -> None:
         self._endpoint = endpoint
         self._captioner = captioner
         self._synthesizer = synthesizer

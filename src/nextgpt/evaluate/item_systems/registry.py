@@ -16,42 +16,49 @@ from nextgpt.evaluate.item_systems.base import ChatModel, ChatSystem, ItemSystem
 from nextgpt.evaluate.items import EvalItem
 
 if TYPE_CHECKING:
-    from nextgpt.evaluate.cascade_model import Cascade
-    from nextgpt.model.nextgpt import NextGPT
+    import nextgpt.evaluate.cascade_model
+    import nextgpt.model.nextgpt
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """The evaluated model and its cascade, loaded on first use; several suites share them."""
+
+    name: str
+    num_inference_steps: int | None = None
+
+    @cached_property
+    def direct(self) -> nextgpt.model.nextgpt.NextGPT:
+        """The model with its projections."""
+        from nextgpt.model.nextgpt import NextGPT
+
+        return NextGPT.from_pretrained(self.name)
+
+    @cached_property
+    def cascade(self) -> nextgpt.evaluate.cascade_model.Cascade:
+        """Cascade of the model's components."""
+        from nextgpt.evaluate.cascade_model import Cascade
+
+        return Cascade.from_pretrained(self.name, self.direct, self.num_inference_steps)
 
 
 @dataclass(frozen=True)
 class SystemContext:
-    """What systems are made from; the model is loaded on first use and shared."""
+    """What systems are made from."""
 
-    model_name: str
+    model: EvaluatedModel
     data: Path
     items: Sequence[EvalItem]
-    num_inference_steps: int | None = None
-
-    @cached_property
-    def model(self) -> NextGPT:
-        """The evaluated model."""
-        from nextgpt.model.nextgpt import NextGPT
-
-        return NextGPT.from_pretrained(self.model_name)
-
-    @cached_property
-    def cascade(self) -> Cascade:
-        """Cascade of the model's components."""
-        from nextgpt.evaluate.cascade_model import Cascade
-
-        return Cascade.from_pretrained(self.model_name, self.model, self.num_inference_steps)
 
     def chat_system(self, model: ChatModel) -> ChatSystem:
         """Return the system of a chat model."""
-        return ChatSystem(model, self.data, self.num_inference_steps)
+        return ChatSystem(model, self.data, self.model.num_inference_steps)
 
 
 def _true_caption(context: SystemContext, _: str) -> ItemSystem:
     from nextgpt.evaluate.item_systems.true_caption import TrueCaptionSystem
 
-    return TrueCaptionSystem(context.cascade, context.num_inference_steps)
+    return TrueCaptionSystem(context.model.cascade, context.model.num_inference_steps)
 
 
 def _truth(context: SystemContext, _: str) -> ItemSystem:
@@ -70,7 +77,7 @@ def _pipeline(context: SystemContext, url: str) -> ItemSystem:
     from nextgpt.evaluate.item_systems.openai_endpoint import OpenAIEndpoint
     from nextgpt.evaluate.item_systems.pipeline import Pipeline
 
-    cascade = context.cascade
+    cascade = context.model.cascade
     return context.chat_system(Pipeline(OpenAIEndpoint(url), cascade.captioner, cascade.synthesizer))
 
 
@@ -81,8 +88,8 @@ def _openai(context: SystemContext, url: str) -> ItemSystem:
 
 
 SYSTEMS: Mapping[str, Callable[[SystemContext, str], ItemSystem]] = {
-    "direct": lambda context, _: context.chat_system(context.model),
-    "cascade": lambda context, _: context.chat_system(context.cascade),
+    "direct": lambda context, _: context.chat_system(context.model.direct),
+    "cascade": lambda context, _: context.chat_system(context.model.cascade),
     "true-caption": _true_caption,
     "truth": _truth,
     "shuffled": _shuffled,
