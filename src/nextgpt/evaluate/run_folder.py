@@ -7,6 +7,7 @@
     RUN/SYSTEM/records.jsonl        ItemRecord per line, in the order of the items, appended after each batch
     RUN/SYSTEM/media/00007/01-image.png  media of the answer to item 7
     RUN/features/*.npz              features per extractor and source, computed once
+    RUN/item_scores.json            values per system, metric and item, for metrics that have them
     RUN/scores.json, RUN/report.md  written last
 
 Files that are not appended to are written under another name and renamed. Only complete batches of records count: the
@@ -33,7 +34,12 @@ from nextgpt.evaluate.records import ItemRecord
 from nextgpt.media.save_media import wrap_write_errors
 
 MANIFEST_FILE, ITEMS_FILE, RECORDS_FILE = "run.json", "items.jsonl", "records.jsonl"
+ITEM_SCORES_FILE = "item_scores.json"
 SCORES_FILE, REPORT_FILE, FEATURES_DIR, MEDIA_DIR = "scores.json", "report.md", "features", "media"
+
+
+ItemScores = dict[str, dict[str, dict[str, float]]]
+"""Value by system, metric and id of the item."""
 
 
 class RunManifest(Frozen):
@@ -118,6 +124,10 @@ class RunFolder:
         write_file(self.path / SCORES_FILE, json.dumps(scores, indent=1, ensure_ascii=False) + "\n")
         write_file(self.path / REPORT_FILE, report)
 
+    def write_item_scores(self, values: ItemScores) -> None:
+        """Write ``item_scores.json``."""
+        write_file(self.path / ITEM_SCORES_FILE, json.dumps(values, ensure_ascii=False) + "\n")
+
     def _read_records(self, system: str) -> tuple[tuple[ItemRecord, ...], int]:
         """Return the records of complete batches and the size in bytes of their lines."""
         path = self.system_dir(system) / RECORDS_FILE
@@ -166,6 +176,12 @@ def open_run(path: Path) -> RunFolder:
             f"{file} at {'.'.join(map(str, first['loc']))}: {first['msg']}; expected a run of this version. "
             "Choose another folder."
         ) from None
+
+
+def read_item_scores(path: Path) -> ItemScores:
+    """Return the values per item of the run in ``path``; empty if it has none."""
+    file = path / ITEM_SCORES_FILE
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def is_run(path: Path) -> bool:

@@ -19,7 +19,7 @@ from nextgpt.evaluate.metrics import Metric, MetricResult, compute_metric, get_m
 from nextgpt.evaluate.metrics.statistics import PairedTest, paired_permutation_test
 from nextgpt.evaluate.protocols import Protocol
 from nextgpt.evaluate.records import ItemRecord
-from nextgpt.evaluate.run_folder import RunFolder
+from nextgpt.evaluate.run_folder import ItemScores, RunFolder
 from nextgpt.media import READERS
 
 TRUTH, SHUFFLED = "truth", "shuffled"
@@ -78,6 +78,16 @@ def score_run(run: RunFolder, protocol: Protocol, systems: Sequence[str], extrac
             except ConfigError as error:
                 notes[f"{name}: {' '.join(str(error).split())}"] = None
     return Scores(tuple(rows), tuple(_comparisons(rows, systems)), tuple(notes))
+
+
+def item_scores(scores: Scores) -> ItemScores:
+    """Return the values per item by system and metric."""
+    values: ItemScores = {}
+    for row in scores.rows:
+        if row.item_ids and row.result.item_values is not None:
+            by_item = dict(zip(row.item_ids, map(float, row.result.item_values), strict=True))
+            values.setdefault(row.system, {})[row.result.name] = by_item
+    return values
 
 
 def select_metrics(protocol: Protocol, names: Sequence[str]) -> Protocol:

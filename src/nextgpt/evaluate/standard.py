@@ -27,7 +27,7 @@ from nextgpt.evaluate.run_folder import (
     write_file,
 )
 from nextgpt.evaluate.score_report import all_to_markdown, scores_to_dict, scores_to_markdown
-from nextgpt.evaluate.scoring import SHUFFLED, TRUTH, score_run, select_metrics
+from nextgpt.evaluate.scoring import SHUFFLED, TRUTH, item_scores, score_run, select_metrics
 from nextgpt.logging import ProgressCallback
 
 BATCH_SIZE = 16
@@ -118,6 +118,7 @@ def _run_suite(
     answer_items(run, names, lambda name: create_system(name, context), options.on_progress)
     scores = score_run(run, protocol, names, load_extractors(options.extractors, options.model))
     content = scores_to_dict(run.manifest, protocol, scores)
+    run.write_item_scores(item_scores(scores))
     run.write_scores(content, scores_to_markdown(content))
     return content
 
