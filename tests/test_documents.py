@@ -32,7 +32,7 @@ PATH = re.compile(r"[\w.-]+(/[\w.-]+)*(/|\.(py|js|css|yaml|json|md|toml|sh))")
 SYMBOL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 WRITTEN = {
     "config.json", "nextgpt.json", "conversation.json", "recipe.json", "adapter_config.json", "preset.json",
-    "mine.yaml", "cc3m.json", "NAME.json", "openapi.json",
+    "mine.yaml", "cc3m.json", "NAME.json", "openapi.json", "run.json", "scores.json", "report.md",
 }  # fmt: skip
 """Files of models, runs and examples, which are not in the repository."""
 
