@@ -23,6 +23,8 @@ ENCODING = "utf-8-sig"
 """UTF-8, with or without the byte order mark that spreadsheets and Windows editors write."""
 MAX_CSV_FIELD_CHARS = 2**24
 """The csv module's own limit of 131,072 is less than some corpora hold in one field."""
+MAX_LINE_CHARS = 2**20
+"""Beginning of a JSON file that tells its container."""
 MEDIA_FOLDERS = ("", "images", "videos", "audios", "image", "video", "audio")
 """Folders of media beside the corpus file, tried in order."""
 
@@ -34,12 +36,13 @@ class CorpusFile:
     path: Path
     media: Path
 
-    @property
+    @cached_property
     def container(self) -> str:
-        """``json``, ``jsonl``, ``csv`` or ``tar``."""
+        """``json``, ``jsonl``, ``csv`` or ``tar``; the content tells JSON from JSON lines."""
         if self.path.is_dir():
             return "tar"
-        return self.path.suffix.lower().removeprefix(".")
+        suffix = self.path.suffix.lower().removeprefix(".")
+        return _json_container(self.path, suffix) if suffix in ("json", "jsonl") else suffix
 
     @cached_property
     def content(self) -> Any:
@@ -85,6 +88,20 @@ def _with_suffixes(name: str, modality: str) -> list[str]:
     if Path(name).suffix.lower() in FILE_TYPE_BY_SUFFIX:
         return [name]
     return [f"{name}{suffix}" for suffix in suffixes_of(modality)]
+
+
+def _json_container(path: Path, suffix: str) -> str:
+    """Return ``json`` for one list or mapping, ``jsonl`` for a mapping per line; ``suffix`` if neither is clear."""
+    with path.open(encoding=ENCODING, errors="replace") as file:
+        head = file.read(MAX_LINE_CHARS).lstrip()
+    if head.startswith("["):
+        return "json"
+    first, line_break, rest = head.partition("\n")
+    try:
+        is_row = isinstance(json.loads(first), dict)
+    except json.JSONDecodeError:
+        return suffix if first.startswith("{") and not line_break else "json" if suffix == "json" else "jsonl"
+    return "jsonl" if is_row and (rest.strip() or suffix == "jsonl") else suffix
 
 
 def _json(path: Path) -> Any:
@@ -140,8 +157,10 @@ def _samples(path: Path) -> Iterator[Row | InvalidRecord]:
     """Group consecutive members of one name by suffix: media as byte ranges, other members as text.
 
     ``000.jpg 000.txt 000.json 001.jpg ...`` becomes ``{"__key__": "000", "jpg": MediaFile, "txt": str, "json": str}``.
+    A key that comes again later, or a second member of one name, is an invalid record.
     """
     sample: Row = {}
+    keys: set[str] = set()
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
@@ -153,6 +172,13 @@ def _samples(path: Path) -> Iterator[Row | InvalidRecord]:
                 if sample and sample["__key__"] != key:
                     yield sample
                     sample = {}
+                if not sample and key in keys:
+                    yield InvalidRecord(key, f"{member.name} comes again in {path.name}; the first {key} is kept")
+                    continue
+                if suffix.lower() in sample:
+                    yield InvalidRecord(key, f"{member.name} is in {path.name} twice; the first is kept")
+                    continue
+                keys.add(key)
                 sample["__key__"] = key
                 sample[suffix.lower()] = _member(path, tar, member)
     except (tarfile.TarError, EOFError, OSError) as error:
@@ -174,8 +200,17 @@ def _member(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> MediaF
 
 def _first(rows: Callable[[CorpusFile], Iterator[Row | InvalidRecord]]) -> Callable[[Path], Row]:
     def first(path: Path) -> Row:
-        valid = (row for row in rows(CorpusFile(path, path)) if isinstance(row, dict))
-        return next(valid, {})
+        problem = None
+        for row in rows(CorpusFile(path, path)):
+            if isinstance(row, dict):
+                return row
+            problem = problem or row
+        if problem is not None:
+            raise ConfigError(
+                f"{path} has no readable row ({problem.key} {problem.reason}); expected a corpus. Fetch or correct the "
+                "file."
+            )
+        return {}
 
     return first
 

@@ -63,9 +63,14 @@ class MediaFile:
 
     @property
     def key(self) -> str:
-        """Names the content for caches: where it lies and how large it is."""
-        place = f"{self.modality}:{self.path.name}:{self.path.parent.name}:{self.member}:{self.size_bytes}"
-        return blake2b(place.encode(), digest_size=16).hexdigest()
+        """Identifies the content for caches: its place on this machine, size and time of change.
+
+        Names and sizes alone are not enough: two corpora may both have an ``audio/0.wav`` of the same length.
+        """
+        status = self.path.stat() if self.path.is_file() else None
+        version = None if status is None else (status.st_size, status.st_mtime_ns)
+        place = (self.modality, str(self.path.resolve()), self.member, self.byte_range, version)
+        return blake2b(repr(place).encode(), digest_size=16).hexdigest()
 
     @property
     def is_missing(self) -> bool:

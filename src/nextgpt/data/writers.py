@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from nextgpt.data.formats.messages import format_row
 from nextgpt.data.record import CaptionPair, InvalidRecord, MediaFile, Record, media_of
@@ -28,7 +29,7 @@ def write_jsonl(records: Iterable[Record], path: Path) -> int:
     def name(medium: MediaFile) -> str:
         place = medium.path
         if medium.byte_range is not None:
-            place = taken_out / medium.path.stem / medium.member.replace("/", "_")
+            place = taken_out / medium.path.stem / _relative_path(medium.member)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(medium.read())
         return Path(os.path.relpath(place.resolve(), home)).as_posix()
@@ -39,6 +40,12 @@ def write_jsonl(records: Iterable[Record], path: Path) -> int:
             file.write(json.dumps(format_row(record, name), ensure_ascii=False) + "\n")
             count += 1
     return count
+
+
+def _relative_path(member: str) -> Path:
+    """Return a tar member's name as a path that stays below its folder; different names give different paths."""
+    pieces = [quote(piece, safe=" !#$&'()+,;=@[]{}~") for piece in member.split("/") if piece not in ("", ".")]
+    return Path(*("%2E%2E" if piece == ".." else piece for piece in pieces))
 
 
 def write_tar_shards(records: Iterable[Record], folder: Path, *, shard_bytes: int) -> Iterator[Path | InvalidRecord]:

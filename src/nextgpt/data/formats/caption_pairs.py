@@ -103,7 +103,9 @@ def _tar(row: Row, document: CorpusFile) -> Iterator[CaptionPair]:
     if not words:
         raise ValueError("the caption is empty")
     texts = {"caption": words, "source": str(about.get("url") or ""), "licence": str(about.get("license") or "")}
-    yield CaptionPair(row_key(row, "?"), replace(media[0], **texts))
+    # A video may have its audio track beside it; a video or image is what the caption describes.
+    medium = next((part for part in media if part.modality != "audio"), media[0])
+    yield CaptionPair(row_key(row, "?"), replace(medium, **texts))
 
 
 FORMATS = (

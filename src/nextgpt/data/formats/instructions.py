@@ -18,6 +18,8 @@ from nextgpt.modality import MODALITIES
 ROLES: dict[str, Role] = {
     "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system",
 }  # fmt: skip
+_JSON = ("json", "jsonl")
+"""Published files are JSON lists; people also keep them as one row per line."""
 _MARKER = re.compile(r"<(image|audio|video)>")
 _NAMED = re.compile(r"<(Image|Audio|Video)>(.*?)</\1>", re.DOTALL)
 
@@ -169,16 +171,16 @@ _PUBLISHED = frozenset(f"{side}_{modality}" for side in ("input", "output") for 
 )
 FORMATS = (
     Format(
-        "mosit", "MosIT as published: names in the words", ("json",), frozenset({"conversation"}), _parse_mosit,
+        "mosit", "MosIT as published: names in the words", _JSON, frozenset({"conversation"}), _parse_mosit,
         any_of=frozenset(f"{modality}_list" for modality in MODALITIES),
     ),
-    Format("t2m_legacy", "T2M, LLaVA and Alpaca in the project's older form", ("json",),
+    Format("t2m_legacy", "T2M, LLaVA and Alpaca in the project's older form", _JSON,
            frozenset({"conversation"}), _parse_legacy),
     Format(
-        "nextgpt", "T2M, MosIT, comprehension and generation in the project's newer form", ("json",),
+        "nextgpt", "T2M, MosIT, comprehension and generation in the project's newer form", _JSON,
         frozenset({"conversations"}), _parse_published, any_of=_PUBLISHED,
     ),
-    Format("videochat", "VideoChat", ("json",), frozenset({"video", "QA"}), _parse_videochat),
-    Format("alpaca", "Alpaca", ("json",), frozenset({"instruction", "output"}), _parse_alpaca),
-    Format("llava", "LLaVA-Instruct, official keys", ("json",), frozenset({"conversations"}), _parse_llava),
+    Format("videochat", "VideoChat", _JSON, frozenset({"video", "QA"}), _parse_videochat),
+    Format("alpaca", "Alpaca", _JSON, frozenset({"instruction", "output"}), _parse_alpaca),
+    Format("llava", "LLaVA-Instruct, official keys", _JSON, frozenset({"conversations"}), _parse_llava),
 )  # fmt: skip
