@@ -11,7 +11,7 @@ encoder does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import product
@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from nextgpt.errors import ConfigError
@@ -30,11 +30,13 @@ from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.encoding import save_encoder
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.hub import resolve_component_dir
+from nextgpt.model.input_projection.resampler import ResamplerProjection
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.nano.attributes import ATTRIBUTE_VALUES, NO_OBJECT, attributes_of
 from nextgpt.nano.component_training import DrawnBatch, train_component
 from nextgpt.nano.encoder import MODALITY_SPECS, augment_audio, multi_object_scene, preprocess_media, without_sound
+from nextgpt.nano.projection_start import BATCH_SIZE, load_source, start_input_network
 from nextgpt.nano.self_generated import SELF_GENERATED_DIR, SelfGeneratedConfig, SelfGeneratedMedia, load_or_generate
 from nextgpt.train.initial_model import InitialModelRecipe, load_initial_model
 from nextgpt.train.logging import MetricsCallback
@@ -59,6 +61,9 @@ LOGIT_SCALE = 10.0
 MSE_WEIGHT = 0.1
 """Weight of the squared distance to the target, in units of the average distance."""
 
+START_MEDIA = 3000
+"""Media to which the last layer is fitted with ``start_from``."""
+
 
 class Config(InitialModelRecipe):
     """The input projection of a model, with its encoder if that is tuned."""
@@ -68,6 +73,9 @@ class Config(InitialModelRecipe):
     """Train the encoder along, and replace its folder in ``model``."""
     self_generated: SelfGeneratedConfig | None = None
     """Mix self-generated media into the training. None: true renderings alone."""
+    start_from: str | None = None
+    """Model whose input projection is the start; its last layer is fitted by ridge regression. None: the initial
+    model's own."""
 
 
 class AttributeEmbeddings:
@@ -92,10 +100,9 @@ class AttributeEmbeddings:
         losses, correct = [], torch.ones(len(specs), dtype=torch.bool, device=soft.device)
         for number, attributes in enumerate(SLOTS[modality]):
             embeddings, index = self._slots[modality, number]
-            rows = [row for row, names in enumerate(values) if all(name in names for name in attributes)]
+            rows, targets = _constrained(values, attributes, index)
             if not rows:
                 continue
-            targets = [index[tuple(values[row][name] for name in attributes)] for row in rows]
             target = torch.tensor(targets, device=soft.device)
             distances = torch.cdist(soft[rows, number].float(), embeddings).square()  # (B, V)
             average = torch.cdist(embeddings, embeddings).square().mean()
@@ -106,6 +113,19 @@ class AttributeEmbeddings:
             losses.append(F.cross_entropy(logits, target) + MSE_WEIGHT * squared_error)
             correct[rows] &= distances.argmin(dim=1) == target
         return torch.stack(losses).mean(), correct.float().mean()
+
+    def targets(
+        self, modality: str, specs: Sequence[MediaSpec], soft_tokens: int
+    ) -> tuple[Float[Tensor, "B K D"], Bool[Tensor, "B K"]]:
+        """Return the embedding of each slot's right value, and which soft tokens have one."""
+        values = [attributes_of(spec) for spec in specs]
+        targets = torch.zeros(len(specs), soft_tokens, self._llm.hidden_size)
+        mask = torch.zeros(len(specs), soft_tokens, dtype=torch.bool)
+        for number, attributes in enumerate(SLOTS[modality]):
+            embeddings, index = self._slots[modality, number]
+            rows, right = _constrained(values, attributes, index)
+            targets[rows, number], mask[rows, number] = embeddings[right], True
+        return targets, mask
 
     @torch.no_grad()
     def _value_embeddings(
@@ -123,6 +143,14 @@ class AttributeEmbeddings:
             return torch.zeros(self._llm.hidden_size, device=self._llm.signals.input.device)
         words = MOTION_WORDS[value] if attribute == "motion" else value
         return self._llm.embed_ids(self._llm.tokenizer.encode(f" {words}")).float().mean(dim=0)
+
+
+def _constrained(
+    values: Sequence[Mapping[str, str]], attributes: Sequence[str], index: Mapping[tuple[str, ...], int]
+) -> tuple[list[int], list[int]]:
+    """Return the media that have all attributes of a slot, and the index of each one's combination of values."""
+    rows = [row for row, names in enumerate(values) if all(name in names for name in attributes)]
+    return rows, [index[tuple(values[row][name] for name in attributes)] for row in rows]
 
 
 @lru_cache(maxsize=1 << 16)
@@ -208,6 +236,8 @@ def run(recipe: Config, on_metrics: MetricsCallback | None = None) -> bool:
     }
     media = load_or_generate(recipe.self_generated, folders, recipe.work.parent / SELF_GENERATED_DIR)
     objective = AttributeObjective(model, media, tune_encoder=recipe.tune_encoder)
+    if recipe.start_from is not None:
+        start_projection(objective, load_source(recipe.start_from), np.random.default_rng(recipe.fit.seed))
     if not train_component(recipe, objective, objective.draw_batch, on_metrics):
         return False
     model.save_pretrained(recipe.model)
@@ -215,6 +245,26 @@ def run(recipe: Config, on_metrics: MetricsCallback | None = None) -> bool:
         encoder = objective.encoder.requires_grad_(False).eval()
         save_encoder(encoder, recipe.model / "encoder", dtype=torch.bfloat16)
     return True
+
+
+@torch.no_grad()
+def start_projection(objective: AttributeObjective, source: NextGPT, rng: np.random.Generator) -> None:
+    """Copy the input projection of ``source``, and fit its last layer to the embeddings of the LLM.
+
+    Raises:
+        ConfigError: The two are not resamplers of the same sizes.
+    """
+    if not all(isinstance(p, ResamplerProjection) for p in (objective.input_projection, source.input_projection)):
+        raise ConfigError(
+            "start_from is set, and an input projection is not of the kind resampler; expected two resamplers of the "
+            "same sizes. Change architecture, or remove start_from."
+        )
+    for modality, batch in objective.draw_batch(rng, START_MEDIA).items():
+        targets, mask = objective.embeddings.targets(modality, batch.specs, objective.input_projection.soft_tokens)
+        chunks = batch.items.split(BATCH_SIZE)
+        vectors = torch.cat([objective.encoder.forward_clips(MODALITY_SPECS[modality].tower, c) for c in chunks])
+        network = objective.input_projection.networks[modality]
+        start_input_network(network, source.input_projection.networks[modality], vectors, targets, mask)
 
 
 def count_parameters(recipe: Config) -> list[ParameterCount]:

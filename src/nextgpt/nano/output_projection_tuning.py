@@ -17,11 +17,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nextgpt.message import Text
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.nano.component_training import DrawnBatch, train_component
+from nextgpt.nano.projection_start import load_source, start_output_projection
 from nextgpt.train.align import make_sampler
 from nextgpt.train.alignment_recipe import AlignmentRecipe
-from nextgpt.train.dataset import LocalBatch
+from nextgpt.train.dataset import Example, LocalBatch
 from nextgpt.train.frozen_encoders import EncodePrompts, FrozenEncoders, attach_encoder_outputs, lazy_prompt_encoders
 from nextgpt.train.initial_model import load_initial_model
 from nextgpt.train.logging import MetricsCallback
@@ -42,6 +44,9 @@ class Config(AlignmentRecipe):
     """Media whose hidden states are cached."""
     llm_batch_size: int = 16
     """Dialogues that the LLM reads side by side."""
+    start_from: str | None = None
+    """Model whose output projections are the start; their first layers are fitted to its hidden states by ridge
+    regression. None: the initial model's own."""
 
     @property
     def sample_unit(self) -> str:
@@ -51,10 +56,12 @@ class Config(AlignmentRecipe):
 
 @dataclass(frozen=True, eq=False)
 class CachedStates:
-    """Hidden states at the signal tokens of media of one modality, with the captions of the media."""
+    """Hidden states at the signal tokens of media of one modality."""
 
     hidden: Float[Tensor, "B S D"]
     captions: tuple[str, ...]
+    words: tuple[str, ...]
+    """What the assistant says right before each medium, or its caption."""
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -104,6 +111,10 @@ def run(recipe: Config, on_metrics: MetricsCallback | None = None) -> bool:
     """Cache hidden states, train the projections on them, and write the whole model folder."""
     model = load_initial_model(recipe).requires_grad_(False).eval()
     states = _load_or_compute_states(model, recipe)
+    if recipe.start_from is not None:
+        source = load_source(recipe.start_from)
+        for modality, rows in states.items():
+            start_output_projection(model, source, modality, rows.hidden, rows.words)
     model.output_projections.requires_grad_(True)
     prompt_encoders = lazy_prompt_encoders(model, recipe.model_dir)
     objective = ProjectionObjective(model, states, prompt_encoders, recipe.resolved_stage)
@@ -128,7 +139,7 @@ def _load_or_compute_states(model: NextGPT, recipe: Config) -> dict[str, CachedS
     states = compute_states(model, recipe)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    torch.save({modality: (row.hidden, row.captions) for modality, row in states.items()}, unfinished)
+    torch.save({modality: (row.hidden, row.captions, row.words) for modality, row in states.items()}, unfinished)
     unfinished.replace(path)
     return states
 
@@ -137,23 +148,39 @@ def compute_states(model: NextGPT, recipe: Config) -> dict[str, CachedStates]:
     """Return the hidden states of at least ``recipe.num_states`` media, by modality."""
     sampler = replace(make_sampler(recipe, model), batch_size=recipe.llm_batch_size)
     encoders = FrozenEncoders(lambda media: model.encoder.encode(media))
-    hidden: dict[str, list[Tensor]] = {}
-    captions: dict[str, list[str]] = {}
+    found: dict[str, list[tuple[Tensor, str, str]]] = {}
     for batch in attach_encoder_outputs((sampler.local_batch(step) for step in count()), encoders):
-        for modality, states, caption in _batch_states(model, batch):
-            hidden.setdefault(modality, []).append(states)
-            captions.setdefault(modality, []).append(caption)
-        if sum(map(len, captions.values())) >= recipe.num_states:
+        for modality, *row in _batch_states(model, batch):
+            found.setdefault(modality, []).append(tuple(row))
+        if sum(map(len, found.values())) >= recipe.num_states:
             break
-    return {name: CachedStates(torch.stack(rows), tuple(captions[name])) for name, rows in hidden.items()}
+    return {modality: _stack(rows) for modality, rows in found.items()}
+
+
+def _stack(rows: Sequence[tuple[Tensor, str, str]]) -> CachedStates:
+    hidden, captions, words = zip(*rows, strict=True)
+    return CachedStates(torch.stack(hidden), captions, words)
 
 
 @torch.no_grad()
-def _batch_states(model: NextGPT, batch: LocalBatch) -> Iterator[tuple[str, Tensor, str]]:
+def _batch_states(model: NextGPT, batch: LocalBatch) -> Iterator[tuple[str, Tensor, str, str]]:
     features: Sequence = [row for item in batch.items if item.encoded for row in item.encoded.features]
     output = model([item.prompt for item in batch.items], features)
     for row, item in enumerate(batch.items):
         spans = model.llm.signals.vocabulary.spans(output.prompts.input_ids[row].tolist())
-        for span, caption in zip(spans, item.example.captions, strict=True):
+        words = _words_before_media(item.example)
+        for span, caption, text in zip(spans, item.example.captions, words, strict=True):
             states = output.hidden_states[row, span.start : span.stop]
-            yield span.modality, states.to("cpu", torch.bfloat16).clone(), caption
+            yield span.modality, states.to("cpu", torch.bfloat16).clone(), caption, text or caption
+
+
+def _words_before_media(example: Example) -> Iterator[str]:
+    """Yield the text right before each of the assistant's media; empty if there is none."""
+    for message in example.conversation:
+        text = ""
+        for part in message.parts if message.role == "assistant" else ():
+            if isinstance(part, Text):
+                text = part.text
+            else:
+                yield text.strip()
+                text = ""
