@@ -110,7 +110,7 @@ class ProjectionObjective(Objective):
 def run(recipe: Config, on_metrics: MetricsCallback | None = None) -> bool:
     """Cache hidden states, train the projections on them, and write the whole model folder."""
     model = load_initial_model(recipe).requires_grad_(False).eval()
-    states = _load_or_compute_states(model, recipe)
+    states = _load_or_compute_states(recipe)
     if recipe.start_from is not None:
         source = load_source(recipe.start_from)
         for modality, rows in states.items():
@@ -131,12 +131,13 @@ def count_parameters(recipe: Config) -> list[ParameterCount]:
     return count_prepared_model(model, recipe.model_dir)
 
 
-def _load_or_compute_states(model: NextGPT, recipe: Config) -> dict[str, CachedStates]:
+def _load_or_compute_states(recipe: Config) -> dict[str, CachedStates]:
     path: Path = recipe.work / STATES_FILE
     if path.is_file():
         stored = torch.load(path, weights_only=True)
         return {modality: CachedStates(*values) for modality, values in stored.items()}
-    states = compute_states(model, recipe)
+    # Loaded for inference, so that the states are those of the dtype that replies are generated in.
+    states = compute_states(NextGPT.from_pretrained(recipe.model_dir).requires_grad_(False), recipe)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     torch.save({modality: (row.hidden, row.captions, row.words) for modality, row in states.items()}, unfinished)
