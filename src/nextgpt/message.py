@@ -12,6 +12,7 @@ from nextgpt.media.types import Audio, Depth, Image, Imu, MediaSource, Medium, T
 from nextgpt.modality import SUFFIXES
 
 __all__ = [
+    "Attribution",
     "Audio",
     "Conversation",
     "DenoisingProgress",
@@ -33,11 +34,14 @@ __all__ = [
     "TextDelta",
     "TextJoiner",
     "Thermal",
+    "Via",
     "Video",
     "media_filename",
 ]
 
 Role = Literal["system", "user", "assistant"]
+Via = Literal["generate", "retrieve", "auto"]
+"""Origin of the media of a reply. ``auto`` retrieves from the calibrated scores of the index upwards."""
 
 
 @dataclass(frozen=True)
@@ -189,10 +193,27 @@ class DenoisingProgress:
 
 
 @dataclass(frozen=True)
+class Attribution:
+    """Origin of a medium that was retrieved from an index instead of generated."""
+
+    item_id: str
+    """Id in the index."""
+    caption: str
+    source: str
+    """Empty if unknown."""
+    licence: str
+    """Empty if unknown."""
+    score: float
+    """Cosine similarity of the caption with the request, -1 to 1."""
+
+
+@dataclass(frozen=True)
 class MediumFinished:
     """Event: a medium is complete."""
 
     medium: Medium
+    attribution: Attribution | None = None
+    """Origin of a retrieved medium; ``None`` for a generated one."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +238,8 @@ class Reply:
     """Seconds per step: encoding, llm, output_projection, image, audio, video, total."""
     truncated_turns: int = 0
     """Oldest turns that the model did not read, because the conversation exceeded its context."""
+    attributions: Mapping[int, Attribution] = field(default_factory=dict)
+    """Origins of the retrieved media by the index of their part; generated media have none."""
 
     @property
     def message(self) -> Message:

@@ -17,7 +17,7 @@ from nextgpt.testing.scripted_model import ScriptedModel, tiny_audio, tiny_image
 def scripted(monkeypatch: pytest.MonkeyPatch) -> ScriptedModel:
     """The model that every name loads."""
     model = ScriptedModel()
-    monkeypatch.setattr(repl, "load_model", lambda name, placement: repl.LoadedModel(model, seconds=1.0))
+    monkeypatch.setattr(repl, "load_model", lambda name, placement, retrieval: repl.LoadedModel(model, seconds=1.0))
     return model
 
 

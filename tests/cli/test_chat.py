@@ -116,7 +116,7 @@ def test_a_users_mistake_is_one_line_and_status_2(
 def test_a_model_that_cannot_be_loaded_is_status_2(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Printed
 ) -> None:
-    def fail(name: str, placement: object) -> LoadedModel:
+    def fail(name: str, *_: object) -> LoadedModel:
         raise ModelError(f"model {name!r} is unknown")
 
     monkeypatch.setattr(repl, "load_model", fail)

@@ -58,3 +58,17 @@ def test_small_is_embedded_if_its_weights_are_there() -> None:
     paths = {name: source.path for name, source in config.component_sources.items() if source.path}
     assert paths.keys() == {"encoder", "image", "audio", "video"}
     assert all((folder / path).is_dir() for path in paths.values()), "nano's components are not copied"
+
+
+def test_what_an_embedded_model_knows_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--what", "nano"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("objects (")
+    assert all(word in printed for word in ("cat", "flute", "moving left", "Draw a red car on grass."))
+    assert main(["models", "--what", "nano", "--json"]) == 0
+    assert "sunset" in json.loads(capsys.readouterr().out)["backgrounds"]
+
+
+def test_what_another_model_knows_is_not_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--what", "paper"]) == 2
+    assert "nano, small" in capsys.readouterr().err

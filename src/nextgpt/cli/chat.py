@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
 from nextgpt.cli.options import Device, Dtype, MaxMemory, Model, SamplingOption, placement_options
+from nextgpt.cli.retrieval import IndexDir, RetrievalOptions, ViaOption
 from nextgpt.errors import ConfigError
 from nextgpt.model.placement import PlacementOptions
 
@@ -42,6 +44,8 @@ def chat(
     dtype: Dtype = None,
     max_memory: MaxMemory = None,
     sampling: SamplingOption = None,
+    index: IndexDir = None,
+    via: ViaOption = None,
     json: Annotated[bool, Option("--json", help="With --once: print one JSON object.")] = False,
 ) -> None:
     """Chat with a model: any mix of text, images, audio and video, in both directions."""
@@ -49,7 +53,10 @@ def chat(
         raise ConfigError("--json needs --once; expected one turn to print as JSON. Add --once TEXT.")
     files = {"image": image, "audio": audio, "video": video, "depth": depth, "thermal": thermal, "imu": imu}
     placement = placement_options(device, dtype, max_memory, sampling)
-    with prepare_chat(model, files, history=history, seed=seed, out=out, placement=placement) as start:
+    retrieval = RetrievalOptions(index, via)
+    with prepare_chat(
+        model, files, history=history, seed=seed, out=out, placement=placement, retrieval=retrieval
+    ) as start:
         if once is None:
             from nextgpt.cli.repl import run_repl
 
@@ -71,6 +78,7 @@ def prepare_chat(
     seed: int,
     out: Path | None,
     placement: PlacementOptions,
+    retrieval: RetrievalOptions = RetrievalOptions(),
 ) -> Iterator[ChatStart]:
     """Read all inputs, ``files`` by modality, before a model is loaded. Raises :class:`NextGPTError`."""
     from nextgpt.cli.repl import ChatStart
@@ -80,7 +88,7 @@ def prepare_chat(
     attached = tuple(MEDIA_TYPES[modality].open(path) for modality, paths in files.items() for path in paths or ())
     earlier = Conversation() if history is None else read_conversation(history)
     with _media_folder(out) as folder:
-        yield ChatStart(model, earlier, attached, Sampling(seed=seed), folder, placement)
+        yield ChatStart(model, earlier, attached, Sampling(seed=seed), folder, placement, retrieval)
 
 
 @contextmanager
@@ -107,7 +115,7 @@ def _show_single_turn(start: ChatStart, text: str) -> None:
 
     output = standard_output()
     with output.status("loading the model"):
-        model = repl.load_model(start.model, start.placement).model
+        model = repl.load_model(start.model, start.placement, start.retrieval).model
     output.stream(model.stream(start.with_message(text), start.sampling), start.folder)
 
 
@@ -115,7 +123,7 @@ def _single_turn(start: ChatStart, text: str) -> dict[str, Any]:
     """Return the reply to one message as plain values."""
     from nextgpt.cli import repl
 
-    loaded = repl.load_model(start.model, start.placement)
+    loaded = repl.load_model(start.model, start.placement, start.retrieval)
     reply = loaded.model.chat(start.with_message(text), start.sampling)
     return {
         "model": start.model,
@@ -126,18 +134,20 @@ def _single_turn(start: ChatStart, text: str) -> dict[str, Any]:
     }
 
 
-def _parts(reply: Reply, paths: Sequence[Path]) -> list[dict[str, str]]:
-    """Return text and paths in output order; ``paths`` are those of the media."""
+def _parts(reply: Reply, paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return text and paths in output order; ``paths`` are those of the media. Retrieved media have an attribution."""
     remaining = iter(paths)
+    attributions = {index: {"attribution": asdict(item)} for index, item in reply.attributions.items()}
     return [
         {"type": "text", "text": part.text}
         if part.modality == "text"
-        else {"type": part.modality, "path": str(next(remaining))}
-        for part in reply.parts
+        else {"type": part.modality, "path": str(next(remaining)), **attributions.get(index, {})}
+        for index, part in enumerate(reply.parts)
     ]
 
 
 def _timings_s(reply: Reply, load_s: float) -> dict[str, float]:
     """Return seconds per step, 0 for steps that did not run; the total includes loading."""
     steps = {"load": load_s} | {step: reply.timings_s.get(step, 0.0) for step in TIMED_STEPS}
+    steps |= {step: reply.timings_s[step] for step in ("retrieval",) if step in reply.timings_s}
     return {step: round(seconds, 4) for step, seconds in {**steps, "total": sum(steps.values())}.items()}

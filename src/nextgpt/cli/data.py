@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option, Typer, echo
 
-from nextgpt.cli.data_index import index
+from nextgpt.cli.data_index import calibrate, index
 from nextgpt.cli.options import Json, Overrides
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ app = Typer(
     name="data", help="Build, check, show, convert and pack corpora.", no_args_is_help=True, rich_markup_mode=None
 )
 app.command()(index)
+app.command()(calibrate)
 
 
 @app.command()

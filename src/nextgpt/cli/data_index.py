@@ -1,4 +1,4 @@
-"""``nextgpt data index``: build an index of captioned media, and search it."""
+"""``nextgpt data index`` and ``calibrate``: build and search an index of captioned media, set the scores of auto."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def index(
     media: Annotated[Path | None, Option(metavar="DIR", help="Where the media lie; else beside the file.")] = None,
     source: Source = "",
     licence: Licence = "",
+    approximate: Annotated[bool, Option("--approximate", help="Add lists for faster, approximate search.")] = False,
     query: Query = None,
     json: Json = False,
 ) -> None:
@@ -42,7 +43,9 @@ def index(
 
     read = [read_corpus(path, format=format, media=media) for path in corpora]
     with ProgressBars() as bars:
-        report = build_index(read, out, model=model, source=source, licence=licence, on_progress=bars.update)
+        report = build_index(
+            read, out, model=model, source=source, licence=licence, approximate=approximate, on_progress=bars.update
+        )
     found = _search(out, query) if query is not None else []
     if json:
         print_json(lambda: {"path": str(out), "items": report.items, "invalid": len(report.invalid), "found": found})
@@ -51,6 +54,40 @@ def index(
     echo(f"wrote {out}: {counts}" + (f"; {len(report.invalid)} invalid, see invalid.jsonl" if report.invalid else ""))
     for row in found:
         echo("  ".join(str(row[name]) for name in ("score", "modality", "caption", "path", "source", "licence")))
+
+
+def calibrate(
+    index: Annotated[Path, Argument(metavar="INDEX", help="A folder written by nextgpt data index.")],
+    model: Annotated[str | None, Option(help="Model that will answer; else that of the index.")] = None,
+    limit: Annotated[int, Option(min=1, help="Cases per modality.")] = 100,
+    seed: Annotated[int, Option(help="Which cases.")] = 0,
+    json: Json = False,
+) -> None:
+    """Find the scores from which retrieved media are better than generated ones, for --via auto."""
+    from nextgpt.logging import silence_libraries
+
+    silence_libraries()
+    from nextgpt import NextGPT
+    from nextgpt.cli.printing import print_json
+    from nextgpt.cli.progress import ProgressBars
+    from nextgpt.data.index import MediaIndex
+    from nextgpt.data.index.calibration import calibrate as find_thresholds
+
+    opened = MediaIndex.open(index)
+    name = model or opened.manifest.model
+    opened.check_text_encoders(name)
+    with ProgressBars() as bars:
+        found = find_thresholds(opened, NextGPT.from_pretrained(name), limit=limit, seed=seed, on_progress=bars.update)
+    if json:
+        print_json(lambda: {"path": str(index), **found.model_dump()})
+        return
+    for modality, threshold in found.thresholds.items():
+        row = found.evidence[modality]
+        similarities = ", ".join(f"{way} {row[way]:.3f}" for way in ("retrieve", "generate", "auto"))
+        echo(
+            f"{modality}: retrieve from a score of {threshold:.3f} ({row['retrieved_share']:.0%} of {row['cases']:.0f} "
+            f"cases); similarity to the true medium: {similarities}"
+        )
 
 
 def _search(folder: Path, query: str) -> list[dict[str, str | float]]:

@@ -3,10 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from typer import Option, echo
+
+from nextgpt.cli.options import Json
+
+What = Annotated[str | None, Option("--what", metavar="MODEL", help="Print the content that an embedded model knows.")]
 
 
-def models() -> None:
+def models(what: What = None, json: Json = False) -> None:
     """List what MODEL can be: embedded models, presets with what they need, a folder, a Hub id."""
+    if what is not None:
+        _print_knowledge(what, json)
+    elif json:
+        from nextgpt.cli.printing import print_json
+        from nextgpt.model.loading import BUILTIN_MODELS
+        from nextgpt.presets import PRESETS
+
+        print_json(lambda: {"embedded": list(BUILTIN_MODELS), "presets": list(PRESETS)})
+    else:
+        _print_models()
+
+
+def _print_knowledge(model: str, json: bool) -> None:
+    from dataclasses import asdict
+
+    from nextgpt.cli.printing import print_json
+    from nextgpt.errors import ConfigError
+    from nextgpt.miniworld.knowledge import MODELS, knowledge_of
+
+    knowledge = knowledge_of(model)
+    if knowledge is None:
+        raise ConfigError(
+            f"The content that {model!r} knows is not recorded; expected an embedded model: {', '.join(MODELS)}. Its "
+            "training data decide."
+        )
+    if json:
+        print_json(lambda: {"model": model, **asdict(knowledge)})
+        return
+    for line in knowledge.lines():
+        echo(line)
+
+
+def _print_models() -> None:
     from rich.table import Table
 
     from nextgpt.cli.printing import print_table

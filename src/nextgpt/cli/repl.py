@@ -13,14 +13,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from io import TextIOBase, TextIOWrapper
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from nextgpt.cli.retrieval import RetrievalOptions, RetrievingModel
 from nextgpt.cli.terminal_output import TerminalOutput, standard_output
 from nextgpt.conversation_file import MEDIA_TYPES, write_conversation
 from nextgpt.errors import ConversationError, NextGPTError, unknown_name_message
 from nextgpt.logging import silence_libraries
 from nextgpt.message import Conversation, Event, Medium, Reply, Sampling
 from nextgpt.model.placement import PlacementOptions
+
+if TYPE_CHECKING:
+    from nextgpt.miniworld.knowledge import Knowledge
 
 PROMPT = "you> "
 MAX_LINE_LENGTH = 2**20
@@ -60,27 +64,35 @@ class ChatStart:
     folder: Path
     """Media are written here."""
     placement: PlacementOptions = field(default_factory=PlacementOptions)
+    retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
 
     def with_message(self, text: str) -> Conversation:
         """Return the conversation with its first message."""
         return self.conversation.with_message([*self.attached, text])
 
 
-def load_model(name: str, placement: PlacementOptions = PlacementOptions()) -> LoadedModel:
-    """Load a model. Raises :class:`~nextgpt.errors.ModelError`."""
+def load_model(
+    name: str, placement: PlacementOptions = PlacementOptions(), retrieval: RetrievalOptions = RetrievalOptions()
+) -> LoadedModel:
+    """Load a model. Raises :class:`~nextgpt.errors.ModelError`, or :class:`ConfigError` if the index does not fit."""
     start = time.perf_counter()
     silence_libraries()
     from nextgpt import NextGPT
 
-    model = NextGPT.from_pretrained(name, **placement.as_arguments())
+    index = retrieval.open_index(name)
+    model: ChatModel = NextGPT.from_pretrained(name, **placement.as_arguments())
+    if index is not None:
+        model = RetrievingModel(model, retrieval.resolve_via(index), index)
     return LoadedModel(model, time.perf_counter() - start)
 
 
 @contextmanager
-def load_in_background(name: str, placement: PlacementOptions) -> Iterator[Callable[[], LoadedModel]]:
+def load_in_background(
+    name: str, placement: PlacementOptions, retrieval: RetrievalOptions = RetrievalOptions()
+) -> Iterator[Callable[[], LoadedModel]]:
     """Load a model in a thread; the yielded function waits for it, and raises what loading raised."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        yield pool.submit(load_model, name, placement).result
+        yield pool.submit(load_model, name, placement, retrieval).result
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,15 @@ class Chat:
     attached: list[Medium] = field(default_factory=list)
     turns: int = 0
     is_over: bool = False
+    name: str = ""
+    """Name of the model."""
+
+    @property
+    def knowledge(self) -> Knowledge | None:
+        """Content that the model knows, if it is an embedded one."""
+        from nextgpt.miniworld.knowledge import knowledge_of
+
+        return knowledge_of(self.name)
 
     def run(self, lines: Iterable[str]) -> None:
         """Process lines until they end or one is ``/quit``. An error is printed and changes no conversation."""
@@ -176,6 +197,10 @@ class Chat:
     def _help(self, _: str) -> None:
         for name, command in self.commands.items():
             self.output.print(f"{f'{name} {command.arguments}':<14} {command.help}")
+        if self.knowledge is not None:
+            self.output.print(f"\n{self.name} knows a small world:")
+            for line in self.knowledge.lines():
+                self.output.print(line)
 
     def _quit(self, _: str) -> None:
         self.is_over = True
@@ -183,7 +208,7 @@ class Chat:
 
 def run_repl(start: ChatStart) -> None:
     """Chat until the input ends; the model is loaded in the meantime."""
-    with load_in_background(start.model, start.placement) as loaded:
+    with load_in_background(start.model, start.placement, start.retrieval) as loaded:
         output = standard_output()
         if sys.stdin.isatty():
             output.print(f"{start.model}: text, images, audio and video in and out. /help lists commands, /quit ends.")
@@ -194,6 +219,7 @@ def run_repl(start: ChatStart) -> None:
             start.sampling,
             conversation=start.conversation,
             attached=list(start.attached),
+            name=start.model,
         )
         chat.run(read_lines(sys.stdin))
         loaded()  # raises loading errors even if no message was sent

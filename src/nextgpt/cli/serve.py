@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 from nextgpt.cli.options import Device, Dtype, MaxMemory, SamplingOption, placement_options
+from nextgpt.cli.retrieval import IndexDir, RetrievalOptions, ViaOption
 from nextgpt.errors import ConfigError
 from nextgpt.logging import silence_libraries
 from nextgpt.model.placement import PlacementOptions
@@ -53,6 +54,8 @@ def serve(
     dtype: Dtype = None,
     max_memory: MaxMemory = None,
     sampling: SamplingOption = None,
+    index: IndexDir = None,
+    via: ViaOption = None,
     engine: Engine = "local",
     config: EngineConfig = None,
 ) -> None:
@@ -70,7 +73,11 @@ def serve(
             "--device, --dtype, --max-memory and --sampling are for --engine local only. Use --config to place the "
             "stages."
         )
+    retrieval = RetrievalOptions(index, via)
+    if index is not None and engine == "ray":
+        raise ConfigError("--index is for --engine local only. Leave --index out, or use --engine local.")
     silence_libraries()
+    opened = retrieval.open_index(model)
     from nextgpt.serve.engine.base import EngineSettings
     from nextgpt.serve.launch import BindAddress, launch, launch_ray
     from nextgpt.serve.settings import LOOPBACK, ServerSettings
@@ -82,12 +89,13 @@ def serve(
         public_url=(public_url or "").rstrip("/"),
         media_domains=tuple(domain.lower() for domain in allow_media_domains or ()),
         requests_per_minute=requests_per_minute,
+        via=retrieval.resolve_via(opened),
     )
     engine_settings = EngineSettings(max_running=max_running, max_waiting=max_waiting)
     if engine == "ray":
         launch_ray(model, BindAddress(host, port), settings, engine_settings, config)
     else:
-        launch(model, BindAddress(host, port), settings, engine_settings, placement.as_arguments())
+        launch(model, BindAddress(host, port), settings, engine_settings, placement.as_arguments(), opened)
 
 
 def is_loopback(host: str) -> bool:

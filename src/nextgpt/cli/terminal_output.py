@@ -23,6 +23,7 @@ from rich.console import Console
 
 from nextgpt.cli.progress import ProgressBars
 from nextgpt.message import (
+    Attribution,
     Audio,
     DenoisingProgress,
     Event,
@@ -101,7 +102,7 @@ class TerminalOutput:
                     self._write(event.text)
                     modalities += [] if modalities[-1:] == ["text"] else ["text"]
                 else:
-                    self.show(event.medium, _save(event.medium, folder, len(modalities)))
+                    self.show(event.medium, _save(event.medium, folder, len(modalities)), event.attribution)
                     modalities.append(event.medium.modality)
         raise AssertionError("a reply ends with ReplyFinished")
 
@@ -109,11 +110,14 @@ class TerminalOutput:
         """Show a spinner with ``text``; nothing if standard error is no terminal."""
         return self._console.status(text) if self._console.is_terminal else nullcontext()
 
-    def show(self, medium: Medium, path: Path) -> None:
-        """Show a medium and the path of its file."""
+    def show(self, medium: Medium, path: Path, attribution: Attribution | None = None) -> None:
+        """Show a medium, the path of its file, and the origin of a retrieved one."""
         self._begin_line()
         self._out.write(self._terminal.draw(medium))
         self.print(f"[{medium.modality}: {path}]")
+        if attribution is not None:
+            source, licence = attribution.source or "unknown", attribution.licence or "unknown"
+            self.print(f"[retrieved: {attribution.caption}; source: {source}; licence: {licence}]")
 
     def print(self, text: str) -> None:
         """Print lines of the chat itself, not of the model."""

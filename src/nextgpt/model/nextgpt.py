@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nextgpt.config import LoraConfig, ModelConfig, read_config, write_config
 from nextgpt.errors import ConversationError
-from nextgpt.message import Conversation, Event, Medium, MessageContent, Reply, ReplyFinished, Sampling
+from nextgpt.message import Conversation, Event, Medium, MessageContent, Reply, ReplyFinished, Sampling, Via
 from nextgpt.model import loading
 from nextgpt.model.components import Component
 from nextgpt.model.encoding.base import Encoder, Features
@@ -30,6 +30,7 @@ from nextgpt.model.memory_plan import TRAINED, MemoryPlan, default_plan
 from nextgpt.model.output_projection import create_output_projection
 from nextgpt.model.parallel import use_all_threads
 from nextgpt.model.reply_assembler import ReplyAssembler
+from nextgpt.model.retrieval import RetrievalIndex, check_via, retrieve
 from nextgpt.model.summary import summarize_model
 from nextgpt.model.synthesis.base import Synthesizer
 from nextgpt.model.synthesis.batching import synthesize_batch
@@ -133,8 +134,8 @@ class NextGPT(nn.Module):
         model_dir.mkdir(parents=True, exist_ok=True)
         for name in self.config.bundled_components:
             self.components[name].save(model_dir / name)
-        write_config(self.config.with_bundled_paths(), model_dir)
         save_trained(self, model_dir / WEIGHTS_FILE, dtype=dtype)
+        write_config(self.config.with_bundled_paths(), model_dir)  # last: a folder without it is no model
 
     def add_lora(self, config: LoraConfig) -> None:
         """Add fresh trainable LoRA adapters to the LLM and record them in the model's config."""
@@ -156,41 +157,74 @@ class NextGPT(nn.Module):
 
     # ---- inference ---------------------------------------------------------------------------------------------
 
-    def chat(self, content: MessageContent | Conversation, sampling: Sampling = Sampling()) -> Reply:
-        """Reply to a conversation, or to a first message."""
-        return self.chat_batch([content], sampling)[0]
+    def chat(
+        self,
+        content: MessageContent | Conversation,
+        sampling: Sampling = Sampling(),
+        *,
+        via: Via = "generate",
+        index: RetrievalIndex | None = None,
+    ) -> Reply:
+        """Reply to a conversation, or to a first message.
+
+        Args:
+            via: Whether media are generated, retrieved from ``index``, or the better of both (``auto``); see
+                :mod:`nextgpt.model.retrieval`.
+            index: A :class:`nextgpt.data.index.MediaIndex` of a model with the same text encoders.
+        """
+        return self.chat_batch([content], sampling, via=via, index=index)[0]
 
     def chat_batch(
         self,
         conversations: Sequence[MessageContent | Conversation],
         sampling: Sampling | Sequence[Sampling] = Sampling(),
+        *,
+        via: Via = "generate",
+        index: RetrievalIndex | None = None,
     ) -> list[Reply]:
         """Reply to several conversations in one batch; each reply equals its single one except for rounding.
 
         Args:
             sampling: One for all conversations, or one per conversation.
+            via: See :meth:`chat`.
+            index: See :meth:`chat`.
         """
         samplings = [sampling] * len(conversations) if isinstance(sampling, Sampling) else list(sampling)
         replies: list[Reply | None] = [None] * len(conversations)
-        for row, event in self._generate_events(list(map(_to_conversation, conversations)), samplings):
+        events = self._generate_events(list(map(_to_conversation, conversations)), samplings, via=via, index=index)
+        for row, event in events:
             if isinstance(event, ReplyFinished):
                 replies[row] = event.reply
         return [reply for reply in replies if reply is not None]
 
     def stream(
-        self, content: MessageContent | Conversation, sampling: Sampling = Sampling(), *, previews: bool = False
+        self,
+        content: MessageContent | Conversation,
+        sampling: Sampling = Sampling(),
+        *,
+        previews: bool = False,
+        via: Via = "generate",
+        index: RetrievalIndex | None = None,
     ) -> Iterator[Event]:
         """Reply as :meth:`chat` does and yield text, progress and media as they arrive.
 
         Closing the iterator cancels. With ``previews`` every denoising step carries a rough medium.
         """
-        for _, event in self._generate_events([_to_conversation(content)], [sampling], previews=previews):
+        conversations = [_to_conversation(content)]
+        for _, event in self._generate_events(conversations, [sampling], previews=previews, via=via, index=index):
             yield event
 
     @torch.inference_mode()
     def _generate_events(
-        self, conversations: Sequence[Conversation], samplings: Sequence[Sampling], *, previews: bool = False
+        self,
+        conversations: Sequence[Conversation],
+        samplings: Sequence[Sampling],
+        *,
+        previews: bool = False,
+        via: Via = "generate",
+        index: RetrievalIndex | None = None,
     ) -> Iterator[tuple[int, Event]]:
+        check_via(via, index)
         use_all_threads()
         timer, media_timer = StageTimer(), StageTimer()
         assemblers = [ReplyAssembler() for _ in conversations]
@@ -205,12 +239,18 @@ class NextGPT(nn.Module):
         with timer.time("output_projection"):
             outputs = [assembler.llm_output for assembler in assemblers]
             wanted = build_synthesis_requests(outputs, conversations, samplings, self.project_conditions)
+        if via != "generate":
+            with timer.time("retrieval"):
+                retrieved, wanted = retrieve(wanted, via, index)
+            for (row, part), item in retrieved.items():
+                events = assemblers[row].on_synthesis_event(part, item.medium, item.attribution)
+                yield from ((row, event) for event in events)
         synthesis = synthesize_batch(
             wanted, self.synthesizer, previews=previews, threads=self._synthesis_threads, timer=media_timer
         )
         with closing(synthesis):
-            for (row, index), synthesis_event in timer.time_each("media", synthesis):
-                yield from ((row, event) for event in assemblers[row].on_synthesis_event(index, synthesis_event))
+            for (row, part), synthesis_event in timer.time_each("media", synthesis):
+                yield from ((row, event) for event in assemblers[row].on_synthesis_event(part, synthesis_event))
 
         total = sum(timer.seconds.values())
         timer.seconds.pop("media", None)  # modalities may overlap, so each has its own seconds
@@ -218,7 +258,12 @@ class NextGPT(nn.Module):
         for row, (assembler, sampling) in enumerate(zip(assemblers, samplings, strict=True)):
             self.record_edits(assembler.edited_media_digests)
             reply = Reply(
-                assembler.parts, sampling.seed, assembler.llm_output.dropped, timings_s, requests[row].truncated_turns
+                assembler.parts,
+                sampling.seed,
+                assembler.llm_output.dropped,
+                timings_s,
+                requests[row].truncated_turns,
+                attributions=assembler.attributions,
             )
             yield row, ReplyFinished(reply)
 

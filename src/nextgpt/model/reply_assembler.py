@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nextgpt.message import DenoisingProgress, Event, Medium, MediumFinished, Part, Text, TextDelta
+from nextgpt.message import Attribution, DenoisingProgress, Event, Medium, MediumFinished, Part, Text, TextDelta
 from nextgpt.model.llm.generation import LLMEvent
 from nextgpt.model.llm.output import LLMOutput, MediumSegment, TextSegment
 
@@ -21,6 +21,8 @@ class ReplyAssembler:
     def __init__(self) -> None:
         self.llm_output = LLMOutput((), ())
         self._media: dict[int, Medium] = {}
+        self.attributions: dict[int, Attribution] = {}
+        """Origins of the retrieved media, by the index of their segment, which is that of their part."""
         self._is_blocked = False
         """A medium came before the current text, so the text has to wait for it."""
         self._num_emitted = 0
@@ -36,14 +38,19 @@ class ReplyAssembler:
         elif not self._is_blocked:
             yield event
 
-    def on_synthesis_event(self, index: int, event: DenoisingProgress | Medium) -> Iterator[Event]:
-        """Process one denoising step of segment ``index``, or its finished medium."""
+    def on_synthesis_event(
+        self, index: int, event: DenoisingProgress | Medium, attribution: Attribution | None = None
+    ) -> Iterator[Event]:
+        """Process one denoising step of segment ``index``, or its finished medium, retrieved if it is attributed."""
         if isinstance(event, DenoisingProgress):
             yield event
             return
         self._media[index] = event
+        if attribution is not None:
+            self.attributions[index] = attribution
         for part in self.parts[self._num_emitted :]:
-            yield TextDelta(part.text) if isinstance(part, Text) else MediumFinished(part)
+            is_text = isinstance(part, Text)
+            yield TextDelta(part.text) if is_text else MediumFinished(part, self.attributions.get(self._num_emitted))
             self._num_emitted += 1
 
     @property

@@ -14,7 +14,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -22,6 +22,9 @@ from nextgpt.errors import ConfigError
 from nextgpt.serve.app import SHUTDOWN_TIMEOUT_S, create_app
 from nextgpt.serve.engine.base import Engine, EngineSettings
 from nextgpt.serve.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from nextgpt.model.retrieval import RetrievalIndex
 
 logger = logging.getLogger("nextgpt.serve")
 
@@ -50,11 +53,13 @@ def launch(
     settings: ServerSettings,
     engine_settings: EngineSettings,
     load_options: Mapping[str, Any],
+    index: RetrievalIndex | None = None,
 ) -> None:
     """Load a model and serve it until a signal arrives. Raises :class:`~nextgpt.errors.ModelError`.
 
     Args:
         load_options: Devices and dtypes, as ``NextGPT.from_pretrained`` takes them.
+        index: Index from which requests may retrieve media.
     """
     import torch
 
@@ -63,7 +68,7 @@ def launch(
 
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # the LLM and the synthesizers run side by side
     loaded = NextGPT.from_pretrained(model, **load_options, allow_offload=False)
-    _serve(LocalEngine(loaded, model, engine_settings), address, settings)
+    _serve(LocalEngine(loaded, model, engine_settings, index=index), address, settings)
 
 
 def launch_ray(

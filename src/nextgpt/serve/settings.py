@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nextgpt.config import Config
 from nextgpt.media.limits import MediaLimits
+from nextgpt.message import Via
 
 LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
 
@@ -21,6 +22,8 @@ class ServerSettings(Config):
     """Address of this server for clients, for the addresses of media. Empty: the address that the client used."""
     media_domains: tuple[str, ...] = ()
     """Domains, sub-domains included, from which media URLs are fetched. Empty: no URL is fetched."""
+    via: Via = "generate"
+    """Origin of media in conversations whose request names none."""
     max_body_bytes: int = 64 * 2**20
     """Size of one request body."""
     body_timeout_s: float = 60.0

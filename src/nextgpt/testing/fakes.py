@@ -23,6 +23,7 @@ class FakeEncoder:
     width: int = 16
     calls: list[list[str]] = field(default_factory=list)
     """Modalities of what was encoded, call by call."""
+    modalities: tuple[str, ...] = ("text", "image", "audio", "video")
 
     def encode(self, media: Sequence[Medium]) -> list[Features]:
         """Return unit vectors that depend on the content only."""

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Protocol, runtime_checkable
 
 from nextgpt.errors import NextGPTError
-from nextgpt.message import Conversation, Event, Medium, ReplyFinished, Sampling
+from nextgpt.message import Conversation, Event, Medium, ReplyFinished, Sampling, Via
 from nextgpt.serve.engine.base import (
     EngineError,
     EngineRequest,
@@ -38,6 +38,8 @@ class SerialEngine:
     def __init__(self, model: StreamingModel, name: str = "nano", settings: EngineSettings = EngineSettings()) -> None:
         self.name = name
         self.modalities: tuple[str, ...] = ("text", "image", "audio", "video")
+        self.embedding_modalities = self.modalities
+        self.vias: tuple[Via, ...] = ("generate",)
         self.is_ready = False
         self.on_stage_time = ignore_stage_time
         self._model = model

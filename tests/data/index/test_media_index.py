@@ -129,6 +129,7 @@ build.build_index([read_corpus(Path(sys.argv[1]))], Path(sys.argv[2]), model=sys
 """
 
 
+@pytest.mark.slow
 def test_a_killed_build_is_no_index_and_continues(
     corpus_file: Path, corpus: Corpus, model_dir: Path, tmp_path: Path, monkeypatch
 ):
@@ -167,3 +168,21 @@ def test_exact_search_returns_what_there_is():
     scores, rows = search(np.eye(2, dtype=np.float32), np.ones((1, 2), np.float32), 4)
     assert rows.tolist() == [[0, 1, -1, -1]]
     assert np.isneginf(scores[0, 2:]).all()
+
+
+def test_approximate_search_finds_the_same_item(corpus: Corpus, model_dir: Path, tmp_path: Path):
+    pytest.importorskip("faiss", reason="needs faiss; install the extra faiss")
+    build_index([corpus], tmp_path, model=model_dir, approximate=True)
+    index = MediaIndex.open(tmp_path)
+    assert [row[0].caption for row in index.search_texts(["a red square", "a blue square"], "image")] == [
+        "a red square",
+        "a blue square",
+    ]
+    view = index.without(lambda medium: medium.caption == "a red square")
+    assert "a red square" not in [hit.caption for hit in view.search_texts(["a red square"], "image", k=9)[0]]
+
+
+def test_approximate_search_without_faiss_is_refused(corpus: Corpus, model_dir: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(build, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="pip install 'nextgpt\\[faiss\\]'"):
+        build_index([corpus], tmp_path, model=model_dir, approximate=True)

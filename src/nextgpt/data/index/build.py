@@ -19,9 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from nextgpt.data.corpus import Corpus
+from nextgpt.data.index.approximate import build_lists, is_available
 from nextgpt.data.index.encoders import IndexEncoders, normalize
 from nextgpt.data.index.files import (
     ITEMS,
+    LISTS_SUFFIX,
     MANIFEST,
     OFFSETS,
     Manifest,
@@ -60,6 +62,7 @@ def build_index(
     source: str = "",
     licence: str = "",
     dtype: str = "float16",
+    approximate: bool = False,
     on_progress: ProgressCallback = lambda *_: None,
 ) -> BuildReport:
     """Index all captioned media of ``corpora`` that have a file; continue an interrupted build.
@@ -69,11 +72,14 @@ def build_index(
         source: Source of the media for which a corpus names none.
         licence: The same for licences.
         dtype: dtype of the vectors on disk.
+        approximate: Add lists for approximate search of captions; see :mod:`nextgpt.data.index.approximate`.
 
     Raises:
         ConfigError: No medium has a caption, or ``out`` holds an index of something else.
         ModelError: The model is missing, or has no text encoders.
     """
+    if approximate and not is_available():
+        raise ConfigError("approximate: faiss is not installed. Run pip install 'nextgpt[faiss]'.")
     encoders = IndexEncoders(model)
     items = collect_items(corpora, encoders.modalities)
     plan = Manifest(
@@ -83,6 +89,7 @@ def build_index(
         source=source,
         licence=licence,
         dtype=dtype,
+        approximate=approximate,
     )
     if (out / MANIFEST).is_file():
         _check_plan(out / MANIFEST, read_manifest(out), plan)
@@ -197,6 +204,8 @@ def _assemble(items: dict[str, list[Item]], out: Path, plan: Manifest) -> None:
         if paths:
             ranges[modality] = ModalityRange(start=start, count=len(lines) - start)
             _save_table(out, modality, paths, ranges[modality].count, plan.dtype)
+            if plan.approximate:
+                _add_lists(out, modality)
     if not lines:
         raise ConfigError(
             f"No medium can be read; the first: {invalid[0].reason} Correct the corpus, and run this again."
@@ -230,6 +239,12 @@ def _save_table(out: Path, modality: str, parts: Sequence[Path], count: int, dty
             table.flush()
 
         write_atomically(out / f"{modality}.{name}.npy", write)
+
+
+def _add_lists(out: Path, modality: str) -> None:
+    """Write the lists for approximate search."""
+    captions = np.load(out / f"{modality}.captions.npy", mmap_mode="r")
+    write_atomically(out / f"{modality}{LISTS_SUFFIX}", lambda file: build_lists(captions, file))
 
 
 def _save_array(path: Path, array: np.ndarray) -> None:

@@ -18,6 +18,7 @@ from nextgpt.data.record import MediaFile
 from nextgpt.errors import ConfigError
 
 MANIFEST, ITEMS, OFFSETS, CALIBRATION = "manifest.json", "items.jsonl", "items.npy", "calibration.json"
+LISTS_SUFFIX = ".captions.faiss"
 FORMAT = 1
 
 
@@ -43,6 +44,8 @@ class Manifest(Config):
     licence: str = ""
     """Licence of the items that name none."""
     dtype: str = "float16"
+    approximate: bool = False
+    """Whether there are lists for approximate search."""
     ranges: dict[str, ModalityRange] = Field(default_factory=dict)
     """By modality; empty until the index is complete."""
 

@@ -7,17 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from nextgpt.data.index.approximate import open_lists, search_lists
 from nextgpt.data.index.encoders import IndexEncoders, normalize, pool_conditions
 from nextgpt.data.index.exact_search import search
-from nextgpt.data.index.files import ITEMS, OFFSETS, Manifest, parse_item, read_calibration, read_manifest
+from nextgpt.data.index.files import ITEMS, LISTS_SUFFIX, OFFSETS, Manifest, parse_item, read_calibration, read_manifest
 from nextgpt.data.record import MediaFile
 from nextgpt.errors import ConfigError
-from nextgpt.message import Medium
+from nextgpt.message import Attribution, Medium
+
+MEAN_SAMPLE = 4096
+"""Maximum number of vectors from which the mean is estimated."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,11 @@ class Hit:
     def licence(self) -> str:
         """Licence of the medium; empty if unknown."""
         return self.medium.licence
+
+    @property
+    def attribution(self) -> Attribution:
+        """Facts that the user of a retrieved medium is shown."""
+        return Attribution(self.item_id, self.caption, self.source, self.licence, self.score)
 
     def open(self) -> Medium:
         """Decode the medium. Raises :class:`MediaError`."""
@@ -91,6 +101,7 @@ class MediaIndex:
         """Scores of conditions from which ``auto`` retrieves, by modality; empty until the index is calibrated."""
         self._tables = tables
         self._encoders = encoders
+        self._lists: dict[str, Any] = {}
 
     @classmethod
     def open(cls, folder: str | Path) -> MediaIndex:
@@ -136,11 +147,15 @@ class MediaIndex:
             self._encoders = encoders
         return self._encoders
 
+    def check_text_encoders(self, model: str | Path) -> None:
+        """Raise :class:`ConfigError` if the conditions of ``model`` mean nothing in this index."""
+        encoders = IndexEncoders(model)
+        shared = [modality for modality in self.modalities if modality in encoders.modalities]
+        self.check_components({modality: encoders.text_encoder_fingerprint(modality) for modality in shared})
+
     def check_components(self, fingerprints: dict[str, str]) -> None:
-        """Raise :class:`ConfigError` if these are not the components that made the vectors."""
-        changed = [
-            name for name in self.manifest.components if fingerprints.get(name) != self.manifest.components[name]
-        ]
+        """Raise :class:`ConfigError` if one of these components is not the one that made the vectors."""
+        changed = [name for name, value in fingerprints.items() if self.manifest.components.get(name, value) != value]
         if changed:
             raise ConfigError(
                 f"{self.folder} was built with another {', '.join(changed)} of {self.manifest.model}; its vectors mean "
@@ -190,6 +205,11 @@ class MediaIndex:
         table = self._table(modality)
         return np.asarray(table.media[number - table.start], np.float32)
 
+    def media_mean(self, modality: str) -> Float[np.ndarray, " E"]:
+        """Return the mean of the encoder's vectors of at most :data:`MEAN_SAMPLE` items."""
+        media = self._table(modality).media
+        return np.asarray(media[:: max(1, len(media) // MEAN_SAMPLE)], np.float32).mean(axis=0)
+
     def _search_pooled(self, pooled: Float[np.ndarray, "B C"], modality: str, k: int) -> list[list[Hit]]:
         table = self._table(modality)
         if pooled.shape[1] != len(table.mean):
@@ -197,10 +217,22 @@ class MediaIndex:
                 f"{self.folder} has {modality} captions of width {len(table.mean)}; got conditions of width "
                 f"{pooled.shape[1]}. Use the model that it was built with, or build the index again."
             )
-        return self._hits(table, table.captions, normalize(pooled - table.mean), k)
+        queries = normalize(pooled - table.mean)
+        lists = None if table.excluded is not None else self._open_lists(modality)
+        if lists is not None:
+            return self._read_hits(table, *search_lists(lists, queries, k))
+        return self._hits(table, table.captions, queries, k)
+
+    def _open_lists(self, modality: str) -> Any | None:
+        """Return the lists for approximate search, if there are any."""
+        if modality not in self._lists:
+            self._lists[modality] = open_lists(self.folder / f"{modality}{LISTS_SUFFIX}")
+        return self._lists[modality]
 
     def _hits(self, table: Table, vectors: np.ndarray, queries: np.ndarray, k: int) -> list[list[Hit]]:
-        scores, rows = search(vectors, queries, k, excluded=table.excluded)
+        return self._read_hits(table, *search(vectors, queries, k, excluded=table.excluded))
+
+    def _read_hits(self, table: Table, scores: np.ndarray, rows: np.ndarray) -> list[list[Hit]]:
         return [
             [
                 Hit(float(score), *self.item(table.start + int(row)))

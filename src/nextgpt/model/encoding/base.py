@@ -29,6 +29,11 @@ class Encoder(Protocol):
         """Size E of all vectors."""
         ...
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that it encodes; ``text`` if :meth:`embed_text` works."""
+        ...
+
     def encode(self, media: Sequence[Medium]) -> list[Features]:
         """Return the features of media of any modalities, in order, without gradients."""
         ...

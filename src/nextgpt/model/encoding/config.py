@@ -202,7 +202,21 @@ class EncoderConfig(BaseModel):
         towers = {name: getattr(self, name) for name in TOWER_NAMES}
         return {name: tower for name, tower in towers.items() if tower is not None}
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that have a tower."""
+        return tuple(modality for modality, tower in TOWERS_BY_MODALITY.items() if tower in self.towers)
 
+
+TOWERS_BY_MODALITY = {
+    "text": "text",
+    "image": "vision",
+    "audio": "audio",
+    "video": "vision",
+    "depth": "depth",
+    "thermal": "thermal",
+    "imu": "imu",
+}
 TOWER_NAMES = ("vision", "text", "audio", "depth", "thermal", "imu")
 
 

@@ -63,6 +63,11 @@ class ImageBind(nn.Module):
         return self.config.width
 
     @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that have a tower."""
+        return self.config.modalities
+
+    @property
     def towers(self) -> dict[str, nn.Module]:
         """All towers by name."""
         return {name: self.tower(name) for name in self.config.towers}

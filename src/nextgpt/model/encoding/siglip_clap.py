@@ -26,6 +26,7 @@ from nextgpt.media import resample, to_mono, uniform_indices
 from nextgpt.message import Audio, Medium
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.encoding.preprocessing.audio import clip_starts_s
+from nextgpt.model.memory_errors import raise_if_out_of_memory
 
 IMAGE_BATCH_SIZE = 32
 """Images per forward pass of SigLIP; bounds the memory of long videos."""
@@ -45,6 +46,11 @@ class SiglipClapConfig(BaseModel):
     """Frames per video, evenly spaced."""
     clips: int = Field(default=3, ge=1)
     """Audio clips, evenly spaced, each of CLAP's input length (10 s); duplicates are encoded once."""
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that it encodes."""
+        return ("text", "image", "audio", "video")
 
 
 class SiglipClap(nn.Module):
@@ -86,6 +92,11 @@ class SiglipClap(nn.Module):
     def width(self) -> int:
         """Size E of all vectors."""
         return self.vision.config.hidden_size
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that it encodes."""
+        return self.config.modalities
 
     @property
     def towers(self) -> dict[str, nn.Module]:
@@ -230,7 +241,8 @@ def _load_component(cls: Any, folder: Path, dtype: torch.dtype) -> nn.Module:
         model, report = cls.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        raise_if_out_of_memory(error, folder)
         reason = str(error).splitlines()[0]
         raise WeightsError(
             f"The weights in {folder} cannot be read ({reason}); expected safetensors of its config.json. Download the "

@@ -14,7 +14,7 @@ from nextgpt.message import DenoisingProgress, MediumFinished, Text, TextDelta, 
 from nextgpt.serve.api.http_responses import event_stream_response, json_response
 from nextgpt.serve.engine.base import EngineEvent, EngineRequest, RequestHandle, RequestOutput
 from nextgpt.serve.errors import error_body, to_api_error
-from nextgpt.serve.protocol.chat import ChatRequest, to_samplings
+from nextgpt.serve.protocol.chat import ChatRequest, resolve_via, to_samplings
 from nextgpt.serve.protocol.chat_completion import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -41,10 +41,11 @@ async def create_chat_completion(request: Request, body: ChatRequest) -> Respons
     state = get_state(request)
     state.check_model(body.model)
     samplings = to_samplings(body, state.engine.modalities, state.settings)
+    via = resolve_via(body.nextgpt.via, state.engine.vias, state.settings)
     conversation = await state.request_parser(request).conversation(body.messages)
     store = state.media_store(request, audio_suffix=f".{body.audio.format}")
     has_previews = body.stream and body.nextgpt.previews
-    handles = state.engine.submit([EngineRequest(conversation, item, has_previews) for item in samplings])
+    handles = state.engine.submit([EngineRequest(conversation, item, has_previews, via) for item in samplings])
     if body.stream:
         return EventStream(_event_stream(state, handles, store, body), handles)
     return await cancel_on_disconnect(request.receive, _json_response(state, handles, store, body))
@@ -67,7 +68,7 @@ class ChoiceDeltas:
             return Delta(), await asyncio.to_thread(progress_info, event)
         if isinstance(event, MediumFinished):
             self.joiner.add_medium()
-            medium = await self.store.store(event.medium)
+            medium = await self.store.store(event.medium, attribution=event.attribution)
             is_inline = self.body.nextgpt.media == "b64"
             delta = media_delta(medium, is_inline=is_inline, is_first_audio=not self.has_audio)
             self.has_audio |= delta.audio is not None
@@ -86,7 +87,11 @@ async def _json_response(
             handle.cancel()
     messages = []
     for output in outputs:
-        parts = [part if isinstance(part, Text) else await store.store(part) for part in output.reply.parts]
+        attributions = output.reply.attributions
+        parts = [
+            part if isinstance(part, Text) else await store.store(part, attribution=attributions.get(index))
+            for index, part in enumerate(output.reply.parts)
+        ]
         messages.append(build_message(parts, body.nextgpt))
     builder = CompletionBuilder(state.engine.name)
     return json_response(builder.completion(messages, outputs, has_details=body.nextgpt.details))

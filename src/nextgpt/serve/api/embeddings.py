@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import struct
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
 
@@ -25,13 +27,27 @@ async def create_embeddings(request: Request, body: EmbeddingRequest) -> Embeddi
     if body.dimensions is not None:
         raise ApiError(400, "dimensions: the vectors have one size. Leave it out.", param="dimensions")
     inputs = [body.input] if isinstance(body.input, str) else body.input
+    supported = await asyncio.to_thread(lambda: state.engine.embedding_modalities)
     parser = state.request_parser(request)
     items = [await _parse(parser, item, f"input.{index}") for index, item in enumerate(inputs)]
+    for index, item in enumerate(items):
+        _check_modality("text" if isinstance(item, str) else item.modality, supported, f"input.{index}")
     vectors = await state.engine.embed(items)
     data = [
         Embedding(index=index, embedding=_encode(vector, body.encoding_format)) for index, vector in enumerate(vectors)
     ]
     return EmbeddingList(model=state.engine.name, data=data)
+
+
+def _check_modality(modality: str, supported: Sequence[str], param: str) -> None:
+    if modality not in supported:
+        raise ApiError(
+            400,
+            f"{param}: this model embeds no {modality}; expected one of {', '.join(supported)}. /v1/models lists them "
+            "as embedding_modalities.",
+            param=param,
+            code="unsupported_modality",
+        )
 
 
 async def _parse(parser: RequestParser, item: str | ContentPart, param: str) -> str | Medium:

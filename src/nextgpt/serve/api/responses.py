@@ -14,7 +14,7 @@ from nextgpt.message import Conversation, DenoisingProgress, MediumFinished, Mes
 from nextgpt.serve.api.http_responses import event_stream_response, json_response
 from nextgpt.serve.engine.base import EngineEvent, EngineRequest, RequestHandle, RequestOutput
 from nextgpt.serve.errors import ApiError
-from nextgpt.serve.protocol.chat import to_samplings
+from nextgpt.serve.protocol.chat import resolve_via, to_samplings
 from nextgpt.serve.protocol.media_store import MediaStore
 from nextgpt.serve.protocol.responses import DeletedResponse, ResponseBuilder, ResponseEvent, ResponseResource
 from nextgpt.serve.protocol.responses_request import (
@@ -82,8 +82,9 @@ class ResponseRun:
         if isinstance(event, DenoisingProgress):
             return self.builder.add_progress(event)
         if isinstance(event, MediumFinished):
-            modality = event.medium.modality
-            return self.builder.add_medium(await self.media.store(event.medium, self.builder.file_id(modality)))
+            file_id = self.builder.file_id(event.medium.modality)
+            medium = await self.media.store(event.medium, file_id, attribution=event.attribution)
+            return self.builder.add_medium(medium)
         assert isinstance(event, RequestOutput), "engines end with RequestOutput"
         if self.stored is not None:
             self.stored.complete(event.reply.message)
@@ -138,6 +139,7 @@ async def _start(state: AppState, request: Request, body: ResponseRequest) -> Re
     items = [_resolve(item, state, owner) for item in input_items(body.input)]
     chat = body.to_chat(items)
     (sampling,) = to_samplings(chat, state.engine.modalities, state.settings)
+    via = resolve_via(body.nextgpt.via, state.engine.vias, state.settings)
     previous = Conversation()
     if body.previous_response_id is not None:
         previous = state.responses.conversation(body.previous_response_id, owner)
@@ -145,7 +147,7 @@ async def _start(state: AppState, request: Request, body: ResponseRequest) -> Re
     system = (Message.create("system", body.instructions),) if body.instructions else ()
     prompt = Conversation((*system, *conversation))
     has_previews = body.stream and body.num_previews > 0
-    (handle,) = state.engine.submit([EngineRequest(prompt, sampling, has_previews)])
+    (handle,) = state.engine.submit([EngineRequest(prompt, sampling, has_previews, via)])
     builder = ResponseBuilder(body, state.engine.name)
     stored = None
     if body.store:

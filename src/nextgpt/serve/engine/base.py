@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from nextgpt.config import Config
-from nextgpt.message import Conversation, Event, Medium, Reply, Sampling
+from nextgpt.message import Conversation, Event, Medium, Reply, Sampling, Via
 
 
 class EngineSettings(Config):
@@ -35,6 +35,8 @@ class EngineRequest:
     sampling: Sampling
     has_previews: bool = False
     """Whether progress events have previews."""
+    via: Via = "generate"
+    """Origin of the media of the answer; one of the engine's ``vias``."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,16 @@ class Engine(Protocol):
     @property
     def modalities(self) -> tuple[str, ...]:
         """Output modalities."""
+        ...
+
+    @property
+    def embedding_modalities(self) -> tuple[str, ...]:
+        """Modalities that :meth:`embed` takes; the first call may load the encoder."""
+        ...
+
+    @property
+    def vias(self) -> tuple[Via, ...]:
+        """Origins of media that a request may ask for."""
         ...
 
     @property

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-from nextgpt.message import Medium
+from nextgpt.message import Medium, Via
 from nextgpt.model.llm.prefix_cache import PrefixCache
 from nextgpt.model.nextgpt import NextGPT
+from nextgpt.model.retrieval import RetrievalIndex, retrieve
 from nextgpt.model.synthesis.batching import SynthesisRequest
 from nextgpt.serve.engine.admission import AdmissionControl
 from nextgpt.serve.engine.base import EngineRequest, EngineSettings, RequestHandle, StageTimeCallback, ignore_stage_time
@@ -31,6 +34,7 @@ class LocalEngine:
         model: Model without offloading; nothing else may use it at the same time.
         name: Name of the model for clients.
         on_stage_time: Called with the duration of every stage.
+        index: Index from which requests may retrieve media.
     """
 
     def __init__(
@@ -40,7 +44,10 @@ class LocalEngine:
         settings: EngineSettings = EngineSettings(),
         *,
         on_stage_time: StageTimeCallback = ignore_stage_time,
+        index: RetrievalIndex | None = None,
     ) -> None:
+        self._index = index
+        self._retrieval_pool = ThreadPoolExecutor(1, thread_name_prefix="nextgpt-retrieval")
         self.name = name
         self.on_stage_time = on_stage_time
         self._model = model
@@ -69,6 +76,18 @@ class LocalEngine:
     def modalities(self) -> tuple[str, ...]:
         """Output modalities."""
         return self._model.modalities
+
+    @property
+    def embedding_modalities(self) -> tuple[str, ...]:
+        """Modalities that :meth:`embed` takes; the first call may load the encoder."""
+        return self._model.encoder.modalities
+
+    @property
+    def vias(self) -> tuple[Via, ...]:
+        """Origins of media that a request may ask for; ``auto`` needs a calibrated index."""
+        if self._index is None:
+            return ("generate",)
+        return ("generate", "retrieve", "auto") if self._index.thresholds else ("generate", "retrieve")
 
     @property
     def is_ready(self) -> bool:
@@ -109,6 +128,7 @@ class LocalEngine:
         self._llm_scheduler.stop()
         for scheduler in self._diffusion_schedulers.values():
             scheduler.stop()
+        self._retrieval_pool.shutdown(wait=False, cancel_futures=True)
         for thread in self._threads:
             thread.join(timeout=10)
 
@@ -127,6 +147,31 @@ class LocalEngine:
     def _on_llm_finished(self, state: RequestState, requests: list[SynthesisRequest]) -> None:
         if not requests:
             self._finish(state)
+        elif state.handle.request.via == "generate":
+            self._synthesize(state, requests)
+        else:  # in another thread, so that reading files does not hold up the LLM
+            self._retrieval_pool.submit(self._retrieve, state, requests)
+
+    def _retrieve(self, state: RequestState, requests: list[SynthesisRequest]) -> None:
+        """Take media from the index, and synthesize the others."""
+        start = time.perf_counter()
+        try:
+            retrieved, remaining = retrieve(requests, state.handle.request.via, self._index)
+            state.add_stage_time("retrieval", time.perf_counter() - start)
+            self._record_stage_time("retrieval", state.timings_s["retrieval"])
+            is_last = False
+            for key, item in retrieved.items():
+                is_last = state.on_synthesis_event(key, item.medium, item.attribution)
+        except Exception as error:
+            logger.exception("the index failed at a request")
+            state.fail(error)
+            return
+        if is_last:
+            self._finish(state)
+        else:
+            self._synthesize(state, remaining)
+
+    def _synthesize(self, state: RequestState, requests: list[SynthesisRequest]) -> None:
         for modality in dict.fromkeys(request.modality for request in requests):
             own = [request for request in requests if request.modality == modality]
             self._diffusion_schedulers[modality].submit(state, own)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from nextgpt.errors import NextGPTError
-from nextgpt.message import DenoisingProgress, Medium, Reply, TextDelta
+from nextgpt.message import Attribution, DenoisingProgress, Medium, Reply, TextDelta
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.generation import LLMEvent
 from nextgpt.model.reply_assembler import ReplyAssembler
@@ -67,12 +67,14 @@ class RequestState:
     def _own_key(self, key: SegmentKey | Medium | None) -> SegmentKey | Medium | None:
         return (self.number, key[1]) if isinstance(key, tuple) else key
 
-    def on_synthesis_event(self, key: SegmentKey, event: DenoisingProgress | Medium) -> bool:
-        """Push a denoising step or a finished medium to the handle. Return whether it was the last medium."""
+    def on_synthesis_event(
+        self, key: SegmentKey, event: DenoisingProgress | Medium, attribution: Attribution | None = None
+    ) -> bool:
+        """Push a denoising step, or a finished or retrieved medium, to the handle. Return whether it was the last."""
         with self._lock:
             if not isinstance(event, DenoisingProgress):
                 self.outputs[key] = event
-            for output in self.assembler.on_synthesis_event(key[1], event):
+            for output in self.assembler.on_synthesis_event(key[1], event, attribution):
                 self.handle.push(output)
             return not isinstance(event, DenoisingProgress) and len(self.outputs) == self._num_media
 
@@ -87,7 +89,14 @@ class RequestState:
         self.timings_s["total"] = time.perf_counter() - self._started_at
         self.on_stage_time("answer", self.timings_s["total"])
         seed = self.handle.request.sampling.seed
-        reply = Reply(self.assembler.parts, seed, llm_output.dropped, self.timings_s, self.truncated_turns)
+        reply = Reply(
+            self.assembler.parts,
+            seed,
+            llm_output.dropped,
+            self.timings_s,
+            self.truncated_turns,
+            attributions=self.assembler.attributions,
+        )
         is_cut = bool(llm_output.dropped) or num_tokens >= self.token_limit
         edits = frozenset(self.assembler.edited_media_digests)
         reason = "length" if is_cut else "stop"

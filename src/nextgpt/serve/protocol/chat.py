@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nextgpt.message import Sampling
+from nextgpt.message import Sampling, Via
 from nextgpt.modality import MODALITIES
 from nextgpt.serve.errors import ApiError
 from nextgpt.serve.settings import ServerSettings
@@ -158,6 +158,9 @@ class GenerationOptions(ExtensionModel):
     image: MediumOptions = MediumOptions()
     audio: MediumOptions = MediumOptions()
     video: MediumOptions = MediumOptions()
+    via: Via | None = None
+    """Whether media are generated, retrieved from the server's index, or, with ``auto``, retrieved if a good one is
+    found. Absent: the server's default. Edits are always generated."""
     details: bool = False
     """Whether the answer includes the output of the language model, with its signal tokens."""
 
@@ -238,6 +241,20 @@ def to_samplings(request: ChatRequest, modalities: Sequence[str], settings: Serv
         )
         for choice in range(request.n)
     ]
+
+
+def resolve_via(requested: Via | None, supported: Sequence[Via], settings: ServerSettings) -> Via:
+    """Return the origin of media for a request. Raises :class:`ApiError` for one that the server does not offer."""
+    via = requested or settings.via
+    if via not in supported:
+        reason = "its index is not calibrated" if "retrieve" in supported else "it has no index"
+        raise ApiError(
+            400,
+            f"nextgpt.via: got {via!r}; this server offers {', '.join(supported)}, as {reason}. Leave it out, or start "
+            "nextgpt serve with --index.",
+            param="nextgpt.via",
+        )
+    return via
 
 
 def first_seed(seed: int | None) -> int:

@@ -7,6 +7,7 @@ import io
 import secrets
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +32,25 @@ class MediaUrl(BaseModel):
     url: str
 
 
+class AttributionInfo(BaseModel):
+    """Origin of a medium that was retrieved from the server's index instead of generated."""
+
+    item_id: str
+    """Id in the index."""
+    caption: str
+    source: str
+    """Empty if unknown."""
+    licence: str
+    """Empty if unknown."""
+    score: float
+    """Cosine similarity of the caption with the request, -1 to 1."""
+
+
+def attribution_field(medium: StoredMedium) -> dict[str, AttributionInfo]:
+    """Return the field ``attribution`` of a retrieved medium; generated media have none."""
+    return {} if medium.attribution is None else {"attribution": AttributionInfo(**asdict(medium.attribution))}
+
+
 class TextContent(BaseModel):
     """Text part of an answer."""
 
@@ -45,6 +65,8 @@ class ImageContent(BaseModel):
     image_url: MediaUrl
     id: str
     """Id of the file, valid until it expires."""
+    attribution: AttributionInfo | None = None
+    """Origin, if it was retrieved instead of generated."""
 
 
 class AudioContent(BaseModel):
@@ -54,6 +76,8 @@ class AudioContent(BaseModel):
     audio_url: MediaUrl
     id: str
     """Id of the file, valid until it expires."""
+    attribution: AttributionInfo | None = None
+    """Origin, if it was retrieved instead of generated."""
 
 
 class VideoContent(BaseModel):
@@ -63,6 +87,8 @@ class VideoContent(BaseModel):
     video_url: MediaUrl
     id: str
     """Id of the file, valid until it expires."""
+    attribution: AttributionInfo | None = None
+    """Origin, if it was retrieved instead of generated."""
 
 
 MediaContent = ImageContent | AudioContent | VideoContent
@@ -238,11 +264,12 @@ def media_content(medium: StoredMedium, *, is_inline: bool) -> MediaContent:
     """Build the content part of a medium; clients can send it back as it is."""
     data_uri = f"data:{medium.file.media_type};base64,{medium.base64}" if is_inline else None
     url = MediaUrl(url=data_uri or medium.url)
+    fields: dict[str, Any] = {"id": medium.file.id, **attribution_field(medium)}
     if medium.modality == "image":
-        return ImageContent(type="image_url", image_url=url, id=medium.file.id)
+        return ImageContent(type="image_url", image_url=url, **fields)
     if medium.modality == "audio":
-        return AudioContent(type="audio_url", audio_url=url, id=medium.file.id)
-    return VideoContent(type="video_url", video_url=url, id=medium.file.id)
+        return AudioContent(type="audio_url", audio_url=url, **fields)
+    return VideoContent(type="video_url", video_url=url, **fields)
 
 
 def audio_output(medium: StoredMedium, transcript: str = "") -> AudioOutput:

@@ -233,6 +233,20 @@ class RequestLimits(BaseModel):
     max_guidance_scale: float
 
 
+class Knowledge(BaseModel):
+    """Content that an embedded model can generate and describe."""
+
+    objects: list[str]
+    colours: list[str]
+    backgrounds: list[str]
+    places: list[str]
+    sounds: list[str]
+    patterns: list[str]
+    motions: list[str]
+    examples: list[str]
+    """Requests that it follows."""
+
+
 class ModelResource(BaseModel):
     """OpenAI's model object with modalities and limits."""
 
@@ -242,7 +256,14 @@ class ModelResource(BaseModel):
     owned_by: Literal["nextgpt"] = "nextgpt"
     input_modalities: list[str]
     output_modalities: list[str]
+    embedding_modalities: list[str]
+    """Modalities that ``/v1/embeddings`` takes."""
+    vias: list[str]
+    """Values of ``nextgpt.via``: origins of media that conversations may ask for."""
+    default_via: str
     limits: RequestLimits
+    knowledge: Knowledge | None = None
+    """Content that an embedded model can generate and describe; absent for other models."""
 
 
 class ModelList(BaseModel):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nextgpt.media.file_types import mime_of
-from nextgpt.message import Medium, Text
+from nextgpt.message import Attribution, Medium, Text
 from nextgpt.modality import MODALITIES
 from nextgpt.serve.engine.base import RequestOutput
 from nextgpt.serve.errors import ApiError
@@ -25,6 +25,8 @@ class StoredMedium:
     file: StoredFile
     url: str
     """Address of the file."""
+    attribution: Attribution | None = None
+    """Origin of a retrieved medium."""
 
     @property
     def base64(self) -> str:
@@ -42,7 +44,9 @@ class MediaStore:
     base_url: str = ""
     """Address of this server, for the addresses of files."""
 
-    async def store(self, medium: Medium, file_id: str | None = None) -> StoredMedium:
+    async def store(
+        self, medium: Medium, file_id: str | None = None, *, attribution: Attribution | None = None
+    ) -> StoredMedium:
         """Encode a medium and store its file, under a new id if ``file_id`` is absent."""
         suffix = self.audio_suffix if medium.modality == "audio" else MODALITIES[medium.modality].suffix
         content = await asyncio.to_thread(_encode, medium, suffix, self.files.folder)
@@ -55,7 +59,7 @@ class MediaStore:
             file_id=file_id,
         )
         url = f"{self.base_url}{FILES_PATH}{file.id}/content"
-        return StoredMedium(medium.modality, content, file, url)
+        return StoredMedium(medium.modality, content, file, url, attribution)
 
 
 def require_medium(output: RequestOutput, modality: str) -> Medium:

@@ -13,7 +13,14 @@ from nextgpt.message import DenoisingProgress
 from nextgpt.serve.engine.base import RequestOutput
 from nextgpt.serve.errors import to_api_error
 from nextgpt.serve.file_store import PREFIX
-from nextgpt.serve.protocol.chat_completion import AnswerInfo, answer_info, is_preview_due, preview_png
+from nextgpt.serve.protocol.chat_completion import (
+    AnswerInfo,
+    AttributionInfo,
+    answer_info,
+    attribution_field,
+    is_preview_due,
+    preview_png,
+)
 from nextgpt.serve.protocol.media_store import StoredMedium
 from nextgpt.serve.protocol.responses_request import ITEM_PREFIXES, ImageGenerationTool, ResponseRequest, TextOptions
 
@@ -52,6 +59,8 @@ class ImageGenerationCall(BaseModel):
     result: str | None
     """Base64 of the file."""
     output_format: Literal["png"] = "png"
+    attribution: AttributionInfo | None = None
+    """Origin, if the image was retrieved instead of generated."""
 
 
 class MediumGenerationCall(BaseModel):
@@ -64,6 +73,8 @@ class MediumGenerationCall(BaseModel):
     """Base64 of the file."""
     media_type: str
     """MIME type of the file."""
+    attribution: AttributionInfo | None = None
+    """Origin, if the medium was retrieved instead of generated."""
 
 
 OutputItem = OutputMessage | ImageGenerationCall | MediumGenerationCall
@@ -240,6 +251,7 @@ class ResponseBuilder:
             yield from self._open_image(_item_id(medium))
         assert self._image is not None, "opened above or by a preview"
         self._image.status, self._image.result = "completed", medium.base64
+        self._image.attribution = attribution_field(medium).get("attribution")
         yield self._image_event("completed")
         index = self.resource.output.index(self._image)
         yield self._event("response.output_item.done", output_index=index, item=self._image)
@@ -323,7 +335,13 @@ class ResponseBuilder:
 
 def _medium_item(medium: StoredMedium) -> MediumGenerationCall:
     kind: Any = f"{medium.modality}_generation_call"
-    return MediumGenerationCall(type=kind, id=_item_id(medium), result=medium.base64, media_type=medium.file.media_type)
+    return MediumGenerationCall(
+        type=kind,
+        id=_item_id(medium),
+        result=medium.base64,
+        media_type=medium.file.media_type,
+        **attribution_field(medium),
+    )
 
 
 def _item_id(medium: StoredMedium) -> str:

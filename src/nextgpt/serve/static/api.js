@@ -19,12 +19,13 @@ export class Api {
     this.asking = null;
   }
 
-  /** Describe the model that is served: {id, outputs, limits}. */
+  /** Describe the model that is served: {id, outputs, limits, knowledge}. */
   async model() {
     const {
       data: [model],
     } = await (await this.request('/v1/models')).json();
-    return { id: model.id, outputs: model.output_modalities, limits: model.limits };
+    const { id, limits, output_modalities: outputs, knowledge = null } = model;
+    return { id, outputs, limits, knowledge };
   }
 
   /** Upload a file. The server checks its type and keeps it for a while. */

@@ -86,6 +86,7 @@ class Page {
       gallery: () => this.showGallery(),
       settings: () => openDialog(settingsDialog(this.settings, this.model.limits)),
     });
+    this.knows = el('div', { class: 'knows' });
     this.welcome = this.buildWelcome();
     this.toast = el('div', { class: 'toast', role: 'alert' });
     this.latest = button('latest', t('latest'), () => this.scrollToEnd(), { class: 'latest', hidden: true });
@@ -146,6 +147,7 @@ class Page {
           ),
         ),
       ),
+      this.knows,
     );
   }
 
@@ -164,6 +166,7 @@ class Page {
     preferences.set('model', this.model);
     this.settings.maxTokens = Math.min(this.settings.maxTokens, this.model.limits.max_tokens);
     this.composer.setModel(this.model);
+    this.knows.replaceChildren(...knowledgeOf(this.model));
     this.draw();
   }
 
@@ -435,6 +438,17 @@ class Page {
     const snippets = await requestSnippets(messages, details, this.model, this.storage, Boolean(keys.get()));
     if (!document.querySelector('dialog[open]')) openDialog(detailsDrawer(details, snippets));
   }
+}
+
+/** List the content that an embedded model knows, folded; nothing for other models. */
+function knowledgeOf({ id, knowledge }) {
+  if (!knowledge) return [];
+  const rows = Object.entries(strings.knowledge).map(([name, label]) => [
+    el('dt', {}, label),
+    el('dd', {}, knowledge[name].join(name === 'examples' ? ' ' : ', ')),
+  ]);
+  const help = el('p', { class: 'help' }, t('knowsHelp'));
+  return [el('details', {}, el('summary', {}, t('knows', { model: id })), help, el('dl', {}, rows))];
 }
 
 new Page(await Storage.open()).start();

@@ -81,11 +81,11 @@ export class Generation {
   }
 
   /** Store a medium that arrived, and remove it from the server. */
-  async take({ kind, url, file }) {
+  async take({ kind, url, file, origin }) {
     const { api, storage } = this.services;
     const blob = blobOfDataUri(url);
     const facts = await probe(kind, blob);
-    const part = { id: newId(), name: '', type: blob.type, size: blob.size, ...facts, kind };
+    const part = { id: newId(), name: '', type: blob.type, size: blob.size, ...facts, kind, origin };
     await storage.putMedium(part.id, this.conversation.id, blob);
     this.reply.addMedium(part);
     if (file) api.removeFiles([file]);

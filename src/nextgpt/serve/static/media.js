@@ -130,6 +130,7 @@ export function card(part, storage, use) {
     'figure',
     { class: `medium ${part.kind}`, 'data-kind': part.kind, 'data-id': part.id },
     player(part, storage),
+    part.origin ? originBadge(part.origin) : null,
     el(
       'figcaption',
       {},
@@ -137,6 +138,17 @@ export function card(part, storage, use) {
       button('down', `${t('download')}: ${nameOf(part.kind)}`, save, { class: 'save' }),
       el('span', { class: 'facts' }, factsOf(part)),
     ),
+  );
+}
+
+/** Name the source and the licence of a medium that was retrieved instead of generated. */
+function originBadge({ caption, source, licence }) {
+  const unknown = t('unknown');
+  return el(
+    'p',
+    { class: 'origin' },
+    el('strong', {}, t('retrieved')),
+    ` ${caption} · ${t('source')}: ${source || unknown} · ${t('licence')}: ${licence || unknown}`,
   );
 }
 

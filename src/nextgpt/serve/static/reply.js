@@ -13,7 +13,7 @@ export class PartialReply {
     this.usage = null;
   }
 
-  /** Take one chunk. Returns the media in it, as {kind, url, file}; add them with `addMedium` in this order. */
+  /** Take one chunk. Returns the media in it, as {kind, url, file, origin}; add them with `addMedium` in this order. */
   apply(chunk, nowMs) {
     if (chunk.usage) this.usage = chunk.usage;
     const choice = chunk.choices?.[0];
@@ -23,7 +23,12 @@ export class PartialReply {
     else if (chunk.nextgpt) this.info = chunk.nextgpt;
     if (choice?.finish_reason) this.finishReason = choice.finish_reason;
     return KINDS.flatMap((kind) =>
-      (delta[`${kind}s`] ?? []).map((part) => ({ kind, url: part[`${kind}_url`].url, file: part.id })),
+      (delta[`${kind}s`] ?? []).map((part) => ({
+        kind,
+        url: part[`${kind}_url`].url,
+        file: part.id,
+        origin: part.attribution ?? null,
+      })),
     );
   }
 

@@ -12,8 +12,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from nextgpt.config import read_config
-from nextgpt.message import DenoisingProgress, Medium, TextDelta
+from nextgpt.message import DenoisingProgress, Medium, TextDelta, Via
 from nextgpt.model.encoding.base import Features
+from nextgpt.model.encoding.loading import read_encoder_config
+from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.synthesis.batching import SegmentKey, SynthesisRequest
 from nextgpt.serve.engine.admission import AdmissionControl
@@ -60,7 +62,9 @@ class RayEngine:
     ) -> None:
         self.name = name
         self.on_stage_time = ignore_stage_time
-        self.modalities: tuple[str, ...] = ("text", *read_config(resolve_model_dir(model)).synthesizers)
+        self._model_dir = resolve_model_dir(model)
+        self.modalities: tuple[str, ...] = ("text", *read_config(self._model_dir).synthesizers)
+        self.vias: tuple[Via, ...] = ("generate",)
         self._ray = ray
         self._connect, self._disconnect = connect, disconnect
         self._stages: StageHandles | None = None
@@ -71,6 +75,12 @@ class RayEngine:
         self._tasks: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = {}
         self._edits: deque[bytes] = deque(maxlen=MAX_EDIT_DIGESTS)
         """Digests of generated edits; the LLM stage needs to know which media of a conversation are edits."""
+
+    @property
+    def embedding_modalities(self) -> tuple[str, ...]:
+        """Modalities that :meth:`embed` takes."""
+        source = read_config(self._model_dir).encoder
+        return read_encoder_config(resolve_component_dir(source, self._model_dir)).modalities
 
     @property
     def is_ready(self) -> bool:

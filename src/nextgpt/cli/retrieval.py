@@ -1,0 +1,75 @@
+"""Options ``--index`` and ``--via``, and a model that replies with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from nextgpt.errors import ConfigError
+from nextgpt.message import Conversation, Event, Reply, Sampling, Via
+
+if TYPE_CHECKING:
+    from nextgpt.data.index import MediaIndex
+    from nextgpt.model.nextgpt import NextGPT
+
+IndexDir = Annotated[
+    Path | None,
+    Option("--index", metavar="DIR", help="Index from which media may be retrieved; see nextgpt data index."),
+]
+ViaOption = Annotated[
+    Via | None,
+    Option(
+        "--via", help="Origin of media; default generate, and with --index auto if it is calibrated, else retrieve."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class RetrievalOptions:
+    """Values of the two options."""
+
+    index_dir: Path | None = None
+    via: Via | None = None
+
+    def __post_init__(self) -> None:
+        if self.index_dir is None and self.via not in (None, "generate"):
+            raise ConfigError(f"--via {self.via} needs an index; expected --index DIR. See nextgpt data index --help.")
+
+    def open_index(self, model: str) -> MediaIndex | None:
+        """Open the index and check that it fits ``model``. Raises :class:`ConfigError`."""
+        if self.index_dir is None:
+            return None
+        from nextgpt.data.index import MediaIndex
+
+        index = MediaIndex.open(self.index_dir)
+        index.check_text_encoders(model)
+        if self.via == "auto" and not index.thresholds:
+            raise ConfigError(f"--via auto needs calibrated scores. Run nextgpt data calibrate {self.index_dir}.")
+        return index
+
+    def resolve_via(self, index: MediaIndex | None) -> Via:
+        """Return the origin of media that is meant if none is given."""
+        if self.via is not None or index is None:
+            return self.via or "generate"
+        return "auto" if index.thresholds else "retrieve"
+
+
+@dataclass(frozen=True)
+class RetrievingModel:
+    """A model whose media may come from an index."""
+
+    model: NextGPT
+    via: Via
+    index: MediaIndex
+
+    def stream(self, content: Conversation, sampling: Sampling) -> Iterator[Event]:
+        """Reply to a conversation as a stream of events."""
+        return self.model.stream(content, sampling, via=self.via, index=self.index)
+
+    def chat(self, content: Conversation, sampling: Sampling) -> Reply:
+        """Reply to a conversation."""
+        return self.model.chat(content, sampling, via=self.via, index=self.index)
