@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.evaluate.stand_ins import StandIn, create
 
 from nextgpt.cli.app import main
-from nextgpt.evaluate import suite
+from nextgpt.evaluate import standard, suite
 from nextgpt.evaluate.score import Score
+from nextgpt.miniworld.export import export_miniworld
 
 Printed = pytest.CaptureFixture[str]
 
@@ -59,3 +61,34 @@ def test_out_takes_the_report(tmp_path: Path, capsys: Printed) -> None:
 def test_a_users_mistake_is_status_2(arguments: list[str], capsys: Printed) -> None:
     assert main(["eval", *arguments]) == 2
     assert capsys.readouterr().out == ""
+
+
+def test_a_standard_suite_prints_its_rows_and_keeps_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    export_miniworld(tmp_path / "data", count=2)
+    monkeypatch.setattr(standard, "create_system", create(StandIn()))
+    arguments = ["eval", "nano", "--suite", "coco-t2i", "--data", str(tmp_path / "data"), "--metric", "modality"]
+    assert main([*arguments, "--out", str(tmp_path / "run"), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content == json.loads((tmp_path / "run" / "scores.json").read_text())
+    keys = {"name", "value", "low", "high", "cases", "judge"}
+    assert (content["model"], content["suite"]) == ("nano", "coco-t2i")
+    assert all(keys <= row.keys() for row in content["rows"])
+    assert main(arguments) == 0
+    assert "| modality.exact | 1.000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--suite", "coco-t2i"], "needs a corpus; expected --data DIR"),
+        (["--suite", "miniworld", "--data", "."], "suite miniworld takes no --data"),
+        (["--suite", "coco-t2i", "--data", ".", "--extractor", "clip"], "extractor 'clip' is unknown"),
+        (["--suite", "coco-t2i", "--data", "/nowhere"], "/nowhere is no folder"),
+    ],
+)
+def test_mistakes_about_corpora_are_one_line(arguments: list[str], message: str, capsys: Printed) -> None:
+    assert main(["eval", *arguments]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and len(printed.strip().splitlines()) == 1

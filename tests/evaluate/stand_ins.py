@@ -13,6 +13,8 @@ from nextgpt.evaluate.items import EvalItem
 from nextgpt.evaluate.media_features import Extractors
 from nextgpt.message import Audio, Image, Medium, Reply, Text, Video
 
+WITHOUT_MODEL = ("truth", "shuffled", "unchanged")
+
 
 class StandIn:
     """Answers with a text and media of the expected modalities, which depend on the seed only."""
@@ -63,11 +65,11 @@ class MeanColors:
 
 
 def create(system: ItemSystem):
-    """Return a creator of systems that answers every name but truth and shuffled with ``system``."""
+    """Return a creator of systems: ``system`` in place of all that need a model."""
     from nextgpt.evaluate.item_systems import registry
 
     def create_system(name: str, context: registry.SystemContext) -> ItemSystem:
-        return registry.SYSTEMS[name](context, "") if name in ("truth", "shuffled") else system
+        return registry.SYSTEMS[name](context, "") if name in WITHOUT_MODEL else system
 
     return create_system
 

@@ -74,6 +74,11 @@ def test_another_run_in_the_same_folder_is_refused(run: RunFolder) -> None:
         create_run(run.path, manifest(seed=1), ITEMS)
 
 
+def test_data_may_move(run: RunFolder) -> None:
+    assert create_run(run.path, manifest(data="/elsewhere"), ITEMS).data == Path("/elsewhere")
+    assert open_run(run.path).data == Path("/elsewhere")
+
+
 def test_a_folder_without_a_run_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no run\.json; expected a run"):
         open_run(tmp_path)

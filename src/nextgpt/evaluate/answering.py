@@ -29,6 +29,8 @@ def answer_items(
         total = len(run.items)
         system = create(name) if done < total else None
         stage = f"{run.manifest.suite} ({name})"
+        if system is not None:
+            on_progress(stage, done, total)
         while system is not None and done < total:
             batch = range(done, min(done + run.manifest.batch_size, total))
             run.append(name, list(_answer_batch(run, name, system, batch)))

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nextgpt.config import read_config
+from nextgpt.errors import ConversationError
 from nextgpt.evaluate.caption_llm import CaptionLLM, CaptionMessage, CaptionPart
 from nextgpt.evaluate.cascade import CaptionSynthesizer, create_prompt_encoders
 from nextgpt.message import (
@@ -32,6 +33,7 @@ from nextgpt.modality import MODALITIES
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT
+from nextgpt.model.trained_weights import WEIGHTS_FILE
 from nextgpt.nano.dialogue_text import EDIT
 
 MAX_CAPTION_TOKENS = 60
@@ -41,15 +43,20 @@ class Captioner:
     """Describes media with the model itself; each content once.
 
     Args:
-        model: Model with input projections.
+        model: Model with trained input projections; ``None`` if there are none.
     """
 
-    def __init__(self, model: NextGPT) -> None:
+    def __init__(self, model: NextGPT | None) -> None:
         self._model = model
         self._captions: dict[bytes, str] = {}
 
     def describe(self, media: Sequence[Medium]) -> list[str]:
-        """Return one caption per medium."""
+        """Return one caption per medium. Raises :class:`ConversationError` without a model."""
+        if media and self._model is None:
+            raise ConversationError(
+                f"The model folder has no {WEIGHTS_FILE}, so the cascade cannot describe media; expected text only. "
+                "Train the input projection, or send no media."
+            )
         new = list({medium.digest: medium for medium in media if medium.digest not in self._captions}.values())
         requests = [[medium, f"Describe this {MODALITIES[medium.modality].noun}."] for medium in new]
         sampling = Sampling(modalities=("text",), max_tokens=MAX_CAPTION_TOKENS)
@@ -77,7 +84,7 @@ class Cascade:
     def from_pretrained(
         cls, name: str | Path, model: NextGPT | None = None, num_inference_steps: int | None = None
     ) -> Cascade:
-        """Build the cascade of a model's own components.
+        """Build the cascade of a model's own components; without trained weights it reads text only.
 
         Args:
             model: The loaded model, if there is one.
@@ -88,9 +95,12 @@ class Cascade:
         model_dir = resolve_model_dir(name)
         config = read_config(model_dir)
         encoders = create_prompt_encoders(config, model_dir)
-        model = model or NextGPT.from_pretrained(model_dir)
+        is_trained = model is not None or (model_dir / WEIGHTS_FILE).is_file()
+        if model is None:
+            model = NextGPT.from_pretrained(model_dir) if is_trained else NextGPT.from_config(config, model_dir)
         llm = CaptionLLM(resolve_component_dir(config.llm.source, model_dir), config.llm.template)
-        return cls(Captioner(model), llm, CaptionSynthesizer(model, encoders, num_inference_steps))
+        synthesizer = CaptionSynthesizer(model, encoders, num_inference_steps)
+        return cls(Captioner(model if is_trained else None), llm, synthesizer)
 
     def chat_batch(
         self, conversations: Sequence[Conversation], sampling: Sampling | Sequence[Sampling] = Sampling()

@@ -22,6 +22,7 @@ from nextgpt.evaluate.item_sources import (
 ALL_SMALL = "all-small"
 """Name of the run of all suites on an export of the small world."""
 MEDIA_SYSTEMS = ("direct", "cascade", "true-caption", "truth", "shuffled")
+EDIT_SYSTEMS = (*MEDIA_SYSTEMS, "unchanged")
 CHOICE_SYSTEMS = ("direct", "cascade", "truth", "shuffled")
 IMAGE_METRICS = ("fid", "kid", "is", "clip_score")
 TEXT_METRICS = ("bleu_4", "meteor", "rouge_l", "cider_d", "spice", "spider")
@@ -104,6 +105,7 @@ _ROWS = (
         "image",
         edit_source("image"),
         ("clip_score", "fid", "kid", "edit_regions", "modality"),
+        EDIT_SYSTEMS,
         published={
             "clip_score": "object 29.32, background 27.31 (×100); PFB-Diff 30.81, 32.25",
             "fid": "object 6.62, background 14.27; PFB-Diff 5.93, 13.77",
@@ -115,6 +117,7 @@ _ROWS = (
         "audio",
         edit_source("audio"),
         ("mcd", "modality"),
+        EDIT_SYSTEMS,
         published={"mcd": ".300 (scale unknown); AudioLDM-L .349"},
     ),
     Protocol(
@@ -123,6 +126,7 @@ _ROWS = (
         "video",
         edit_source("video"),
         ("clip_t", "clip_i", "kid", "modality"),
+        EDIT_SYSTEMS,
         published={"clip_t": ".2684; Pix2Video .2891", "clip_i": ".9647; Pix2Video .9767"},
     ),
     Protocol(

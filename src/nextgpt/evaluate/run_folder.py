@@ -153,6 +153,9 @@ def create_run(path: Path, manifest: RunManifest, items: Sequence[EvalItem]) -> 
     if (path / MANIFEST_FILE).is_file():
         run = open_run(path)
         _check_same_run(path, run.manifest, manifest)
+        if run.manifest.data != manifest.data:  # the same files at another place
+            run.manifest = run.manifest.model_copy(update={"data": manifest.data})
+            write_file(path / MANIFEST_FILE, run.manifest.model_dump_json(indent=1) + "\n")
         return run
     with wrap_write_errors(path):
         path.mkdir(parents=True, exist_ok=True)

@@ -112,11 +112,12 @@ def _run_suite(
     systems: Sequence[str] = (),
 ) -> dict[str, Any]:
     protocol = select_metrics(protocol, options.metrics)
+    extractors = load_extractors(options.extractors, options.model)
     run = _create_run(protocol, options, data, out, limit)
     names = list(dict.fromkeys([*(systems or ("direct",)), *options.systems, TRUTH, SHUFFLED]))
     context = SystemContext(model, run.data, run.items)
     answer_items(run, names, lambda name: create_system(name, context), options.on_progress)
-    scores = score_run(run, protocol, names, load_extractors(options.extractors, options.model))
+    scores = score_run(run, protocol, names, extractors)
     content = scores_to_dict(run.manifest, protocol, scores)
     run.write_item_scores(item_scores(scores))
     run.write_scores(content, scores_to_markdown(content))

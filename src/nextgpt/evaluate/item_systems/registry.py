@@ -73,6 +73,12 @@ def _shuffled(context: SystemContext, _: str) -> ItemSystem:
     return ShuffledSystem(context.data, context.items)
 
 
+def _unchanged(context: SystemContext, _: str) -> ItemSystem:
+    from nextgpt.evaluate.item_systems.truth import UnchangedSystem
+
+    return UnchangedSystem(context.data)
+
+
 def _pipeline(context: SystemContext, url: str) -> ItemSystem:
     from nextgpt.evaluate.item_systems.openai_endpoint import OpenAIEndpoint
     from nextgpt.evaluate.item_systems.pipeline import Pipeline
@@ -93,6 +99,7 @@ SYSTEMS: Mapping[str, Callable[[SystemContext, str], ItemSystem]] = {
     "true-caption": _true_caption,
     "truth": _truth,
     "shuffled": _shuffled,
+    "unchanged": _unchanged,
     "pipeline": _pipeline,
     "openai": _openai,
 }

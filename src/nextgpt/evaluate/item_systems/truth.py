@@ -1,4 +1,4 @@
-"""Ceiling and floor: the true answer, and the true answer of another item."""
+"""Ceiling and floors: the true answer, the true answer of another item, and the unchanged source of an edit."""
 
 from __future__ import annotations
 
@@ -48,6 +48,22 @@ class ShuffledSystem(TruthSystem):
         if other.source_medium and not other.references and not other.reference_media:
             return (open_medium(other.source_medium, self._data),)
         return super()._parts(other)
+
+
+class UnchangedSystem:
+    """Answers an edit with its source medium: what a metric says of no edit at all."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+
+    def answer(self, items: Sequence[EvalItem], seeds: Sequence[int]) -> list[Reply]:
+        """See :meth:`.base.ItemSystem.answer`."""
+        return [Reply(self._parts(item), seed) for item, seed in zip(items, seeds, strict=True)]
+
+    def _parts(self, item: EvalItem) -> tuple[Medium, ...]:
+        if item.source_medium is None:
+            raise ConversationError("no source medium in the data")
+        return (open_medium(item.source_medium, self._data),)
 
 
 def blank_medium(modality: str) -> Medium:
