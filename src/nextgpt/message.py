@@ -238,6 +238,8 @@ class Reply:
     """Seconds per step: encoding, llm, output_projection, image, audio, video, total."""
     truncated_turns: int = 0
     """Oldest turns that the model did not read, because the conversation exceeded its context."""
+    warnings: tuple[str, ...] = ()
+    """Parts of input files that could not be read, described in words."""
     attributions: Mapping[int, Attribution] = field(default_factory=dict)
     """Origins of the retrieved media by the index of their part; generated media have none."""
 
@@ -275,6 +277,15 @@ class Reply:
             for index, part in enumerate(self.parts)
             if not isinstance(part, Text)
         ]
+
+
+def damage_warnings(conversation: Conversation) -> tuple[str, ...]:
+    """Return what could not be read of the media of a conversation, for example ``audio 2: it ends after 3 of 9 s``."""
+    return tuple(
+        f"{medium.modality} {number}: {medium.damage}"
+        for number, medium in enumerate(conversation.media, start=1)
+        if medium.damage
+    )
 
 
 def media_filename(index: int, medium: Medium) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
-from nextgpt.errors import ModelError, unknown_name_message
+from nextgpt.errors import ConversationError, ModelError, unknown_name_message
 
 MODALITY = "{modality}"
 """Placeholder for the modality in ``media_prefix`` and ``media_suffix``."""
@@ -99,11 +99,23 @@ class ChatTemplate:
     stop_strings: tuple[str, ...] = ()
 
     def turn_delimiters(self, roles: Sequence[str], *, add_generation_prompt: bool) -> list[str]:
-        """See :meth:`Template.turn_delimiters`. Renders a placeholder per turn and splits at the placeholders."""
+        """See :meth:`Template.turn_delimiters`. Renders a placeholder per turn and splits at the placeholders.
+
+        Raises:
+            ConversationError: The template refuses the roles, with its own words.
+        """
+        from jinja2 import TemplateError
+
         turns = [{"role": role, "content": f"\ue000{index}\ue001"} for index, role in enumerate(roles)]
-        rest = str(
-            self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
-        )
+        try:
+            rest = str(
+                self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
+            )
+        except TemplateError as error:
+            raise ConversationError(
+                f"The LLM's chat template refuses the roles {', '.join(roles)} ({error}); expected roles in an order "
+                "that it accepts. Change the messages, or name another template in config.json."
+            ) from error
         strings = []
         for turn in turns:
             before, placeholder, rest = rest.partition(turn["content"])

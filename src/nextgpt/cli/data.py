@@ -77,6 +77,8 @@ def validate(
     echo(f"{corpus}: {report.format}, {report.records} records to train on; media opened: {opened}")
     if report.missing:
         echo(f"{report.missing} media that the assistant makes are not there; their captions suffice")
+    for record in report.damaged[:SHOWN]:
+        echo(f"damaged, but used: {record.key}: {record.reason}")
     _list_invalid(report.invalid)
 
 

@@ -27,6 +27,8 @@ class ValidationReport:
     missing: int
     """Output media without a file; their captions suffice for training."""
     invalid: tuple[InvalidRecord, ...]
+    damaged: tuple[InvalidRecord, ...] = ()
+    """Records with a medium that is used, though a part of it could not be read."""
 
 
 def validate(
@@ -35,32 +37,36 @@ def validate(
     """Open every medium of a corpus. ``on_progress`` gets the number of records done and the total."""
     media: Counter[str] = Counter()
     invalid = list(corpus.invalid)
+    damaged: list[InvalidRecord] = []
     missing = 0
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(corpus.records), CHUNK_RECORDS):
             records = corpus.records[start : start + CHUNK_RECORDS]
-            for record, error in zip(records, pool.map(find_error, records), strict=True):
+            for record, (error, damage) in zip(records, pool.map(check_record, records), strict=True):
                 if error is not None:
                     invalid.append(error)
                     continue
+                damaged += [InvalidRecord(record.key, damage)] if damage else []
                 missing += sum(medium.is_missing for medium in _output_media(record))
                 media.update(medium.modality for medium in _required_media(record))
             on_progress(start + len(records), len(corpus.records))
     valid = len(corpus.records) + len(corpus.invalid) - len(invalid)
-    return ValidationReport(corpus.format, valid, dict(media), missing, tuple(invalid))
+    return ValidationReport(corpus.format, valid, dict(media), missing, tuple(invalid), tuple(damaged))
 
 
-def find_error(record: Record) -> InvalidRecord | None:
-    """Return the first error of a record, or ``None``."""
+def check_record(record: Record) -> tuple[InvalidRecord | None, str]:
+    """Return the first error of a record or ``None``, and what was lost of its media."""
     for medium in _output_media(record):
         if not medium.caption:
-            return InvalidRecord(record.key, f"{medium.name} is an output without a caption")
+            return InvalidRecord(record.key, f"{medium.name} is an output without a caption"), ""
+    damage: list[str] = []
     for medium in _required_media(record):
         try:
-            medium.open()
+            opened = medium.open()
         except MediaError as error:
-            return InvalidRecord(record.key, str(error))
-    return None
+            return InvalidRecord(record.key, str(error)), ""
+        damage += [f"{medium.name}: {opened.damage}"] if opened.damage else []
+    return None, "; ".join(damage)
 
 
 def _required_media(record: Record) -> Iterator[MediaFile]:

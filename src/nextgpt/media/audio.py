@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
-from nextgpt.errors import MediaError
+from nextgpt.errors import MediaError, MissingStreamError
 from nextgpt.media.limits import Deadline, MediaLimits, check_audio_size, clean_samples, media_error
 from nextgpt.media.open_media import OpenSource, open_source
 from nextgpt.media.save_media import WRITER, with_default_suffix, wrap_write_errors
@@ -19,6 +20,8 @@ from nextgpt.media.types import Audio, MediaSource
 _PLAIN_FORMATS = {"wav", "flac", "ogg", "aiff", "au", "caf"}
 _WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 _BLOCK_SAMPLES = 1 << 18
+MAX_LINKS = 256
+"""Links of a chained Ogg file that are read."""
 # Reported by libsndfile for streams of unknown length.
 _UNKNOWN_LENGTH = 1 << 62
 
@@ -30,12 +33,11 @@ def read_audio(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> A
         MediaError: The file holds no audio, is damaged before its first sample, or larger than ``limits``.
     """
     with open_source(source, limits, "audio") as opened:
-        if opened.type.name in _PLAIN_FORMATS:
+        audio = _read_links(opened, limits) if opened.type.name == "ogg" else None
+        if audio is None and opened.type.name in _PLAIN_FORMATS:
             audio = _read_plain(opened, limits)
-        else:
-            from nextgpt.media.ffmpeg import decode_container
-
-            audio = decode_container(opened, limits, modality="audio").audio
+        elif audio is None:
+            audio = _read_with_ffmpeg(opened, limits)
         if audio is None or audio.samples.shape[-1] == 0:
             raise media_error(opened.name, "holds no audio", "at least one sample", "Check that it was copied whole.")
         return audio
@@ -59,12 +61,73 @@ def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
     except MediaError:
         raise
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        return _read_damaged(opened, limits, error)
+
+
+def _read_damaged(opened: OpenSource, limits: MediaLimits, reason: Exception) -> Audio:
+    """Read with FFmpeg, which skips damage, what libsndfile refused for ``reason``."""
+    opened.stream.seek(0)
+    try:
+        audio = _read_with_ffmpeg(opened, limits)
+    except MissingStreamError:
+        raise
+    except MediaError:
+        audio = None
+    if audio is None or not audio.samples.size:
         raise media_error(
             opened.name,
-            f"is {opened.type.label} that cannot be decoded ({error})",
+            f"is {opened.type.label} that cannot be decoded ({reason})",
             "a complete audio file",
             "Check that it was copied whole, or convert it to WAV.",
-        ) from error
+        ) from reason
+    return audio.note_damage(audio.damage or f"it is damaged ({str(reason).rstrip('.')})")
+
+
+def _read_with_ffmpeg(opened: OpenSource, limits: MediaLimits) -> Audio | None:
+    from nextgpt.media.ffmpeg import decode_container
+
+    decoded = decode_container(opened, limits, modality="audio")
+    return decoded.audio and decoded.audio.note_damage(decoded.damage)
+
+
+def _read_links(opened: OpenSource, limits: MediaLimits) -> Audio | None:
+    """Read a chained Ogg file, several streams one after another as web radio writes them; None if it is not chained.
+
+    libsndfile and FFmpeg read the first link only.
+    """
+    content = opened.stream.read()
+    opened.stream.seek(0)
+    starts = _link_starts(content)
+    if len(starts) < 2:
+        return None
+    ends = [*starts[1:], len(content)]
+    links = [
+        _read_plain(replace(opened, stream=io.BytesIO(content[start:end])), limits)
+        for start, end in zip(starts[:MAX_LINKS], ends, strict=False)
+    ]
+    first = links[0]
+    pieces = [first.samples]
+    for link in links[1:]:
+        same_rate = resample(link, first.sample_rate_hz)
+        fits = len(same_rate.samples) == len(first.samples)
+        pieces.append(same_rate.samples if fits else np.repeat(to_mono(same_rate).samples, len(first.samples), axis=0))
+        check_audio_size(opened.name, sum(p.shape[1] for p in pieces), len(first.samples), first.sample_rate_hz, limits)
+    damage = "; ".join(dict.fromkeys(link.damage for link in links if link.damage))
+    return Audio(np.concatenate(pieces, axis=1), first.sample_rate_hz).note_damage(damage)
+
+
+def _link_starts(content: bytes) -> list[int]:
+    """Return the offsets of the first pages of an Ogg file's links (RFC 3533, section 6)."""
+    starts: list[int] = []
+    position, was_first = 0, False
+    while (position := content.find(b"OggS", position)) >= 0 and position + 27 <= len(content):
+        is_first = bool(content[position + 5] & 2)
+        if is_first and not was_first:
+            starts.append(position)
+        was_first = is_first
+        num_segments = content[position + 26]
+        position += 27 + num_segments + sum(content[position + 27 : position + 27 + num_segments])
+    return starts
 
 
 class _ClampedSeekStream:

@@ -24,6 +24,10 @@ _TIME_TOLERANCE_S = 1e-3
 _RATE_TOLERANCE = 0.02
 """Relative deviation up to which the header's rate is kept."""
 _SAMPLE_FORMAT = "fltp"
+MAX_SKIPPED_PACKETS = 10_000
+"""Damaged packets after which the rest is given up."""
+MIN_COMPLETE_SHARE, MAX_MISSING_S = 0.9, 0.5
+"""A file that ends before this share of its length, and this much earlier, counts as cut off."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,17 @@ class DecodedStreams:
     """Frames, uint8 (H, W, 3)."""
     fps: float
     audio: Audio | None
+    damage: str
+    """What could not be decoded, in words; empty if nothing was lost."""
 
 
 def decode_container(opened: OpenSource, limits: MediaLimits, *, modality: Literal["audio", "video"]) -> DecodedStreams:
     """Decode the first film stream (where ``wants`` is video) and the first sound stream of a known codec.
 
-    A truncated file is read up to its end. Raises :class:`MediaError` if it is damaged, too large or too slow.
+    Damaged packets are skipped, as players do, and a truncated file is read up to its end.
+
+    Raises:
+        MediaError: Nothing of it can be decoded, or it is too large or too slow.
     """
     deadline = Deadline(opened.name, limits)
     try:
@@ -73,6 +82,8 @@ class _Decoder:
     rate_hz: int = 0
     size_px: tuple[int, int] | None = None
     quarter_turns: int = 0
+    num_skipped: int = 0
+    """Damaged packets."""
 
     def run(self) -> DecodedStreams:
         # Album covers are video streams of one image; streams of unknown codecs have no context.
@@ -100,7 +111,16 @@ class _Decoder:
         sound = None
         if audio is not None and self.blocks:
             sound = Audio(clean_samples(np.concatenate(self.blocks, axis=1)), self.rate_hz)
-        return DecodedStreams([self.frames[index] for index in indices], fps, sound)
+        return DecodedStreams([self.frames[index] for index in indices], fps, sound, self._damage())
+
+    def _damage(self) -> str:
+        """Describe what was lost: skipped packets, and what the header promises beyond the last one."""
+        promised_s = (self.container.duration or 0) / av.time_base
+        found_s = max(self.sample_count / self.rate_hz if self.rate_hz else 0.0, *(t or 0.0 for t in self.times_s), 0.0)
+        lost = [f"{self.num_skipped} damaged packets were skipped"] if self.num_skipped else []
+        if found_s < MIN_COMPLETE_SHARE * promised_s - MAX_MISSING_S:
+            lost.append(f"it ends after {found_s:.1f} of {promised_s:.1f} s")
+        return "; ".join(lost)
 
     def _check_headers(self, video: av.VideoStream | None, audio: av.AudioStream | None) -> None:
         duration_s = (self.container.duration or 0) / av.time_base
@@ -118,16 +138,35 @@ class _Decoder:
             check_audio_size(self.name, 0, audio.channels, audio.rate, self.limits)
 
     def _decode(self, streams: list) -> None:
-        try:
-            for packet in self.container.demux(streams):
-                self.deadline.check()
-                for frame in packet.decode():
-                    self._append_frame(frame)
+        problem: av.error.FFmpegError | None = None
+        while self.num_skipped <= MAX_SKIPPED_PACKETS:
+            try:
+                for packet in self.container.demux(streams):
                     self.deadline.check()
-        except (av.error.InvalidDataError, av.error.EOFError):
-            # Truncated or damaged later: the part read so far is kept.
-            if not self.frames and not self.blocks:
-                raise
+                    problem = self._decode_packet(packet) or problem
+                break
+            except av.error.EOFError as error:
+                problem = error
+                break
+            except av.error.InvalidDataError as error:  # between packets; the demuxer goes on after it
+                problem = error
+                self.num_skipped += 1
+        if problem is not None and not self.frames and not self.blocks:
+            raise problem
+
+    def _decode_packet(self, packet: av.Packet) -> av.error.FFmpegError | None:
+        """Decode one packet; return the error of a damaged one."""
+        try:
+            frames = packet.decode()
+        except av.error.EOFError:
+            return None
+        except av.error.InvalidDataError as error:
+            self.num_skipped += 1
+            return error
+        for frame in frames:
+            self._append_frame(frame)
+            self.deadline.check()
+        return None
 
     def _append_frame(self, frame: av.VideoFrame | av.AudioFrame) -> None:
         if isinstance(frame, av.VideoFrame):

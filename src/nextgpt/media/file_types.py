@@ -104,6 +104,24 @@ def suffixes_of(modality: str) -> tuple[str, ...]:
 
 
 def sniff(content: bytes) -> FileType | None:
-    """Identify a file by its first bytes (:data:`SNIFFED_BYTES`); names and suffixes are not trusted."""
+    """Identify a file by its first bytes (:data:`SNIFFED_BYTES`); names and suffixes are not trusted.
+
+    An ID3 tag, which may stand before any audio, is skipped if ``content`` goes on after it.
+    """
+    start = id3_size(content)
+    behind = content[start : start + SNIFFED_BYTES] if start else b""
+    found = next((row for pattern, row in _PATTERNS if behind and pattern.match(behind)), None)
+    if found is not None and found.modalities[:1] == ("audio",):
+        return found
     head = content[:SNIFFED_BYTES]
     return next((row for pattern, row in _PATTERNS if pattern.match(head)), None)
+
+
+def id3_size(content: bytes) -> int:
+    """Return the size of the ID3v2 tag at the start of a file in bytes, 0 if there is none (id3.org, ID3v2.4, 3.1)."""
+    if content[:3] != b"ID3" or len(content) < 10 or max(content[6:10]) > 127:
+        return 0
+    size = 0
+    for byte in content[6:10]:
+        size = size << 7 | byte
+    return 10 + size

@@ -90,15 +90,36 @@ def _too_many_pixels(name: str, size: str, limits: MediaLimits) -> MediaError:
 
 
 def to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
-    if picture.mode.startswith("I;16") or picture.mode == "I":
-        # Pillow clips 16-bit grey to 255 when it converts; the upper byte is meant.
-        return PIL.Image.fromarray((np.asarray(picture).clip(0, 65535) // 256).astype(np.uint8)).convert("RGB")
+    """Convert to RGB, on white if transparent; grey of more than 8 bits by :func:`_to_grey`."""
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        return PIL.Image.fromarray(_to_grey(np.asarray(picture), picture.mode)).convert("RGB")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         canvas = PIL.Image.new("RGB", picture.size, "white")
         canvas.paste(picture, mask=picture.getchannel("A"))
         return canvas
     return picture.convert("RGB")
+
+
+def _to_grey(values: np.ndarray, mode: str) -> np.ndarray:
+    """Scale grey values to uint8.
+
+    16-bit values are divided by 256, if any needs more than 12 bits; cameras store 12 bits in 16, so smaller ones are
+    divided by 16 (by 1 up to 255). Other integers and floats have no fixed range: 0 to 1 and 0 to 255 are taken as
+    such, 0 to 65,535 in integers as 16 bits, anything else is stretched from its minimum to its maximum.
+    """
+    values = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
+    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+    is_integer = mode != "F"
+    if is_integer and 0 <= low <= high <= 65_535:
+        scale = 256 if high >= 4096 else 16 if high > 255 else 1
+        return (values // scale).astype(np.uint8)
+    if not is_integer and 0 <= low <= high <= 1:
+        return (values * 255).round().astype(np.uint8)
+    if not is_integer and 0 <= low <= high <= 255:
+        return values.round().astype(np.uint8)
+    low = float(values.min())
+    return ((values - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8)
 
 
 def write_image(image: Image, path: str | Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt.errors import MediaError, MissingStreamError
-from nextgpt.media.file_types import SNIFFED_BYTES, FileType, sniff
+from nextgpt.media.file_types import SNIFFED_BYTES, FileType, id3_size, sniff
 from nextgpt.media.limits import MediaLimits, media_error
 
 
@@ -36,6 +36,8 @@ def open_source(source: Any, limits: MediaLimits, modality: str) -> Iterator[Ope
     stream, name, owned = _stream(source, limits)
     try:
         head = stream.read(SNIFFED_BYTES)
+        if (start := id3_size(head)) > 0:
+            head += stream.read(start)
         stream.seek(0)
         yield OpenSource(stream, name, _checked_type(head, name, modality))
     finally:

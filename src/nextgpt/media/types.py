@@ -41,6 +41,13 @@ class _MediaFile:
     """Reading and writing of all media."""
 
     modality: ClassVar[str]
+    damage: str = ""
+    """What of the file could not be read, in words; empty if nothing was lost."""
+
+    def note_damage(self: File, damage: str) -> File:
+        """Note what was lost of the file that this medium was just read from."""
+        object.__setattr__(self, "damage", damage)
+        return self
 
     @classmethod
     def open(cls: type[File], source: MediaSource) -> File:

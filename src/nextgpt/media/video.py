@@ -49,7 +49,8 @@ def read_video(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> V
         if not decoded.frames:
             raise media_error(opened.name, "holds no frame", "at least one", "Check that it was copied whole.")
         frames = _stack(decoded.frames)
-        return Video(frames, decoded.fps, _trim_padding(decoded.audio, len(frames) / decoded.fps))
+        audio = _trim_padding(decoded.audio, len(frames) / decoded.fps)
+        return Video(frames, decoded.fps, audio).note_damage(decoded.damage)
 
 
 def _stack(frames: list[np.ndarray]) -> np.ndarray:

@@ -101,7 +101,13 @@ def _dtype_names(dtype: Dtype | Mapping[str, Dtype]) -> str | dict[str, str]:
 def lazy_components(
     config: ModelConfig, model_dir: Path, plan: MemoryPlan, sampling: str = "default"
 ) -> dict[str, Component]:
-    """Return the frozen components by name; each is loaded on first use, as planned."""
+    """Return the frozen components by name; each is loaded on first use, as planned.
+
+    Raises:
+        ConfigError: A device of the plan cannot be used on this machine.
+    """
+    for placement in plan.placements.values():
+        check_device(placement.device)
     quirks = QUIRKS.get(config.quirks or "")
 
     def encoder(folder: Path, placement: ComponentPlacement) -> Encoder:
@@ -137,6 +143,25 @@ def lazy_components(
             source, model_dir, partial(loaders[name], placement=placement), **_offload_options(name, placement, group)
         )
     return components
+
+
+def check_device(device: str) -> None:
+    """Raise :class:`ConfigError` for a device that torch does not know, or that this machine does not have."""
+    if device in AUTO_DEVICE_MAPS:
+        return
+    try:
+        known = torch.device(device)
+        if known.type == "meta":
+            raise RuntimeError("it holds no numbers")
+        torch.empty(0, device=known)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        usable = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        usable += ["mps"] if torch.backends.mps.is_available() else []
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ConfigError(
+            f"device {device!r} cannot be used ({reason}); expected one of {', '.join(usable)} on this machine. "
+            "Leave --device out to use the CPU."
+        ) from None
 
 
 def _offload_options(name: str, placement: ComponentPlacement, group: OffloadGroup) -> dict[str, Any]:

@@ -16,7 +16,17 @@ from torch import Tensor, nn
 
 from nextgpt.config import LoraConfig, ModelConfig, read_config, write_config
 from nextgpt.errors import ConversationError
-from nextgpt.message import Conversation, Event, Medium, MessageContent, Reply, ReplyFinished, Sampling, Via
+from nextgpt.message import (
+    Conversation,
+    Event,
+    Medium,
+    MessageContent,
+    Reply,
+    ReplyFinished,
+    Sampling,
+    Via,
+    damage_warnings,
+)
 from nextgpt.model import loading
 from nextgpt.model.components import Component
 from nextgpt.model.encoding.base import Encoder, Features
@@ -74,7 +84,7 @@ class NextGPT(nn.Module):
         cls,
         name: str | Path,
         *,
-        device: str | Mapping[str, str] = "cpu",
+        device: str | torch.device | Mapping[str, str | torch.device] = "cpu",
         dtype: torch.dtype | str | Mapping[str, torch.dtype | str] | None = None,
         max_memory: str | int | None = None,
         allow_offload: bool = True,
@@ -102,7 +112,7 @@ class NextGPT(nn.Module):
         plan = loading.make_memory_plan(
             summarize_model(config, model_dir) if max_memory is not None else (),
             names=config.component_sources,
-            device=device,
+            device={k: str(v) for k, v in device.items()} if isinstance(device, Mapping) else str(device),
             dtype=dtype,
             max_memory=max_memory,
             allow_offload=allow_offload,
@@ -263,6 +273,7 @@ class NextGPT(nn.Module):
                 assembler.llm_output.dropped,
                 timings_s,
                 requests[row].truncated_turns,
+                damage_warnings(conversations[row]),
                 attributions=assembler.attributions,
             )
             yield row, ReplyFinished(reply)

@@ -6,6 +6,7 @@ ApiError      ``{"error": {"message", "type", "param", "code"}}`` with an HTTP s
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from nextgpt.errors import NextGPTError
 from nextgpt.serve.engine.base import EngineError, QueueFullError
+from nextgpt.serve.request_id import REQUEST_ID
 
 logger = logging.getLogger("nextgpt.serve")
 
@@ -28,6 +30,14 @@ ERROR_TYPES = {
     503: "service_unavailable_error",
 }
 """OpenAI's error types by status; other 4xx are ``invalid_request_error``, other 5xx ``server_error``."""
+
+
+_FIELD_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_PART_TYPES = {
+    *("text", "image_url", "audio_url", "video_url", "input_audio", "file"),
+    *("input_text", "input_image", "input_file", "output_text"),
+}
+"""Types of content parts, which pydantic's locations name after the index of a part."""
 
 
 class ApiError(HTTPException):
@@ -89,7 +99,7 @@ def to_api_error(error: Exception) -> ApiError:
         return ApiError(400, str(error))
     if isinstance(error, EngineError):
         return ApiError(503, str(error), code="engine_unavailable", retry_after_s=5)
-    logger.error("request failed", exc_info=error)
+    logger.error("request %s failed", REQUEST_ID.get(), exc_info=error)
     return ApiError(500, "The server failed on this request. Try again; if it fails again, report it.")
 
 
@@ -114,9 +124,48 @@ async def _handle_invalid_request(request: Request, error: Exception) -> JSONRes
 
 
 def summarize_validation_errors(problems: Sequence[Any]) -> tuple[str, str | None]:
-    """Return a message and the field of pydantic's first error; input values are left out, as they may be secret."""
-    first = problems[0]
-    field = ".".join(str(step) for step in first["loc"] if step != "body")[:200]
-    more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
-    message = f"{field or 'The request'}: {str(first['msg'])[:300]}.{more} Correct the request; /docs lists its fields."
+    """Return a message and the field of pydantic's first error; input values are left out, as they may be secret.
+
+    Of a union the branch counts whose error lies deepest: for a list of parts with one invalid part, that part.
+    """
+    location, reason, num_siblings = _most_specific(list(problems), 0)
+    field = _field(location)[:200]
+    num_others = len(problems) - num_siblings
+    more = f" ({num_others} more)" if num_others else ""
+    message = f"{field or 'The request'}: {reason[:300]}.{more} Correct the request; /docs lists its fields."
     return message, field or None
+
+
+def _most_specific(problems: list[Any], start: int) -> tuple[Sequence[Any], str, int]:
+    """Return location and message of the first problem, and the number of problems with the same union.
+
+    Args:
+        start: Steps of the locations that were resolved already.
+    """
+    first = problems[0]["loc"]
+    label = next((index for index in range(start, len(first)) if _is_branch(first[index])), None)
+    if label is None:
+        return first, str(problems[0]["msg"]), 1
+    siblings = [problem for problem in problems if problem["loc"][:label] == first[:label]]
+    deeper = [problem for problem in siblings if len(problem["loc"]) > label + 1]
+    if deeper:
+        location, reason, _ = _most_specific(deeper, label + 1)
+        return location, reason, len(siblings)
+    reasons = dict.fromkeys(str(problem["msg"]) for problem in siblings)
+    head, *others = reasons
+    reason = " or ".join([head, *(other.removeprefix("Input should be ") for other in others)])
+    return first[:label], reason, len(siblings)
+
+
+def _is_branch(step: Any) -> bool:
+    """Return whether a step of pydantic's location names a branch of a union; fields are lower case."""
+    return isinstance(step, str) and (step in ("str", "int", "float", "bool") or not _FIELD_NAME.fullmatch(step))
+
+
+def _field(location: Sequence[Any]) -> str:
+    """Return the field at a location, as ``messages.0.content.1.image_url``, without branches and tags of unions."""
+    steps = [step for step in location if step != "body" and not _is_branch(step)]
+    is_tag = [
+        step in _PART_TYPES and isinstance(before, int) for before, step in zip(["", *steps], steps, strict=False)
+    ]
+    return ".".join(str(step) for step, tag in zip(steps, is_tag, strict=True) if not tag)

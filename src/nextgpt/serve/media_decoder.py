@@ -61,7 +61,8 @@ class SandboxedDecoder:
             answer = _require(read_frame(_pipe(worker.stdout)))
             if "refused" in answer:
                 raise MediaError(str(answer["refused"]))
-            return deserialize(modality or str(answer["modality"]), answer, _pipe(worker.stdout))
+            medium = deserialize(modality or str(answer["modality"]), answer, _pipe(worker.stdout))
+            return medium.note_damage(str(answer["damage"]))
 
     def _worker(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:

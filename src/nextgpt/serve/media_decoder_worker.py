@@ -82,7 +82,7 @@ def main_loop(requests: BinaryIO, answers: BinaryIO) -> None:
             read = read_any if header["modality"] is None else READERS[header["modality"]]
             medium = read(content, limits=MediaLimits(**header["limits"]))
             reply, contents = serialize(medium)
-            reply["modality"] = medium.modality
+            reply |= {"modality": medium.modality, "damage": medium.damage}
         except MediaError as error:
             reply, contents = {"refused": str(error)}, []
         except MemoryError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from transformers import (
     AutoTokenizer,
     BitsAndBytesConfig,
     LlamaTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -24,11 +26,14 @@ from nextgpt.errors import ModelError, WeightsError
 from nextgpt.model.cpu_speed import fastest_decoding_dtype
 from nextgpt.model.llm.fused_decoder import FusedDtype, can_fuse
 from nextgpt.model.llm.language_model import LanguageModel
+from nextgpt.model.memory_errors import raise_if_out_of_memory
 from nextgpt.model.memory_plan import AUTO_DEVICE_MAPS, QUANTIZED_DTYPES
 from nextgpt.prompt_template import PromptTemplate, create_template
 
 MIN_FUSED_WIDTH = 512
 """Smaller LLMs are bound by calls, not by reading weights; they stay in float32."""
+_NO_WINDOW = 2**30
+"""Sliding window beyond every context."""
 _UNSUPPORTED_LOGIT_SCALING = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 """Config keys of LLMs that rescale logits; the logits of signal tokens would not be rescaled."""
 
@@ -54,7 +59,8 @@ def load_language_model(
             ``dtype``, if the LLM is a Llama and large enough.
 
     Raises:
-        ModelError: The folder has no causal LM or no tokenizer, or the LLM rescales its logits.
+        ModelError: The folder has no causal LM or no tokenizer, or the LLM is of a kind that cannot be used; see
+            :func:`check_supported`.
         WeightsError: Weights are damaged, missing or unexpected; all are listed.
     """
     if not (folder / "config.json").is_file():
@@ -62,30 +68,101 @@ def load_language_model(
             f"{folder} has no config.json; expected a causal LM saved by transformers. Download the model again."
         )
 
-    fused_dtype = _fused_dtype(folder) if use_fused_decoder else None
+    config = _read_config(folder)
+    check_supported(config, folder)
+    window = _remove_sliding_window(config.get_text_config())
+    fused_dtype = _fused_dtype(config) if use_fused_decoder else None
     dtype_name = "bfloat16" if fused_dtype else str(dtype).removeprefix("torch.")
 
     def load() -> PreTrainedModel:
-        return _load_transformer(folder, dtype_name, device).requires_grad_(False).eval()
+        return _load_transformer(folder, config, dtype_name, device).requires_grad_(False).eval()
 
     transformer = load()
     tokenizer = load_tokenizer(folder)
+    num_rows = transformer.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > num_rows:
+        raise ModelError(
+            f"The tokenizer in {folder} has {len(tokenizer):,} tokens, the LLM {num_rows:,} embeddings; expected at "
+            "most as many tokens, as signal tokens follow the embeddings. Resize the LLM's embeddings, or take the "
+            "tokenizer of the same model."
+        )
+    positions = min(filter(None, (context_length or config.get_text_config().max_position_embeddings, window)))
     llm = LanguageModel(
         transformer,
         tokenizer,
         create_template(template, tokenizer),
         soft_tokens=soft_tokens,
         has_signal_separators=has_signal_separators,
-        context_length=context_length or transformer.config.get_text_config().max_position_embeddings,
+        context_length=positions,
         load=load,
         fused_dtype=fused_dtype,
     )
     return llm.eval()
 
 
-def _fused_dtype(folder: Path) -> FusedDtype | None:
+def _read_config(folder: Path) -> PreTrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{folder} cannot be read ({error}); expected a causal LM that this version of transformers knows. "
+            "Download the model again, or upgrade transformers."
+        ) from error
+
+
+def check_supported(config: PreTrainedConfig, folder: Path) -> None:
+    """Check from its config that an LLM can be used.
+
+    Prompts are embeddings at given positions, and replies continue from keys and values.
+
+    Raises:
+        ModelError: It is no causal LM, has quantized weights, recurrent states (Mamba), no position ids (BLOOM, MPT),
+            no stated context length, or rescales its logits.
+    """
+
+    def refuse(problem: str, expected: str, advice: str) -> ModelError:
+        return ModelError(f"The LLM in {folder} {problem}; expected {expected}. {advice}")
+
+    text, other = config.get_text_config(), "Choose another LLM, such as a Llama, Qwen or Mistral."
+    quantization = getattr(config, "quantization_config", None)
+    if quantization is not None:
+        method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization.quant_method
+        raise refuse(
+            f"has weights quantized by {getattr(method, 'value', method)}", "weights in float32, float16 or bfloat16",
+            "Take the model before quantization; --dtype llm=int8 and llm=int4 quantize it.",
+        )  # fmt: skip
+    cls = AutoModelForCausalLM._model_mapping.get(type(config), None)
+    cls = cls[0] if isinstance(cls, tuple | list) else cls
+    if cls is None:
+        raise refuse(f"is of the type {config.model_type}", "a causal LM of transformers", other)
+    if getattr(cls, "_is_stateful", False):
+        raise refuse(f"({cls.__name__}) has recurrent states", "attention with keys and values", other)
+    parameters = inspect.signature(cls.forward).parameters
+    missing = [name for name in ("inputs_embeds", "position_ids", "past_key_values") if name not in parameters]
+    if missing:
+        raise refuse(f"({cls.__name__}) takes no {', '.join(missing)}", "all of them", other)
+    if not getattr(text, "max_position_embeddings", None):
+        raise refuse("states no max_position_embeddings", "its context length in config.json", "Add it there.")
+    for setting in _UNSUPPORTED_LOGIT_SCALING:
+        if getattr(text, setting, None) not in (None, 1, 1.0):
+            raise refuse(f"rescales its logits ({setting})", "unscaled logits", "Choose another LLM.")
+
+
+def _remove_sliding_window(text: PreTrainedConfig) -> int | None:
+    """Let all layers attend to the whole context, and return the window as the longest context.
+
+    Windows of transformers count places in the cache. Beside a reply with a medium a row has empty places, so its
+    answer would depend on its neighbours. Within the window both kinds of attention are the same.
+    """
+    window = getattr(text, "sliding_window", None)
+    if not window:
+        return None
+    text.sliding_window = _NO_WINDOW
+    return window
+
+
+def _fused_dtype(config: PreTrainedConfig) -> FusedDtype | None:
     """Return the dtype of a fused decoder's weights; None if transformers' own layers are used."""
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
     if not can_fuse(config) or config.hidden_size < MIN_FUSED_WIDTH:
         return None
     fastest = fastest_decoding_dtype()
@@ -98,19 +175,24 @@ def save_language_model(llm: LanguageModel, folder: Path) -> None:
     llm.tokenizer.hf_tokenizer.save_pretrained(folder)
 
 
-def _load_transformer(folder: Path, dtype: str, device: str) -> PreTrainedModel:
+def _load_transformer(folder: Path, config: PreTrainedConfig, dtype: str, device: str) -> PreTrainedModel:
     options = {} if device == "cpu" and dtype not in QUANTIZED_DTYPES else _device_map_options(device)
     if dtype in QUANTIZED_DTYPES:
         options |= {"quantization_config": _quantization_config(dtype), "dtype": torch.bfloat16}
     try:
         transformer, report = AutoModelForCausalLM.from_pretrained(
-            folder, output_loading_info=True, local_files_only=True, use_safetensors=True,
+            folder, config=config, output_loading_info=True, local_files_only=True, use_safetensors=True,
             **({"dtype": getattr(torch, dtype, None)} | options),
         )  # fmt: skip
-    except (SafetensorError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, MemoryError) as error:
+        raise_if_out_of_memory(error, folder)
         raise WeightsError(
             f"The weights in {folder} are damaged ({error}); expected complete safetensors files that fit the "
             "config.json. Download the model again."
+        ) from error
+    except ImportError as error:
+        raise ModelError(
+            f"The LLM in {folder} needs a package that is not installed ({error}). Install it, or choose another LLM."
         ) from error
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
@@ -122,11 +204,6 @@ def _load_transformer(folder: Path, dtype: str, device: str) -> PreTrainedModel:
         raise WeightsError(
             f"The weights in {folder} do not fit their config.json ({listed}). Take both from the same model."
         )
-    for setting in _UNSUPPORTED_LOGIT_SCALING:
-        if getattr(transformer.config.get_text_config(), setting, None) not in (None, 1, 1.0):
-            raise ModelError(
-                f"The LLM in {folder} rescales its logits ({setting}); expected unscaled logits. Choose another LLM."
-            )
     return transformer
 
 

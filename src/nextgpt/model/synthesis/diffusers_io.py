@@ -20,6 +20,7 @@ from torch import Tensor
 
 from nextgpt.config import parse_config
 from nextgpt.errors import ModelError, WeightsError
+from nextgpt.model.memory_errors import raise_if_out_of_memory
 from nextgpt.model.safetensors_io import open_safetensors, read_safetensors
 from nextgpt.model.synthesis.settings import SynthesisSettings
 
@@ -185,7 +186,8 @@ def load_component(folder: Path, name: str, class_name: str, *, dtype: torch.dty
                 output_loading_info=True,
                 **dtype_option,
             )
-    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, MemoryError) as error:
+        raise_if_out_of_memory(error, component_dir)
         raise WeightsError(
             f"The weights in {component_dir} cannot be read ({error}); expected those of its config.json. "
             "Download the model again."

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from nextgpt.config import Config
 from nextgpt.message import Conversation, Event, Medium, Reply, Sampling, Via
+from nextgpt.serve.request_id import REQUEST_ID
 
 
 class EngineSettings(Config):
@@ -80,6 +81,8 @@ class RequestHandle:
 
     def __init__(self, request: EngineRequest, on_closed: Callable[[], None] = lambda: None) -> None:
         self.request = request
+        self.request_id = REQUEST_ID.get()
+        """Id of the HTTP request, for log lines of the engine's threads."""
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[EngineEvent | Exception] = asyncio.Queue()
         self._cancelled = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -9,12 +10,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from nextgpt.errors import NextGPTError
-from nextgpt.message import Attribution, DenoisingProgress, Medium, Reply, TextDelta
+from nextgpt.message import Attribution, DenoisingProgress, Medium, Reply, TextDelta, damage_warnings
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.generation import LLMEvent
 from nextgpt.model.reply_assembler import ReplyAssembler
 from nextgpt.model.synthesis.batching import SegmentKey, SynthesisRequest
 from nextgpt.serve.engine.base import EngineError, RequestHandle, RequestOutput, StageTimeCallback, ignore_stage_time
+
+logger = logging.getLogger("nextgpt.serve")
 
 
 @dataclass
@@ -95,6 +98,7 @@ class RequestState:
             llm_output.dropped,
             self.timings_s,
             self.truncated_turns,
+            damage_warnings(self.handle.request.conversation),
             attributions=self.assembler.attributions,
         )
         is_cut = bool(llm_output.dropped) or num_tokens >= self.token_limit
@@ -103,7 +107,8 @@ class RequestState:
         self.handle.push(RequestOutput(reply, self.prompt_tokens, num_tokens, reason, edits))
 
     def fail(self, error: Exception) -> None:
-        """Push an error to the handle; the text of internal errors is hidden."""
+        """Push an error to the handle; internal errors are logged, and their text is hidden."""
         if not isinstance(error, NextGPTError | EngineError):
+            logger.error("request %s failed", self.handle.request_id, exc_info=error)
             error = EngineError("The model failed on this request. Try again.")
         self.handle.push(error)

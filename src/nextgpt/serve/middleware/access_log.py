@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nextgpt.serve.metrics import Metrics
+from nextgpt.serve.request_id import REQUEST_ID
 from nextgpt.serve.streaming import HTTP_CLIENT_CLOSED_REQUEST
 
 logger = logging.getLogger("nextgpt.serve.access")
@@ -42,6 +43,7 @@ class AccessLog:
         request_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         if not CLIENT_REQUEST_ID.fullmatch(request_id):
             request_id = f"req-{secrets.token_hex(8)}"
+        REQUEST_ID.set(request_id)
 
         async def send_with_id(message: Message) -> None:
             nonlocal status

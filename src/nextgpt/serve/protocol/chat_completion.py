@@ -171,6 +171,8 @@ class AnswerInfo(BaseModel):
     """Seconds per stage."""
     truncated_turns: int = 0
     """Oldest turns that the model did not read, because the conversation exceeded its context."""
+    warnings: list[str] = []
+    """Parts of input files that could not be read."""
     llm_output: list[list[LLMOutputPart]] | None = None
     """Output of the language model with signal tokens, if ``nextgpt.details`` is set."""
 
@@ -224,6 +226,7 @@ class ChunkInfo(BaseModel):
     dropped: list[str] | None = None
     timings_s: dict[str, float] | None = None
     truncated_turns: int | None = None
+    warnings: list[str] | None = None
     llm_output: list[LLMOutputPart] | None = None
 
 
@@ -319,6 +322,7 @@ def answer_info(outputs: Sequence[RequestOutput], *, has_details: bool) -> Answe
         dropped=[list(output.reply.dropped) for output in outputs],
         timings_s=[_rounded(output.reply.timings_s) for output in outputs],
         truncated_turns=outputs[0].reply.truncated_turns,
+        warnings=list(outputs[0].reply.warnings),
         llm_output=[llm_output(output) for output in outputs] if has_details else None,
     )
 
@@ -332,6 +336,7 @@ def end_info(output: RequestOutput, *, has_details: bool) -> ChunkInfo:
         dropped=list(reply.dropped),
         timings_s=_rounded(reply.timings_s),
         truncated_turns=reply.truncated_turns,
+        warnings=list(reply.warnings),
         **details,
     )
 

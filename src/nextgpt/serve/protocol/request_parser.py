@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote, unquote_to_bytes
 
 from nextgpt.media.file_types import FileType, sniff
 from nextgpt.message import Conversation, Medium, Message, Text
@@ -24,6 +26,11 @@ from nextgpt.serve.protocol.chat import (
     VideoPart,
 )
 from nextgpt.serve.settings import ServerSettings
+
+MAX_DATA_URI_HEAD = 1000
+"""Characters of a data URI before its data."""
+_BASE64_FLAG = re.compile(r";\s*base64\s*$", re.IGNORECASE)
+_LENIENT_BASE64 = str.maketrans("-_", "+/", "\t\n\f\r ")
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Returns the content of a URL that a client named."""
@@ -101,7 +108,8 @@ class RequestParser:
                 yield await self.medium(reference, modality, field_name)
 
     async def _content(self, reference: str, param: str) -> bytes:
-        if reference.startswith("data:"):
+        reference = reference.strip()
+        if reference[:5].lower() == "data:":
             return self._from_data_uri(reference, param)
         if reference.startswith(PREFIX):
             return self.files.read(reference, self.owner)
@@ -113,16 +121,25 @@ class RequestParser:
         return self._from_base64(reference, param)
 
     def _from_data_uri(self, uri: str, param: str) -> bytes:
-        head, comma, _ = uri[:200].partition(",")
-        if not comma or not head.endswith(";base64"):
-            raise ApiError(400, f"{param}: not a base64 data: URI; expected data:<type>;base64,<data>.", param=param)
-        return self._from_base64(uri[len(head) + 1 :], param)
+        head, comma, _ = uri[:MAX_DATA_URI_HEAD].partition(",")
+        if not comma:
+            raise ApiError(400, f"{param}: a data: URI without data; expected data:<type>;base64,<data>.", param=param)
+        data = uri[len(head) + 1 :]
+        if _BASE64_FLAG.search(head):
+            return self._from_base64(data, param)
+        if len(data) > 3 * self.settings.max_medium_bytes:
+            raise self._too_large(param)
+        return unquote_to_bytes(data)
 
     def _from_base64(self, data: str, param: str) -> bytes:
-        if len(data) // 4 * 3 > self.settings.max_medium_bytes + 3:  # checked before decoding
+        """Decode as browsers do: blanks, line breaks and missing padding do not matter; URL-safe letters are read."""
+        if "%" in data[:MAX_DATA_URI_HEAD] or "%" in data[-8:]:
+            data = unquote(data)
+        compact = data.translate(_LENIENT_BASE64).rstrip("=")
+        if len(compact) // 4 * 3 > self.settings.max_medium_bytes + 3:  # checked before decoding
             raise self._too_large(param)
         try:
-            return base64.b64decode(data, validate=True)
+            return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
         except (binascii.Error, ValueError):
             raise ApiError(
                 400, f"{param}: not valid base64; expected a data: URI, base64, or a file id.", param=param
