@@ -288,6 +288,9 @@ def test_shares_of_the_mix_are_as_planned():
 def test_the_small_world_has_the_dialogues_of_training_authors_as_a_task():
     expected = sample_phrased_dialogue(np.random.default_rng(3), TRAIN)
     assert sample_dialogue(np.random.default_rng(3), "train", "phrased") == expected
+    assert sample_dialogue(np.random.default_rng(3), "train", "phrased.undo").turns[-1].task == "undo"
+    with pytest.raises(ConfigError, match="undo"):
+        sample_dialogue(np.random.default_rng(3), "train", "phrased.udno")
     with pytest.raises(ConfigError, match="people"):
         sample_dialogue(np.random.default_rng(3), "test", "phrased")
 

@@ -50,7 +50,8 @@ TASKS = (*TASK_SAMPLERS, "dialogue")
 ANY_TASK = "any"
 """Task name for the own mixture of the small world, as None."""
 PHRASED_TASK = "phrased"
-"""Task name for dialogues in the words of training authors; see :mod:`.phrasings`."""
+"""Task name for dialogues in the words of training authors; see :mod:`.phrasings`. ``phrased.edit`` and the like end in
+a turn of one of :data:`.phrasings.PHRASED_TASKS`."""
 RENAMED_TASKS = {"interview": "many_questions", "editing": "many_edits", "describing": "many_descriptions"}
 """Current name of each renamed task."""
 DIALOGUE_SHARE = 0.4
@@ -88,10 +89,11 @@ def sample_dialogue(
     Raises:
         ConfigError: Unknown task, or :data:`PHRASED_TASK` with the split ``test``.
     """
-    if task == PHRASED_TASK:
+    group, _, phrased_task = (task or ANY_TASK).partition(".")
+    if group == PHRASED_TASK:
         if split != "train":
             raise ConfigError(f"Task {task!r} has no split {split!r}; expected 'train'. Use the suite people.")
-        return sample_phrased_dialogue(rng, load_authors("train"), spec_source=spec_source)
+        return sample_phrased_dialogue(rng, load_authors("train"), phrased_task or None, spec_source=spec_source)
     task = None if task == ANY_TASK else task
     if task is not None and task not in (*TASKS, *DENSE_TASKS):
         if task in RENAMED_TASKS:
