@@ -50,6 +50,7 @@ def test_llms_without_markers_are_instructed(home: Path) -> None:
     assert llm.format is TAGS
     prompt = llm._tokenizer.decode(llm._prompt([CaptionMessage("user", ("Hi", CaptionPart("image", "a cat")))]))
     assert prompt.startswith("You answer with text") and prompt.endswith("Hi<image>a cat</image>")
+    assert "Here it is. <audio>A piano plays a short melody.</audio>" in prompt
 
 
 class Writer:
@@ -71,10 +72,11 @@ class Describer:
 
     def __init__(self) -> None:
         self.batches: list = []
+        self.words = "caption {}"
 
     def chat_batch(self, requests, sampling) -> list[Reply]:
         self.batches.append(requests)
-        return [Reply((Text(f"caption {index}"),)) for index, _ in enumerate(requests)]
+        return [Reply((Text(self.words.format(index)),)) for index, _ in enumerate(requests)]
 
 
 def scripted(cascade: Cascade, answer: str) -> tuple[Cascade, Writer, Describer]:
@@ -94,6 +96,14 @@ def test_media_become_captions_and_captions_become_media(cascade: Cascade) -> No
     assert writer.requests[0][0].parts == (CaptionPart("image", "caption 0"), "Make it blue.")
     assert len(describer.batches) == 1 and len(describer.batches[0]) == 1  # equal media are described once
     assert replies[0].images[0].digest == replies[1].images[0].digest
+
+
+def test_llms_with_markers_read_canonical_captions(cascade: Cascade) -> None:
+    model, writer, describer = scripted(cascade, "A cat.")
+    writer.format = MARKERS
+    describer.words = "I see a large red cat at the top left on grass."
+    model.chat(Conversation().with_message([tiny_image(), "What?"]))
+    assert writer.requests[0][0].parts[0] == CaptionPart("image", "large red cat top left, grass background")
 
 
 def test_a_reply_streams_in_its_order(cascade: Cascade) -> None:

@@ -1,7 +1,7 @@
 """LLM that reads and writes captions in place of media: the text side of the cascade, without any alignment.
 
-Any instruct LLM works: a system message asks it to write ``<image>a caption</image>`` where a medium belongs. nano's
-own LLM was pretrained on captions between special tokens (:mod:`nextgpt.nano.dialogue_text`) and needs no instruction.
+Any instruct LLM works: a system message and examples ask it to write ``<image>a caption</image>`` in place of a medium.
+nano's own LLM was pretrained on captions between special tokens (:mod:`nextgpt.nano.dialogue_text`); it needs neither.
 """
 
 from __future__ import annotations
@@ -22,15 +22,46 @@ from nextgpt.prompt_template import MODALITY, PromptTemplate, create_template
 
 MAX_FLOAT32_WIDTH = 1024
 """LLMs up to this width run in float32, as in the full model; larger ones in the dtype of their weights."""
-INSTRUCTIONS = """\
-You answer with text, images, audio clips and videos. To show an image, write <image>a caption of it</image>. \
-To play audio, write <audio>a caption of it</audio>. To show a video, write <video>a caption of it</video>. \
-A caption describes the medium completely, in one sentence. Media of the user are given to you as captions in the same \
-form. Use a medium only if the user asks for one; answer questions with text.
+INSTRUCTIONS = (
+    "You answer with text, images, audio clips and videos. In place of a medium you write a caption that describes it "
+    "completely, between tags: <image>…</image>, <audio>…</audio> or <video>…</video>. Media of the user are given to "
+    "you in the same way. Make a medium only if the user asks for one; answer questions with text."
+)
 
-Example: "Draw a cat that sleeps on a sofa." - Here it is. <image>A cat sleeps on a sofa.</image>
-Example: "<audio>Rain falls.</audio> What is this?" - This is the sound of rain.
-Example: "<image>A red car.</image> Make it blue." - Here it is. <image>A blue car.</image>"""
+
+@dataclass(frozen=True)
+class CaptionPart:
+    """A medium as its caption."""
+
+    modality: str
+    caption: str
+    is_edit: bool = False
+    """Whether it is an edit of the last medium of its modality; LLMs with markers read that."""
+
+
+@dataclass(frozen=True)
+class CaptionMessage:
+    """A message whose media are captions."""
+
+    role: Role
+    parts: tuple[str | CaptionPart, ...]
+
+
+EXAMPLES = (
+    CaptionMessage("user", ("Draw a cat that sleeps on a sofa.",)),
+    CaptionMessage("assistant", ("Here it is. ", CaptionPart("image", "A cat sleeps on a sofa."))),
+    CaptionMessage("user", (CaptionPart("audio", "Rain falls on a roof."), "What is this?")),
+    CaptionMessage("assistant", ("This is the sound of rain on a roof.",)),
+    CaptionMessage("user", ("I want to hear a piano.",)),
+    CaptionMessage("assistant", ("Here it is. ", CaptionPart("audio", "A piano plays a short melody."))),
+    CaptionMessage("user", (CaptionPart("image", "A red car on a street."), "Make it blue.")),
+    CaptionMessage("assistant", ("Here it is. ", CaptionPart("image", "A blue car on a street."))),
+    CaptionMessage("user", ("What is the capital of Italy?",)),
+    CaptionMessage("assistant", ("The capital of Italy is Rome.",)),
+    CaptionMessage("user", ("Show me a video of a dog that runs.",)),
+    CaptionMessage("assistant", ("Here it is. ", CaptionPart("video", "A dog runs."))),
+)
+"""Turns before the conversation, which show the notation to LLMs that were not trained on it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +73,8 @@ class CaptionFormat:
     closing: str
     system: str = ""
     """System message that explains the notation."""
+    examples: tuple[CaptionMessage, ...] = ()
+    """Turns that show the notation, before the conversation."""
 
     def write(self, modality: str, caption: str) -> str:
         """Return a caption between its delimiters."""
@@ -61,26 +94,8 @@ class CaptionFormat:
 
 MARKERS = CaptionFormat(f"<|{MODALITY}|>", CLOSE)
 """Special tokens of LLMs that were pretrained on captions, such as nano's."""
-TAGS = CaptionFormat(f"<{MODALITY}>", f"</{MODALITY}>", INSTRUCTIONS)
+TAGS = CaptionFormat(f"<{MODALITY}>", f"</{MODALITY}>", INSTRUCTIONS, EXAMPLES)
 """Tags for any instruct LLM."""
-
-
-@dataclass(frozen=True)
-class CaptionPart:
-    """A medium as its caption."""
-
-    modality: str
-    caption: str
-    is_edit: bool = False
-    """Whether it is an edit of the last medium of its modality; LLMs with markers read that."""
-
-
-@dataclass(frozen=True)
-class CaptionMessage:
-    """A message whose media are captions."""
-
-    role: Role
-    parts: tuple[str | CaptionPart, ...]
 
 
 class CaptionLLM:
@@ -130,7 +145,7 @@ class CaptionLLM:
     def _prompt(self, messages: Sequence[CaptionMessage]) -> list[int]:
         """Tokenize template, text and captions; nothing in a text or caption becomes a special token."""
         if self.format.system and messages[0].role != "system":
-            messages = [CaptionMessage("system", (self.format.system,)), *messages]
+            messages = [CaptionMessage("system", (self.format.system,)), *self.format.examples, *messages]
         roles = [message.role for message in messages]
         first, *others = self._template.turn_delimiters(roles, add_generation_prompt=True)
         ids = self._encode_template(first)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nextgpt.config import read_config
 from nextgpt.errors import ConversationError
-from nextgpt.evaluate.caption_llm import CaptionLLM, CaptionMessage, CaptionPart
+from nextgpt.evaluate.caption_llm import MARKERS, CaptionLLM, CaptionMessage, CaptionPart
 from nextgpt.evaluate.cascade import CaptionSynthesizer, create_prompt_encoders
 from nextgpt.message import (
     Conversation,
@@ -29,6 +29,8 @@ from nextgpt.message import (
     Text,
     TextDelta,
 )
+from nextgpt.miniworld.language.canonical_captions import canonical_caption
+from nextgpt.miniworld.language.description_parser import parse_description
 from nextgpt.modality import MODALITIES
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.loading import resolve_model_dir
@@ -108,9 +110,15 @@ class Cascade:
         """Reply to several conversations in one batch; tokens are chosen greedily."""
         samplings = [sampling] * len(conversations) if isinstance(sampling, Sampling) else list(sampling)
         media = [medium for conversation in conversations for medium in conversation.media]
-        captions = dict(zip((medium.digest for medium in media), self.captioner.describe(media), strict=True))
+        descriptions = map(self._to_caption, self.captioner.describe(media))
+        captions = dict(zip((medium.digest for medium in media), descriptions, strict=True))
         requests = [[_captioned(message, captions) for message in conversation] for conversation in conversations]
         return self.answer_captioned(requests, samplings)
+
+    def _to_caption(self, description: str) -> str:
+        """Return a description in the form that the LLM was trained on: LLMs with markers read canonical captions."""
+        spec = parse_description(description) if self._llm.format is MARKERS else None
+        return canonical_caption(spec) if spec else description
 
     def answer_captioned(
         self, requests: Sequence[Sequence[CaptionMessage]], samplings: Sequence[Sampling]
