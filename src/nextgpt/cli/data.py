@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option, Typer, echo
 
+from nextgpt.cli.data_build import build
 from nextgpt.cli.data_index import calibrate, index
 from nextgpt.cli.options import Json, Overrides
 
@@ -30,6 +31,7 @@ app = Typer(
 )
 app.command()(index)
 app.command()(calibrate)
+app.command()(build)
 
 
 @app.command()

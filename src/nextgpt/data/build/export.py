@@ -35,6 +35,8 @@ FOLDERS = {"image": "images", "audio": "audios", "video": "videos"}
 def export_dialogues(rows: Sequence[BuildRow], recipe: BuildRecipe) -> list[Path]:
     """Write all formats of the recipe; return their folders. Folders of formats that it lacks are removed.
 
+    Without media (``media.mode: none``) only the project's own form is written, as the others need files.
+
     Raises:
         ConfigError: No dialogue is left, or an optional package is missing.
     """
@@ -46,11 +48,12 @@ def export_dialogues(rows: Sequence[BuildRow], recipe: BuildRecipe) -> list[Path
         )
     export = recipe.work / EXPORT_DIR
     written: list[Path] = []
+    formats = recipe.export if recipe.media.mode != "none" else ("messages",)
     for name, write in WRITERS.items():
         folder = export / name
         if folder.exists():
             shutil.rmtree(folder)
-        if name in recipe.export:
+        if name in formats:
             folder.mkdir(parents=True)
             write(kept, recipe, folder)
             written.append(folder)

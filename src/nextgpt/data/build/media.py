@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from nextgpt.data.build.files import save_atomically, write_atomically
 from nextgpt.data.build.recipe import BuildRecipe
@@ -37,6 +37,7 @@ class MediumJob:
     """File that an edit starts from, relative to the work directory."""
 
 
+@runtime_checkable
 class MediaMaker(Protocol):
     """Makes files for jobs of one modality."""
 
@@ -72,9 +73,7 @@ def make_media(rows: Sequence[BuildRow], recipe: BuildRecipe, on_progress: Progr
     """Return the rows with a file for every medium; a row without one is dropped or pending."""
     if recipe.media.mode == "none":
         return list(rows)
-    from nextgpt.data.build.media_makers import create_makers
-
-    makers = create_makers(recipe)
+    makers = _create_makers(recipe)
     chosen: dict[Slot, tuple[Candidate, ...]] = {}
     failed: dict[str, JobFailed] = {}
     total = sum(len(row.media) for row in rows if row.is_kept)
@@ -91,6 +90,12 @@ def make_media(rows: Sequence[BuildRow], recipe: BuildRecipe, on_progress: Progr
                     chosen[job.slot] = outcome
                 on_progress(len(chosen), total)
     return [_finish(row, chosen, failed) for row in rows]
+
+
+def _create_makers(recipe: BuildRecipe) -> Mapping[str, MediaMaker]:
+    from nextgpt.data.build.media_makers import create_makers  # loads torch
+
+    return create_makers(recipe)
 
 
 def _ready_jobs(
@@ -131,6 +136,7 @@ def _run_jobs(jobs: Sequence[MediumJob], maker: MediaMaker, work: Path) -> Itera
     for start in range(0, len(jobs), maker.batch_size):
         batch = jobs[start : start + maker.batch_size]
         stems = [_stem(job, maker, work) for job in batch]
+        stems[0].parent.mkdir(parents=True, exist_ok=True)
         cached = [_read_cache(stem, work) for stem in stems]
         if not all(cached):
             try:

@@ -121,12 +121,13 @@ def _require_intents(recipe: BuildRecipe, rng: random.Random, drafts: Sequence[_
     for intent, share in recipe.contains.items():
         least = {"edit": 1, "implicit": 1, "cross_modal": 2, "refusal": 0}[intent]
         suited = [draft for draft in drafts if len(draft.mix) >= least and draft.free_turns > 0]
-        count = -(-round(share * 1000) * len(drafts) // 1000)
-        if count > len(suited):
+        possible = sum(weight for mix, weight in normalized(recipe.mixes).items() if len(MIXES[mix]) >= least)
+        if share > possible + 1e-6:
             raise ConfigError(
-                f"contains.{intent} is {share}, which is {count} of {len(drafts)} dialogues; at most {len(suited)} "
-                f"have the modalities and turns for it. Lower it, or raise turns or the mixes with {least} media."
+                f"contains.{intent} is {share}, but only {possible:.2f} of the dialogues have the {least} or more "
+                "modalities for it. Lower it, or raise the weights of such mixes."
             )
+        count = min(len(suited), -(-round(share * 1000) * len(drafts) // 1000))  # sets of a few dialogues round down
         rng.shuffle(suited)
         suited.sort(key=lambda draft: -draft.free_turns)
         for draft in suited[:count]:

@@ -167,6 +167,7 @@ class BuildRecipe(Config):
     checks: CheckConfig = CheckConfig()
     filters: FilterConfig = FilterConfig()
     export: tuple[ExportFormat, ...] = ("messages", "tars", "sharegpt")
+    """Formats; ``parquet`` needs pyarrow."""
 
     @model_validator(mode="after")
     def _validate(self) -> BuildRecipe:
