@@ -19,6 +19,7 @@ from nextgpt.cli.evaluate import evaluate
 from nextgpt.cli.info import info
 from nextgpt.cli.models import models
 from nextgpt.cli.rate import app as rate
+from nextgpt.cli.runs import app as runs
 from nextgpt.cli.serve import serve
 from nextgpt.cli.train import train
 from nextgpt.errors import ConfigError, NextGPTError, unknown_name_message
@@ -34,7 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve,
 }
 """A new command is one file and one entry here."""
-GROUPS: dict[str, typer.Typer] = {"convert": convert, "data": data, "rate": rate}
+GROUPS: dict[str, typer.Typer] = {"convert": convert, "data": data, "rate": rate, "runs": runs}
 """Groups of commands."""
 
 OTHER_FAILURE, USER_MISTAKE = 1, 2

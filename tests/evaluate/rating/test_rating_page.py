@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.annotation.pages import check_accessibility, ready, serving
-from tests.evaluate.rating.conftest import make_run
+from tests.evaluate.small_run import make_run
 
 from nextgpt.annotation.journal import Journal, read_rows
 from nextgpt.errors import ConfigError
