@@ -15,7 +15,7 @@ from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.evaluate.metrics.agreement import clap_score, clip_i, clip_score, clip_t, clipsim
 from nextgpt.evaluate.metrics.audio import mel_cepstral_distance
 from nextgpt.evaluate.metrics.distributions import fad, fd, fid, inception_score, kad, kid
-from nextgpt.evaluate.metrics.edit_regions import edit_regions
+from nextgpt.evaluate.metrics.edits import edit_regions
 from nextgpt.evaluate.metrics.java_text import meteor, spice, spider
 from nextgpt.evaluate.metrics.modality_choice import modality_choice, structure
 from nextgpt.evaluate.metrics.result import EMPTY, MetricResult
@@ -34,8 +34,8 @@ INPUTS: dict[str, str] = {
     "output_audio": "one output Audio per item",
     "reference_audio": "one true Audio per item",
     "output_images": "one output Image per item",
-    "source_images": "the edited Image of each item",
-    "masks": "an Image per item, white where the edit may change the source",
+    "source_images": "the Image that each item edits",
+    "masks": "an Image per item, white where the edit belongs",
 }
 """Inputs of metrics by name; sequences and arrays are in the order of the items."""
 
@@ -54,6 +54,8 @@ class Metric:
     better: Literal["higher", "lower"] = "higher"
     requires: str = ""
     """Optional package or program that it needs; empty if none."""
+    published: tuple[str, ...] = ()
+    """Extractors that papers use, preferred if they are given."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -70,17 +72,17 @@ ROWS: tuple[Metric, ...] = (
     Metric("meteor", meteor, requires=JAVA),
     Metric("spice", spice, requires=f"{JAVA}, Stanford CoreNLP 3.6.0"),
     Metric("spider", spider, requires=f"{JAVA}, Stanford CoreNLP 3.6.0"),
-    Metric("fid", fid, "features", "lower"),
-    Metric("fd", fd, "features", "lower"),
-    Metric("fad", fad, "features", "lower"),
-    Metric("kid", kid, "features", "lower"),
-    Metric("kad", kad, "features", "lower"),
-    Metric("is", inception_score, "probabilities"),
-    Metric("clip_score", clip_score, "joint"),
-    Metric("clap_score", clap_score, "joint"),
-    Metric("clipsim", clipsim, "joint"),
-    Metric("clip_t", clip_t, "joint"),
-    Metric("clip_i", clip_i, "joint"),
+    Metric("fid", fid, "features", "lower", published=("inception",)),
+    Metric("fd", fd, "features", "lower", published=("cnn14",)),
+    Metric("fad", fad, "features", "lower", published=("vggish",)),
+    Metric("kid", kid, "features", "lower", published=("inception",)),
+    Metric("kad", kad, "features", "lower", published=("cnn14", "vggish")),
+    Metric("is", inception_score, "probabilities", published=("inception", "cnn14")),
+    Metric("clip_score", clip_score, "joint", published=("clip-b32", "clip-l14")),
+    Metric("clap_score", clap_score, "joint", published=("clap",)),
+    Metric("clipsim", clipsim, "joint", published=("clip-b32", "clip-l14")),
+    Metric("clip_t", clip_t, "joint", published=("clip-b32", "clip-l14")),
+    Metric("clip_i", clip_i, "joint", published=("clip-b32", "clip-l14")),
     Metric("mcd", mel_cepstral_distance, better="lower"),
     Metric("edit_regions", edit_regions),
     Metric("modality", modality_choice),
