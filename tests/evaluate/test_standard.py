@@ -18,6 +18,7 @@ from nextgpt.evaluate.metrics import METRICS
 from nextgpt.evaluate.protocols import PROTOCOLS
 from nextgpt.evaluate.run_folder import RECORDS_FILE, SCORES_FILE, open_run
 from nextgpt.evaluate.standard import StandardOptions, run_standard
+from nextgpt.message import Reply, Text
 from nextgpt.miniworld.export import export_miniworld
 
 COUNT = 5
@@ -77,10 +78,10 @@ def test_the_true_caption_is_no_reference_of_itself(tmp_path: Path, data: Path, 
 
 
 def test_edits_are_scored_inside_and_outside_the_mask(tmp_path: Path, data: Path, system: StandIn) -> None:
-    content = run("edit-image", tmp_path, data, metrics=("edit_regions",))
-    inside, outside = values(content, "edit.inside"), values(content, "edit.outside")
+    content = run("edit-image", tmp_path, data, metrics=("edit_regions",), systems=("unchanged",))
+    inside, outside = values(content, "edit_regions.inside"), values(content, "edit_regions.outside")
     assert outside["truth"] == 0 < outside["direct"]
-    assert inside["truth"] > 0
+    assert inside["truth"] > 0 == inside["unchanged"] == outside["unchanged"]
 
 
 @pytest.mark.parametrize(
@@ -271,3 +272,23 @@ def test_stamps_are_read_from_the_unpacked_package(tmp_path: Path, system: Stand
     run("coco-t2i", tmp_path / "run", tmp_path / "package", metrics=("modality",))
     captions = {item.target_caption for item in open_run(tmp_path / "run").items}
     assert captions == {"A frog.", "A owl."}
+
+
+def test_systems_are_compared_on_the_items_that_both_answered(
+    tmp_path: Path, data: Path, system: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = StandIn()
+    monkeypatch.setattr(silent, "answer", lambda items, seeds: [Reply((Text("No."),)) for _ in items])
+    plain = create(system)
+    monkeypatch.setattr(
+        standard, "create_system", lambda name, context: silent if name == "cascade" else plain(name, context)
+    )
+    content = run("coco-t2i", tmp_path, data, metrics=("modality",), systems=("cascade", "true-caption"))
+    tests = {tuple(test["systems"]): test for test in content["comparisons"]}
+    assert set(tests) == {("direct", "cascade"), ("direct", "true-caption")}
+    assert (tests["direct", "cascade"]["difference"], tests["direct", "cascade"]["n"]) == (1.0, COUNT)
+    assert tests["direct", "true-caption"]["p_value"] == 1.0
+    monkeypatch.setattr(standard, "load_extractors", lambda names, model: extractors(MeanColors()))
+    content = run("coco-t2i", tmp_path, data, metrics=("clip_score",), systems=("cascade",))
+    row = next(row for row in content["rows"] if row["system"] == "cascade")
+    assert (row["value"], row["cases"], row["left_out"]) == (None, 0, {"no image in the answer": COUNT})
