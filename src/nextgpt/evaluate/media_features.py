@@ -93,12 +93,16 @@ class Extractors:
         return self._load()
 
     def choose(self, metric: Metric, modality: str) -> MediaExtractor:
-        """Return the first extractor that fits. Raises :class:`ConfigError` if there is none."""
+        """Return the first extractor that fits; one that papers use for this metric comes before all others.
+
+        Raises:
+            ConfigError: There is none.
+        """
         assert metric.extractor is not None, metric.name
         wanted = {modality, "image"} if modality == "video" else {modality}
         if "output_frames" in metric.needs:
             wanted = {"image"}
-        for extractor in self._extractors:
+        for extractor in sorted(self._extractors, key=lambda extractor: extractor.name not in metric.published):
             if wanted & set(extractor.modalities) and _HAS_OUTPUT[metric.extractor](extractor):
                 return MediaExtractor(extractor, metric.extractor, by_frame="video" not in wanted)
         raise ConfigError(
