@@ -10,6 +10,7 @@ from typer import Argument, Option, Typer, echo
 
 from nextgpt.cli.data_build import build
 from nextgpt.cli.data_index import calibrate, index
+from nextgpt.cli.data_review import review
 from nextgpt.cli.options import Json, Overrides
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ app = Typer(
 app.command()(index)
 app.command()(calibrate)
 app.command()(build)
+app.command()(review)
 
 
 @app.command()
