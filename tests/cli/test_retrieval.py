@@ -69,13 +69,23 @@ def test_a_chat_takes_its_image_from_the_index(
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--via", "retrieve"], "--via retrieve needs an index"), (["--index", "nowhere"], "nowhere holds no index")],
+    [
+        (["--via", "retrieve"], "--via retrieve needs an index"),
+        (["--index", "nowhere"], "nowhere holds no index"),
+        (["--via", "cascade", "--index", "nowhere"], "--via cascade uses no index"),
+    ],
 )
 def test_options_that_cannot_work_are_one_line(
     arguments: list[str], message: str, model_dir: Path, capsys: Printed
 ) -> None:
     assert main(["chat", str(model_dir), "--once", "hi", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_chat_by_the_cascade_needs_no_index(model_dir: Path, tmp_path: Path, capsys: Printed) -> None:
+    arguments = ["chat", str(model_dir), "--once", "Hi", "--via", "cascade", "--out", str(tmp_path), "--json"]
+    assert main(arguments) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"model", "seed", "parts", "dropped", "timings_s"}
 
 
 def test_auto_needs_a_calibrated_index(index_dir: Path, model_dir: Path) -> None:

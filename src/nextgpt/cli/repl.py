@@ -15,7 +15,7 @@ from io import TextIOBase, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from nextgpt.cli.retrieval import RetrievalOptions, RetrievingModel
+from nextgpt.cli.retrieval import CASCADE, RetrievalOptions, RetrievingModel
 from nextgpt.cli.terminal_output import TerminalOutput, standard_output
 from nextgpt.conversation_file import MEDIA_TYPES, write_conversation
 from nextgpt.errors import ConversationError, NextGPTError, unknown_name_message
@@ -79,11 +79,23 @@ def load_model(
     silence_libraries()
     from nextgpt import NextGPT
 
+    if retrieval.via == CASCADE:
+        return LoadedModel(_load_cascade(name, placement), time.perf_counter() - start)
     index = retrieval.open_index(name)
     model: ChatModel = NextGPT.from_pretrained(name, **placement.as_arguments())
     if index is not None:
         model = RetrievingModel(model, retrieval.resolve_via(index), index)
     return LoadedModel(model, time.perf_counter() - start)
+
+
+def _load_cascade(name: str, placement: PlacementOptions) -> ChatModel:
+    """Load the cascade; a folder without trained weights is enough if nothing is placed."""
+    from nextgpt import NextGPT
+    from nextgpt.evaluate.cascade_model import Cascade
+
+    if placement == PlacementOptions():
+        return Cascade.from_pretrained(name)
+    return Cascade.from_pretrained(name, NextGPT.from_pretrained(name, **placement.as_arguments()))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Option
 
@@ -20,10 +20,14 @@ IndexDir = Annotated[
     Path | None,
     Option("--index", metavar="DIR", help="Index from which media may be retrieved; see nextgpt data index."),
 ]
+CASCADE = "cascade"
+ChatVia = Literal[Via, "cascade"]
 ViaOption = Annotated[
-    Via | None,
+    ChatVia | None,
     Option(
-        "--via", help="Origin of media; default generate, and with --index auto if it is calibrated, else retrieve."
+        "--via",
+        help="Origin of media; default generate, and with --index auto if it is calibrated, else retrieve. "
+        "cascade: the LLM writes captions, which the synthesizers' text encoders read.",
     ),
 ]
 
@@ -33,11 +37,13 @@ class RetrievalOptions:
     """Values of the two options."""
 
     index_dir: Path | None = None
-    via: Via | None = None
+    via: ChatVia | None = None
 
     def __post_init__(self) -> None:
-        if self.index_dir is None and self.via not in (None, "generate"):
+        if self.index_dir is None and self.via not in (None, "generate", CASCADE):
             raise ConfigError(f"--via {self.via} needs an index; expected --index DIR. See nextgpt data index --help.")
+        if self.index_dir is not None and self.via == CASCADE:
+            raise ConfigError("--via cascade uses no index; expected no --index. Omit one of the two.")
 
     def open_index(self, model: str) -> MediaIndex | None:
         """Open the index and check that it fits ``model``. Raises :class:`ConfigError`."""
@@ -51,7 +57,7 @@ class RetrievalOptions:
             raise ConfigError(f"--via auto needs calibrated scores. Run nextgpt data calibrate {self.index_dir}.")
         return index
 
-    def resolve_via(self, index: MediaIndex | None) -> Via:
+    def resolve_via(self, index: MediaIndex | None) -> ChatVia:
         """Return the origin of media that is meant if none is given."""
         if self.via is not None or index is None:
             return self.via or "generate"
