@@ -23,7 +23,7 @@ import PIL.ImageFilter
 
 from nextgpt.evaluate.extractors import create_extractor
 from nextgpt.evaluate.metrics import METRICS, compute_metric
-from nextgpt.media import Audio, Image
+from nextgpt.media.types import Audio, Image
 
 LEVELS = ("clean", "blurred", "noisy", "wrong")
 Row = dict[str, float]
