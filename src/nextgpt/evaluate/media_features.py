@@ -104,7 +104,9 @@ class Extractors:
             wanted = {"image"}
         for extractor in sorted(self._extractors, key=lambda extractor: extractor.name not in metric.published):
             if wanted & set(extractor.modalities) and _HAS_OUTPUT[metric.extractor](extractor):
-                return MediaExtractor(extractor, metric.extractor, by_frame="video" not in wanted)
+                return MediaExtractor(
+                    extractor, metric.extractor, by_frame=modality == "video" and "video" not in wanted
+                )
         raise ConfigError(
             f"no extractor gives {_OUTPUTS[metric.extractor]} of {modality}. Add one with --extractor NAME=PATH; "
             "docs/evaluation.md lists them."
