@@ -17,6 +17,7 @@ from nextgpt.config import read_config
 from nextgpt.errors import ConversationError
 from nextgpt.evaluate.caption_llm import MARKERS, CaptionLLM, CaptionMessage, CaptionPart
 from nextgpt.evaluate.cascade import CaptionSynthesizer, create_prompt_encoders
+from nextgpt.evaluate.items import CAPTION_REQUESTS
 from nextgpt.message import (
     Conversation,
     Event,
@@ -31,7 +32,6 @@ from nextgpt.message import (
 )
 from nextgpt.miniworld.language.canonical_captions import canonical_caption
 from nextgpt.miniworld.language.description_parser import parse_description
-from nextgpt.modality import MODALITIES
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT
@@ -60,7 +60,7 @@ class Captioner:
                 "Train the input projection, or send no media."
             )
         new = list({medium.digest: medium for medium in media if medium.digest not in self._captions}.values())
-        requests = [[medium, f"Describe this {MODALITIES[medium.modality].noun}."] for medium in new]
+        requests = [[medium, CAPTION_REQUESTS[medium.modality]] for medium in new]
         sampling = Sampling(modalities=("text",), max_tokens=MAX_CAPTION_TOKENS)
         replies = self._model.chat_batch(requests, sampling) if requests else []
         for medium, reply in zip(new, replies, strict=True):

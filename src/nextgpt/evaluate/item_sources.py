@@ -19,8 +19,7 @@ from pydantic import Field, ValidationError
 
 from nextgpt.errors import ConfigError
 from nextgpt.evaluate.annotations import Annotation, Corpus, iterate_jsonl, open_annotations
-from nextgpt.evaluate.items import EvalItem, Frozen, MediumEntry, TextEntry, medium, user_message
-from nextgpt.modality import MODALITIES
+from nextgpt.evaluate.items import CAPTION_REQUESTS, EvalItem, Frozen, MediumEntry, TextEntry, medium, user_message
 
 Entry = TypeVar("Entry", bound=Frozen)
 
@@ -71,13 +70,13 @@ def generation_source(corpora: Sequence[Corpus], request: str) -> ItemSource:
     return items
 
 
-def captioning_source(corpora: Sequence[Corpus], question: str = "Describe this {noun}.") -> ItemSource:
+def captioning_source(corpora: Sequence[Corpus]) -> ItemSource:
     """Return the source of media-to-text items: all captions are references."""
 
     def items(data: Path, suite: str, seed: int) -> Candidates:
         def item(row: Annotation, path: str, corpus: Corpus, licence: str) -> EvalItem:
             source = medium(corpus.modality, path)
-            instruction = question.format(noun=MODALITIES[corpus.modality].noun)
+            instruction = CAPTION_REQUESTS[corpus.modality]
             return EvalItem(
                 id=row.key,
                 suite=suite,

@@ -13,7 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from nextgpt.conversation_file import MediumEntry, MessageEntry, TextEntry
 from nextgpt.modality import MODALITIES
 
-__all__ = ["EvalItem", "Frozen", "MediumEntry", "MessageEntry", "TextEntry"]
+__all__ = ["CAPTION_REQUESTS", "EvalItem", "Frozen", "MediumEntry", "MessageEntry", "TextEntry"]
+
+
+CAPTION_REQUESTS = {"image": "Describe this image.", "audio": "What do you hear?", "video": "Describe this video."}
+"""Request for a caption, by modality. Not "audio clip": a clip is a video to nano."""
 
 
 class Frozen(BaseModel):
