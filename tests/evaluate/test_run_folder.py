@@ -13,6 +13,7 @@ from nextgpt.evaluate.run_folder import (
     RunManifest,
     create_run,
     data_fingerprint,
+    lock_run,
     open_run,
     system_slug,
 )
@@ -72,6 +73,13 @@ def test_another_run_in_the_same_folder_is_refused(run: RunFolder) -> None:
     create_run(run.path, manifest(), ITEMS)
     with pytest.raises(ConfigError, match=r"seed 0; got 1\. Choose another --out"):
         create_run(run.path, manifest(seed=1), ITEMS)
+
+
+def test_two_processes_do_not_write_the_same_run(tmp_path: Path) -> None:
+    with lock_run(tmp_path / "run"), pytest.raises(ConfigError, match="is written by another process"):
+        lock_run(tmp_path / "run").__enter__()
+    with lock_run(tmp_path / "run"):
+        pass
 
 
 def test_data_may_move(run: RunFolder) -> None:

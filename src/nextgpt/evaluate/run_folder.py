@@ -17,10 +17,12 @@ uninterrupted one.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -34,7 +36,7 @@ from nextgpt.evaluate.records import ItemRecord
 from nextgpt.media.save_media import wrap_write_errors
 
 MANIFEST_FILE, ITEMS_FILE, RECORDS_FILE = "run.json", "items.jsonl", "records.jsonl"
-ITEM_SCORES_FILE = "item_scores.json"
+ITEM_SCORES_FILE, LOCK_FILE = "item_scores.json", ".lock"
 SCORES_FILE, REPORT_FILE, FEATURES_DIR, MEDIA_DIR = "scores.json", "report.md", "features", "media"
 
 
@@ -185,6 +187,24 @@ def read_item_scores(path: Path) -> ItemScores:
     """Return the values per item of the run in ``path``; empty if it has none."""
     file = path / ITEM_SCORES_FILE
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+@contextmanager
+def lock_run(path: Path) -> Iterator[None]:
+    """Keep other processes from writing the same run; the lock ends with the process.
+
+    Raises:
+        ConfigError: Another process writes it.
+    """
+    with wrap_write_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        file = (path / LOCK_FILE).open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"{path} is written by another process. Wait for it, or choose another --out.") from None
+        yield
 
 
 def is_run(path: Path) -> bool:

@@ -24,6 +24,7 @@ from nextgpt.evaluate.run_folder import (
     RunManifest,
     create_run,
     data_fingerprint,
+    lock_run,
     write_file,
 )
 from nextgpt.evaluate.score_report import all_to_markdown, scores_to_dict, scores_to_markdown
@@ -113,14 +114,15 @@ def _run_suite(
 ) -> dict[str, Any]:
     protocol = select_metrics(protocol, options.metrics)
     extractors = load_extractors(options.extractors, options.model)
-    run = _create_run(protocol, options, data, out, limit)
-    names = list(dict.fromkeys([*(systems or ("direct",)), *options.systems, TRUTH, SHUFFLED]))
-    context = SystemContext(model, run.data, run.items)
-    answer_items(run, names, lambda name: create_system(name, context), options.on_progress)
-    scores = score_run(run, protocol, names, extractors)
-    content = scores_to_dict(run.manifest, protocol, scores)
-    run.write_item_scores(item_scores(scores))
-    run.write_scores(content, scores_to_markdown(content))
+    with lock_run(out):
+        run = _create_run(protocol, options, data, out, limit)
+        names = list(dict.fromkeys([*(systems or ("direct",)), *options.systems, TRUTH, SHUFFLED]))
+        context = SystemContext(model, run.data, run.items)
+        answer_items(run, names, lambda name: create_system(name, context), options.on_progress)
+        scores = score_run(run, protocol, names, extractors)
+        content = scores_to_dict(run.manifest, protocol, scores)
+        run.write_item_scores(item_scores(scores))
+        run.write_scores(content, scores_to_markdown(content))
     return content
 
 
