@@ -16,7 +16,7 @@ from nextgpt.message import Image, Medium, Video
 
 BATCH_SIZE = 32
 """Media that are open at a time."""
-MAX_FRAMES = 16
+MAX_FRAMES = 8
 """Frames of a video, evenly spaced, for extractors of images."""
 Open = Callable[[], Medium]
 
