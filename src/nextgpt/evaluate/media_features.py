@@ -30,7 +30,7 @@ class MediaExtractor:
     output: str
     """``features``, ``probabilities`` or ``joint``."""
     by_frame: bool = False
-    """Take videos frame by frame even if the extractor takes whole videos."""
+    """Take the frames of a video as images."""
 
     @property
     def name(self) -> str:
@@ -51,7 +51,8 @@ class MediaExtractor:
     @property
     def preprocessing(self) -> str:
         """How media are prepared."""
-        return self.extractor.preprocessing
+        frames = f"; at most {MAX_FRAMES} frames per video" if self.by_frame else ""
+        return f"{self.extractor.preprocessing}{frames}"
 
     def media(self, openers: Sequence[Open]) -> list[np.ndarray]:
         """Return an array (k, d) per medium; k is the number of frames if videos are taken frame by frame."""
@@ -71,7 +72,7 @@ class MediaExtractor:
         return np.asarray(method(media))
 
     def _units(self, medium: Medium) -> Iterator[Medium]:
-        if isinstance(medium, Video) and (self.by_frame or "video" not in self.extractor.modalities):
+        if isinstance(medium, Video) and self.by_frame:
             for index in uniform_indices(len(medium.frames), min(MAX_FRAMES, len(medium.frames))):
                 yield Image(medium.frames[index])
         else:
@@ -103,9 +104,10 @@ class Extractors:
         if "output_frames" in metric.needs:
             wanted = {"image"}
         for extractor in sorted(self._extractors, key=lambda extractor: extractor.name not in metric.published):
-            if wanted & set(extractor.modalities) and _HAS_OUTPUT[metric.extractor](extractor):
+            usable = wanted & set(extractor.modalities)
+            if usable and _HAS_OUTPUT[metric.extractor](extractor):
                 return MediaExtractor(
-                    extractor, metric.extractor, by_frame=modality == "video" and "video" not in wanted
+                    extractor, metric.extractor, by_frame=modality == "video" and "video" not in usable
                 )
         raise ConfigError(
             f"no extractor gives {_OUTPUTS[metric.extractor]} of {modality}. Add one with --extractor NAME=PATH; "
