@@ -31,6 +31,7 @@ BASES = (
 PATH = re.compile(r"[\w.-]+(/[\w.-]+)*(/|\.(py|js|css|yaml|json|md|toml|sh))")
 SYMBOL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 WRITTEN = {
+    "train.json", "dataset_info.json", "manifest.json",
     "config.json", "nextgpt.json", "conversation.json", "recipe.json", "adapter_config.json", "preset.json",
     "mine.yaml", "cc3m.json", "NAME.json", "openapi.json", "run.json", "scores.json", "report.md",
 }  # fmt: skip

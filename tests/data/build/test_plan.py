@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,15 @@ def test_a_dry_run_estimates_tokens_and_price(make_recipe: Callable[..., BuildRe
 def test_recipes_are_valid_and_begin_with_their_command(path: Path) -> None:
     read_build_recipe(path)
     assert path.read_text().splitlines()[0] == f"# nextgpt data build {path.relative_to(ROOT)}"
+
+
+def test_recipes_in_the_document_are_valid(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "data-building.md").read_text()
+    recipes = re.findall(r"^```yaml\n(# \w+\.yaml\n.*?)^```", text, flags=re.S | re.M)
+    assert recipes
+    for recipe in recipes:
+        (tmp_path / "recipe.yaml").write_text(recipe)
+        read_build_recipe(tmp_path / "recipe.yaml")
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def write_card(rows: Sequence[BuildRow], recipe: BuildRecipe, path: Path) -> Non
         "turns per dialogue": f"{found.turns_mean} ({recipe.turns[0]} to {recipe.turns[1]} planned)",
         **{noun: f"{total[name]:,}" for name, noun in FOLDER_NOUNS.items()},
     }
+    outcomes = {", ".join(key): number for key, number in count_outcomes(rows).items()}
     lines = [
         "---", "language: [" + ", ".join(sorted(found.languages)) + "]", "task_categories: [any-to-any]",
         f"pretty_name: {recipe.name}", "---", "", f"# {recipe.name}", "",
@@ -96,7 +97,7 @@ def write_card(rows: Sequence[BuildRow], recipe: BuildRecipe, path: Path) -> Non
         "Source, licence and origin of every medium are in `sources.jsonl`. Media of replies are outside the formats "
         "of LLaMA-Factory and ms-swift; `sharegpt` holds them as tags with files, like those of requests.", "",
         "## What was left out", "",
-        *_table("status, stage, reason", {", ".join(key): n for key, n in count_outcomes(rows).items()}, "dialogues"),
+        *(_table("status, stage, reason", outcomes, "dialogues") or ["Nothing.", ""]),
         "Licences of texts depend on the terms of the LLM that wrote them.",
     ]  # fmt: skip
     write_atomically(path, "\n".join(lines) + "\n")
