@@ -55,10 +55,14 @@ class MediaExtractor:
         return f"{self.extractor.preprocessing}{frames}"
 
     def media(self, openers: Sequence[Open]) -> list[np.ndarray]:
-        """Return an array (k, d) per medium; k is the number of frames if videos are taken frame by frame."""
+        """Return an array (k, d) per medium; k is its number of frames or windows, 1 if it is taken as a whole."""
         arrays: list[np.ndarray] = []
         for start in range(0, len(openers), BATCH_SIZE):
             media = [list(self._units(opener())) for opener in openers[start : start + BATCH_SIZE]]
+            if self.output == "features" and hasattr(self.extractor, "extract_windows"):
+                # FAD takes all windows of all audio as one distribution.
+                arrays += self.extractor.extract_windows([unit for units in media for unit in units])
+                continue
             vectors = self._extract([unit for units in media for unit in units])
             arrays += np.split(vectors, np.cumsum([len(units) for units in media])[:-1])
         return arrays

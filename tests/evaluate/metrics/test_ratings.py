@@ -59,6 +59,14 @@ def test_raters_at_random_do_not_agree():
     assert np.isnan(ordinal_alpha([Rating(1, 1, 5.0), Rating(1, 2, 5.0)]).value)
 
 
+def test_no_ratings_and_no_votes_have_no_values():
+    assert np.isnan(ordinal_alpha([]).value)
+    assert np.isnan(ordinal_alpha([Rating(1, 1, 5.0)]).value)
+    assert mean_rating("quality", []).n == 0
+    assert rater_drift([]) == {}
+    assert bradley_terry([]) == {}
+
+
 def test_a_mean_rating_is_clustered_by_item():
     few_items = [Rating(item, rater, float(1 + 8 * (item % 2))) for item in range(6) for rater in range(20)]
     result = mean_rating("quality", few_items)

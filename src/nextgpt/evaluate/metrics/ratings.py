@@ -116,6 +116,8 @@ def bradley_terry(votes: Sequence[Vote]) -> dict[str, MetricResult]:
 
     Strengths are fitted to all votes by maximum likelihood (Hunter 2004), ties count half; intervals resample items.
     """
+    if not votes:
+        return {}
     systems = sorted({name for vote in votes for name in (vote.first, vote.second)})
     items = {item: index for index, item in enumerate(dict.fromkeys(vote.item for vote in votes))}
     wins = np.zeros((len(items), len(systems), len(systems)))
