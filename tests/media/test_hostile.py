@@ -71,7 +71,7 @@ def png_header(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (10_000, 10_000), (2**31 - 1, 2**31 - 1)])
 def test_a_picture_that_would_fill_the_memory_is_refused_by_its_header(width, height):
-    assert_refused(read_image, png_header(width, height), "pixels", "MediaLimits.pixels")
+    assert_refused(read_image, png_header(width, height), "pixels", "pixels")
 
 
 def test_an_hour_of_sound_is_refused_by_its_header(tmp_path):
@@ -79,7 +79,7 @@ def test_an_hour_of_sound_is_refused_by_its_header(tmp_path):
     with soundfile.SoundFile(path, "w", 8000, 1) as file:
         for _ in range(60):
             file.write(np.zeros(8000 * 60, np.int16))
-    assert_refused(read_audio, path, "hour.flac lasts 3,600 s", "at most 600 s", "MediaLimits.duration_s")
+    assert_refused(read_audio, path, "hour.flac lasts 3,600 s", "at most 600 s", "duration_s")
 
 
 def test_a_header_that_promises_hours_is_refused():
@@ -240,7 +240,7 @@ def test_a_truncated_picture_says_so(files):
 def test_a_decoder_that_reads_on_and_on_is_stopped(files):
     stream = DeadlineStream(io.BytesIO(b"x" * 100), Deadline("slow.gif", MediaLimits(time_s=0.0)))
     time.sleep(0.01)
-    assert_refused(lambda source: source.read(1), stream, "slow.gif was still being decoded", "MediaLimits.time_s")
+    assert_refused(lambda source: source.read(1), stream, "slow.gif was still being decoded", "time_s")
 
 
 @pytest.mark.parametrize("suffix", ["png", "flac", "mp4"])

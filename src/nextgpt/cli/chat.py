@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from nextgpt.cli.options import Device, Dtype, MaxMemory, Model, SamplingOption, placement_options
+from nextgpt.cli.options import Device, Dtype, MaxMemory, MediaLimit, Model, SamplingOption, placement_options
 from nextgpt.cli.retrieval import IndexDir, RetrievalOptions, ViaOption
 from nextgpt.errors import ConfigError
 from nextgpt.model.placement import PlacementOptions
@@ -46,11 +46,16 @@ def chat(
     sampling: SamplingOption = None,
     index: IndexDir = None,
     via: ViaOption = None,
+    media_limit: MediaLimit = None,
     json: Annotated[bool, Option("--json", help="With --once: print one JSON object.")] = False,
 ) -> None:
     """Chat with a model: any mix of text, images, audio and video, in both directions."""
     if json and once is None:
         raise ConfigError("--json needs --once; expected one turn to print as JSON. Add --once TEXT.")
+    if media_limit:
+        from nextgpt.media.limits import set_default_limits
+
+        set_default_limits(media_limit)
     files = {"image": image, "audio": audio, "video": video, "depth": depth, "thermal": thermal, "imu": imu}
     placement = placement_options(device, dtype, max_memory, sampling)
     retrieval = RetrievalOptions(index, via)

@@ -24,6 +24,10 @@ Dtype = Annotated[
 MaxMemory = Annotated[
     str | None, Option(metavar="SIZE", help="Memory budget such as 6GB; sets dtypes and what is offloaded.")
 ]
+MediaLimit = Annotated[
+    list[str] | None,
+    Option(metavar="NAME=VALUE", help="Limit for reading a file, such as frames=3000 or duration_s=1200; repeatable."),
+]
 SamplingOption = Annotated[
     Literal["published"] | None,
     Option(metavar="published", help="Schedulers, steps, guidance and lengths of media of the published NExT-GPT."),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from nextgpt.cli.options import Device, Dtype, MaxMemory, SamplingOption, placement_options
+from nextgpt.cli.options import Device, Dtype, MaxMemory, MediaLimit, SamplingOption, placement_options
 from nextgpt.cli.retrieval import IndexDir, RetrievalOptions, ViaOption
 from nextgpt.errors import ConfigError
 from nextgpt.logging import silence_libraries
@@ -54,6 +54,7 @@ def serve(
     dtype: Dtype = None,
     max_memory: MaxMemory = None,
     sampling: SamplingOption = None,
+    media_limit: MediaLimit = None,
     index: IndexDir = None,
     via: ViaOption = None,
     engine: Engine = "local",
@@ -80,7 +81,7 @@ def serve(
     opened = retrieval.open_index(model)
     from nextgpt.serve.engine.base import EngineSettings
     from nextgpt.serve.launch import BindAddress, launch, launch_ray
-    from nextgpt.serve.settings import LOOPBACK, ServerSettings
+    from nextgpt.serve.settings import LOOPBACK, ServerSettings, parse_server_limits
 
     settings = ServerSettings(
         api_keys=keys,
@@ -90,6 +91,7 @@ def serve(
         media_domains=tuple(domain.lower() for domain in allow_media_domains or ()),
         requests_per_minute=requests_per_minute,
         via=retrieval.resolve_via(opened),
+        **parse_server_limits(media_limit or ()),
     )
     engine_settings = EngineSettings(max_running=max_running, max_waiting=max_waiting)
     if engine == "ray":

@@ -26,12 +26,13 @@ MAX_LINKS = 256
 _UNKNOWN_LENGTH = 1 << 62
 
 
-def read_audio(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Audio:
+def read_audio(source: MediaSource, *, limits: MediaLimits | None = None) -> Audio:
     """Read audio, or the audio of a video, at its own sample rate and with its own channels.
 
     Raises:
         MediaError: The file holds no audio, is damaged before its first sample, or larger than ``limits``.
     """
+    limits = limits or MediaLimits.default()
     with open_source(source, limits, "audio") as opened:
         audio = _read_links(opened, limits) if opened.type.name == "ogg" else None
         if audio is None and opened.type.name in _PLAIN_FORMATS:

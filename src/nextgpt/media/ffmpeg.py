@@ -129,7 +129,7 @@ class _Decoder:
                 self.name,
                 f"lasts {duration_s:,.0f} s",
                 f"at most {self.limits.duration_s:,.0f} s",
-                "Cut it, or raise MediaLimits.duration_s.",
+                "Cut it, or raise the limit duration_s.",
             )
         if video is not None:
             self._check_frame_size(video.codec_context.width, video.codec_context.height)
@@ -214,7 +214,7 @@ class _Decoder:
                 self.name,
                 f"has {count:,} frames or more",
                 f"at most {self.limits.frames:,}",
-                "Cut it or lower its frame rate, or raise MediaLimits.frames.",
+                "Cut it or lower its frame rate, or raise the limit frames.",
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 import zlib
@@ -20,6 +21,7 @@ from nextgpt.media.types import Image, MediaSource
 
 MAX_ASPECT_RATIO = 16
 """Longer images are cropped before they are scaled: 1 x 300,000 pixels would become 224 x 67 million."""
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 # Only plain raster formats: EPS, WMF and others start programs or load fonts.
 _READ_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "MPO")
 _WRITE_FORMATS = {
@@ -50,12 +52,13 @@ _DECODE_ERRORS = (
 )
 
 
-def read_image(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Image:
+def read_image(source: MediaSource, *, limits: MediaLimits | None = None) -> Image:
     """Read an image as RGB, rotated by its EXIF orientation, on white if transparent; the first frame if animated.
 
     Raises:
         MediaError: The file is no image, damaged, or larger than ``limits``.
     """
+    limits = limits or MediaLimits.default()
     with open_source(source, limits, "image") as opened:
         try:
             with warnings.catch_warnings():
@@ -75,7 +78,8 @@ def read_image(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> I
 
 
 def _decode(opened: OpenSource, limits: MediaLimits) -> PIL.Image.Image:
-    stream = DeadlineStream(opened.stream, Deadline(opened.name, limits))
+    source = _without_texts(opened.stream) if opened.type.name == "png" else opened.stream
+    stream = DeadlineStream(source, Deadline(opened.name, limits))
     with PIL.Image.open(stream, formats=_READ_FORMATS) as picture:
         width, height = picture.size
         if width * height > limits.pixels:
@@ -84,8 +88,21 @@ def _decode(opened: OpenSource, limits: MediaLimits) -> PIL.Image.Image:
         return to_rgb(PIL.ImageOps.exif_transpose(picture))
 
 
+def _without_texts(stream: io.BufferedIOBase) -> io.BufferedIOBase:
+    """Return a PNG without texts and colour profile, which Pillow refuses if they are large (as some editors write)."""
+    content = stream.read()
+    pieces, position = [content[:8]], 8
+    while position + 8 <= len(content):
+        size, name = int.from_bytes(content[position : position + 4], "big"), content[position + 4 : position + 8]
+        end = position + 12 + size
+        if name not in _PNG_TEXTS:
+            pieces.append(content[position:end])
+        position = end
+    return io.BytesIO(b"".join(pieces))
+
+
 def _too_many_pixels(name: str, size: str, limits: MediaLimits) -> MediaError:
-    advice = "Scale it down, or raise MediaLimits.pixels."
+    advice = "Scale it down, or raise the limit pixels."
     return media_error(name, f"has {size}", f"at most {limits.pixels:,} in all", advice)
 
 

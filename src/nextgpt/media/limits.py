@@ -6,19 +6,30 @@ Headers are checked before anything is decoded; sizes are counted again while de
 from __future__ import annotations
 
 import io
+import math
+import os
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from nextgpt.errors import MediaError
+from nextgpt.errors import ConfigError, MediaError, unknown_name_message
 
+LIMITS_VARIABLE = "NEXTGPT_MEDIA_LIMITS"
+"""Environment variable with other limits than the defaults, such as ``frames=3000,duration_s=1200``."""
 _RATES_HZ = (1_000, 768_000)
 
 
 @dataclass(frozen=True)
 class MediaLimits:
-    """Upper bounds for reading one file. Pass your own to the reading functions to raise them."""
+    """Upper bounds for reading one file.
+
+    Pass your own to the reading functions; :data:`LIMITS_VARIABLE`, ``--media-limit`` and ``media_limits`` in a recipe
+    set the default.
+    """
 
     size_bytes: int = 256 * 1024**2
     """Size of the file itself."""
@@ -37,6 +48,37 @@ class MediaLimits:
     time_s: float = 20.0
     """Wall-clock time for decoding."""
 
+    @classmethod
+    def default(cls) -> MediaLimits:
+        """Return the limits of :data:`LIMITS_VARIABLE`. Raises :class:`ConfigError` if it is invalid."""
+        return parse_limits(tuple(filter(None, os.environ.get(LIMITS_VARIABLE, "").split(","))))
+
+
+@lru_cache
+def parse_limits(settings: tuple[str, ...]) -> MediaLimits:
+    """Return the limits with ``settings`` such as ``frames=3000``. Raises :class:`ConfigError`."""
+    known = {field.name: type(field.default) for field in fields(MediaLimits)}
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, _, text = (piece.strip() for piece in setting.partition("="))
+        if name not in known:
+            raise ConfigError(unknown_name_message("media limit", name, known))
+        try:
+            values[name] = known[name](text)
+        except ValueError:
+            values[name] = 0
+        if not 0 < values[name] < math.inf:
+            raise ConfigError(f"media limit {name} is {text!r}; expected a number above 0, such as {name}=3000.")
+    return MediaLimits(**values)
+
+
+def set_default_limits(settings: Iterable[str]) -> None:
+    """Set the default limits of this process and its children. Raises :class:`ConfigError`."""
+    settings = tuple(settings)
+    parse_limits(settings)
+    if settings:
+        os.environ[LIMITS_VARIABLE] = ",".join(settings)
+
 
 class Deadline:
     """Time limit of a decoder."""
@@ -52,7 +94,7 @@ class Deadline:
                 self._name,
                 f"was still being decoded after {self._time_s:g} s",
                 "a file that decodes faster",
-                "Send a shorter or smaller file, or raise MediaLimits.time_s.",
+                "Send a shorter or smaller file, or raise the limit time_s.",
             )
 
 
@@ -100,7 +142,7 @@ def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits
             name,
             f"lasts {frames / rate_hz:,.0f} s or more with {channels} channel(s)",
             f"at most {limits.duration_s:,.0f} s and {limits.samples:,} samples",
-            "Cut it, or raise MediaLimits.duration_s and MediaLimits.samples.",
+            "Cut it, or raise the limits duration_s and samples.",
         )
 
 

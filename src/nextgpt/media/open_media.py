@@ -105,7 +105,7 @@ def _check_size(size_bytes: int, name: str, limits: MediaLimits) -> None:
             name,
             f"is larger than {limits.size_bytes / 1024**2:.0f} MiB",
             "a smaller file",
-            "Shorten or compress it, or raise MediaLimits.size_bytes.",
+            "Shorten or compress it, or raise the limit size_bytes.",
         )
 
 

@@ -36,7 +36,7 @@ WRITERS: Mapping[str, Callable[[Any, str | Path], Path]] = {
 """Writer of each modality."""
 
 
-def read_any(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Image | Audio | Video:
+def read_any(source: MediaSource, *, limits: MediaLimits | None = None) -> Image | Audio | Video:
     """Read a file whose content decides the modality: an MP4 is a video if it has a video stream, otherwise audio.
 
     Only a missing stream leads to the next modality; a video that is damaged or too long is never read as audio.
@@ -44,6 +44,7 @@ def read_any(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Ima
     Raises:
         MediaError: The file holds no medium, is damaged, or larger than ``limits``.
     """
+    limits = limits or MediaLimits.default()
     content, name = read_bytes(source, limits)
     file_type = sniff(content)
     for modality in file_type.modalities if file_type else ():

@@ -37,8 +37,9 @@ _GREY = {"L": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 16}
 """Bits per pixel of Pillow's modes with one channel."""
 
 
-def read_depth(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Depth:
+def read_depth(source: MediaSource, *, limits: MediaLimits | None = None) -> Depth:
     """Read a depth map in metres. Raises :class:`MediaError` for other formats, sizes and impossible distances."""
+    limits = limits or MediaLimits.default()
     values, bits, name = _read_map(source, limits, "a depth map (16-bit PNG or TIFF in millimetres, or NPY in metres)")
     if bits == 8:
         raise media_error(
@@ -51,8 +52,9 @@ def read_depth(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> D
     return Depth(metres.astype(np.float32))
 
 
-def read_thermal(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Thermal:
+def read_thermal(source: MediaSource, *, limits: MediaLimits | None = None) -> Thermal:
     """Read a thermal image as 0 (cold) to 1 (warm). Raises :class:`MediaError` for other formats and sizes."""
+    limits = limits or MediaLimits.default()
     values, bits, _ = _read_map(source, limits, "a thermal image (8- or 16-bit grey PNG or TIFF, or NPY)")
     if bits == 8:
         return Thermal((values / 255).astype(np.float32))
@@ -62,12 +64,13 @@ def read_thermal(source: MediaSource, *, limits: MediaLimits = MediaLimits()) ->
     return Thermal(((values - low) / max(high - low, 1e-12)).astype(np.float32))
 
 
-def read_imu(source: MediaSource, *, sample_rate_hz: float | None = None, limits: MediaLimits = MediaLimits()) -> Imu:
+def read_imu(source: MediaSource, *, sample_rate_hz: float | None = None, limits: MediaLimits | None = None) -> Imu:
     """Read inertial measurements.
 
     Raises:
         MediaError: The file is no CSV or NPY of six axes, holds no numbers, or has no sample rate.
     """
+    limits = limits or MediaLimits.default()
     content, name = read_bytes(source, limits)
     if content.startswith(b"\x93NUMPY"):
         samples, rate = _load_npy(content, name), None

@@ -36,12 +36,13 @@ _FALLBACK_RATE_HZ = 48_000
 _PADDING_SAMPLES = 2048
 
 
-def read_video(source: MediaSource, *, limits: MediaLimits = MediaLimits()) -> Video:
+def read_video(source: MediaSource, *, limits: MediaLimits | None = None) -> Video:
     """Read a video with its audio at a constant frame rate; larger frames are scaled down to the limits.
 
     Raises:
         MediaError: The file holds no video, is damaged before its first frame, or larger than ``limits``.
     """
+    limits = limits or MediaLimits.default()
     from nextgpt.media.ffmpeg import decode_container
 
     with open_source(source, limits, "video") as opened:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from nextgpt.config import Config
-from nextgpt.media.limits import MediaLimits
+from nextgpt.errors import ConfigError, unknown_name_message
+from nextgpt.media.limits import MediaLimits, parse_limits
 from nextgpt.message import Via
 
+MEDIA_LIMITS = {
+    "size_bytes": "max_medium_bytes",
+    "pixels": "max_pixels",
+    "duration_s": "max_duration_s",
+    "frames": "max_frames",
+    "time_s": "decode_timeout_s",
+}
+"""Settings of the server by the name of the media limit."""
 LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
 
 
@@ -82,3 +94,14 @@ class ServerSettings(Config):
             frames=self.max_frames,
             time_s=self.decode_timeout_s,
         )
+
+
+def parse_server_limits(settings: Iterable[str]) -> dict[str, Any]:
+    """Return the settings of the server for media limits such as ``frames=3000``. Raises :class:`ConfigError`."""
+    settings = tuple(settings)
+    limits = parse_limits(settings)
+    names = [setting.partition("=")[0].strip() for setting in settings]
+    for name in names:
+        if name not in MEDIA_LIMITS:
+            raise ConfigError(unknown_name_message("media limit of the server", name, MEDIA_LIMITS))
+    return {MEDIA_LIMITS[name]: getattr(limits, name) for name in names}

@@ -145,6 +145,7 @@ def build_cache(
     """
     if recipe.cache is None:
         raise ConfigError("The recipe names no cache; expected a folder. Add cache: FOLDER to it, or cache=FOLDER.")
+    recipe.apply_media_limits()
     model, sources = load_initial_model(recipe, device=_device(rank)), load_sources(recipe)
     manifest = make_manifest(recipe, model, sources)
     path = recipe.cache / MANIFEST

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from nextgpt.config import parse_config
 from nextgpt.errors import ConfigError
+from nextgpt.media.limits import set_default_limits
 from nextgpt.train.config import EngineConfig, TrainerConfig
 from nextgpt.train.logging import MetricsCallback
 from nextgpt.train.registry import load_recipe_kind
@@ -33,6 +34,13 @@ class BaseRecipe(BaseModel):
     """Folder of checkpoints and metrics."""
     fit: TrainerConfig
     engine: EngineConfig = EngineConfig()
+    media_limits: dict[str, int | float] = Field(default={})
+    """Limits for reading a file other than the defaults, such as ``{frames: 3000}``; see
+    :class:`nextgpt.media.limits.MediaLimits`."""
+
+    def apply_media_limits(self) -> None:
+        """Make the recipe's media limits the default of this process and its workers. Raises :class:`ConfigError`."""
+        set_default_limits(f"{name}={value}" for name, value in self.media_limits.items())
 
     @property
     def sample_unit(self) -> str:
@@ -74,6 +82,7 @@ def run_recipe(recipe: BaseRecipe, on_metrics: MetricsCallback | None = None) ->
     content = recipe.model_dump_json()
     if recipe.output_dir.exists() and stamp.is_file() and stamp.read_text() == content:
         return False
+    recipe.apply_media_limits()
     if not load_recipe_kind(recipe.kind).run(recipe, on_metrics):
         raise SystemExit(0)
     stamp.parent.mkdir(parents=True, exist_ok=True)
