@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
-from nextgpt.errors import ConversationError
+from nextgpt.errors import ConversationError, unknown_name_message
 from nextgpt.media.types import Audio, Depth, Image, Imu, MediaSource, Medium, Thermal, Video
 from nextgpt.modality import SUFFIXES
 
@@ -99,6 +100,8 @@ class Message:
     @classmethod
     def create(cls, role: Role, content: MessageContent) -> Message:
         """Build a message from text, a medium, or a list of both. Raises :class:`ConversationError`."""
+        if role not in get_args(Role):
+            raise ConversationError(unknown_name_message("role", str(role), get_args(Role)))
         items = [content] if isinstance(content, str | Part) else list(content)
         parts = tuple(Text(item) if isinstance(item, str) else item for item in items)
         for part in parts:
@@ -173,6 +176,15 @@ class Sampling:
     """Denoising steps, for all media or by modality."""
     guidance_scale: float | Mapping[str, float] | None = None
     """Classifier-free guidance scale, for all media or by modality."""
+
+    def __post_init__(self) -> None:
+        """Take one string for a tuple of it, and integers of NumPy for their own kind."""
+        for name in ("stop", "modalities"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        for name in ("seed", "max_tokens"):
+            object.__setattr__(self, name, operator.index(getattr(self, name)))
 
 
 @dataclass(frozen=True)

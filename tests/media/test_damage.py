@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.PngImagePlugin
 import pytest
 
 from nextgpt.media import read_audio, read_image, read_video
@@ -108,3 +109,13 @@ def test_grey_of_any_depth_goes_from_black_to_white(values: np.ndarray) -> None:
     PIL.Image.fromarray(values).save(file, "TIFF")
     grey = np.asarray(read_image(file.getvalue()).image)[..., 0]
     np.testing.assert_allclose(grey.ravel(), RAMP.ravel() * 255, atol=2)
+
+
+def test_large_texts_and_profiles_in_a_png_do_not_matter() -> None:
+    """Pillow refuses texts of more than 1 MiB."""
+    info = PIL.PngImagePlugin.PngInfo()
+    info.add_text("history", "x" * 5_000_000, zip=True)
+    info.add_itxt("notes", "y" * 3_000_000, zip=True)
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (8, 8), "red").save(file, "PNG", pnginfo=info, icc_profile=bytes(4_000_000))
+    assert read_image(file.getvalue()).image.getpixel((0, 0)) == (255, 0, 0)

@@ -129,3 +129,13 @@ def test_internal_errors_of_an_engine_are_logged_with_the_request_and_hidden(cap
     caplog.clear()
     assert isinstance(fail(ConversationError("too long")), ConversationError)
     assert not caplog.records
+
+
+def test_a_body_without_its_type_is_json_and_a_compressed_one_is_refused_clearly(http: httpx.Client) -> None:
+    content = b'{"model": "nano", "messages": [{"role": "user", "content": "x"}]}'
+    request = http.build_request("POST", "/v1/chat/completions", content=content)
+    assert "content-type" not in request.headers
+    assert http.send(request).status_code == 200
+    answer = http.post("/v1/chat/completions", content=content, headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 415
+    assert "Send it uncompressed" in answer.json()["error"]["message"]

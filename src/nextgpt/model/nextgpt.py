@@ -8,14 +8,14 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from nextgpt.config import LoraConfig, ModelConfig, read_config, write_config
-from nextgpt.errors import ConversationError
+from nextgpt.errors import ConversationError, ModelError
 from nextgpt.message import (
     Conversation,
     Event,
@@ -146,6 +146,13 @@ class NextGPT(nn.Module):
             self.components[name].save(model_dir / name)
         save_trained(self, model_dir / WEIGHTS_FILE, dtype=dtype)
         write_config(self.config.with_bundled_paths(), model_dir)  # last: a folder without it is no model
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: components are loaded lazily, from folders."""
+        raise ModelError(
+            "A NextGPT model cannot be pickled or copied; expected a folder or its name. Write it with "
+            "save_pretrained and load it with from_pretrained in the other process."
+        )
 
     def add_lora(self, config: LoraConfig) -> None:
         """Add fresh trainable LoRA adapters to the LLM and record them in the model's config."""

@@ -82,6 +82,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # api/docs.py serves Swagger UI from this server alone
         redoc_url=None,
+        strict_content_type=False,  # scripts often send JSON without its type
     )
     app.state.nextgpt = state
     register_error_handlers(app)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -54,7 +55,22 @@ class CheckpointManager:
         return max(self.folder.glob("step-????????"), default=None)
 
     def save(self, step: int, trained: Mapping[str, nn.Parameter], state: TrainingState) -> None:
-        """Write the state after ``step`` steps, then delete the oldest checkpoints."""
+        """Write the state after ``step`` steps, then delete the oldest checkpoints.
+
+        Raises:
+            ModelError: It cannot be written; the last checkpoint stays.
+        """
+        try:
+            self._save(step, trained, state)
+        except (OSError, SafetensorError) as error:
+            kept = self.latest
+            raise ModelError(
+                f"The checkpoint of step {step} cannot be written to {self.folder} ({error}); expected enough space "
+                f"and the right to write. Free some space and run the command again: it continues from "
+                f"{kept.name if kept else 'the beginning'}."
+            ) from error
+
+    def _save(self, step: int, trained: Mapping[str, nn.Parameter], state: TrainingState) -> None:
         unfinished = self.folder / ".unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
@@ -71,7 +87,10 @@ class CheckpointManager:
         unfinished.rename(target)
         _fsync_folder(self.folder)
         for old in sorted(self.folder.glob("step-????????"))[: -self.save_total_limit]:
-            shutil.rmtree(old)
+            obsolete = self.folder / ".obsolete"  # a folder that is half deleted must not look like a checkpoint
+            shutil.rmtree(obsolete, ignore_errors=True)
+            old.rename(obsolete)
+            shutil.rmtree(obsolete)
 
     def resume(self, trained: Mapping[str, nn.Parameter]) -> tuple[int, TrainingState | None]:
         """Load the latest weights into ``trained``; return the number of completed steps and the other state.

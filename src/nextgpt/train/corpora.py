@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from nextgpt.config import parse_config
 from nextgpt.data.corpus import Corpus, read_corpus
@@ -35,7 +35,7 @@ class CorpusConfig(BaseModel):
     """A name of :data:`nextgpt.data.formats.FORMATS`. None: detected from the file."""
     media: Path | None = None
     """Folder of the media. None: the folder of the file."""
-    weight: float = 1.0
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """How often dialogues are drawn from it, relative to other sources."""
     task: PairTask | None = None
     """Use of caption pairs. None: as the stage needs, both in turn if it needs both."""

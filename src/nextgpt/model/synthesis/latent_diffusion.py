@@ -110,8 +110,15 @@ class LatentDiffusion:
 
     @torch.inference_mode()
     def decode(self, latents: Latents) -> list[Medium]:
-        """Decode latents to media."""
-        return self._media_codec.to_media(self.components.autoencoder.decode(latents))
+        """Decode latents to media. Raises :class:`ModelError` if weights and dtype give no numbers."""
+        pixels = self.components.autoencoder.decode(latents)
+        if not pixels.isfinite().all():
+            source = "autoencoder" if latents.isfinite().all() else "denoiser"
+            raise ModelError(
+                f"The {source} in {self.components.folder} returned values that are no numbers (dtype of the denoiser: "
+                f"{self.components.dtype}); expected finite ones. Use float32 or bfloat16, or check the weights."
+            )
+        return self._media_codec.to_media(pixels)
 
     @torch.inference_mode()
     def preview(self, latents: Latents) -> list[Medium]:

@@ -26,7 +26,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        length = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        if (encoding := headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
+            raise ApiError(415, f"Content-Encoding is {encoding[:40]!r}; expected a plain body. Send it uncompressed.")
+        length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self.max_bytes:
             raise self.too_large()
         body = LimitedBody(self, receive)
