@@ -277,5 +277,7 @@ def read_config(folder: Path) -> ModelConfig:
 
 
 def write_config(config: ModelConfig, folder: Path) -> None:
-    """Write ``config.json`` into ``folder``."""
-    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
+    """Write ``config.json`` into ``folder``, whole or not at all."""
+    unfinished = folder / f".{CONFIG_FILE}.unfinished"
+    unfinished.write_text(config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
+    unfinished.replace(folder / CONFIG_FILE)

@@ -23,6 +23,8 @@ ENCODING = "utf-8-sig"
 """UTF-8, with or without the byte order mark that spreadsheets and Windows editors write."""
 MAX_CSV_FIELD_CHARS = 2**24
 """The csv module's own limit of 131,072 is less than some corpora hold in one field."""
+UNFINISHED_MARK = ".unfinished"
+"""File in a folder of tars that is still being written."""
 MAX_LINE_CHARS = 2**20
 """Beginning of a JSON file that tells its container."""
 MEDIA_FOLDERS = ("", "images", "videos", "audios", "image", "video", "audio")
@@ -75,6 +77,11 @@ def open_corpus_file(path: Path, media: Path | None = None) -> CorpusFile:
     """Open a corpus. Raises :class:`ConfigError` if it is missing or of an unknown container."""
     if not path.exists():
         raise ConfigError(f"{path} is missing; expected a corpus (JSON, JSONL, CSV, tar, or a folder of tars).")
+    if (path / UNFINISHED_MARK).is_file():
+        raise ConfigError(
+            f"{path} was not written to its end; expected all of its tars. Run the command that writes it again, or "
+            f"delete {UNFINISHED_MARK} in it to use what is there."
+        )
     document = CorpusFile(path, media or (path if path.is_dir() else path.parent))
     if document.container not in _READ_HEAD:
         raise ConfigError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from nextgpt.data.corpus_file import UNFINISHED_MARK
 from nextgpt.data.formats.messages import format_row
 from nextgpt.data.record import CaptionPair, InvalidRecord, MediaFile, Record, media_of
 from nextgpt.errors import MediaError
@@ -51,14 +52,18 @@ def _relative_path(member: str) -> Path:
 def write_tar_shards(records: Iterable[Record], folder: Path, *, shard_bytes: int) -> Iterator[Path | InvalidRecord]:
     """Write records as tars of about ``shard_bytes``, each sample its messages and then its media.
 
-    Yields every tar when it is whole, and every record that is left out because a medium of it cannot be read.
+    Yields every tar when it is whole, and every record that is left out because a medium of it cannot be read. Until
+    the last tar is written the folder holds :data:`UNFINISHED_MARK`, and is refused as a corpus.
     """
+    mark = folder / UNFINISHED_MARK
     with wrap_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        mark.touch()
     samples = _samples(records)
     sample = next(samples, None)
     for shard in range(1_000_000):
         if sample is None:
+            mark.unlink()
             return
         path, size, number = folder / f"{shard:05d}.tar", 0, 0
         with _atomic_path(path) as unfinished, tarfile.open(unfinished, "w") as tar:
@@ -117,4 +122,11 @@ def _atomic_path(path: Path) -> Iterator[Path]:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
+        _flush(unfinished)
         unfinished.replace(path)
+
+
+def _flush(path: Path) -> None:
+    """Flush a file to disk, so that a power cut can't leave a complete name on half of it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

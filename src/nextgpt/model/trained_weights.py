@@ -30,13 +30,15 @@ LORA = "lora."
 
 
 def save_trained(model: NextGPT, path: Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write the trained weights; in their own dtype unless ``dtype`` is set."""
+    """Write the trained weights, whole or not at all; in their own dtype unless ``dtype`` is set."""
     tensors = trained_state_dict(model)
+    unfinished = path.with_name(f".{path.name}.unfinished")
     save_file(
         {name: tensor.to("cpu", dtype).contiguous() for name, tensor in tensors.items()},
-        path,
+        unfinished,
         metadata={"format": "pt"},
     )
+    unfinished.replace(path)
 
 
 def load_trained(model: NextGPT, path: Path, *, merge_lora: bool = True) -> None:
