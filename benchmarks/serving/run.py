@@ -39,7 +39,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds for the time to the first token.")] = 5,
 ) -> None:
     """Measure throughput, equality of answers, memory, time to the first token and cancellation."""
-    with _server(model) if url is None else contextlib.nullcontext(url) as address:
+    with run_server(model) if url is None else contextlib.nullcontext(url) as address:
         if urlsplit(address).hostname not in LOOPBACK_HOSTS:
             raise ConfigError(f"--url {address}: expected an address on loopback. Run this beside the server.")
         rows = asyncio.run(_measure(address, model, key, conversations, different, 60 * minutes, rounds))
@@ -86,7 +86,7 @@ async def _measure(
 
 
 @contextlib.contextmanager
-def _server(model: str) -> Iterator[str]:
+def run_server(model: str) -> Iterator[str]:
     """Run a server in another process."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
