@@ -15,7 +15,8 @@ from nextgpt.cli.app import app
 from nextgpt.data.build import media as media_stage
 from nextgpt.data.build.export import EXPORT_DIR, export_dialogues
 from nextgpt.data.build.filters import filter_dialogues
-from nextgpt.data.build.media import MediumJob, make_media
+from nextgpt.data.build.media import make_media
+from nextgpt.data.build.media_job import MediumJob
 from nextgpt.data.build.pipeline import build
 from nextgpt.data.build.plan import plan_dialogues
 from nextgpt.data.build.recipe import BuildRecipe

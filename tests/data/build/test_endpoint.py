@@ -11,9 +11,8 @@ from tests.data.build.conftest import serve, write
 
 from nextgpt.data.build.plan import plan_dialogues
 from nextgpt.data.build.recipe import BuildRecipe
-from nextgpt.data.build.request_store import Answer, BudgetReached, RequestStore
+from nextgpt.data.build.request_store import REQUESTS_FILE, Answer, BudgetReached, RequestStore
 from nextgpt.data.build.row import BuildRow
-from nextgpt.data.build.writing import REQUESTS_FILE
 from nextgpt.errors import ConfigError
 from nextgpt.testing.llm_endpoint import Faults
 

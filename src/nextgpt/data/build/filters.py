@@ -17,7 +17,7 @@ from nextgpt.media.read_any import READERS
 from nextgpt.message import Medium
 
 if TYPE_CHECKING:
-    from nextgpt.data.build.media_makers import ModelMedia
+    from nextgpt.data.build.model_media import ModelMedia
 
 PERSONAL_DATA = {
     "an e-mail address": re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"),
@@ -158,7 +158,7 @@ class _Filters:
 
     @cached_property
     def _model(self) -> ModelMedia:
-        from nextgpt.data.build.media_makers import ModelMedia
+        from nextgpt.data.build.model_media import ModelMedia
 
         return ModelMedia(self._recipe.media, self._recipe.work)
 

@@ -10,62 +10,16 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from nextgpt.data.build.files import save_atomically, write_atomically
+from nextgpt.data.build.media_job import JobFailed, MediaMaker, MediumJob, Slot
 from nextgpt.data.build.recipe import BuildRecipe
 from nextgpt.data.build.row import BuildRow, BuiltMessage, Candidate, Part
 from nextgpt.errors import MediaError
 
 MEDIA_DIR = "media"
 Progress = Callable[[int, int], None]
-Slot = tuple[str, int]
-"""Id of a row and index of a medium in it."""
-
-
-@dataclass(frozen=True)
-class MediumJob:
-    """A caption that needs a file."""
-
-    slot: Slot
-    modality: str
-    caption: str
-    seed: int
-    edit_source: str = ""
-    """File that an edit starts from, relative to the work directory."""
-
-
-@runtime_checkable
-class MediaMaker(Protocol):
-    """Makes files for jobs of one modality."""
-
-    name: str
-    """Everything besides the job that the files depend on; part of their cache key."""
-    batch_size: int
-
-    def make(self, jobs: Sequence[MediumJob], paths: Sequence[Path]) -> list[tuple[Candidate, ...]]:
-        """Write files whose names begin with ``paths`` (without suffix); return the candidates, best first.
-
-        Raises:
-            JobFailed: No job of the batch can be done.
-        """
-        ...
-
-    def remember(self, chosen: Candidate) -> None:
-        """Count a chosen medium, made in this run or an earlier one."""
-        ...
-
-
-class JobFailed(Exception):
-    """A job got no medium; its row is dropped or stays pending."""
-
-    def __init__(self, reason: str, detail: str, *, is_final: bool) -> None:
-        super().__init__(detail)
-        self.reason, self.detail, self.is_final = reason, detail, is_final
-
-
 Outcome = tuple[Candidate, ...] | JobFailed
 
 

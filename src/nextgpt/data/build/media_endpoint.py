@@ -18,12 +18,11 @@ import httpx
 
 from nextgpt.data.build.endpoint import FATAL, RETRIED, read_api_key
 from nextgpt.data.build.files import write_atomically
-from nextgpt.data.build.media import JobFailed, MediumJob
-from nextgpt.data.build.media_makers import ModelMedia, rank
+from nextgpt.data.build.media_job import JobFailed, MediumJob
+from nextgpt.data.build.model_media import ModelMedia, rank
 from nextgpt.data.build.recipe import MediaConfig
-from nextgpt.data.build.request_store import Answer, BudgetReached, RequestStore
+from nextgpt.data.build.request_store import REQUESTS_FILE, Answer, BudgetReached, RequestStore
 from nextgpt.data.build.row import Candidate
-from nextgpt.data.build.writing import REQUESTS_FILE
 from nextgpt.errors import ConfigError, MediaError
 from nextgpt.modality import MODALITIES
 

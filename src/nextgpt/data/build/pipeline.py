@@ -17,10 +17,10 @@ from nextgpt.data.build.near_duplicates import find_near_duplicates
 from nextgpt.data.build.plan import plan_dialogues
 from nextgpt.data.build.recipe import BuildRecipe
 from nextgpt.data.build.report import write_report
-from nextgpt.data.build.request_store import Ledger, RequestStore
+from nextgpt.data.build.request_store import REQUESTS_FILE, Ledger, RequestStore
 from nextgpt.data.build.review import apply_decisions
 from nextgpt.data.build.row import STAGES, BuildRow, Stage, write_rows
-from nextgpt.data.build.writing import REQUESTS_FILE, write_dialogues
+from nextgpt.data.build.writing import write_dialogues
 
 ProgressCallback = Callable[[str, int, int], None]
 """``(stage, done, total)``."""

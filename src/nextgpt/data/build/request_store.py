@@ -14,6 +14,9 @@ from pathlib import Path
 
 from nextgpt.errors import ConfigError
 
+REQUESTS_FILE = "requests.sqlite"
+"""Name in the work directory."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
     key TEXT PRIMARY KEY, purpose TEXT NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL, reserved REAL NOT NULL,

@@ -12,11 +12,10 @@ from nextgpt.data.build.checks import Problem, find_problems
 from nextgpt.data.build.endpoint import ChatClient, ChatRequest, EndpointFailed, RequestRefused
 from nextgpt.data.build.prompting import answer_schema, build_messages, parse_answer, repair_messages, to_messages
 from nextgpt.data.build.recipe import BuildRecipe
-from nextgpt.data.build.request_store import BudgetReached, RequestStore
+from nextgpt.data.build.request_store import REQUESTS_FILE, BudgetReached, RequestStore
 from nextgpt.data.build.row import BuildRow, BuiltMessage
 from nextgpt.errors import ConfigError
 
-REQUESTS_FILE = "requests.sqlite"
 MOCK_URL = "mock"
 
 Progress = Callable[[int, int], None]
