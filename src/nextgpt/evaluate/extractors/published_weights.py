@@ -23,11 +23,12 @@ Select = Callable[[Any], Mapping[str, Tensor]]
 LISTED = 3
 """Names of tensors in an error."""
 _NUMPY_SCALARS = [
+    np._core.multiarray.scalar,  # type: ignore[attr-defined]
     (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
     np.dtype,
     *(type(np.dtype(kind)) for kind in ("int64", "float64")),
 ]
-"""Plain numbers that some published files hold beside tensors."""
+"""Plain numbers that some published files hold beside tensors; NumPy 2 writes them under another name."""
 
 
 def file_hash(path: Path) -> str:
