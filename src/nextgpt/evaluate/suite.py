@@ -73,6 +73,7 @@ SUITES: Mapping[str, tuple[str, str]] = {
     "miniworld": ("nextgpt.evaluate.miniworld", "Miniworld"),
     "people": ("nextgpt.evaluate.people", "People"),
     "people-dev": ("nextgpt.evaluate.people", "PeopleDevelopment"),
+    "beyond-words": ("nextgpt.evaluate.beyond_words", "BeyondWords"),
     "miniworld-text-only": ("nextgpt.evaluate.miniworld", "TextOnlyMiniworld"),
 }
 """Module and class of each suite, imported on first use."""

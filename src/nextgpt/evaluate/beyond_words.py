@@ -1,0 +1,257 @@
+"""Suite beyond-words: requests that refer to a given medium by something that captions have no word for.
+
+A color between two named tints, a place off the grid, a pitch between two named ones: "Draw a car in exactly this
+color." The score is the continuous error. The direct system gets the medium. The cascade gets its best caption, with
+the nearest named value; so does ``true_caption`` for the answer, which is the upper bound of captions. A given value
+lies 35 to 50 % of a step from the nearest named one, so naming it correctly is within half a step but not within a
+quarter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nextgpt.config import read_config
+from nextgpt.evaluate.caption_llm import CaptionLLM
+from nextgpt.evaluate.cascade import (
+    CaptionSynthesizer,
+    CascadeSystem,
+    caption_writer,
+    create_prompt_encoders,
+    oracle_captions,
+)
+from nextgpt.evaluate.cases import EvalCase
+from nextgpt.evaluate.continuous_attributes import (
+    hue_difference,
+    measure_hue,
+    measure_pitch,
+    measure_place,
+    render_moved,
+    render_rotated,
+    render_transposed,
+    tint_hue,
+)
+from nextgpt.evaluate.score import Score
+from nextgpt.evaluate.suite import RunOptions, SampleAnswer
+from nextgpt.evaluate.systems import MAX_TOKENS, batched
+from nextgpt.message import Conversation, Medium, Sampling
+from nextgpt.miniworld.language.lexicon import indefinite, noun, source_phrase
+from nextgpt.miniworld.language.types import Dialogue, DialogueTurn, MediaPart
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.render import object_box
+from nextgpt.miniworld.specs import PITCHES, PLACES, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
+from nextgpt.miniworld.sprites import TINT_COLORS
+from nextgpt.model.hub import resolve_component_dir
+from nextgpt.model.nextgpt import NextGPT
+
+DIRECT, CASCADE, TRUE_CAPTION, TRUTH = "direct", "cascade", "true_caption", "truth"
+SYSTEMS = (DIRECT, CASCADE, TRUE_CAPTION)
+THRESHOLDS = {"half_step": 0.5, "quarter_step": 0.25}
+OFFSETS = (0.35, 0.5)
+"""Distance of a given value from the nearest named one, in steps between named ones."""
+PLACE_STEP_PX = 16.0
+PITCH_STEP = 12.0
+"""Semitones between the named pitches."""
+PITCH_SEMITONES = {pitch: -21.0 + PITCH_STEP * index for index, pitch in enumerate(PITCHES)}
+"""Named pitches in semitones above 440 Hz."""
+SUSTAINED_SOURCES = (
+    "piano", "guitar", "violin", "cello", "trumpet", "saxophone", "flute", "clarinet", "accordion", "banjo",
+    "harmonica",
+)  # fmt: skip
+"""Sources whose renderings have the named pitches to within a fifth of a semitone."""
+
+
+@dataclass(frozen=True)
+class BeyondWordsItem:
+    """A request that refers to a given medium."""
+
+    kind: str
+    request: str
+    given: Medium
+    given_spec: MediaSpec
+    """Nearest medium that captions can describe."""
+    target_spec: MediaSpec
+    """Right answer but for the attribute, which has the nearest named value."""
+    truth: Medium
+    """Right answer."""
+    error: Callable[[Medium], float | None]
+    """Distance of an answer from the right value; None if it cannot be measured."""
+    step: float
+    """Distance between named values there, in the unit of the error."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Error of one system's answer to one item."""
+
+    item: BeyondWordsItem
+    system: str
+    output: Medium | None
+    error: float | None
+    """None if there is no medium of the right modality, or nothing to measure in it."""
+
+    def is_within(self, share: float) -> bool:
+        """Return whether the error is at most this share of a step."""
+        return self.error is not None and self.error <= share * self.item.step
+
+
+def sample_items(kind: str, count: int, seed: int) -> list[BeyondWordsItem]:
+    """Sample items of one kind of :data:`KINDS`."""
+    rng = np.random.default_rng([seed, list(KINDS).index(kind)])
+    return [KINDS[kind](rng) for _ in range(count)]
+
+
+def _hue_item(rng: np.random.Generator) -> BeyondWordsItem:
+    tints = sorted(TINT_COLORS, key=tint_hue)
+    index = int(rng.integers(len(tints)))
+    tint, sign = tints[index], int(rng.choice((-1, 1)))
+    step = hue_difference(tint_hue(tint), tint_hue(tints[(index + sign) % len(tints)]))
+    degrees = sign * step * float(rng.uniform(*OFFSETS))
+    given, target = (SceneSpec((ObjectSpec(name, tint),)) for name in _two(rng, list(OBJECTS)))
+    expected = tint_hue(tint) + degrees
+
+    def error(medium: Medium) -> float | None:
+        hue = measure_hue(medium) if medium.modality == "image" else None  # type: ignore[arg-type]
+        return None if hue is None else hue_difference(hue, expected)
+
+    request = f"Draw {indefinite(noun(target.objects[0].object))} in exactly this color."
+    media = render_rotated(given, degrees), render_rotated(target, degrees)
+    return BeyondWordsItem("hue", request, media[0], given, target, media[1], error, step)
+
+
+def _place_item(rng: np.random.Generator) -> BeyondWordsItem:
+    place = str(rng.choice(PLACES))
+    top, left, _ = object_box(place, "small")
+    offsets = PLACE_STEP_PX * rng.uniform(*OFFSETS, size=2)
+    # Between the places of the grid: outer ones move inwards.
+    signs = [1 if edge == 0 else -1 if edge > PLACE_STEP_PX else int(rng.choice((-1, 1))) for edge in (top, left)]
+    rows_px, columns_px = (round(sign * offset) for sign, offset in zip(signs, offsets, strict=True))
+    given, target = (SceneSpec((ObjectSpec(name, place=place, size="small"),)) for name in _two(rng, list(OBJECTS)))
+    truth = render_moved(target, rows_px, columns_px)
+    expected = measure_place(truth) or (0.0, 0.0)
+
+    def error(medium: Medium) -> float | None:
+        found = measure_place(medium) if medium.modality == "image" else None  # type: ignore[arg-type]
+        return None if found is None else float(np.hypot(found[0] - expected[0], found[1] - expected[1]))
+
+    request = f"Draw {indefinite(noun(target.objects[0].object))} at exactly this place."
+    return BeyondWordsItem(
+        "place", request, render_moved(given, rows_px, columns_px), given, target, truth, error, PLACE_STEP_PX
+    )
+
+
+def _pitch_item(rng: np.random.Generator) -> BeyondWordsItem:
+    pitch = str(rng.choice(PITCHES))
+    sign = {PITCHES[0]: 1, PITCHES[-1]: -1}.get(pitch) or int(rng.choice((-1, 1)))
+    semitones = sign * PITCH_STEP * float(rng.uniform(*OFFSETS))
+    given, target = (SoundSpec(source, pitch) for source in _two(rng, SUSTAINED_SOURCES))
+    expected = PITCH_SEMITONES[pitch] + semitones
+
+    def error(medium: Medium) -> float | None:
+        found = measure_pitch(medium) if medium.modality == "audio" else None  # type: ignore[arg-type]
+        return None if found is None else abs(found - expected)
+
+    request = f"Play {source_phrase(target.source)} at exactly this pitch."
+    media = render_transposed(given, semitones), render_transposed(target, semitones)
+    return BeyondWordsItem("pitch", request, media[0], given, target, media[1], error, PITCH_STEP)
+
+
+KINDS: dict[str, Callable[[np.random.Generator], BeyondWordsItem]] = {
+    "hue": _hue_item,
+    "place": _place_item,
+    "pitch": _pitch_item,
+}
+"""Kinds of items; errors are degrees, pixels and semitones."""
+
+
+def _two(rng: np.random.Generator, names: Sequence[str]) -> list[str]:
+    return [str(name) for name in rng.choice(names, size=2, replace=False)]
+
+
+def measure_beyond_words(
+    model_dir: Path, options: RunOptions, *, limit: int, seed: int, systems: Sequence[str] = SYSTEMS
+) -> list[Outcome]:
+    """Answer ``limit`` items of each kind with each system; true answers come last, as the system ``truth``."""
+    items = [item for kind in KINDS for item in sample_items(kind, limit, seed)]
+    seeds = [seed * 1_000_003 + index for index in range(len(items))]
+    model = NextGPT.from_pretrained(model_dir)
+    outcomes = []
+    for system in systems:
+        answer = _create_system(system, model, model_dir, options)
+        done = 0
+        for rows in batched(list(zip(items, seeds, strict=True))):
+            for (item, _), media in zip(rows, answer(rows), strict=True):
+                output = next((medium for medium in media if medium.modality == item.truth.modality), None)
+                error = None if output is None else item.error(output)
+                outcomes.append(Outcome(item, system, output, error))
+            options.on_progress(f"beyond-words ({system})", done := done + len(rows), len(items))
+    return outcomes + [Outcome(item, TRUTH, item.truth, item.error(item.truth)) for item in items]
+
+
+Answer = Callable[[Sequence[tuple[BeyondWordsItem, int]]], list[Sequence[Medium]]]
+"""Returns the media of the answers to items with their seeds."""
+
+
+def _create_system(name: str, model: NextGPT, model_dir: Path, options: RunOptions) -> Answer:
+    steps = options.num_inference_steps
+    if name == DIRECT:
+        return lambda rows: _answer_directly(model, rows, steps)
+    llm = read_config(model_dir).llm
+    write = (
+        caption_writer(CaptionLLM(resolve_component_dir(llm.source, model_dir), llm.template))
+        if name == CASCADE
+        else oracle_captions
+    )
+    synthesizer = CaptionSynthesizer(model, create_prompt_encoders(model.config, model_dir), steps)
+    system = CascadeSystem(write, synthesizer)
+    return lambda rows: [
+        result.last.media for result in system.answer([_to_case(item, item_seed) for item, item_seed in rows])
+    ]
+
+
+def _answer_directly(
+    model: NextGPT, rows: Sequence[tuple[BeyondWordsItem, int]], steps: int | None
+) -> list[Sequence[Medium]]:
+    conversations = [Conversation().with_message([item.given, item.request]) for item, _ in rows]
+    samplings = [Sampling(seed=seed, max_tokens=MAX_TOKENS, num_inference_steps=steps) for _, seed in rows]
+    return [reply.message.media for reply in model.chat_batch(conversations, samplings)]
+
+
+def _to_case(item: BeyondWordsItem, seed: int) -> EvalCase:
+    """Return the item in captions: all media are the nearest that can be described."""
+    turn = DialogueTurn(item.kind, (MediaPart(item.given_spec), item.request), (MediaPart(item.target_spec),))
+    return EvalCase(item.kind, Dialogue((turn,)), seed)
+
+
+class BeyondWords:
+    """Suite of shares within half and a quarter of a step between named values."""
+
+    def evaluate(
+        self, model_dir: Path, options: RunOptions, *, limit: int, seed: int
+    ) -> tuple[list[Score], list[SampleAnswer]]:
+        """See :meth:`nextgpt.evaluate.suite.Suite.evaluate`."""
+        outcomes = measure_beyond_words(model_dir, options, limit=limit, seed=seed)
+        scores = [
+            Score.from_outcomes(
+                f"{kind}.{threshold}.{system}",
+                [outcome.is_within(share) for outcome in _select(outcomes, kind, system)],
+                [outcome.is_within(share) for outcome in _select(outcomes, kind, TRUTH)],
+            )
+            for kind in KINDS
+            for threshold, share in THRESHOLDS.items()
+            for system in SYSTEMS
+        ]
+        samples = [
+            SampleAnswer(f"{kind} ({DIRECT})", row.item.request, row.item.truth, row.output, row.is_within(0.5))
+            for kind in KINDS
+            for row in _select(outcomes, kind, DIRECT)[:4]
+        ]
+        return scores, samples
+
+
+def _select(outcomes: Sequence[Outcome], kind: str, system: str) -> list[Outcome]:
+    return [outcome for outcome in outcomes if outcome.item.kind == kind and outcome.system == system]
