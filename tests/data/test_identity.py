@@ -13,7 +13,7 @@ from tests.data.conftest import as_json, as_tar, medium
 from nextgpt.data.corpus import read_corpus
 from nextgpt.data.record import CaptionPair, MediaFile, media_of
 from nextgpt.data.validation import validate
-from nextgpt.data.writers import write_jsonl
+from nextgpt.data.writers import write_jsonl, write_tar_shards
 from nextgpt.errors import ConfigError
 from nextgpt.media import read_image
 from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
@@ -126,3 +126,17 @@ def test_a_damaged_shard_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "00000.tar").write_bytes(b"no tar at all" * 100)
     with pytest.raises(ConfigError, match=r"00000.tar is a damaged tar"):
         read_corpus(tmp_path)
+
+
+def test_tars_that_were_not_written_to_their_end_are_no_corpus(tmp_path: Path) -> None:
+    """A pack that was killed leaves whole tars, but not all of them."""
+    members: dict[str, bytes] = {}
+    for number in range(3):
+        members |= {f"{number}.jpg": medium(tmp_path / "a.jpg", "image").read_bytes(), f"{number}.txt": b"a"}
+    corpus = read_corpus(as_tar(tmp_path / "data.tar", members))
+    packing = write_tar_shards(corpus.records, tmp_path / "tars", shard_bytes=1)
+    next(packing)
+    with pytest.raises(ConfigError, match="was not written to its end"):
+        read_corpus(tmp_path / "tars")
+    assert len(list(packing)) == 2
+    assert len(read_corpus(tmp_path / "tars").records) == 3

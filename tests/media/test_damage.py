@@ -10,6 +10,7 @@ import PIL.Image
 import PIL.PngImagePlugin
 import pytest
 
+from nextgpt.errors import MediaError
 from nextgpt.media import read_audio, read_image, read_video
 from nextgpt.media.file_types import sniff
 from nextgpt.message import Audio, Conversation, Video, damage_warnings
@@ -119,3 +120,9 @@ def test_large_texts_and_profiles_in_a_png_do_not_matter() -> None:
     file = io.BytesIO()
     PIL.Image.new("RGB", (8, 8), "red").save(file, "PNG", pnginfo=info, icc_profile=bytes(4_000_000))
     assert read_image(file.getvalue()).image.getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_an_unreadable_image_says_why() -> None:
+    """Before, the reason was "('MPO')", which is no format of its own for Pillow."""
+    with pytest.raises(MediaError, match=r"is a JPEG image that cannot be decoded \(its structure is damaged\)"):
+        read_image(b"\xff\xd8\xff no picture")

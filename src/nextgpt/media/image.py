@@ -23,7 +23,7 @@ MAX_ASPECT_RATIO = 16
 """Longer images are cropped before they are scaled: 1 x 300,000 pixels would become 224 x 67 million."""
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 # Only plain raster formats: EPS, WMF and others start programs or load fonts.
-_READ_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "MPO")
+_READ_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF")  # MPO is read as JPEG
 _WRITE_FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -69,9 +69,12 @@ def read_image(source: MediaSource, *, limits: MediaLimits | None = None) -> Ima
         except PIL.Image.DecompressionBombError as error:  # Pillow's own limit, before the size is known
             raise _too_many_pixels(opened.name, "far too many pixels", limits) from error
         except _DECODE_ERRORS as error:
+            reason = str(error) or type(error).__name__
+            if isinstance(error, PIL.UnidentifiedImageError):  # its text names an object of Python
+                reason = "its structure is damaged"
             raise media_error(
                 opened.name,
-                f"is {opened.type.label} that cannot be decoded ({error or type(error).__name__})",
+                f"is {opened.type.label} that cannot be decoded ({reason})",
                 "a complete image",
                 "Check that it was copied whole, or save it anew.",
             ) from error

@@ -9,7 +9,8 @@
 - text beside a tag or a signal token has no blank or line break there, as the tokenizer of transformers 4.29 removed
   them: no 29871 before ``<Img>``, and 835 (``###``) instead of 13 2277 29937 after a generated medium;
 - the prompt format is ``### Human: ... ### Assistant: ...``;
-- training captions are lower case, without some punctuation: see :func:`clean_caption`.
+- captions in training prompts are lower case, without some punctuation (:func:`clean_caption`); the targets are
+  embeddings of the captions as they are.
 
 Two things differ from the first release on purpose: media that the model generated earlier stand in the prompt as
 their signal tokens, as in training, not as inputs between tags; and a turn may have several media, each with its own
@@ -44,7 +45,7 @@ class Quirks:
     template: str | None = None
     """Prompt template, a name in :data:`~nextgpt.prompt_template.TEMPLATES`. ``None``: that of the config."""
     caption: Callable[[str], str] | None = None
-    """Function applied to training captions."""
+    """Function applied to the captions in training prompts."""
     has_signal_separators: bool = False
     """Separate the signal tokens of a span by blanks."""
 
