@@ -21,9 +21,9 @@ from nextgpt.serve.protocol.media import (
     ImageEntry,
     ImageEvent,
     ImageGenerationRequest,
+    ImageInputTokenDetails,
     ImagesResponse,
     ImageUsage,
-    InputTokenDetails,
     json_or_form_schema,
     to_medium_samplings,
 )
@@ -151,5 +151,5 @@ def _usage(outputs: Sequence[RequestOutput]) -> ImageUsage:
         input_tokens=num_inputs,
         output_tokens=num_outputs,
         total_tokens=num_inputs + num_outputs,
-        input_tokens_details=InputTokenDetails(text_tokens=num_inputs, image_tokens=0),
+        input_tokens_details=ImageInputTokenDetails(text_tokens=num_inputs, image_tokens=0),
     )

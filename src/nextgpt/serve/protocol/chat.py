@@ -155,9 +155,9 @@ class MediumOptions(ExtensionModel):
 class GenerationOptions(ExtensionModel):
     """Options of generation that every route of conversations takes."""
 
-    image: MediumOptions = MediumOptions()
-    audio: MediumOptions = MediumOptions()
-    video: MediumOptions = MediumOptions()
+    image: MediumOptions = Field(default_factory=MediumOptions)
+    audio: MediumOptions = Field(default_factory=MediumOptions)
+    video: MediumOptions = Field(default_factory=MediumOptions)
     via: Via | None = None
     """Whether media are generated, retrieved from the server's index, or, with ``auto``, retrieved if a good one is
     found. Absent: the server's default. Edits are always generated."""
@@ -206,11 +206,11 @@ class ChatRequest(OpenAIModel):
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = None
     stop: str | Annotated[list[str], Field(max_length=16)] = []
-    audio: AudioFormat = AudioFormat()
+    audio: AudioFormat = Field(default_factory=AudioFormat)
     stream: bool = False
-    stream_options: StreamOptions = StreamOptions()
+    stream_options: StreamOptions = Field(default_factory=StreamOptions)
     tools: list[Any] = []
-    nextgpt: NextGPTOptions = NextGPTOptions()
+    nextgpt: NextGPTOptions = Field(default_factory=NextGPTOptions)
 
 
 def to_samplings(request: ChatRequest, modalities: Sequence[str], settings: ServerSettings) -> list[Sampling]:

@@ -80,7 +80,7 @@ class ImageEntry(BaseModel):
     url: str | None = None
 
 
-class InputTokenDetails(BaseModel):
+class ImageInputTokenDetails(BaseModel):
     """Kinds of input tokens; the model's prompt is not split further."""
 
     text_tokens: int
@@ -93,7 +93,7 @@ class ImageUsage(BaseModel):
     input_tokens: int
     output_tokens: int
     total_tokens: int
-    input_tokens_details: InputTokenDetails
+    input_tokens_details: ImageInputTokenDetails
 
 
 class ImagesResponse(BaseModel):
@@ -218,7 +218,7 @@ class EmbeddingList(BaseModel):
     object: Literal["list"] = "list"
     model: str
     data: list[Embedding]
-    usage: EmbeddingUsage = EmbeddingUsage()
+    usage: EmbeddingUsage = Field(default_factory=EmbeddingUsage)
 
 
 class RequestLimits(BaseModel):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, model_serializer
+from pydantic import BaseModel, Field, model_serializer
 
 from nextgpt.message import DenoisingProgress
 from nextgpt.serve.engine.base import RequestOutput
@@ -97,9 +97,9 @@ class ResponseUsage(BaseModel):
     """Token counts."""
 
     input_tokens: int
-    input_tokens_details: InputTokenDetails = InputTokenDetails()
+    input_tokens_details: InputTokenDetails = Field(default_factory=InputTokenDetails)
     output_tokens: int
-    output_tokens_details: OutputTokenDetails = OutputTokenDetails()
+    output_tokens_details: OutputTokenDetails = Field(default_factory=OutputTokenDetails)
     total_tokens: int
 
 

@@ -58,7 +58,7 @@ class InputImage(OpenAIModel):
         return ImagePart(type="image_url", image_url=reference)
 
 
-class InputAudio(InputAudioPart):
+class InputAudioItem(InputAudioPart):
     """Audio clip."""
 
     def to_chat(self) -> ContentPart:
@@ -81,7 +81,7 @@ class InputFile(OpenAIModel):
         return FilePart(type="file", file=reference)
 
 
-InputPart = Annotated[InputText | InputImage | InputAudio | InputFile, Field(discriminator="type")]
+InputPart = Annotated[InputText | InputImage | InputAudioItem | InputFile, Field(discriminator="type")]
 
 
 class MessageItem(OpenAIModel):
@@ -158,7 +158,7 @@ class TextFormat(OpenAIModel):
 class TextOptions(OpenAIModel):
     """Options of the text."""
 
-    format: TextFormat = TextFormat()
+    format: TextFormat = Field(default_factory=TextFormat)
 
 
 class ForcedTool(OpenAIModel):
@@ -188,9 +188,9 @@ class ResponseRequest(OpenAIModel):
     max_output_tokens: TokenLimit | None = None
     tools: list[ImageGenerationTool] = Field(default_factory=list)
     tool_choice: Literal["auto", "none", "required"] | ForcedTool = "auto"
-    text: TextOptions = TextOptions()
+    text: TextOptions = Field(default_factory=TextOptions)
     metadata: dict[str, str] = Field(default_factory=dict, max_length=16)
-    nextgpt: GenerationOptions = GenerationOptions()
+    nextgpt: GenerationOptions = Field(default_factory=GenerationOptions)
 
     @property
     def num_previews(self) -> int:

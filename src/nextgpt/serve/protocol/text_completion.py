@@ -27,7 +27,7 @@ class CompletionRequest(OpenAIModel):
     max_tokens: TokenLimit | None = None
     stop: str | Annotated[list[str], Field(max_length=16)] = Field(default_factory=list)
     stream: bool = False
-    stream_options: StreamOptions = StreamOptions()
+    stream_options: StreamOptions = Field(default_factory=StreamOptions)
 
     @property
     def prompts(self) -> list[str]:
