@@ -185,7 +185,7 @@ function candidateField(part, chosen, name, select) {
 }
 
 function decisionBar(own) {
-  const reason = el('input', { type: 'text', id: 'reason', maxlength: 500, 'aria-label': 'Another reason' });
+  const reason = el('input', { type: 'text', id: 'reason', maxlength: 500, placeholder: 'Another reason', 'aria-label': 'Another reason' });
   if (own?.decision === 'drop') reason.value = own.reason;
   const drop = (value) => decide('drop', value);
   const reasons = el(
