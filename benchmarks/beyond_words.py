@@ -22,14 +22,17 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="nano")
     parser.add_argument("--limit", type=int, default=40, help="items per kind")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--system", action="append", choices=SYSTEMS, help="all if omitted; may be repeated")
     arguments = parser.parse_args()
+    systems = tuple(arguments.system or SYSTEMS)
+    model_dir = resolve_model_dir(arguments.model)
     outcomes = measure_beyond_words(
-        resolve_model_dir(arguments.model), RunOptions(), limit=arguments.limit, seed=arguments.seed
+        model_dir, RunOptions(), limit=arguments.limit, seed=arguments.seed, systems=systems
     )
     print("| kind | system | mean error | 95 % interval | measured | within half a step, % | within a quarter, % |")
     print("| --- | --- | ---: | :---: | ---: | ---: | ---: |")
     for kind in KINDS:
-        for system in (*SYSTEMS, TRUTH):
+        for system in (*systems, TRUTH):
             rows = [row for row in outcomes if (row.item.kind, row.system) == (kind, system)]
             errors = mean_result("error", [row.error for row in rows if row.error is not None])
             shares = [share_result("share", [row.is_within(share) for row in rows]) for share in (0.5, 0.25)]
@@ -37,7 +40,7 @@ def main() -> None:
             cells = [f"{errors.value:.1f} {UNITS[kind]}", interval, f"{errors.n} of {len(rows)}"]
             cells += [f"{100 * share.value:.0f} ({100 * share.low:.0f} – {100 * share.high:.0f})" for share in shares]
             print(f"| {kind} | {system} | {' | '.join(cells)} |")
-    for kind in KINDS:
+    for kind in KINDS if {DIRECT, CASCADE} <= set(systems) else ():
         for threshold in (0.5, 0.25):
             values = [
                 [float(row.is_within(threshold)) for row in outcomes if (row.item.kind, row.system) == (kind, system)]

@@ -16,6 +16,8 @@ def test_true_answers_are_right_and_captions_cannot_be(kind: str):
         assert item.error(item.truth) <= 0.12 * item.step
         assert item.error(render(item.target_spec)) > 0.25 * item.step
         assert item.given.modality == item.truth.modality
+        assert sum(weight for _, weight in item.mixture) == pytest.approx(1)
+        assert item.mixture[0] == (item.target_spec, max(weight for _, weight in item.mixture))
 
 
 def test_items_depend_on_the_seed_only():
@@ -33,7 +35,7 @@ def test_a_medium_of_another_modality_has_no_error():
 @pytest.mark.slow
 def test_all_systems_answer_all_items():
     outcomes = measure_beyond_words(resolve_model_dir("nano"), RunOptions(num_inference_steps=2), limit=1, seed=0)
-    assert len(outcomes) == 4 * len(KINDS)
+    assert len(outcomes) == 5 * len(KINDS)
     assert all(outcome.is_within(0.25) for outcome in outcomes if outcome.system == TRUTH)
     captions = [outcome for outcome in outcomes if outcome.system == "true_caption"]
     assert all(outcome.output is not None for outcome in captions)
@@ -43,6 +45,7 @@ def test_the_suite_has_a_row_per_kind_threshold_and_system(monkeypatch):
     def measure(model_dir, options, *, limit: int, seed: int):
         items = [item for kind in KINDS for item in sample_items(kind, limit, seed)]
         outputs = {"direct": lambda item: item.truth, "cascade": lambda item: None, TRUTH: lambda item: item.truth}
+        outputs["interpolated"] = lambda item: item.truth
         outputs["true_caption"] = lambda item: render(item.target_spec)
         return [
             beyond_words.Outcome(item, name, output(item), item.error(output(item)) if output(item) else None)
@@ -53,7 +56,7 @@ def test_the_suite_has_a_row_per_kind_threshold_and_system(monkeypatch):
     monkeypatch.setattr(beyond_words, "measure_beyond_words", measure)
     scores, samples = BeyondWords().evaluate(resolve_model_dir("nano"), RunOptions(), limit=2, seed=0)
     values = {score.name: (score.value, score.judge) for score in scores}
-    assert len(values) == 18
+    assert len(values) == 24
     assert values["hue.quarter_step.direct"] == (1.0, 1.0)
     assert values["hue.half_step.cascade"] == (0.0, 1.0)
     assert values["pitch.quarter_step.true_caption"] == (0.0, 1.0)

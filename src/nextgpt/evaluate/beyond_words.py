@@ -5,15 +5,19 @@ color." The score is the continuous error. The direct system gets the medium. Th
 the nearest named value; so does ``true_caption`` for the answer, which is the upper bound of captions. A given value
 lies 35 to 50 % of a step from the nearest named one, so naming it correctly is within half a step but not within a
 quarter.
+
+``interpolated`` mixes the synthesizer's conditions of the nearest captions in the right proportion: it shows how far
+the frozen diffusion model follows conditions between captions, which is what the direct way would have to produce.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from nextgpt.config import read_config
 from nextgpt.evaluate.caption_llm import CaptionLLM
@@ -39,6 +43,7 @@ from nextgpt.evaluate.score import Score
 from nextgpt.evaluate.suite import RunOptions, SampleAnswer
 from nextgpt.evaluate.systems import MAX_TOKENS, batched
 from nextgpt.message import Conversation, Medium, Sampling
+from nextgpt.miniworld.language.canonical_captions import canonical_caption
 from nextgpt.miniworld.language.lexicon import indefinite, noun, source_phrase
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn, MediaPart
 from nextgpt.miniworld.objects import OBJECTS
@@ -47,9 +52,12 @@ from nextgpt.miniworld.specs import PITCHES, PLACES, MediaSpec, ObjectSpec, Scen
 from nextgpt.miniworld.sprites import TINT_COLORS
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.nextgpt import NextGPT
+from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 
-DIRECT, CASCADE, TRUE_CAPTION, TRUTH = "direct", "cascade", "true_caption", "truth"
-SYSTEMS = (DIRECT, CASCADE, TRUE_CAPTION)
+DIRECT, CASCADE, TRUE_CAPTION = "direct", "cascade", "true_caption"
+INTERPOLATED, TRUTH = "interpolated", "truth"
+SYSTEMS = (DIRECT, CASCADE, TRUE_CAPTION, INTERPOLATED)
+Mixture = tuple[tuple[MediaSpec, float], ...]
 THRESHOLDS = {"half_step": 0.5, "quarter_step": 0.25}
 OFFSETS = (0.35, 0.5)
 """Distance of a given value from the nearest named one, in steps between named ones."""
@@ -76,6 +84,8 @@ class BeyondWordsItem:
     """Nearest medium that captions can describe."""
     target_spec: MediaSpec
     """Right answer but for the attribute, which has the nearest named value."""
+    mixture: Mixture
+    """Answers with named values around the right one, with weights of sum 1."""
     truth: Medium
     """Right answer."""
     error: Callable[[Medium], float | None]
@@ -110,7 +120,8 @@ def _hue_item(rng: np.random.Generator) -> BeyondWordsItem:
     index = int(rng.integers(len(tints)))
     tint, sign = tints[index], int(rng.choice((-1, 1)))
     step = hue_difference(tint_hue(tint), tint_hue(tints[(index + sign) % len(tints)]))
-    degrees = sign * step * float(rng.uniform(*OFFSETS))
+    share, other = float(rng.uniform(*OFFSETS)), tints[(index + sign) % len(tints)]
+    degrees = sign * step * share
     given, target = (SceneSpec((ObjectSpec(name, tint),)) for name in _two(rng, list(OBJECTS)))
     expected = tint_hue(tint) + degrees
 
@@ -120,7 +131,9 @@ def _hue_item(rng: np.random.Generator) -> BeyondWordsItem:
 
     request = f"Draw {indefinite(noun(target.objects[0].object))} in exactly this color."
     media = render_rotated(given, degrees), render_rotated(target, degrees)
-    return BeyondWordsItem("hue", request, media[0], given, target, media[1], error, step)
+    next_target = SceneSpec((ObjectSpec(target.objects[0].object, other),))
+    mixture = (target, 1 - share), (next_target, share)
+    return BeyondWordsItem("hue", request, media[0], given, target, mixture, media[1], error, step)
 
 
 def _place_item(rng: np.random.Generator) -> BeyondWordsItem:
@@ -139,15 +152,32 @@ def _place_item(rng: np.random.Generator) -> BeyondWordsItem:
         return None if found is None else float(np.hypot(found[0] - expected[0], found[1] - expected[1]))
 
     request = f"Draw {indefinite(noun(target.objects[0].object))} at exactly this place."
-    return BeyondWordsItem(
-        "place", request, render_moved(given, rows_px, columns_px), given, target, truth, error, PLACE_STEP_PX
-    )
+    media = render_moved(given, rows_px, columns_px), truth
+    mixture = _place_mixture(target.objects[0].object, place, rows_px, columns_px)
+    return BeyondWordsItem("place", request, media[0], given, target, mixture, media[1], error, PLACE_STEP_PX)
+
+
+def _place_mixture(name: str, place: str, rows_px: int, columns_px: int) -> Mixture:
+    """Return the object at the four places around a point, with bilinear weights."""
+    row, column = divmod(PLACES.index(place), 3)
+    mixture = []
+    for row_step, row_weight in _axis_weights(rows_px):
+        for column_step, column_weight in _axis_weights(columns_px):
+            other = PLACES[3 * (row + row_step) + column + column_step]
+            mixture.append((SceneSpec((ObjectSpec(name, place=other, size="small"),)), row_weight * column_weight))
+    return tuple(mixture)
+
+
+def _axis_weights(offset_px: int) -> tuple[tuple[int, float], tuple[int, float]]:
+    share = abs(offset_px) / PLACE_STEP_PX
+    return (0, 1 - share), (1 if offset_px > 0 else -1, share)
 
 
 def _pitch_item(rng: np.random.Generator) -> BeyondWordsItem:
     pitch = str(rng.choice(PITCHES))
     sign = {PITCHES[0]: 1, PITCHES[-1]: -1}.get(pitch) or int(rng.choice((-1, 1)))
-    semitones = sign * PITCH_STEP * float(rng.uniform(*OFFSETS))
+    share, other = float(rng.uniform(*OFFSETS)), PITCHES[PITCHES.index(pitch) + sign]
+    semitones = sign * PITCH_STEP * share
     given, target = (SoundSpec(source, pitch) for source in _two(rng, SUSTAINED_SOURCES))
     expected = PITCH_SEMITONES[pitch] + semitones
 
@@ -157,7 +187,8 @@ def _pitch_item(rng: np.random.Generator) -> BeyondWordsItem:
 
     request = f"Play {source_phrase(target.source)} at exactly this pitch."
     media = render_transposed(given, semitones), render_transposed(target, semitones)
-    return BeyondWordsItem("pitch", request, media[0], given, target, media[1], error, PITCH_STEP)
+    mixture = (target, 1 - share), (SoundSpec(target.source, other), share)
+    return BeyondWordsItem("pitch", request, media[0], given, target, mixture, media[1], error, PITCH_STEP)
 
 
 KINDS: dict[str, Callable[[np.random.Generator], BeyondWordsItem]] = {
@@ -200,14 +231,16 @@ def _create_system(name: str, model: NextGPT, model_dir: Path, options: RunOptio
     steps = options.num_inference_steps
     if name == DIRECT:
         return lambda rows: _answer_directly(model, rows, steps)
+    encoders = create_prompt_encoders(model.config, model_dir)
+    if name == INTERPOLATED:
+        return lambda rows: _answer_by_mixture(model, encoders, rows, steps)
     llm = read_config(model_dir).llm
     write = (
         caption_writer(CaptionLLM(resolve_component_dir(llm.source, model_dir), llm.template))
         if name == CASCADE
         else oracle_captions
     )
-    synthesizer = CaptionSynthesizer(model, create_prompt_encoders(model.config, model_dir), steps)
-    system = CascadeSystem(write, synthesizer)
+    system = CascadeSystem(write, CaptionSynthesizer(model, encoders, steps))
     return lambda rows: [
         result.last.media for result in system.answer([_to_case(item, item_seed) for item, item_seed in rows])
     ]
@@ -219,6 +252,26 @@ def _answer_directly(
     conversations = [Conversation().with_message([item.given, item.request]) for item, _ in rows]
     samplings = [Sampling(seed=seed, max_tokens=MAX_TOKENS, num_inference_steps=steps) for _, seed in rows]
     return [reply.message.media for reply in model.chat_batch(conversations, samplings)]
+
+
+@torch.inference_mode()
+def _answer_by_mixture(
+    model: NextGPT,
+    encoders: Mapping[str, PromptEncoder],
+    rows: Sequence[tuple[BeyondWordsItem, int]],
+    steps: int | None,
+) -> list[Sequence[Medium]]:
+    """Synthesize from the weighted sums of the conditions of captions."""
+    answers: list[Sequence[Medium]] = []
+    for item, seed in rows:
+        modality = item.truth.modality
+        conditions = encoders[modality].encode([canonical_caption(spec) for spec, _ in item.mixture])  # (n, Q, C)
+        weights = torch.tensor([weight for _, weight in item.mixture], dtype=conditions.dtype)
+        mixed = torch.einsum("n,nqc->qc", weights.to(conditions.device), conditions)[None]
+        synthesizer = model.synthesizer(modality)
+        *_, last = synthesizer.denoise(mixed, seeds=[seed], num_inference_steps=steps)
+        answers.append(synthesizer.decode(last.latents))
+    return answers
 
 
 def _to_case(item: BeyondWordsItem, seed: int) -> EvalCase:
