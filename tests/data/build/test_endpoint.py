@@ -20,7 +20,7 @@ MakeRecipe = Callable[..., BuildRecipe]
 
 
 def llm(url: str, **settings: object) -> dict:
-    base = {"urls": [url], "model": "mock", "price_input": 1, "price_output": 4, "max_wait_s": 0.01, "timeout_s": 5}
+    base = {"urls": [url], "model": "mock", "price_input": 1, "price_output": 4, "max_wait_s": 0.01, "timeout_s": 120}
     return base | settings
 
 
@@ -168,3 +168,12 @@ def test_compressed_answers_are_not_asked_for(make_recipe: MakeRecipe, monkeypat
     with pytest.raises(ConfigError):
         write(plan_dialogues(recipe), recipe)
     assert seen == ["identity"]
+
+
+def test_an_answer_with_lone_surrogates_is_stored(make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = b'{"choices": [{"message": {"content": "\\ud800 no \\u0000 JSON"}}]}'
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=body))
+    monkeypatch.setattr("nextgpt.data.build.writing._transport", lambda urls: transport)
+    recipe = make_recipe(dialogues=1, llm=llm("http://mock"))
+    assert statuses(write(plan_dialogues(recipe), recipe)) == {("dropped", "schema")}
+    assert ledger(recipe).answered == 2 and ledger(recipe).cost > 0, "without usage the reserved price counts"

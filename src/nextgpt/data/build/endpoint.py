@@ -60,6 +60,17 @@ class ChatRequest:
         return sum(sizes) + len(self.schema.encode())
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """An attempt without an answer that another attempt may get."""
+
+    text: str
+    wait_s: float | None = None
+    """Pause that the endpoint asks for."""
+    pauses_all: bool = False
+    """Whether other requests wait too."""
+
+
 class ChatClient:
     """Sends requests to the URLs of a config in turn.
 
@@ -96,22 +107,22 @@ class ChatClient:
         key = request.key(self._config)
         if (stored := self._store.find(key)) is not None:
             return stored.text
-        failure = "no attempt"
+        outcome: Answer | _Failure = _Failure("no attempt")
         async with self._slots:
             for attempt in range(self._config.tries):
                 await self._pause()
-                answer, failure, wait_s = await self._try(key, request)
-                if answer is not None:
-                    return answer.text
-                self._back_off(attempt, wait_s)
-        raise EndpointFailed(f"{failure}, {self._config.tries} times")
+                outcome = await self._try(key, request)
+                if isinstance(outcome, Answer):
+                    return outcome.text
+                await self._back_off(attempt, outcome)
+        raise EndpointFailed(f"{outcome.text}, {self._config.tries} times")
 
     async def close(self) -> None:
         """Close all connections."""
         await self._http.aclose()
 
-    async def _try(self, key: str, request: ChatRequest) -> tuple[Answer | None, str, float | None]:
-        """Send once; return the answer, or the failure and the pause that the endpoint asks for."""
+    async def _try(self, key: str, request: ChatRequest) -> Answer | _Failure:
+        """Send once."""
         url = next(self._urls)
         price = self._price(request.max_input_tokens(), self._config.max_tokens)
         body = self._body(request, with_schema=self._takes_schema[url])
@@ -122,22 +133,22 @@ class ChatClient:
                 content, is_cut = await _read_limited(response, self._config.max_answer_bytes)
         except httpx.ConnectError as error:
             self._store.release(key)
-            return None, f"{url} cannot be reached ({error})", None
+            return _Failure(f"{url} cannot be reached ({error})")
         except httpx.HTTPError as error:
             self._store.lose(key, f"{type(error).__name__}: {error}")
-            return None, f"{url} broke off ({type(error).__name__})", None
+            return _Failure(f"{url} broke off ({type(error).__name__})")
         except BaseException:  # cancelled in flight
             self._store.lose(key, "cancelled")
             raise
         if response.status_code != 200:
             self._store.release(key)
-            return None, *self._check_status(url, response, content, had_schema="response_format" in body)
+            return self._check_status(url, response, content, had_schema="response_format" in body)
         answer = Answer("", cost=price) if is_cut else self._read(content, price)
         if answer is None:
             self._store.lose(key, "the response is no JSON of a chat completion")
-            return None, f"{url} sent no chat completion", None
+            return _Failure(f"{url} sent no chat completion")
         self._store.answer(key, answer)
-        return answer, "", None
+        return answer
 
     def _body(self, request: ChatRequest, *, with_schema: bool) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -152,17 +163,15 @@ class ChatClient:
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
 
-    def _check_status(
-        self, url: str, response: httpx.Response, content: bytes, *, had_schema: bool
-    ) -> tuple[str, float | None]:
-        """Return failure and pause of a status that may pass; raise for any other."""
+    def _check_status(self, url: str, response: httpx.Response, content: bytes, *, had_schema: bool) -> _Failure:
+        """Return the failure of a status that may pass; raise for any other."""
         status, text = response.status_code, content[:500].decode(errors="replace")
         failure = f"{url} answered {status}: {' '.join(text.split())[:300]}"
         if status in RETRIED or status >= 500:
-            return failure, _retry_after_s(response)
+            return _Failure(failure, _retry_after_s(response), pauses_all=status == 429)
         if status in (400, 422) and had_schema and self._config.structured == "auto" and "response_format" in text:
             self._takes_schema[url] = False
-            return failure, 0.0
+            return _Failure(failure, wait_s=0.0)
         if status in FATAL or 300 <= status < 400:
             raise ConfigError(f"{failure}; expected a chat completion. Check llm.urls, llm.model and llm.api_key_env.")
         raise RequestRefused(failure)
@@ -177,6 +186,7 @@ class ChatClient:
             return None
         if not isinstance(text, str):
             return None
+        text = text.encode(errors="replace").decode()  # lone surrogates can be neither stored nor sent
         usage = completion.get("usage")
         counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")] if isinstance(usage, dict) else []
         if len(counts) == 2 and all(isinstance(count, int) and 0 <= count < 2**40 for count in counts):
@@ -190,11 +200,14 @@ class ChatClient:
         while (left_s := self._resume_at - time.monotonic()) > 0:
             await asyncio.sleep(left_s)
 
-    def _back_off(self, attempt: int, wait_s: float | None) -> None:
-        """Pause all requests: as long as the endpoint asks, otherwise exponentially with jitter."""
-        own_s = min(self._config.max_wait_s, 0.5 * 2**attempt) * random.uniform(0.5, 1)
-        pause_s = min(self._config.max_wait_s, own_s if wait_s is None else wait_s)
-        self._resume_at = max(self._resume_at, time.monotonic() + pause_s)
+    async def _back_off(self, attempt: int, failure: _Failure) -> None:
+        """Wait as long as the endpoint asks, otherwise exponentially with jitter; 429 pauses all requests."""
+        own_s = 0.5 * 2**attempt * random.uniform(0.5, 1)
+        pause_s = min(self._config.max_wait_s, own_s if failure.wait_s is None else failure.wait_s)
+        if failure.pauses_all:
+            self._resume_at = max(self._resume_at, time.monotonic() + pause_s)
+        else:
+            await asyncio.sleep(pause_s)
 
 
 def read_api_key(variable: str) -> str:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import yaml
 
+from nextgpt.data.build.prompting import clean_text
 from nextgpt.data.build.recipe import MIXES, BuildRecipe, normalized
 from nextgpt.data.build.row import BuildRow, DialoguePlan, GivenMedium, Intent, PlannedTurn
 from nextgpt.errors import ConfigError
@@ -230,7 +231,7 @@ def _given_media(
             if medium.caption and (is_file or recipe.kind == "t2x"):
                 given = GivenMedium(
                     modality=medium.modality,
-                    caption=medium.caption,
+                    caption=clean_text(medium.caption),
                     path=str(medium.path.resolve()) if is_file else "",
                     source=medium.source or str(recipe.corpus),
                     licence=medium.licence,

@@ -170,10 +170,10 @@ def parse_answer(plan: DialoguePlan, answer: str) -> dict[str, str]:
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:6]]
         raise ValueError("; ".join(problems)) from None
-    return {name: _clean(value) for name, value in fields.items()}
+    return {name: clean_text(value) for name, value in fields.items()}
 
 
-def _clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Remove characters that no text needs (control characters, lone surrogates), and surrounding space."""
     kept = "".join(c for c in text if c in "\n\t" or not (ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000))
     return kept.strip()

@@ -24,7 +24,7 @@ MAX_DROPPED = 500
 """Dropped dialogues that the page lists; the stage files list all."""
 _TAGS = {
     "image": '<img src="{0}" alt="{1}" loading="lazy">',
-    "audio": '<audio controls preload="none" src="{0}"></audio>',
+    "audio": '<audio controls preload="metadata" src="{0}"></audio>',
     "video": '<video controls preload="metadata" src="{0}"></video>',
 }
 _HEAD = """<!doctype html>
@@ -49,6 +49,7 @@ def write_report(rows: Sequence[BuildRow], recipe: BuildRecipe, ledger: Ledger) 
     kept = [row for row in rows if row.is_kept]
     chosen = random.Random(recipe.seed).sample(kept, min(SAMPLES, len(kept)))
     outcomes = sorted(count_outcomes(rows).items(), key=lambda item: (STAGES.index(item[0][1]), item[0]))  # type: ignore[arg-type]
+    left_out = [(", ".join(key), number) for key, number in outcomes]
     found = compute_build_statistics(rows)
     counts = {
         "dialogues planned": len(rows), "kept": len(kept), "turns per dialogue": found.turns_mean,
@@ -66,7 +67,7 @@ def write_report(rows: Sequence[BuildRow], recipe: BuildRecipe, ledger: Ledger) 
     page = [
         _HEAD.format(title=html.escape(f"Build of {recipe.name}")),
         _table(counts.items()), "<h2>Requests</h2>", _table(money.items()),
-        "<h2>Left out</h2>", _table((", ".join(key), number) for key, number in outcomes),
+        "<h2>Left out</h2>", _table(left_out or [("nothing", "")]),
         f"<h2>Samples</h2><p>{len(chosen)} of {len(kept)}, at random.</p>", *map(_article, chosen),
         "<h2>Dropped and pending</h2>",
         *(_article(row) for row in [row for row in rows if not row.is_kept][:MAX_DROPPED]), "</body></html>\n",
