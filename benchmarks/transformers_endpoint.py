@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.transformers_endpoint FOLDER --port 8010`` serves a folder with a chat template. Requests
 wait for each other.
-There is no structured output, so the schema stands in the prompt alone.
+With a JSON schema of strings as ``response_format``, the keys are given and the LLM writes the values one by one, so
+that even a small LLM answers with valid JSON.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import threading
 from typing import Any
 
@@ -29,32 +31,51 @@ def create_app(folder: str) -> FastAPI:
     lock = threading.Lock()
     app = FastAPI()
 
+    def generate(
+        text: str, max_tokens: int, sampling: dict[str, Any], stop: list[str] | None = None
+    ) -> tuple[str, int, int]:
+        """Continue a text; return the new text and the number of tokens read and written."""
+        prompt = tokenizer(text, return_tensors="pt", add_special_tokens=False)
+        length = prompt["input_ids"].shape[1]
+        stopping = {"stop_strings": stop, "tokenizer": tokenizer} if stop else {}
+        output = llm.generate(**prompt, max_new_tokens=max_tokens, **sampling, **stopping)[0, length:]
+        return tokenizer.decode(output, skip_special_tokens=True), length, len(output)
+
+    def write_fields(text: str, names: list[str], limit: int, sampling: dict[str, Any]) -> tuple[str, int, int]:
+        """Write the values of an object whose keys are given; a value ends with a quotation mark or its line."""
+        values: dict[str, str] = {}
+        read = written = 0
+        for name in names:
+            begun = json.dumps(values, ensure_ascii=False).removesuffix("}") + (", " if values else "")
+            value, inputs, outputs = generate(f'{text}{begun}"{name}": "', limit // len(names), sampling, ['"', "\n"])
+            values[name] = re.split(r'["\n]', value)[0].strip()
+            read, written = read + inputs, written + outputs
+        return json.dumps(values, ensure_ascii=False), read, written
+
     @torch.inference_mode()
     def answer(body: dict[str, Any]) -> dict[str, Any]:
         """Generate one reply; the seed follows from the request."""
-        prompt = tokenizer.apply_chat_template(
-            body["messages"], add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
-        length = prompt["input_ids"].shape[1]
+        text = tokenizer.apply_chat_template(body["messages"], add_generation_prompt=True, tokenize=False)
         digest = hashlib.sha256(json.dumps(body["messages"]).encode()).digest()
         temperature = body.get("temperature", 1.0)
         sampling = (
             {"do_sample": True, "temperature": temperature, "top_p": 0.9} if temperature else {"do_sample": False}
         )
+        schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
         with lock:
             torch.manual_seed(int.from_bytes(digest[:4], "big"))
-            output = llm.generate(**prompt, max_new_tokens=body["max_tokens"], **sampling)[0, length:]
-        message = {"role": "assistant", "content": tokenizer.decode(output, skip_special_tokens=True)}
-        usage = {"prompt_tokens": length, "completion_tokens": len(output)}
+            if schema:
+                content, read, written = write_fields(text, schema["required"], body["max_tokens"], sampling)
+            else:
+                content, read, written = generate(text, body["max_tokens"], sampling)
+        message = {"role": "assistant", "content": content}
+        usage = {"prompt_tokens": read, "completion_tokens": written}
         return {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}
 
     @app.post("/v1/chat/completions")
     async def create_chat_completion(request: Request) -> JSONResponse:
         """Answer a chat completion request."""
-        body = await request.json()
-        if "response_format" in body:
-            return JSONResponse({"error": {"message": "response_format is not supported"}}, 400)
-        return JSONResponse(await run_in_threadpool(answer, body))
+        return JSONResponse(await run_in_threadpool(answer, await request.json()))
 
     return app
 
