@@ -1,7 +1,7 @@
 """nano answers a few requests as it did when its weights were embedded.
 
 ``nano_outputs.json`` holds the texts, and of each medium its means over blocks (images and videos, 0 to 255) or the RMS
-of 16 segments (audio, times 255). They were recorded at commit 394522a. Whoever embeds new weights records them anew.
+of 16 segments (audio, times 255). Whoever embeds new weights records them anew, in the same commit.
 """
 
 from __future__ import annotations
