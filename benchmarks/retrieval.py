@@ -1,7 +1,7 @@
 """Retrieve always, generate always, or choose: how often a reply's medium is what was requested.
 
-    python benchmarks/retrieval.py miniworld --work out/retrieval [--items 1500] [--cases 60] [--json]
-    python benchmarks/retrieval.py stamps --work out/stamps --package FOLDER [--json]
+    python benchmarks/retrieval.py miniworld --work out/retrieval [--items 1500] [--cases 60]
+    python benchmarks/retrieval.py stamps --work out/stamps --package FOLDER
 
 ``miniworld``: an index of rendered media of the training split. Requests for contents of the index, and for held-out
 contents, which no index item has. A medium is correct if the judge reads every attribute of the request in it.
@@ -52,7 +52,6 @@ DRAW: dict[str, Callable[..., MediaSpec]] = {
 SUFFIXES = {"image": "png", "audio": "wav", "video": "mp4"}
 VIAS: tuple[Via, ...] = ("retrieve", "generate", "auto")
 BATCH_SIZE = 32
-CALIBRATION_CASES = 60
 
 
 @dataclass(frozen=True)
@@ -199,6 +198,7 @@ def main() -> None:
     parser.add_argument("--package", type=Path)
     parser.add_argument("--items", type=int, default=1500)
     parser.add_argument("--cases", type=int, default=60)
+    parser.add_argument("--calibration-cases", type=int, default=40)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     silence_libraries()
@@ -210,7 +210,10 @@ def main() -> None:
         index = stamps_index(options.package, options.work)
         cases = stamps_cases(index)
     if not index.thresholds:
-        calibrate(index, model, limit=CALIBRATION_CASES, on_progress=lambda *counts: print(*counts, file=sys.stderr))
+        calibrate(
+            index, model, limit=options.calibration_cases, on_progress=lambda *counts: print(*counts, file=sys.stderr)
+        )
+        index = MediaIndex.open(index.folder)
     rows = evaluate(model, index, cases)
     if options.json:
         found = {"items": len(index), "thresholds": index.thresholds, "rows": [asdict(row) for row in rows]}

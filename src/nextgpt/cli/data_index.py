@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Option, echo
 
@@ -15,6 +15,9 @@ Corpora = Annotated[
 Out = Annotated[Path, Option(metavar="DIR", help="Takes the index.")]
 Source = Annotated[str, Option(metavar="TEXT", help="Origin of media for which the corpus names none.")]
 Licence = Annotated[str, Option(metavar="TEXT", help="Licence of media for which the corpus names none.")]
+VectorDtype = Annotated[
+    Literal["float32", "float16"], Option(help="Of the vectors on disk; float16 is half as large and slower.")
+]
 Query = Annotated[str | None, Option(metavar="TEXT", help="Afterwards print what is found for this caption.")]
 
 
@@ -28,6 +31,7 @@ def index(
     media: Annotated[Path | None, Option(metavar="DIR", help="Where the media lie; else beside the file.")] = None,
     source: Source = "",
     licence: Licence = "",
+    dtype: VectorDtype = "float32",
     approximate: Annotated[bool, Option("--approximate", help="Add lists for faster, approximate search.")] = False,
     query: Query = None,
     json: Json = False,
@@ -44,7 +48,14 @@ def index(
     read = [read_corpus(path, format=format, media=media) for path in corpora]
     with ProgressBars() as bars:
         report = build_index(
-            read, out, model=model, source=source, licence=licence, approximate=approximate, on_progress=bars.update
+            read,
+            out,
+            model=model,
+            source=source,
+            licence=licence,
+            dtype=dtype,
+            approximate=approximate,
+            on_progress=bars.update,
         )
     found = _search(out, query) if query is not None else []
     if json:
@@ -84,10 +95,9 @@ def calibrate(
     for modality, threshold in found.thresholds.items():
         row = found.evidence[modality]
         similarities = ", ".join(f"{way} {row[way]:.3f}" for way in ("retrieve", "generate", "auto"))
-        echo(
-            f"{modality}: retrieve from a score of {threshold:.3f} ({row['retrieved_share']:.0%} of {row['cases']:.0f} "
-            f"cases); similarity to the true medium: {similarities}"
-        )
+        rule = "never retrieve" if threshold > 1 else f"retrieve from a score of {threshold:.3f}"
+        share = f"{row['retrieved_share']:.0%} of {row['cases']:.0f} cases"
+        echo(f"{modality}: {rule} ({share}); similarity to the true medium: {similarities}")
 
 
 def _search(folder: Path, query: str) -> list[dict[str, str | float]]:

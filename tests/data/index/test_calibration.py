@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import torch
+from numpy.testing import assert_allclose
 
 from nextgpt.data.index import MediaIndex
-from nextgpt.data.index.calibration import NEVER, Outcomes, calibrate
+from nextgpt.data.index.calibration import MIN_CONDITIONS, NEVER, ConditionRecorder, Outcomes, calibrate
+from nextgpt.data.index.encoders import pool_conditions
 from nextgpt.message import Conversation, Image, Reply, Sampling
+from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 
 
 def outcomes(scores: Sequence[float], retrieved: Sequence[float], generated: Sequence[float]) -> Outcomes:
@@ -49,9 +53,9 @@ class FakeChat:
         sampling: Sampling,
         *,
         via: str = "generate",
-        index: MediaIndex | None = None,
+        index: MediaIndex | ConditionRecorder | None = None,
     ) -> list[Reply]:
-        if index is None:
+        if not isinstance(index, MediaIndex):
             return [Reply((Image(PIL.Image.new("RGB", (16, 16))),)) for _ in conversations]
         (modality,) = {name for name in sampling.modalities or () if name != "text"}
         if modality != "image":
@@ -78,4 +82,20 @@ def test_calibration_leaves_its_cases_out_of_the_index_and_is_kept(copied_index:
     assert found.evidence["image"]["cases"] == 1  # a fifth of five
     [request], [caption] = model.requests, model.found
     assert caption not in request
-    assert MediaIndex.open(copied_index.folder).thresholds == found.thresholds == copied_index.thresholds
+    assert MediaIndex.open(copied_index.folder).thresholds == found.thresholds
+
+
+def test_the_mean_of_enough_conditions_is_measured():
+    recorder = ConditionRecorder("image")
+    assert recorder.search_conditions(torch.ones(MIN_CONDITIONS - 1, 2, 3), "image") == [[]] * (MIN_CONDITIONS - 1)
+    assert recorder.mean is None
+    recorder.search_conditions(torch.full((1, 2, 3), 21.0), "image")
+    assert_allclose(recorder.mean, np.full(3, 2.0))
+
+
+def test_conditions_that_share_an_offset_find_their_captions_once_it_is_removed(index: MediaIndex, model_dir: Path):
+    captions = ["a red square", "a green square", "a blue square", "a white square", "a grey square"]
+    conditions = PromptEncoder(model_dir / "image").encode(captions) + 100 * torch.linspace(-1, 1, 16)
+    assert [hits[0].caption for hits in index.search_conditions(conditions, "image")] != captions
+    centered = index.with_condition_mean("image", pool_conditions(conditions).mean(axis=0))
+    assert [hits[0].caption for hits in centered.search_conditions(conditions, "image")] == captions

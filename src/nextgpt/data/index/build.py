@@ -26,6 +26,7 @@ from nextgpt.data.index.files import (
     LISTS_SUFFIX,
     MANIFEST,
     OFFSETS,
+    Dtype,
     Manifest,
     ModalityRange,
     format_item,
@@ -61,7 +62,7 @@ def build_index(
     model: str | Path = "nano",
     source: str = "",
     licence: str = "",
-    dtype: str = "float16",
+    dtype: Dtype = "float32",
     approximate: bool = False,
     on_progress: ProgressCallback = lambda *_: None,
 ) -> BuildReport:
@@ -71,7 +72,7 @@ def build_index(
         model: Model whose encoder and text encoders make the vectors. Conditions of other models do not fit.
         source: Source of the media for which a corpus names none.
         licence: The same for licences.
-        dtype: dtype of the vectors on disk.
+        dtype: dtype of the vectors on disk; float16 halves the size, and searches take longer.
         approximate: Add lists for approximate search of captions; see :mod:`nextgpt.data.index.approximate`.
 
     Raises:

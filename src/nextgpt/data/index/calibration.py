@@ -1,7 +1,9 @@
 """Calibrate ``auto``: find the score from which a retrieved medium is better than a generated one.
 
-Sampled items are requested by their captions while they are left out of the index. Both results are compared with the
-true medium by the encoder. The threshold of a modality is the one that gives the most similar media on average.
+Sampled items are requested by their captions. Every second one is left out of the index meanwhile, since users ask for
+what an index has and for what it lacks. Both results are compared with the true medium by the encoder. The threshold of
+a modality is the one that gives the most similar media on average. The mean of the conditions is measured too:
+searches then remove it, as the captions lose theirs.
 """
 
 from __future__ import annotations
@@ -12,17 +14,22 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
-from nextgpt.data.index.encoders import normalize
+from nextgpt.data.index.encoders import normalize, pool_conditions
 from nextgpt.data.index.files import CALIBRATION, Calibration, write_atomically
-from nextgpt.data.index.media_index import MediaIndex
+from nextgpt.data.index.media_index import Hit, MediaIndex
 from nextgpt.logging import ProgressCallback
 from nextgpt.message import Conversation, Medium, Reply, Sampling, Via
+from nextgpt.modality import MODALITIES
+from nextgpt.model.retrieval import RetrievalIndex
 
 REQUESTS = {"image": "Draw {caption}.", "audio": "Play {caption}.", "video": "Make a video of {caption}."}
 MAX_SHARE = 0.2
 """Maximum share of a modality's items that are left out of the index as cases."""
 BATCH_SIZE = 16
+MIN_CONDITIONS = 20
+"""Conditions from which their mean is used."""
 NEVER = 2.0
 """Threshold above all cosines: ``auto`` then always generates."""
 
@@ -37,7 +44,7 @@ class BatchModel(Protocol):
         sampling: Sampling,
         *,
         via: Via = "generate",
-        index: MediaIndex | None = None,
+        index: RetrievalIndex | None = None,
     ) -> list[Reply]:
         """Reply to several conversations."""
         ...
@@ -60,6 +67,28 @@ class Outcomes:
         return max([NEVER, *map(float, self.scores)], key=lambda threshold: (self.similarity(threshold), threshold))
 
 
+class ConditionRecorder:
+    """An index that finds nothing, so that all media are generated, and keeps the conditions of the requests."""
+
+    def __init__(self, modality: str) -> None:
+        self.modalities = (modality,)
+        self.thresholds: dict[str, float] = {}
+        self._pooled: list[Float[np.ndarray, "B C"]] = []
+
+    def search_conditions(
+        self, conditions: Float[Tensor, "B Q C"], modality: str, k: int = 5
+    ) -> Sequence[Sequence[Hit]]:
+        """Keep the conditions and find nothing."""
+        self._pooled.append(pool_conditions(conditions))
+        return [[] for _ in conditions]
+
+    @property
+    def mean(self) -> Float[np.ndarray, " C"] | None:
+        """Mean of all conditions; ``None`` if there are too few."""
+        pooled = np.concatenate(self._pooled) if self._pooled else np.zeros((0, 1))
+        return pooled.mean(axis=0) if len(pooled) >= MIN_CONDITIONS else None
+
+
 def calibrate(
     index: MediaIndex,
     model: BatchModel,
@@ -68,17 +97,22 @@ def calibrate(
     seed: int = 0,
     on_progress: ProgressCallback = lambda *_: None,
 ) -> Calibration:
-    """Write the thresholds of all modalities into the index and return them.
+    """Write thresholds and means of conditions into the index, and return them. Open the index again to use them.
 
     Args:
         limit: Cases per modality. Cases to which ``model`` replies without a medium do not count.
     """
     thresholds: dict[str, float] = {}
     evidence: dict[str, dict[str, float]] = {}
+    means: dict[str, list[float]] = {}
     for modality in index.modalities:
-        outcomes = _measure(index, model, modality, limit, seed, on_progress)
+        cases = _sample_cases(index, modality, limit, seed)
+        recorder = ConditionRecorder(modality)
+        outcomes = _measure(index, model, cases, recorder, seed, on_progress)
         if len(outcomes.scores) == 0:
             continue
+        if recorder.mean is not None:
+            means[modality] = recorder.mean.tolist()
         thresholds[modality] = outcomes.best_threshold()
         evidence[modality] = {
             "cases": len(outcomes.scores),
@@ -87,58 +121,84 @@ def calibrate(
             "auto": outcomes.similarity(thresholds[modality]),
             "retrieved_share": float((outcomes.scores >= thresholds[modality]).mean()),
         }
-    found = Calibration(thresholds=thresholds, evidence=evidence)
+    found = Calibration(thresholds=thresholds, condition_means=means, evidence=evidence)
     write_atomically(index.folder / CALIBRATION, lambda file: file.write_text(found.model_dump_json(indent=1) + "\n"))
-    index.thresholds.clear()
-    index.thresholds.update(thresholds)
     return found
 
 
-def _measure(
-    index: MediaIndex, model: BatchModel, modality: str, limit: int, seed: int, on_progress: ProgressCallback
-) -> Outcomes:
-    """Answer requests for sampled items by retrieval and by synthesis."""
+@dataclass(frozen=True)
+class Cases:
+    """Items that are requested by their captions."""
+
+    modality: str
+    numbers: Sequence[int]
+    captions: Sequence[str]
+
+    def conversations(self, batch: slice) -> list[Conversation]:
+        """Return the requests of a batch."""
+        template = REQUESTS[self.modality]
+        return [Conversation().with_message(template.format(caption=caption)) for caption in self.captions[batch]]
+
+    def batches(self) -> list[slice]:
+        """Return the ranges of all batches."""
+        return [slice(start, start + BATCH_SIZE) for start in range(0, len(self.numbers), BATCH_SIZE)]
+
+
+def _sample_cases(index: MediaIndex, modality: str, limit: int, seed: int) -> Cases:
     numbers = index.numbers(modality)
     count = min(limit, max(1, int(MAX_SHARE * len(numbers))))
-    cases = [numbers[i] for i in np.random.default_rng(seed).permutation(len(numbers))[:count]]
-    captions = [index.item(number)[1].caption for number in cases]
-    held_out = frozenset(captions)
+    chosen = [numbers[i] for i in np.random.default_rng(seed).permutation(len(numbers))[:count]]
+    return Cases(modality, chosen, [index.item(number)[1].caption for number in chosen])
+
+
+def _measure(
+    index: MediaIndex,
+    model: BatchModel,
+    cases: Cases,
+    recorder: ConditionRecorder,
+    seed: int,
+    on_progress: ProgressCallback,
+) -> Outcomes:
+    """Answer all cases by synthesis, and then by retrieval with the mean of their conditions."""
+    modality = cases.modality
+    # As the routes for single media do: also a request that the model would decline gets its medium.
+    sampling = Sampling(seed=seed, modalities=(modality,), max_tokens=MODALITIES[modality].signal_count)
+    generated: list[Reply] = []
+    for number, batch in enumerate(cases.batches(), start=1):
+        generated += model.chat_batch(cases.conversations(batch), sampling, via="retrieve", index=recorder)
+        on_progress(f"calibrate {modality}", number, len(cases.batches()))
+    held_out = frozenset(cases.captions[::2])
     others = index.without(lambda medium: medium.caption in held_out)  # the same caption may have several media
-    rows: list[tuple[float, float, float]] = []
-    for start in range(0, len(cases), BATCH_SIZE):
-        batch = slice(start, start + BATCH_SIZE)
-        rows += _compare(others, model, modality, cases[batch], captions[batch], seed)
-        on_progress(f"calibrate {modality}", min(start + BATCH_SIZE, len(cases)), len(cases))
-    return Outcomes(*np.array(rows, np.float64).reshape(-1, 3).T)
+    if recorder.mean is not None:
+        others = others.with_condition_mean(modality, recorder.mean)
+    retrieved: list[Reply] = []
+    for batch in cases.batches():
+        retrieved += model.chat_batch(cases.conversations(batch), sampling, via="retrieve", index=others)
+    return _compare(index, cases, generated, retrieved)
 
 
-def _compare(
-    index: MediaIndex, model: BatchModel, modality: str, cases: Sequence[int], captions: Sequence[str], seed: int
-) -> list[tuple[float, float, float]]:
-    """Return score and both similarities of the cases that are answered with a medium."""
-    conversations = [Conversation().with_message(REQUESTS[modality].format(caption=caption)) for caption in captions]
-    sampling = Sampling(seed=seed, modalities=("text", modality))
-    found = model.chat_batch(conversations, sampling, via="retrieve", index=index)
-    answered = [row for row, reply in enumerate(found) if reply.attributions]
+def _compare(index: MediaIndex, cases: Cases, generated: Sequence[Reply], retrieved: Sequence[Reply]) -> Outcomes:
+    """Compare the media of the cases that were answered in both ways with the true ones."""
+    modality = cases.modality
+    answered = [row for row, reply in enumerate(retrieved) if reply.attributions and _media(generated[row], modality)]
     if not answered:
-        return []
-    made = model.chat_batch([conversations[row] for row in answered], sampling)
-    truth = np.stack([index.media_vector(cases[row], modality) for row in answered])
+        return Outcomes(np.zeros(0), np.zeros(0), np.zeros(0))
+    truth = np.stack([index.media_vector(cases.numbers[row], modality) for row in answered])
     center = index.media_mean(modality)
     similarities = [
-        _cosines(index.encoders.embed_media([_first(reply, modality) for reply in replies]), truth, center)
-        for replies in ([found[row] for row in answered], made)
+        _cosines(index.encoders.embed_media([_media(replies[row], modality)[0] for row in answered]), truth, center)
+        for replies in (retrieved, generated)
     ]
-    scores = [next(iter(found[row].attributions.values())).score for row in answered]
-    return list(zip(scores, *similarities, strict=True))
+    scores = [next(iter(retrieved[row].attributions.values())).score for row in answered]
+    return Outcomes(np.array(scores, np.float64), *similarities)
 
 
-def _first(reply: Reply, modality: str) -> Medium:
-    return next(medium for medium in reply.message.media if medium.modality == modality)
+def _media(reply: Reply, modality: str) -> list[Medium]:
+    return [medium for medium in reply.message.media if medium.modality == modality]
 
 
 def _cosines(
     vectors: Float[np.ndarray, "N E"], truth: Float[np.ndarray, "N E"], center: Float[np.ndarray, " E"]
-) -> list[float]:
+) -> Float[np.ndarray, " N"]:
     """Return the cosines of pairs after centring: what all media have in common says nothing."""
-    return np.sum(normalize(vectors - center) * normalize(truth - center), axis=1).tolist()
+    return np.sum(normalize(vectors - center) * normalize(truth - center), axis=1)

@@ -9,8 +9,10 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Float
 from pydantic import Field
 
 from nextgpt.config import Config, parse_config
@@ -20,6 +22,10 @@ from nextgpt.errors import ConfigError
 MANIFEST, ITEMS, OFFSETS, CALIBRATION = "manifest.json", "items.jsonl", "items.npy", "calibration.json"
 LISTS_SUFFIX = ".captions.faiss"
 FORMAT = 1
+
+
+Dtype = Literal["float32", "float16"]
+"""dtype of vectors on disk; searches compute in float32."""
 
 
 class ModalityRange(Config):
@@ -43,7 +49,7 @@ class Manifest(Config):
     """Source of the items that name none."""
     licence: str = ""
     """Licence of the items that name none."""
-    dtype: str = "float16"
+    dtype: Dtype = "float32"
     approximate: bool = False
     """Whether there are lists for approximate search."""
     ranges: dict[str, ModalityRange] = Field(default_factory=dict)
@@ -54,6 +60,8 @@ class Calibration(Config):
     """Content of ``calibration.json``: scores from which ``auto`` retrieves, by modality, and their evidence."""
 
     thresholds: dict[str, float]
+    condition_means: dict[str, list[float]] = Field(default_factory=dict)
+    """Means of the model's conditions; see :meth:`.media_index.MediaIndex.with_condition_mean`."""
     evidence: dict[str, dict[str, float]] = Field(default_factory=dict)
 
 
@@ -78,6 +86,12 @@ def read_calibration(folder: Path) -> Calibration:
     return (
         parse_config(Calibration, _read_json(path), where=str(path)) if path.is_file() else Calibration(thresholds={})
     )
+
+
+def read_condition_mean(folder: Path, modality: str) -> Float[np.ndarray, " C"] | None:
+    """Return the mean of a model's conditions if the index is calibrated."""
+    mean = read_calibration(folder).condition_means.get(modality)
+    return None if mean is None else np.array(mean, np.float32)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

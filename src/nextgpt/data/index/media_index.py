@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,16 @@ from torch import Tensor
 from nextgpt.data.index.approximate import open_lists, search_lists
 from nextgpt.data.index.encoders import IndexEncoders, normalize, pool_conditions
 from nextgpt.data.index.exact_search import search
-from nextgpt.data.index.files import ITEMS, LISTS_SUFFIX, OFFSETS, Manifest, parse_item, read_calibration, read_manifest
+from nextgpt.data.index.files import (
+    ITEMS,
+    LISTS_SUFFIX,
+    OFFSETS,
+    Manifest,
+    parse_item,
+    read_calibration,
+    read_condition_mean,
+    read_manifest,
+)
 from nextgpt.data.record import MediaFile
 from nextgpt.errors import ConfigError
 from nextgpt.message import Attribution, Medium
@@ -80,6 +89,8 @@ class Table:
     media: Float[np.ndarray, "N E"]
     excluded: Bool[np.ndarray, " N"] | None = None
     """Items that searches do not return."""
+    condition_mean: Float[np.ndarray, " C"] | None = None
+    """Mean of a model's conditions, measured by the calibration. Default: the captions' own mean."""
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -115,6 +126,7 @@ class MediaIndex:
                     np.load(folder / f"{modality}.captions.npy", mmap_mode="r"),
                     np.load(folder / f"{modality}.mean.npy"),
                     np.load(folder / f"{modality}.media.npy", mmap_mode="r"),
+                    condition_mean=read_condition_mean(folder, modality),
                 )
                 for modality, entry in manifest.ranges.items()
             }
@@ -164,7 +176,7 @@ class MediaIndex:
 
     def search_texts(self, captions: Sequence[str], modality: str, k: int = 5) -> list[list[Hit]]:
         """Return the items whose captions are most similar to each caption, best first."""
-        return self._search_pooled(self.encoders.embed_captions(captions, modality), modality, k)
+        return self._search_pooled(self.encoders.embed_captions(captions, modality), modality, k, None)
 
     def search_media(self, media: Sequence[Medium], k: int = 5) -> list[list[Hit]]:
         """Return the items of the same modality that are most similar to each medium, best first."""
@@ -178,7 +190,8 @@ class MediaIndex:
 
     def search_conditions(self, conditions: Float[Tensor, "B Q C"], modality: str, k: int = 5) -> list[list[Hit]]:
         """Return the items whose caption embeddings are most similar to each condition, best first."""
-        return self._search_pooled(pool_conditions(conditions), modality, k)
+        mean = self._table(modality).condition_mean
+        return self._search_pooled(pool_conditions(conditions), modality, k, mean)
 
     def without(self, is_excluded: Callable[[MediaFile], bool]) -> MediaIndex:
         """Return a view of the index that never returns the items for which ``is_excluded`` is true."""
@@ -187,7 +200,16 @@ class MediaIndex:
             numbers = range(table.start, table.start + len(table))
             excluded = np.array([is_excluded(self.item(number)[1]) for number in numbers], bool)
             before = np.zeros(len(table), bool) if table.excluded is None else table.excluded
-            tables[modality] = Table(table.start, table.captions, table.mean, table.media, before | excluded)
+            tables[modality] = replace(table, excluded=before | excluded)
+        return MediaIndex(self.folder, self.manifest, tables, self._encoders)
+
+    def with_condition_mean(self, modality: str, mean: Float[np.ndarray, " C"]) -> MediaIndex:
+        """Return a view of the index that centers conditions by their own mean.
+
+        Requests are worded otherwise than captions of another origin. What all conditions have in common, and no
+        caption, would otherwise decide: every request would find the same item.
+        """
+        tables = self._tables | {modality: replace(self._table(modality), condition_mean=mean)}
         return MediaIndex(self.folder, self.manifest, tables, self._encoders)
 
     def item(self, number: int) -> tuple[str, MediaFile]:
@@ -210,14 +232,17 @@ class MediaIndex:
         media = self._table(modality).media
         return np.asarray(media[:: max(1, len(media) // MEAN_SAMPLE)], np.float32).mean(axis=0)
 
-    def _search_pooled(self, pooled: Float[np.ndarray, "B C"], modality: str, k: int) -> list[list[Hit]]:
+    def _search_pooled(
+        self, pooled: Float[np.ndarray, "B C"], modality: str, k: int, mean: Float[np.ndarray, " C"] | None
+    ) -> list[list[Hit]]:
+        """Search captions with vectors that lose ``mean``, by default that of the captions."""
         table = self._table(modality)
         if pooled.shape[1] != len(table.mean):
             raise ConfigError(
                 f"{self.folder} has {modality} captions of width {len(table.mean)}; got conditions of width "
                 f"{pooled.shape[1]}. Use the model that it was built with, or build the index again."
             )
-        queries = normalize(pooled - table.mean)
+        queries = normalize(pooled - (table.mean if mean is None else mean))
         lists = None if table.excluded is not None else self._open_lists(modality)
         if lists is not None:
             return self._read_hits(table, *search_lists(lists, queries, k))
