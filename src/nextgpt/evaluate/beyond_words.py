@@ -3,8 +3,8 @@
 A color between two named tints, a place off the grid, a pitch between two named ones: "Draw a car in exactly this
 color." The score is the continuous error. The direct system gets the medium. The cascade gets its best caption, with
 the nearest named value; so does ``true_caption`` for the answer, which is the upper bound of captions. A given value
-lies 35 to 50 % of a step from the nearest named one, so naming it correctly is within half a step but not within a
-quarter.
+lies 35 to 50 % of a step from the nearest named one. So the right name is within half a step in hue and pitch, in place
+not, where both directions are off; it is never within a quarter.
 
 ``interpolated`` mixes the synthesizer's conditions of the nearest captions in the right proportion: it shows how far
 the frozen diffusion model follows conditions between captions, which is what the direct way would have to produce.
