@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+from tqdm.auto import tqdm
 
 WAIT_S = 1200.0
 """Time for work that is not killed."""
@@ -37,6 +40,8 @@ def start(work: Callable[[], None]) -> BaseProcess:
     """Start work in a copy of this process, which has imported everything."""
 
     def run() -> None:
+        # Progress bars share a lock with the parent; a process that is killed while it holds it never gives it back.
+        tqdm.set_lock(threading.RLock())
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)

@@ -139,3 +139,10 @@ def test_a_body_without_its_type_is_json_and_a_compressed_one_is_refused_clearly
     answer = http.post("/v1/chat/completions", content=content, headers={"Content-Encoding": "gzip"})
     assert answer.status_code == 415
     assert "Send it uncompressed" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/v1/models", "/version", "/"])
+def test_head_is_answered_as_get_without_a_body(http: httpx.Client, path: str) -> None:
+    whole, head = http.get(path), http.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]

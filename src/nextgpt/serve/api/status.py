@@ -38,14 +38,12 @@ class Version(BaseModel):
 
 
 @public_router.get("/health")
-@public_router.head("/health", include_in_schema=False)
 async def get_health() -> Health:
     """Return 200 while the process is alive."""
     return Health()
 
 
 @router.get("/ready", response_model=Readiness)
-@router.head("/ready", include_in_schema=False)
 async def get_readiness(request: Request) -> Response:
     """Return 200 if the model answers, 503 while it is being loaded or the server is stopping."""
     engine = get_state(request).engine

@@ -3,7 +3,7 @@
 ::
 
     AccessLog -> SecurityHeaders -> GZip -> TrustedHost -> OriginCheck -> CORS -> ErrorBoundary -> ApiKeyAuth
-    -> RateLimit -> BodyLimit -> routes
+    -> RateLimit -> BodyLimit -> HeadRequests -> routes
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from nextgpt.serve.middleware.access_log import REQUEST_ID_HEADER, AccessLog
 from nextgpt.serve.middleware.auth import ApiKeyAuth
 from nextgpt.serve.middleware.body_limit import BodyLimit
 from nextgpt.serve.middleware.errors import ErrorBoundary
+from nextgpt.serve.middleware.head import HeadRequests
 from nextgpt.serve.middleware.headers import SecurityHeaders
 from nextgpt.serve.middleware.origin import OriginCheck
 from nextgpt.serve.middleware.rate_limit import RateLimit
@@ -32,6 +33,7 @@ COMPRESSION_LEVEL = 4
 
 def add_middlewares(app: FastAPI, settings: ServerSettings, metrics: Metrics) -> None:
     """Add all middlewares; the last one added is the outermost."""
+    app.add_middleware(HeadRequests)
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_body_bytes,
