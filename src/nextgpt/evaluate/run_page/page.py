@@ -27,6 +27,7 @@ TAGS = {
     "audio": '<audio controls preload="none" src="{0}" aria-label="{1}"></audio>',
     "video": '<video controls loop preload="metadata" src="{0}" aria-label="{1}"></video>',
 }
+LEGEND = "Dashed: floor (shuffled answers; of FID, FD and FAD two true sets). Dotted: ceiling (true answers)."
 Row = Mapping[str, Any]
 
 
@@ -139,7 +140,7 @@ def _table(scored: ScoredRun) -> str:
         scale = Scale.over(numbers, 8, 312)
         rows += [_table_row(row, scale, is_first=index == 0, span=len(found)) for index, row in enumerate(found)]
     head = "<tr><th>metric</th><th>system</th><th>value</th><th>95 % interval</th><th>n</th><th>drawn</th></tr>"
-    legend = '<p class="help">Dashed: floor (shuffled answers). Dotted: ceiling (true answers).</p>'
+    legend = f'<p class="help">{LEGEND}</p>'
     body = "".join(rows)
     return f'<div class="table" tabindex="0"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>{legend}'
 
