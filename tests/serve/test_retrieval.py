@@ -78,7 +78,7 @@ def test_the_responses_api_retrieves_too(http: httpx.Client):
     output = http.post("/v1/responses", json=request | {"max_output_tokens": 16}).json()["output"]
     images = [item for item in output if item["type"] == "image_generation_call"]
     assert images
-    assert all(item["attribution"] == ATTRIBUTION for item in images)
+    assert images[0]["attribution"] == ATTRIBUTION  # later ones may be edits, which are generated
 
 
 def test_a_server_without_an_index_refuses_to_retrieve(model: Any, serving: Any):

@@ -177,6 +177,14 @@ def test_a_request_holds_the_settings_that_were_changed(run: Run) -> None:
     assert request["nextgpt"] == {"image": options, "audio": options}
 
 
+@pytest.mark.parametrize(("via", "offered", "sent"), [("auto", True, True), ("auto", False, False), ("", True, False)])
+def test_the_origin_of_media_is_sent_if_the_server_offers_it(run: Run, via: str, offered: bool, sent: bool) -> None:
+    body = "return module.requestBody(given.messages, given.settings, given.model, (part) => `data:${part.id}`);"
+    model = MODEL | ({"vias": ["generate", "retrieve", "auto"]} if offered else {})
+    request = run("conversation", body, {"messages": MESSAGES, "settings": SETTINGS | {"via": via}, "model": model})
+    assert request.get("nextgpt") == ({"via": "auto"} if sent else None)
+
+
 def test_a_request_is_one_that_the_server_takes(run: Run) -> None:
     from nextgpt.serve.protocol.chat import ChatRequest
 

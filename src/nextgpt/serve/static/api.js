@@ -19,13 +19,13 @@ export class Api {
     this.asking = null;
   }
 
-  /** Describe the model that is served: {id, outputs, limits, knowledge}. */
+  /** Describe the model that is served: {id, outputs, limits, vias, knowledge}. */
   async model() {
     const {
       data: [model],
     } = await (await this.request('/v1/models')).json();
-    const { id, limits, output_modalities: outputs, knowledge = null } = model;
-    return { id, outputs, limits, knowledge };
+    const { id, limits, vias, output_modalities: outputs, knowledge = null } = model;
+    return { id, outputs, limits, vias, knowledge };
   }
 
   /** Upload a file. The server checks its type and keeps it for a while. */

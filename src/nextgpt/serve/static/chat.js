@@ -84,7 +84,7 @@ class Page {
       importZip: (file) => this.importZip(file),
       exportZip: () => this.exportZip(),
       gallery: () => this.showGallery(),
-      settings: () => openDialog(settingsDialog(this.settings, this.model.limits)),
+      settings: () => openDialog(settingsDialog(this.settings, this.model)),
     });
     this.knows = el('div', { class: 'knows' });
     this.welcome = this.buildWelcome();

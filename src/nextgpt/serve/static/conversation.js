@@ -123,11 +123,12 @@ export function requestBody(messages, settings, model, urlOf) {
   const modalities = model.outputs.filter((name) => settings.modalities.includes(name));
   if (modalities.length) body.modalities = modalities;
   const options = mediumOptions(settings);
-  if (Object.keys(options).length) {
-    body.nextgpt = Object.fromEntries(
-      model.outputs.filter((name) => name !== 'text').map((name) => [name, options]),
-    );
-  }
+  const media = model.outputs.filter((name) => name !== 'text');
+  const nextgpt = {
+    ...(Object.keys(options).length && Object.fromEntries(media.map((name) => [name, options]))),
+    ...(model.vias?.includes(settings.via) && { via: settings.via }),
+  };
+  if (Object.keys(nextgpt).length) body.nextgpt = nextgpt;
   return body;
 }
 

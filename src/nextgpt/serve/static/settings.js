@@ -2,10 +2,10 @@
 
 import { button, el, sheet } from './dom.js';
 import { preferences } from './storage.js';
-import { t } from './strings.js';
+import { strings, t } from './strings.js';
 
 const MAX_SEED = 2 ** 31;
-const DEFAULTS = { system: '', seed: 0, temperature: 0, steps: 0, guidance: 0, maxTokens: 256 };
+const DEFAULTS = { system: '', seed: 0, temperature: 0, steps: 0, guidance: 0, maxTokens: 256, via: '' };
 const SHOWN_GUIDANCE = 20;
 
 export function randomSeed() {
@@ -31,8 +31,8 @@ export function keptSettings() {
   });
 }
 
-/** Build the dialog. `limits` are the server's, as /v1/models states them. */
-export function settingsDialog(settings, limits) {
+/** Build the dialog. `limits` and `vias` are the server's, as /v1/models states them. */
+export function settingsDialog(settings, { limits, vias = [] }) {
   const orDefault = (value) => (value ? String(value) : t('modelDefault'));
   const rows = [
     systemRow(settings),
@@ -50,6 +50,7 @@ export function settingsDialog(settings, limits) {
     sliderRow('maxTokens', settings, { min: 1, max: limits.max_tokens, step: 1 }, (count) =>
       t('tokens', { count }),
     ),
+    ...(vias.length > 1 ? [viaRow(settings, vias)] : []),
   ];
   const reset = el(
     'button',
@@ -85,6 +86,28 @@ function systemRow(settings) {
   );
   row.show = () => {
     field.value = settings.system;
+  };
+  row.show();
+  return row;
+}
+
+/** Choose the origin of media; shown if the server has an index. */
+function viaRow(settings, vias) {
+  const option = (value, label) => el('option', { value }, label);
+  const field = el(
+    'select',
+    {
+      id: 'via',
+      onchange: () => {
+        settings.via = field.value;
+      },
+    },
+    option('', t('serverDefault')),
+    vias.map((via) => option(via, strings.vias[via])),
+  );
+  const row = el('div', { class: 'setting' }, el('label', { for: 'via' }, t('via')), field);
+  row.show = () => {
+    field.value = vias.includes(settings.via) ? settings.via : '';
   };
   row.show();
   return row;

@@ -138,6 +138,13 @@ const ENGLISH = {
   steps: 'Denoising steps per medium',
   guidance: 'Guidance scale',
   modelDefault: 'model default',
+  via: 'Origin of media',
+  vias: {
+    generate: 'Generated',
+    retrieve: 'Retrieved from the index',
+    auto: 'Retrieved if a good one is found',
+  },
+  serverDefault: 'server default',
   maxTokens: 'Longest answer',
   tokens: '{count} tokens',
   reset: 'Reset',
