@@ -22,6 +22,7 @@ from nextgpt.data.build.row import BuildRow, Part
 from nextgpt.data.corpus import read_corpus
 from nextgpt.data.index.build import build_index
 from nextgpt.errors import ConfigError
+from nextgpt.message import Image
 from nextgpt.testing.model import write_tiny_model
 
 MakeRecipe = Callable[..., BuildRecipe]
@@ -56,7 +57,15 @@ def make(recipe: BuildRecipe) -> list[BuildRow]:
     return make_media(write(plan_dialogues(recipe), recipe), recipe, lambda done, total: None)
 
 
-def test_synthesis_ranks_its_candidates_and_repeats_exactly(make_recipe: MakeRecipe, model_dir: Path) -> None:
+def score_brightness(encoder: object, media: list[Image], captions: list[str]) -> list[float]:
+    """Stand in for an encoder with a text tower."""
+    return [float(np.asarray(medium.image).mean()) for medium in media]
+
+
+def test_synthesis_ranks_its_candidates_and_repeats_exactly(
+    make_recipe: MakeRecipe, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nextgpt.data.build.model_media.score_captions", score_brightness)
     recipe = make_recipe(**IMAGES_ONLY, media={"model": str(model_dir), "candidates": 2, "batch_size": 3})
     rows = make(recipe)
     assert all(row.is_kept for row in rows)
@@ -116,7 +125,8 @@ def test_images_come_from_an_endpoint_within_the_budget(make_recipe: MakeRecipe,
         )
         rows = make(recipe)
         assert Counter((row.status, row.reason) for row in rows) == {("kept", ""): 2, ("pending", "budget"): 2}
-        assert {part.licence for row in rows if row.is_kept for part in row.media} == {"generated"}
+        kept = [part for row in rows if row.is_kept for part in row.media]
+        assert {(part.licence, part.score) for part in kept} == {("generated", None)}, "no text tower, no score"
         rows = make(recipe.model_copy(update={"budget": None}))
         assert all(row.is_kept for row in rows) and traffic.statuses["image"] == 4
         make(recipe.model_copy(update={"budget": None}))

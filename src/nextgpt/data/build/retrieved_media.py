@@ -39,12 +39,13 @@ class RetrievalMaker:
     def make(self, jobs: Sequence[MediumJob], paths: Sequence[Path]) -> list[tuple[Candidate, ...]]:
         """See :meth:`.media.MediaMaker.make`."""
         made: list[tuple[Candidate, ...]] = [()] * len(jobs)
+        batch_uses: Counter[str] = Counter()  # remember() counts them when the batch is done
         wanted = [row for row, job in enumerate(jobs) if not job.edit_source]
         if wanted and self._modality in self._index.modalities:
             captions = [jobs[row].caption for row in wanted]
             depth = self._settings.candidates * (1 + self._settings.max_reuse)
             for row, hits in zip(wanted, self._index.search_texts(captions, self._modality, k=depth), strict=True):
-                made[row] = self._copy(hits, paths[row])
+                made[row] = self._copy(hits, paths[row], batch_uses)
         left = [row for row, candidates in enumerate(made) if not candidates]
         if left and self._otherwise is not None:
             others = self._otherwise.make([jobs[row] for row in left], [paths[row] for row in left])
@@ -56,12 +57,12 @@ class RetrievalMaker:
         """See :meth:`.media.MediaMaker.remember`."""
         self._uses[chosen.made_by] += 1
 
-    def _copy(self, hits: Sequence[Hit], stem: Path) -> tuple[Candidate, ...]:
+    def _copy(self, hits: Sequence[Hit], stem: Path, batch_uses: Counter[str]) -> tuple[Candidate, ...]:
         """Copy the best hits above the threshold that are not used up."""
         candidates: list[Candidate] = []
         for hit in hits:
             made_by = f"retrieved by its caption {hit.caption!r} (item {hit.item_id})"
-            is_used_up = self._uses[made_by] >= self._settings.max_reuse
+            is_used_up = self._uses[made_by] + batch_uses[made_by] >= self._settings.max_reuse
             if hit.score < self._threshold or is_used_up or len(candidates) == self._settings.candidates:
                 continue
             path = stem.with_name(f"{stem.name}-{len(candidates)}{Path(hit.medium.name).suffix.lower()}")
@@ -69,6 +70,8 @@ class RetrievalMaker:
                 write_atomically(path, hit.medium.read())
             except MediaError:
                 continue  # gone since the index was built; the next hit serves
+            if not candidates:
+                batch_uses[made_by] += 1
             candidates.append(
                 Candidate(
                     path=path.relative_to(self._work).as_posix(),
