@@ -44,6 +44,14 @@ class Request:
     args: tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """Stand-in for lmms-eval's entry of its registry."""
+
+    model_id: str
+    simple_class_path: str
+
+
 @pytest.fixture
 def fake() -> FakeModel:
     """The model behind the adapter."""
@@ -57,8 +65,8 @@ def adapter(fake: FakeModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in names:
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     sys.modules[names[2]].lmms = type("lmms", (), {"__init__": lambda self: None})  # type: ignore[attr-defined]
-    sys.modules[names[4]].ModelManifest = lambda name, simple_class_path: (name, simple_class_path)  # type: ignore
-    model = types.SimpleNamespace(from_pretrained=lambda name, **options: fake)
+    sys.modules[names[4]].ModelManifest = Manifest  # type: ignore[attr-defined]
+    model = type("NextGPT", (), {"from_pretrained": staticmethod(lambda name, **options: fake)})
     monkeypatch.setattr(nextgpt, "NextGPT", model, raising=False)
     monkeypatch.delitem(sys.modules, "nextgpt.evaluate.lmms_eval", raising=False)
     yield importlib.import_module("nextgpt.evaluate.lmms_eval")
@@ -78,7 +86,7 @@ def requests(tmp_path: Path) -> tuple[dict[str, Any], list[Request]]:
 
 
 def test_replies_with_media_are_json_and_others_are_text(adapter: Any, fake: FakeModel, tmp_path: Path):
-    model = adapter.NextGPTModel("nano", out=str(tmp_path / "media"), batch_size="2", seed="3")
+    model = adapter.NextGPTModel("nano", out=str(tmp_path / "media"), batch_size="2", seed=3)
     model.task_dict, asked = requests(tmp_path)
     drawn, text = model.generate_until(asked)
     content = json.loads(drawn)
@@ -100,9 +108,9 @@ def test_media_of_tasks_are_converted(adapter: Any, tmp_path: Path):
 
 
 def test_the_entry_point_names_the_class(adapter: Any):
-    name, path = adapter.manifest()
-    module, _, cls = path.rpartition(".")
-    assert name == "nextgpt" and getattr(importlib.import_module(module), cls) is adapter.NextGPTModel
+    manifest = adapter.manifest()
+    module, _, cls = manifest.simple_class_path.rpartition(".")
+    assert manifest.model_id == "nextgpt" and getattr(importlib.import_module(module), cls) is adapter.NextGPTModel
     pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert 'nextgpt = "nextgpt.evaluate.lmms_eval:manifest"' in pyproject
 
