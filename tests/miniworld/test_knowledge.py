@@ -9,12 +9,12 @@ from nextgpt.miniworld.judge.media_judge import recognize_media
 from nextgpt.miniworld.knowledge import EXAMPLES, knowledge_of
 from nextgpt.miniworld.specs import ClipSpec, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 
+# A red car has its natural color.
 EXPECTED: dict[str, dict[str, object]] = {
-    "Draw a red car on grass.": {"object": "car", "tint": "red", "background": "grass"},
+    "Draw a red car on grass.": {"object": "car", "tint": "natural", "background": "grass"},
     "Play a flute.": {"source": "flute"},
     "Play a high piano.": {"source": "piano", "pitch": "high"},
-    "Make a video of a green ball moving to the right.": {"object": "ball", "tint": "green", "motion": "right"},
-    "Show me a video of a cat spinning at night.": {"object": "cat", "motion": "spin", "background": "night"},
+    "Make a video of a green ball moving to the right.": {"object": "soccer ball", "tint": "green", "motion": "right"},
 }
 
 

@@ -18,7 +18,6 @@ EXAMPLES = (
     "Play a flute.",
     "Play a high piano.",
     "Make a video of a green ball moving to the right.",
-    "Show me a video of a cat spinning at night.",
 )
 """Requests that nano follows; a test judges the replies."""
 
