@@ -1,14 +1,18 @@
 """Make the sprites of the small world: one sheet a size, drawn from Noto Color Emoji and, for shapes, by formula.
 
 Needs the font (Debian package ``fonts-noto-color-emoji``) once; the sheets ship with the package. Run from the
-repository: ``python scripts/make_miniworld_sprites.py``.
+repository: ``python scripts/make_miniworld_sprites.py``. With ``--scale 3 --out DIR`` it makes larger sheets, the
+targets of the decoders (recipes/nano/8-image-decoder.yaml); they are not part of the package. ``--font`` names the
+font's file where it is not installed.
 """
 
 from __future__ import annotations
 
 from math import cos, pi, sin
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, PngImagePlugin
 
 from nextgpt.miniworld import sprites
@@ -22,12 +26,14 @@ ASSETS = Path(sprites.__file__).parent / "assets"
 SHAPE_LIGHT, SHAPE_DARK = (176, 176, 184), (96, 96, 104)
 
 
-def main() -> None:
+def main(scale: int = 1, out: Path = ASSETS, font_file: Annotated[Path, typer.Option("--font")] = Path(FONT)) -> None:
     """Write one sheet for each size."""
-    font = ImageFont.truetype(FONT, STRIKE_PX)
+    font = ImageFont.truetype(font_file, STRIKE_PX)
+    out.mkdir(parents=True, exist_ok=True)
     drawings = [draw_emoji(kind, font) if kind.emoji else draw_shape(kind.name) for kind in OBJECTS.values()]
     for size, size_px in sprites.SIZES_PX.items():
-        write_sheet([fit(drawing, size_px) for drawing in drawings], ASSETS / f"sprites-{size}.png", size_px)
+        cells = [fit(drawing, size_px, scale) for drawing in drawings]
+        write_sheet(cells, out / sprites.sheet_name(size, scale), size_px * scale)
 
 
 def draw_emoji(kind: ObjectKind, font: ImageFont.FreeTypeFont) -> Image.Image:
@@ -75,14 +81,19 @@ def outline(name: str) -> list[tuple[float, float]]:
     ]
 
 
-def fit(drawing: Image.Image, size_px: int) -> Image.Image:
-    """``drawing`` on a square of ``size_px`` with a soft dark edge, which keeps white things visible on white."""
-    inner = size_px - 4
+def fit(drawing: Image.Image, size_px: int, times: int) -> Image.Image:
+    """``drawing`` on a square of ``size_px`` with a soft dark edge, which keeps white things visible on white.
+
+    All lengths are multiplied by ``times``.
+    """
+    inner = (size_px - 4) * times
+    size_px *= times
     scale = inner / max(drawing.size)
     small = drawing.resize(tuple(max(1, round(side * scale)) for side in drawing.size), Image.Resampling.LANCZOS)
     sprite = Image.new("RGBA", (size_px, size_px))
     sprite.paste(small, ((size_px - small.width) // 2, (size_px - small.height) // 2))
-    edge = sprite.getchannel("A").filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.GaussianBlur(0.8))
+    edge = sprite.getchannel("A").filter(ImageFilter.MaxFilter(2 * times + 1))
+    edge = edge.filter(ImageFilter.GaussianBlur(0.8 * times))
     halo = Image.new("RGBA", sprite.size, (30, 30, 40, 0))
     halo.putalpha(ImageChops.multiply(edge, Image.new("L", sprite.size, 115)))
     return Image.alpha_composite(halo, sprite)
@@ -102,4 +113,4 @@ def write_sheet(cells: list[Image.Image], path: Path, size_px: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

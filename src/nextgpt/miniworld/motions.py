@@ -9,7 +9,7 @@ import numpy as np
 from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.miniworld.backgrounds import SIDE_PX
 from nextgpt.miniworld.specs import MOTIONS
-from nextgpt.miniworld.sprites import SIZES_PX, Sprite, sprite
+from nextgpt.miniworld.sprites import SIZES_PX, STANDARD, Detail, Sprite, sprite
 
 FRAMES = 16
 FPS = 8.0
@@ -18,23 +18,23 @@ TRAVEL_PX = SIDE_PX - SPRITE_PX
 _TIME = np.arange(FRAMES) / (FRAMES - 1)
 
 
-def motion_layers(name: str, tint: str, motion: str) -> tuple[np.ndarray, np.ndarray]:
+def motion_layers(name: str, tint: str, motion: str, detail: Detail = STANDARD) -> tuple[np.ndarray, np.ndarray]:
     """Return the layers that a moving object composites over a background.
 
     The layers are premultiplied RGB, float32 (16, 64, 64, 3), and inverse alpha, float32 (16, 64, 64, 1), as
-    in :class:`~nextgpt.miniworld.sprites.Sprite`. Raises :class:`~nextgpt.errors.ConfigError` for an unknown
-    motion.
+    in :class:`~nextgpt.miniworld.sprites.Sprite`; height and width times the scale of ``detail``. Raises
+    :class:`~nextgpt.errors.ConfigError` for an unknown motion.
     """
     if motion not in MOTIONS:
         raise ConfigError(unknown_name_message("Motion", motion, MOTIONS))
     if motion in ("grow", "shrink"):
-        return _scaled(sprite(name, tint, "large"), SIDES_PX[motion])
-    image = sprite(name, tint, "small")
+        return _scaled(sprite(name, tint, "large", detail), SIDES_PX[motion] * detail.scale, SIDE_PX * detail.scale)
+    image = sprite(name, tint, "small", detail)
     if motion == "spin":
-        return _rotated(image)
+        return _rotated(image, detail.scale)
     if motion in ("appear", "disappear"):
-        return _faded(image, VISIBILITY[motion])
-    return _translated(image, TRACKS[motion])
+        return _faded(image, VISIBILITY[motion], detail.scale)
+    return _translated(image, TRACKS[motion], detail.scale)
 
 
 def _track(top: np.ndarray, left: np.ndarray) -> np.ndarray:
@@ -57,39 +57,41 @@ _ANGLES = 2 * np.pi * np.arange(FRAMES) / FRAMES
 """One full clockwise rotation."""
 
 
-def _canvas() -> tuple[np.ndarray, np.ndarray]:
-    rgb = np.zeros((FRAMES, SIDE_PX, SIDE_PX, 3), np.float32)
-    return rgb, np.ones((FRAMES, SIDE_PX, SIDE_PX, 1), np.float32)
+def _canvas(scale: int) -> tuple[np.ndarray, np.ndarray]:
+    shape = (FRAMES, SIDE_PX * scale, SIDE_PX * scale)
+    return np.zeros((*shape, 3), np.float32), np.ones((*shape, 1), np.float32)
 
 
-def _translated(image: Sprite, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rgb, inverse_alpha = _canvas()
-    for frame, (top, left) in enumerate(track):
-        window = (frame, slice(top, top + SPRITE_PX), slice(left, left + SPRITE_PX))
+def _translated(image: Sprite, track: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    rgb, inverse_alpha = _canvas(scale)
+    side = SPRITE_PX * scale
+    for frame, (top, left) in enumerate(track * scale):
+        window = (frame, slice(top, top + side), slice(left, left + side))
         rgb[window], inverse_alpha[window] = image.premultiplied_rgb, image.inverse_alpha
     return rgb, inverse_alpha
 
 
-def _faded(image: Sprite, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rgb, inverse_alpha = _translated(image, np.full((FRAMES, 2), TRAVEL_PX // 2))
+def _faded(image: Sprite, visibility: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    rgb, inverse_alpha = _translated(image, np.full((FRAMES, 2), TRAVEL_PX // 2), scale)
     share = visibility.astype(np.float32)[:, None, None, None]
     return rgb * share, 1 - (1 - inverse_alpha) * share
 
 
-def _scaled(image: Sprite, sides_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scaled(image: Sprite, sides_px: np.ndarray, canvas_px: int) -> tuple[np.ndarray, np.ndarray]:
     """Resize every frame by one matrix for rows and one for columns."""
     pixels = _pixels(image)
-    matrices = resize_matrices(len(pixels), tuple(sides_px.tolist()))  # (16, 64, side)
+    matrices = resize_matrices(len(pixels), tuple(sides_px.tolist()), canvas_px)  # (16, canvas, side)
     rows = np.tensordot(matrices, pixels, axes=(2, 0))  # (16, 64, side, 4)
     return _layers(matrices[:, None] @ rows)
 
 
-def _rotated(image: Sprite) -> tuple[np.ndarray, np.ndarray]:
-    indices, weights = rotation_weights(len(image.premultiplied_rgb))
+def _rotated(image: Sprite, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    box_px = ROTATION_BOX_PX * scale
+    indices, weights = rotation_weights(len(image.premultiplied_rgb), box_px)
     corners = _pixels(image).reshape(-1, 4)[indices]  # (16, 4 corners, points, 4 channels)
-    box = _layers((corners * weights[..., None]).sum(1).reshape(FRAMES, *[ROTATION_BOX_PX] * 2, 4))
-    rgb, inverse_alpha = _canvas()
-    edge = (SIDE_PX - ROTATION_BOX_PX) // 2
+    box = _layers((corners * weights[..., None]).sum(1).reshape(FRAMES, box_px, box_px, 4))
+    rgb, inverse_alpha = _canvas(scale)
+    edge = (SIDE_PX * scale - box_px) // 2
     window = (slice(None), slice(edge, -edge), slice(edge, -edge))
     rgb[window], inverse_alpha[window] = box
     return rgb, inverse_alpha
@@ -105,12 +107,12 @@ def _layers(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def resize_matrices(side: int, sides_px: tuple[float, ...]) -> np.ndarray:
-    """Return matrices (frames, 64, side) that resize ``side`` pixels into the center of 64.
+def resize_matrices(side: int, sides_px: tuple[float, ...], canvas_px: int = SIDE_PX) -> np.ndarray:
+    """Return matrices (frames, canvas_px, side) that resize ``side`` pixels into the center of the canvas.
 
     The weights are area-averaging tents.
     """
-    target = np.arange(SIDE_PX) + 0.5 - SIDE_PX / 2
+    target = np.arange(canvas_px) + 0.5 - canvas_px / 2
     source = np.arange(-side, 2 * side) + 0.5 - side / 2  # includes transparent pixels beyond the edges
     matrices = []
     for side_px in sides_px:
@@ -126,9 +128,9 @@ ROTATION_BOX_PX = 46
 
 
 @cache
-def rotation_weights(side: int) -> tuple[np.ndarray, np.ndarray]:
+def rotation_weights(side: int, box_px: int = ROTATION_BOX_PX) -> tuple[np.ndarray, np.ndarray]:
     """Return four source pixels per target pixel and frame, (16, 4, points), and bilinear weights."""
-    y, x = np.meshgrid(*[np.arange(ROTATION_BOX_PX) + 0.5 - ROTATION_BOX_PX / 2] * 2, indexing="ij")
+    y, x = np.meshgrid(*[np.arange(box_px) + 0.5 - box_px / 2] * 2, indexing="ij")
     indices, weights = [], []
     for angle in _ANGLES:
         source_x = np.cos(angle) * x + np.sin(angle) * y + side / 2 - 0.5

@@ -15,7 +15,7 @@ from nextgpt.miniworld.motions import FPS, motion_layers
 from nextgpt.miniworld.note_samples import SAMPLE_RATE_HZ
 from nextgpt.miniworld.note_sequence import render_sound
 from nextgpt.miniworld.specs import PLACES, ClipSpec, MediaSpec, SceneSpec, SoundSpec
-from nextgpt.miniworld.sprites import SIZES_PX, sprite
+from nextgpt.miniworld.sprites import SIZES_PX, STANDARD, Detail, sprite
 
 
 def render(spec: MediaSpec) -> Medium:
@@ -40,22 +40,22 @@ def object_box(place: str, size: str) -> tuple[int, int, int]:
     return row * step, column * step, side
 
 
-def render_scene(scene: SceneSpec) -> np.ndarray:
-    """Render an image, uint8 (64, 64, 3)."""
-    pixels = background(scene.background).copy()
+def render_scene(scene: SceneSpec, detail: Detail = STANDARD) -> np.ndarray:
+    """Render an image, uint8 (64, 64, 3) times the scale of ``detail``."""
+    pixels = background(scene.background, detail.scale).copy()
     for obj in scene.objects:
-        top, left, side = object_box(obj.place, obj.size)
-        image_sprite = sprite(obj.object, obj.tint, obj.size)
+        top, left, side = (length * detail.scale for length in object_box(obj.place, obj.size))
+        image_sprite = sprite(obj.object, obj.tint, obj.size, detail)
         window = pixels[top : top + side, left : left + side]
         window *= image_sprite.inverse_alpha
         window += image_sprite.premultiplied_rgb
     return to_bytes(pixels)
 
 
-def render_clip(clip: ClipSpec) -> np.ndarray:
-    """Render the frames of a video, uint8 (16, 64, 64, 3)."""
-    rgb, inverse_alpha = motion_layers(clip.object, clip.tint, clip.motion)
-    return to_bytes(background(clip.background) * inverse_alpha + rgb)
+def render_clip(clip: ClipSpec, detail: Detail = STANDARD) -> np.ndarray:
+    """Render the frames of a video, uint8 (16, 64, 64, 3), height and width times the scale of ``detail``."""
+    rgb, inverse_alpha = motion_layers(clip.object, clip.tint, clip.motion, detail)
+    return to_bytes(background(clip.background, detail.scale) * inverse_alpha + rgb)
 
 
 def to_bytes(pixels: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 import numpy as np
 
@@ -40,13 +42,26 @@ class Sprite:
     """float32 (H, W, 1), 0 to 1: fraction of the background that stays visible."""
 
 
+@dataclass(frozen=True)
+class Detail:
+    """Resolution of renderings."""
+
+    scale: int = 1
+    """Pixels per pixel of the small world, in both directions."""
+    sheets: Path | None = None
+    """Folder with sheets of this scale; ``None`` enlarges the embedded ones."""
+
+
+STANDARD = Detail()
+
+
 @cache
-def sprite(name: str, tint: str = "natural", size: str = "large") -> Sprite:
+def sprite(name: str, tint: str = "natural", size: str = "large", detail: Detail = STANDARD) -> Sprite:
     """Return an object's sprite. Raises :class:`~nextgpt.errors.ConfigError` for unknown names."""
     for kind, value, accepted in (("Object", name, OBJECTS), ("Tint", tint, TINTS), ("Size", size, SIZES_PX)):
         if value not in accepted:
             raise ConfigError(unknown_name_message(kind, value, accepted))
-    pixels = _sheet(size)[list(OBJECTS).index(name)]
+    pixels = _sheet(size, detail)[list(OBJECTS).index(name)]
     color, alpha = pixels[..., :3], pixels[..., 3:] / 255
     if tint != "natural":
         color = _tinted(color, alpha, TINT_COLORS[tint])
@@ -68,12 +83,31 @@ def _tinted(color: np.ndarray, alpha: np.ndarray, tint: tuple[int, int, int]) ->
 
 
 @cache
-def _sheet(size: str) -> np.ndarray:
+def _sheet(size: str, detail: Detail) -> np.ndarray:
     """Load all natural sprites of one size, float32 (objects, H, W, 4), in table order."""
+    if detail.scale == 1:
+        return _read_sheet(resources.files("nextgpt.miniworld") / "assets" / sheet_name(size), SIZES_PX[size])
+    side = SIZES_PX[size] * detail.scale
+    if detail.sheets is None:
+        return np.stack([_enlarged(cell, side) for cell in _sheet(size, STANDARD)])
+    path = detail.sheets / sheet_name(size, detail.scale)
+    if not path.exists():
+        raise ConfigError(
+            f"{path} is missing. Make it with: python scripts/make_miniworld_sprites.py --scale {detail.scale} "
+            f"--out {detail.sheets}"
+        )
+    return _read_sheet(path, side)
+
+
+def sheet_name(size: str, scale: int = 1) -> str:
+    """Return the file name of a sheet."""
+    return f"sprites-{size}.png" if scale == 1 else f"sprites-{size}-x{scale}.png"
+
+
+def _read_sheet(path: Traversable, side: int) -> np.ndarray:
     from PIL import Image
 
-    side = SIZES_PX[size]
-    with (resources.files("nextgpt.miniworld") / "assets" / f"sprites-{size}.png").open("rb") as file:
+    with path.open("rb") as file:
         image = Image.open(file)
         image.load()
     assert image.info["names"] == ", ".join(OBJECTS), (
@@ -81,3 +115,9 @@ def _sheet(size: str) -> np.ndarray:
     )
     cells = np.asarray(image, np.float32).reshape(-1, side, SHEET_COLUMNS, side, 4).swapaxes(1, 2)
     return cells.reshape(-1, side, side, 4)[: len(OBJECTS)]
+
+
+def _enlarged(cell: np.ndarray, side: int) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(cell.astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC), np.float32)

@@ -18,21 +18,25 @@ from torch import Tensor
 from nextgpt.miniworld import sample_specs
 from nextgpt.miniworld.render import render_clip, render_scene, render_sound
 from nextgpt.miniworld.specs import ClipSpec, MediaSpec, SceneSpec, SoundSpec
+from nextgpt.miniworld.sprites import STANDARD, Detail
 from nextgpt.model.synthesis.mel import MelConfig, log_mel
 
 FRAMES_PER_LATENT = 4
 """Neighboring moments of a video that share one latent frame."""
 
 
-def scene_tensor(scenes: list[SceneSpec]) -> Float[Tensor, "B 1 3 H W"]:
-    """Return images as (B, 1, 3, 64, 64)."""
-    images = torch.from_numpy(np.stack([render_scene(scene) for scene in scenes]))
+def scene_tensor(scenes: list[SceneSpec], detail: Detail = STANDARD) -> Float[Tensor, "B 1 3 H W"]:
+    """Return images as (B, 1, 3, 64, 64), height and width times the scale of ``detail``."""
+    images = torch.from_numpy(np.stack([render_scene(scene, detail) for scene in scenes]))
     return images.permute(0, 3, 1, 2)[:, None].float() / 127.5 - 1
 
 
-def clip_tensor(clips: list[ClipSpec]) -> Float[Tensor, "B F C H W"]:
-    """Return videos as (B, 4, 12, 64, 64): sixteen moments, four per latent frame, channels ordered by moment."""
-    frames = torch.from_numpy(np.stack([render_clip(clip) for clip in clips]))  # (B, 16, H, W, 3)
+def clip_tensor(clips: list[ClipSpec], detail: Detail = STANDARD) -> Float[Tensor, "B F C H W"]:
+    """Return videos as (B, 4, 12, 64, 64): sixteen moments, four per latent frame, channels ordered by moment.
+
+    Height and width are multiplied by the scale of ``detail``.
+    """
+    frames = torch.from_numpy(np.stack([render_clip(clip, detail) for clip in clips]))  # (B, 16, H, W, 3)
     groups = frames.permute(0, 1, 4, 2, 3).unflatten(1, (-1, FRAMES_PER_LATENT)).flatten(2, 3)
     return groups.float() / 127.5 - 1
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RECIPE_KINDS = {
     "alignment": "nextgpt.train.align",
     "autoencoder": "nextgpt.nano.autoencoder",
+    "decoder": "nextgpt.nano.decoder",
     "diffusion": "nextgpt.nano.diffusion",
     "language_model": "nextgpt.nano.language_model",
     "encoder": "nextgpt.nano.encoder",

@@ -37,7 +37,7 @@ class ResidualBlock(nn.Module):
 
 
 class PatchAutoencoder(ModelMixin, ConfigMixin):
-    """Pixels (B, C, H, W) in [-1, 1] to latents (B, c, H/8, W/8) and back.
+    """Pixels (B, C, H, W) in [-1, 1] to latents (B, c, H/8, W/8) and back to (B, C, s H, s W).
 
     Args:
         in_channels: Channels of the pixels.
@@ -45,6 +45,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         widths: Channels at a quarter and at an eighth of the resolution.
         encoder_layers: Residual blocks per resolution of the encoder.
         decoder_layers: Residual blocks per resolution of the decoder.
+        output_scale: Scale s of the decoder's output. Only its last convolution depends on it, so sharper media cost
+            the diffusion model nothing.
         latents_mean: Mean per latent channel, measured after training.
         latents_std: Standard deviation per latent channel, measured after training.
     """
@@ -57,6 +59,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         widths: Sequence[int] = (96, 128),
         encoder_layers: Sequence[int] = (2, 2),
         decoder_layers: Sequence[int] = (3, 2),
+        output_scale: int = 1,
         latents_mean: list[float] | None = None,
         latents_std: list[float] | None = None,
     ) -> None:
@@ -79,8 +82,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
             nn.PixelShuffle(DOWNSAMPLE),
             *(ResidualBlock(fine) for _ in range(decoder_layers[0])),
             nn.GroupNorm(1, fine),
-            nn.Conv2d(fine, in_channels * PATCH**2, 3, padding=1),
-            nn.PixelShuffle(PATCH),
+            nn.Conv2d(fine, in_channels * (PATCH * output_scale) ** 2, 3, padding=1),
+            nn.PixelShuffle(PATCH * output_scale),
         )
 
     def encode(self, pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B c h w"]:
@@ -90,3 +93,16 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     def decode(self, latents: Float[Tensor, "B c h w"]) -> Float[Tensor, "B C H W"]:
         """Return the pixels of ``latents``."""
         return self.decoder(latents)
+
+    def enlarged(self, output_scale: int) -> PatchAutoencoder:
+        """Return a copy whose decoder repeats every pixel ``output_scale`` times in both directions."""
+        enlarged = PatchAutoencoder(**{**self.config, "output_scale": output_scale})
+        state = self.state_dict()
+        factor = output_scale // self.config.output_scale
+        for name in ("weight", "bias"):
+            key = f"decoder.{len(self.decoder) - 2}.{name}"
+            side = PATCH * self.config.output_scale
+            patches = state[key].unflatten(0, (self.config.in_channels, side, side))
+            state[key] = patches.repeat_interleave(factor, 1).repeat_interleave(factor, 2).flatten(0, 2)
+        enlarged.load_state_dict(state)
+        return enlarged
