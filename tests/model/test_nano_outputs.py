@@ -41,9 +41,10 @@ def test_nano_answers_as_recorded(nano: NextGPT, turns: list[dict[str, Any]]):
 
 
 def block_means(medium: Medium) -> np.ndarray:
-    """Summarize a 64 x 64 image in 4 x 4 blocks, a video in 2 x 2 blocks of every fifth frame, audio in 16 segments."""
+    """Summarize an image in 4 x 4 blocks, a video in 2 x 2 blocks of every fifth frame, audio in 16 segments."""
     if isinstance(medium, Image):
-        return np.asarray(medium.image, np.float64).reshape(4, 16, 4, 16, 3).mean((1, 3)).ravel()
+        side = medium.image.width // 4
+        return np.asarray(medium.image, np.float64).reshape(4, side, 4, side, 3).mean((1, 3)).ravel()
     if isinstance(medium, Video):
         return medium.frames.reshape(-1, 2, 32, 2, 32, 3).mean((2, 4))[::5].ravel()
     assert isinstance(medium, Audio)

@@ -43,7 +43,8 @@ def test_the_embedded_model_makes_media_of_the_training_split_near_what_they_sho
         assert not [content for content in of if is_held_out(content)]
         assert all(isinstance(medium, MEDIA_TYPES[modality]) for medium in of.values())
     content, medium = next(iter(made.media["image"].items()))
-    far = np.abs(np.asarray(medium.image).astype(float) - np.asarray(render(content).image)).mean()
+    small = medium.image.reduce(medium.image.width // 64)
+    far = np.abs(np.asarray(small).astype(float) - np.asarray(render(content).image)).mean()
     assert 0 < far < 20  # of 255: no true rendering, and no other picture
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from typer import Option
 
 from nextgpt.errors import ConfigError
-from nextgpt.message import Conversation, Event, Reply, Sampling, Via
 
 if TYPE_CHECKING:
     from nextgpt.data.index import MediaIndex
+    from nextgpt.message import Conversation, Event, Reply, Sampling
     from nextgpt.model.nextgpt import NextGPT
 
 IndexDir = Annotated[
@@ -21,7 +21,8 @@ IndexDir = Annotated[
     Option("--index", metavar="DIR", help="Index from which media may be retrieved; see nextgpt data index."),
 ]
 CASCADE = "cascade"
-ChatVia = Literal[Via, "cascade"]
+ChatVia = Literal["generate", "retrieve", "auto", "cascade"]
+"""Values of :data:`nextgpt.message.Via`, whose import would make ``--help`` slow, and the cascade."""
 ViaOption = Annotated[
     ChatVia | None,
     Option(
