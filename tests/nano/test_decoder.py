@@ -22,6 +22,13 @@ def test_an_enlarged_decoder_repeats_pixels():
     torch.testing.assert_close(large.decode(latents), repeated)
 
 
+def test_an_enlarged_decoder_forgets_the_folder_it_came_from(tmp_path):
+    PatchAutoencoder(widths=[8, 8], decoder_layers=[1, 1], encoder_layers=[1, 1]).save_pretrained(tmp_path)
+    loaded = PatchAutoencoder.from_pretrained(tmp_path)
+    loaded.enlarged(2).save_pretrained(tmp_path / "large")
+    assert str(tmp_path) not in (tmp_path / "large" / "config.json").read_text()
+
+
 @pytest.mark.parametrize("sample, render", [(sample_scene, render_scene), (sample_clip, render_clip)])
 def test_large_renderings_reduce_to_the_small_ones(sample, render):
     rng = np.random.default_rng(0)

@@ -75,9 +75,9 @@ class DecoderObjective(Objective):
 def run(recipe: Config, on_metrics: MetricsCallback | None = None) -> bool:
     """Train the decoder and replace the autoencoder in the model folder."""
     torch.manual_seed(recipe.fit.seed)
+    # Enlarging also drops the path from which diffusers loaded the weights, which it would write into the config.
     autoencoder = PatchAutoencoder.from_pretrained(require_component(recipe.output_dir)).float()
-    if autoencoder.config.output_scale != recipe.output_scale:
-        autoencoder = autoencoder.enlarged(recipe.output_scale)
+    autoencoder = autoencoder.enlarged(recipe.output_scale)
     autoencoder.encoder.requires_grad_(False)
     detail = Detail(recipe.output_scale, recipe.sheets)
 

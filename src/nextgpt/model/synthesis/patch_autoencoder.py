@@ -96,7 +96,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     def enlarged(self, output_scale: int) -> PatchAutoencoder:
         """Return a copy whose decoder repeats every pixel ``output_scale`` times in both directions."""
-        enlarged = PatchAutoencoder(**{**self.config, "output_scale": output_scale})
+        settings = {name: value for name, value in self.config.items() if not name.startswith("_")}
+        enlarged = PatchAutoencoder(**{**settings, "output_scale": output_scale})
         state = self.state_dict()
         factor = output_scale // self.config.output_scale
         for name in ("weight", "bias"):
