@@ -59,3 +59,24 @@ export function togglePlayer(element) {
   if (player?.paused) player.play();
   else player?.pause();
 }
+
+/** Build the view of an error, with a button that tries again. */
+export function failureView(error, again) {
+  return el(
+    'section',
+    { class: 'start' },
+    el('p', { class: 'problem', role: 'alert' }, error.message),
+    el('button', { class: 'main', type: 'button', onclick: again }, 'Try again'),
+  );
+}
+
+/** Build the head of the page: its title and the progress in numbers and as a bar. */
+export function progressView(title, label, done, total, facts) {
+  return el(
+    'div',
+    {},
+    el('h1', {}, title),
+    el('progress', { max: total, value: done, 'aria-label': label }),
+    el('span', { class: 'facts' }, facts),
+  );
+}

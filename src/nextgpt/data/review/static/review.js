@@ -2,7 +2,7 @@
 
 import { call, parameter, setParameter, setState } from './api.js';
 import { el } from './dom.js';
-import { partsView, togglePlayer } from './parts.js';
+import { failureView, partsView, progressView, togglePlayer } from './parts.js';
 
 const page = { reasons: [], reviewer: null, session: null, row: null, history: [] };
 const main = el('main', { id: 'main' });
@@ -76,29 +76,15 @@ async function open(id) {
 }
 
 function showFailure(error, again) {
-  main.replaceChildren(
-    el(
-      'section',
-      { class: 'start' },
-      el('p', { class: 'problem', role: 'alert' }, error.message),
-      el('button', { class: 'main', type: 'button', onclick: again }, 'Try again'),
-    ),
-  );
+  main.replaceChildren(failureView(error, again));
   setState('failed');
 }
 
 function showHeader() {
   const { decided, left } = page.session;
+  const done = decided.length;
   header.hidden = false;
-  header.replaceChildren(
-    el(
-      'div',
-      {},
-      el('h1', {}, 'Review'),
-      el('progress', { max: decided.length + left, value: decided.length, 'aria-label': 'Reviewed dialogues' }),
-      el('span', { class: 'facts' }, `${decided.length} reviewed, ${left} left`),
-    ),
-  );
+  header.replaceChildren(progressView('Review', 'Reviewed dialogues', done, done + left, `${done} reviewed, ${left} left`));
 }
 
 function showRow() {

@@ -2,7 +2,7 @@
 
 import { call, parameter, setParameter, setState, stopwatch } from './api.js';
 import { el } from './dom.js';
-import { messageView, partsView, togglePlayer } from './parts.js';
+import { failureView, messageView, partsView, progressView, togglePlayer } from './parts.js';
 
 const CHOICES = [
   ['left', 'A is better', '1'],
@@ -94,29 +94,14 @@ async function goTo(position) {
 }
 
 function showFailure(error, again) {
-  show(
-    el(
-      'section',
-      { class: 'start' },
-      el('p', { class: 'problem', role: 'alert' }, error.message),
-      el('button', { class: 'main', type: 'button', onclick: again }, 'Try again'),
-    ),
-  );
+  show(failureView(error, again));
   setState('failed');
 }
 
 function showHeader() {
   const { answered, total } = page.session;
   header.hidden = false;
-  header.replaceChildren(
-    el(
-      'div',
-      {},
-      el('h1', {}, 'Rating'),
-      el('progress', { max: total, value: answered, 'aria-label': 'Rated tasks' }),
-      el('span', { class: 'facts' }, `${answered} of ${total} rated`),
-    ),
-  );
+  header.replaceChildren(progressView('Rating', 'Rated tasks', answered, total, `${answered} of ${total} rated`));
 }
 
 function showTask(task) {
