@@ -36,7 +36,7 @@ class CaptionPart:
     modality: str
     caption: str
     is_edit: bool = False
-    """Whether it is an edit of the last medium of its modality; LLMs with markers read that."""
+    """True for an edit of the last medium of its modality; LLMs with markers read that."""
 
 
 @dataclass(frozen=True)

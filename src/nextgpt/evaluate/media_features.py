@@ -50,7 +50,7 @@ class MediaExtractor:
 
     @property
     def preprocessing(self) -> str:
-        """How media are prepared."""
+        """Preprocessing of media."""
         frames = f"; at most {MAX_FRAMES} frames per video" if self.by_frame else ""
         return f"{self.extractor.preprocessing}{frames}"
 

@@ -44,7 +44,7 @@ class EvaluatedModel:
 
 @dataclass(frozen=True)
 class SystemContext:
-    """What systems are made from."""
+    """Model and settings from which systems are created."""
 
     model: EvaluatedModel
     data: Path

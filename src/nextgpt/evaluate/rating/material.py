@@ -1,4 +1,4 @@
-"""What raters see: requests, the answers of all systems, and true answers, read from run folders."""
+"""Material of a study: requests, the answers of all systems, and true answers, read from run folders."""
 
 from __future__ import annotations
 

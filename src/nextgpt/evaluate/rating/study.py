@@ -66,7 +66,7 @@ class Study(Frozen):
     """Name of each system by its key."""
     items: tuple[str, ...]
     has_true_answers: bool = True
-    """Whether controls show a true answer beside the shuffled one."""
+    """True if controls show a true answer beside the shuffled one."""
     left_out: dict[str, int] = {}
     """Number of items without a complete set of answers, by reason."""
 
