@@ -50,10 +50,23 @@ def test_transparency_is_laid_on_white():
     assert read_image(encoded(half, "PNG")).image.getpixel((0, 0)) == (127, 127, 127)
 
 
-def test_a_photograph_is_turned_upright():
+@pytest.mark.parametrize(
+    ("orientation", "shown"),
+    [(1, "0123"), (2, "1032"), (3, "3210"), (4, "2301"), (5, "0213"), (6, "2031"), (7, "3120"), (8, "1302")],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_photograph_is_turned_and_mirrored_as_its_orientation_says(orientation, shown, kind):
+    """By hand from EXIF 2.3, table 6: where the four corners of the stored picture are shown."""
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+    stored = np.array(colours, np.uint8).reshape(2, 2, 3).repeat(16, axis=0).repeat(32, axis=1)
     exif = PIL.Image.Exif()
-    exif[0x0112] = 6  # the camera was held upright
-    assert read_image(encoded(PIL.Image.new("RGB", (40, 20)), "JPEG", exif=exif)).image.size == (20, 40)
+    exif[0x0112] = orientation
+    image = read_image(encoded(PIL.Image.fromarray(stored), kind, exif=exif)).image
+    width, height = image.size
+    assert (width, height) == ((32, 64) if orientation >= 5 else (64, 32))
+    corners = [np.array(image.getpixel((x, y))) for y in (4, height - 5) for x in (4, width - 5)]
+    nearest = [int(np.abs(np.array(colours) - corner).sum(axis=1).argmin()) for corner in corners]
+    assert "".join(map(str, nearest)) == shown
 
 
 def test_sixteen_bit_grey_keeps_its_brightness():

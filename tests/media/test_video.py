@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -141,3 +142,40 @@ def test_frames_are_chosen_evenly_with_both_ends():
     assert uniform_indices(16, 4).tolist() == [0, 5, 10, 15]
     assert uniform_indices(2, 4).tolist() == [0, 0, 0, 1]
     assert uniform_indices(1, 3).tolist() == [0, 0, 0]
+
+
+QUADRANTS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
+"""Colours of a picture at the top left, top right, bottom left and bottom right."""
+
+
+def with_display_matrix(content: bytes, a: int, b: int, c: int, d: int) -> bytes:
+    """Overwrite the matrix in the track header of an MP4 file (ISO 14496-12, 8.3.2), whose version is 0."""
+    start = content.index(b"tkhd") + 44
+    values = (a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    return content[:start] + struct.pack(">9i", *values) + content[start + 36 :]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "size", "corners"),
+    [
+        pytest.param((1, 0, 0, 1), (64, 32), "0123", id="as stored"),
+        pytest.param((0, 1, -1, 0), (32, 64), "2031", id="clockwise"),
+        pytest.param((-1, 0, 0, -1), (64, 32), "3210", id="upside down"),
+        pytest.param((0, -1, 1, 0), (32, 64), "1302", id="counter-clockwise"),
+        pytest.param((-1, 0, 0, 1), (64, 32), "1032", id="mirrored"),
+        pytest.param((1, 0, 0, -1), (64, 32), "2301", id="flipped"),
+        pytest.param((0, 1, 1, 0), (32, 64), "0213", id="transposed"),
+        pytest.param((0, -1, -1, 0), (32, 64), "3120", id="transposed along the other diagonal"),
+    ],
+)
+def test_frames_are_turned_and_mirrored_as_the_display_matrix_says(matrix, size, corners, tmp_path):
+    """By hand: (x, y) is shown at (a x + c y, b x + d y), as players show it."""
+    frames = np.array(QUADRANTS, np.uint8).reshape(1, 2, 2, 3).repeat(16, axis=1).repeat(32, axis=2).repeat(4, axis=0)
+    path = write_video(Video(frames, 4.0), tmp_path / "a.mp4")
+    path.write_bytes(with_display_matrix(path.read_bytes(), *matrix))
+    shown = read_video(path).frames
+    width, height = size
+    assert shown.shape == (4, height, width, 3)
+    colours = [shown[0, y, x] for y in (4, height - 5) for x in (4, width - 5)]
+    nearest = [int(np.abs(np.array(QUADRANTS) - colour).sum(axis=1).argmin()) for colour in colours]
+    assert "".join(map(str, nearest)) == corners

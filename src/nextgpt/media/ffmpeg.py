@@ -42,8 +42,36 @@ class DecodedStreams:
     """What could not be decoded, in words; empty if nothing was lost."""
 
 
+@dataclass(frozen=True)
+class Orientation:
+    """How decoded frames are turned for display: transposed first, then mirrored.
+
+    Telephones record in landscape and store the rotation; front cameras may store a mirrored picture.
+    """
+
+    is_transposed: bool
+    has_reversed_columns: bool
+    has_reversed_rows: bool
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Orientation:
+        """Return the orientation that the display matrix of a frame states."""
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return cls(False, False, False)
+        # libavutil/display.h: the pixel (x, y) is shown at (a x + c y, b x + d y); the order is a, b, _, c, d, ...
+        a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), np.int32)[:5])
+        is_transposed = abs(b) + abs(c) > abs(a) + abs(d)
+        return cls(is_transposed, (c if is_transposed else a) < 0, (b if is_transposed else d) < 0)
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """Turn the pixels (H, W, 3) of a frame upright."""
+        pixels = pixels.swapaxes(0, 1) if self.is_transposed else pixels
+        return pixels[:: -1 if self.has_reversed_rows else 1, :: -1 if self.has_reversed_columns else 1]
+
+
 def decode_container(opened: OpenSource, limits: MediaLimits, *, modality: Literal["audio", "video"]) -> DecodedStreams:
-    """Decode the first film stream (where ``wants`` is video) and the first sound stream of a known codec.
+    """Decode the first video stream (if ``modality`` is video) and the first audio stream of a known codec.
 
     Damaged packets are skipped, as players do, and a truncated file is read up to its end.
 
@@ -81,7 +109,7 @@ class _Decoder:
     resampler: av.AudioResampler | None = None
     rate_hz: int = 0
     size_px: tuple[int, int] | None = None
-    quarter_turns: int = 0
+    orientation: Orientation | None = None
     num_skipped: int = 0
     """Damaged packets."""
 
@@ -177,13 +205,12 @@ class _Decoder:
     def _append_image(self, frame: av.VideoFrame) -> None:
         self._check_frame_size(frame.width, frame.height)
         self._check_frame_count(len(self.frames) + 1)
-        if self.size_px is None:
-            # Every frame gets the size and rotation of the first, even if the video changes them.
+        if self.size_px is None or self.orientation is None:
+            # Every frame gets the size and orientation of the first, even if the video changes them.
             self.size_px = _fit_size(frame.width, frame.height, self.limits)
-            # Telephones record in landscape and store the rotation, counter-clockwise in degrees.
-            self.quarter_turns = round(frame.rotation / 90)
+            self.orientation = Orientation.of(frame)
         small = frame.reformat(*self.size_px, "rgb24", interpolation="AREA").to_ndarray()
-        self.frames.append(np.rot90(small, self.quarter_turns))
+        self.frames.append(self.orientation.apply(small))
         self.times_s.append(frame.time)
 
     def _append_audio(self, frame: av.AudioFrame) -> None:
