@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from hashlib import blake2b
 from pathlib import Path
 
+from nextgpt.model.encoding.loading import TEXT_DIR
 
-def hash_folder(folder: Path) -> str:
-    """Return a hash of all files in a folder."""
+
+def hash_encoder(folder: Path) -> str:
+    """Return a hash of all files that the features of media depend on."""
+    return hash_folder(folder, exclude=(TEXT_DIR,))
+
+
+def hash_folder(folder: Path, *, exclude: Collection[str] = ()) -> str:
+    """Return a hash of all files in a folder, except those in the subfolders ``exclude``."""
     digest = blake2b(digest_size=16)
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_file() and path.relative_to(folder).parts[0] not in exclude:
             digest.update(path.relative_to(folder).as_posix().encode())
             with path.open("rb") as file:
                 while block := file.read(1 << 24):

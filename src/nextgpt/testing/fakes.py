@@ -31,6 +31,11 @@ class FakeEncoder:
         seeds = [int.from_bytes(medium.digest[:4], "big") for medium in media]
         return [Features(torch.randn(1, self.width, generator=torch.Generator().manual_seed(s))) for s in seeds]
 
+    def embed_media(self, media: Sequence[Medium]) -> Float[Tensor, "B E"]:
+        """Return the features of :meth:`encode`, with norm 1."""
+        rows = [torch.nn.functional.normalize(features.vectors[0], dim=-1) for features in self.encode(media)]
+        return torch.stack(rows) if rows else torch.zeros(0, self.width)
+
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
         """Return zeros for every text."""
         return torch.zeros(len(texts), self.width)

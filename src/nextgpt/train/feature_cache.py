@@ -31,7 +31,7 @@ from torch import Tensor
 from nextgpt.data.record import Dialogue, MediaFile
 from nextgpt.errors import ConfigError, MediaError, ModelError
 from nextgpt.message import Medium
-from nextgpt.model.component_hash import hash_folder
+from nextgpt.model.component_hash import hash_encoder, hash_folder
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.nextgpt import NextGPT
@@ -93,7 +93,7 @@ def make_manifest(recipe: AlignmentRecipe, model: NextGPT, sources: Sequence[Dia
     stage = recipe.resolved_stage
     folders = ["text_encoder", "tokenizer"] if stage.distances else []
     folders += ["vae"] if "denoising" in stage.loss_weights else []
-    components = {"encoder": hash_folder(resolve_component_dir(model.config.encoder, recipe.model_dir))}
+    components = {"encoder": hash_encoder(resolve_component_dir(model.config.encoder, recipe.model_dir))}
     for modality, synthesizer in model.config.synthesizers.items() if folders else ():
         folder = resolve_component_dir(synthesizer.source, recipe.model_dir)
         components[modality] = "".join(hash_folder(folder / name) for name in folders)

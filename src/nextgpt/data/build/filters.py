@@ -152,9 +152,7 @@ class _Filters:
         self._row_media = []
 
     def _embed(self, medium: Medium) -> np.ndarray:
-        from nextgpt.data.build.scoring import embed_media
-
-        return embed_media(self._model.encoder, [medium])[0].cpu().numpy()
+        return self._model.encoder.embed_media([medium])[0].float().cpu().numpy()
 
     @cached_property
     def _model(self) -> ModelMedia:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nextgpt.config import read_config
 from nextgpt.message import Medium
-from nextgpt.model.component_hash import hash_folder
+from nextgpt.model.component_hash import hash_encoder, hash_folder
 from nextgpt.model.encoding import Encoder, load_encoder
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.loading import resolve_model_dir
@@ -48,7 +48,7 @@ class IndexEncoders:
 
     def fingerprints(self) -> dict[str, str]:
         """Return the hashes of the components: ``encoder``, and one per modality."""
-        return {"encoder": hash_folder(resolve_component_dir(self._config.encoder, self._model_dir))} | {
+        return {"encoder": hash_encoder(resolve_component_dir(self._config.encoder, self._model_dir))} | {
             modality: self.text_encoder_fingerprint(modality) for modality in self.modalities
         }
 
@@ -67,11 +67,10 @@ class IndexEncoders:
         return np.concatenate(rows) if rows else np.zeros((0, encoder.condition_shape[1]), np.float32)
 
     def embed_media(self, media: Sequence[Medium]) -> Float[np.ndarray, "N E"]:
-        """Return one vector of norm 1 per medium: the mean of its features."""
+        """Return one vector of norm 1 per medium."""
         starts = range(0, len(media), MEDIA_BATCH_SIZE)
-        features = [item for start in starts for item in self.encoder.encode(media[start : start + MEDIA_BATCH_SIZE])]
-        rows = [item.vectors.float().mean(dim=0).cpu().numpy() for item in features]
-        return normalize(np.stack(rows)) if rows else np.zeros((0, self.encoder.width), np.float32)
+        rows = [self.encoder.embed_media(media[start : start + MEDIA_BATCH_SIZE]) for start in starts]
+        return torch.cat(rows).float().cpu().numpy() if rows else np.zeros((0, self.encoder.width), np.float32)
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -21,7 +21,8 @@ from nextgpt.errors import ConfigError
 
 MANIFEST, ITEMS, OFFSETS, CALIBRATION = "manifest.json", "items.jsonl", "items.npy", "calibration.json"
 LISTS_SUFFIX = ".captions.faiss"
-FORMAT = 1
+FORMAT = 2
+"""Raised when vectors or files change their meaning. 2: media have the vector of their class token."""
 
 
 Dtype = Literal["float32", "float16"]

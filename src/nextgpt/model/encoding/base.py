@@ -38,6 +38,10 @@ class Encoder(Protocol):
         """Return the features of media of any modalities, in order, without gradients."""
         ...
 
+    def embed_media(self, media: Sequence[Medium]) -> Float[Tensor, "B E"]:
+        """Return one vector of norm 1 per medium, without gradients; the mean of its features if no other is better."""
+        ...
+
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
-        """Return one vector per text, in the same space as media, without gradients."""
+        """Return one vector of any norm per text, in the space of :meth:`embed_media`, without gradients."""
         ...

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Shaped
@@ -33,12 +34,19 @@ class ImageBind(nn.Module):
 
     Args:
         tokenizer: Required for texts.
+        load_text_encoder: Loads an encoder of the same space whose text tower embeds texts, if this one has none.
     """
 
-    def __init__(self, config: EncoderConfig, tokenizer: Tokenizer | None = None) -> None:
+    def __init__(
+        self,
+        config: EncoderConfig,
+        tokenizer: Tokenizer | None = None,
+        load_text_encoder: Callable[[], ImageBind] | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
+        self._load_text_encoder = load_text_encoder
         towers = config.towers
         self.modality_preprocessors = nn.ModuleDict({name: create_stem(name, t) for name, t in towers.items()})
         self.modality_trunks = nn.ModuleDict(
@@ -65,7 +73,8 @@ class ImageBind(nn.Module):
     @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities that have a tower."""
-        return self.config.modalities
+        separate = ("text",) if self._load_text_encoder is not None else ()
+        return (*separate, *self.config.modalities)
 
     @property
     def towers(self) -> dict[str, nn.Module]:
@@ -81,22 +90,20 @@ class ImageBind(nn.Module):
     @torch.no_grad()
     def encode(self, media: Sequence[Medium]) -> list[Features]:
         """Return the features of media, in order; clips of equal shape are batched."""
-        groups: dict[tuple, list[tuple[int, Tensor]]] = defaultdict(list)
-        for index, medium in enumerate(media):
-            clips = self.preprocess(medium)
-            groups[PREPROCESSORS[medium.modality].tower, clips.shape[1:]].append((index, clips))
-        features: dict[int, Features] = {}
-        for (tower, _), members in groups.items():
-            vectors = self.forward_clips(tower, torch.cat([clips for _, clips in members]))  # (clips, P, E)
-            sizes = [len(clips) for _, clips in members]
-            for (index, _), item_vectors in zip(members, vectors.split(sizes), strict=True):
-                features[index] = Features(self._pool_clips(item_vectors))
-        return [features[index] for index in range(len(media))]
+        return [Features(self._pool_clips(vectors)) for vectors in self._map_clips(media, self.forward_clips)]
+
+    @torch.no_grad()
+    def embed_media(self, media: Sequence[Medium]) -> Float[Tensor, "B E"]:
+        """Return one vector of norm 1 per medium: that of the class token, whatever the features are."""
+        pooled = [vectors.mean(dim=0) for vectors in self._map_clips(media, self._class_vectors)]
+        return functional.normalize(torch.stack(pooled), dim=-1) if pooled else torch.zeros(0, self.width)
 
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
         """Return one vector per text, with the learned scale as norm; longer texts are truncated."""
-        return self.forward_modality("text", self.tokenize(texts))
+        if self._load_text_encoder is None:
+            return self.forward_modality("text", self.tokenize(texts))
+        return self._text_encoder.embed_text(texts).to(next(self.parameters()).device)
 
     def preprocess(self, medium: Medium) -> Float[Tensor, "clips ..."]:
         """Return the distinct clips of a medium as inputs of its tower.
@@ -159,6 +166,31 @@ class ImageBind(nn.Module):
                 for part in clips.split(CLIP_BATCH_SIZE)
             ]
         return torch.cat(parts)
+
+    @cached_property
+    def _text_encoder(self) -> ImageBind:
+        """The encoder of texts, loaded on first use; no submodule, so that weights of media are saved without it."""
+        assert self._load_text_encoder is not None
+        return self._load_text_encoder()
+
+    def _map_clips(
+        self, media: Sequence[Medium], compute: Callable[[str, Tensor], Tensor]
+    ) -> list[Float[Tensor, "clips ..."]]:
+        """Return ``compute(tower, clips)`` for the clips of each medium; clips of equal shape are one batch."""
+        groups: dict[tuple, list[tuple[int, Tensor]]] = defaultdict(list)
+        for index, medium in enumerate(media):
+            clips = self.preprocess(medium)
+            groups[PREPROCESSORS[medium.modality].tower, clips.shape[1:]].append((index, clips))
+        results: dict[int, Tensor] = {}
+        for (tower, _), members in groups.items():
+            vectors = compute(tower, torch.cat([clips for _, clips in members]))
+            sizes = [len(clips) for _, clips in members]
+            results |= zip((index for index, _ in members), vectors.split(sizes), strict=True)
+        return [results[index] for index in range(len(media))]
+
+    def _class_vectors(self, tower: str, clips: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B E"]:
+        """Return the pooled vector of each clip, with norm 1."""
+        return torch.cat([self.forward_modality(tower, part, scaled=False) for part in clips.split(CLIP_BATCH_SIZE)])
 
     def _hidden_states(self, name: str, batch: Tensor) -> tuple[Tensor, Tensor]:
         stem = self.modality_preprocessors[name]

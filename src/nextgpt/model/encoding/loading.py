@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,18 @@ from nextgpt.model.encoding.siglip_clap import SiglipClap, SiglipClapConfig, bui
 from nextgpt.model.safetensors_io import check_state_dict, read_safetensors
 
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "config.json", "model.safetensors", "tokenizer.json"
+TEXT_DIR = "text"
+"""Folder in that of an encoder without a text tower: an encoder of the same space with a text tower alone."""
 
 
 def save_encoder(encoder: ImageBind, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write an ImageBind encoder into ``folder``; weights keep their dtype unless ``dtype`` is set."""
+    """Write an ImageBind encoder into ``folder``; weights keep their dtype unless ``dtype`` is set.
+
+    An encoder of texts in the folder is removed: it was trained for the space of the former weights.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / TEXT_DIR, ignore_errors=True)
     (folder / CONFIG_FILE).write_text(encoder.config.model_dump_json(indent=2) + "\n")
     tensors = {name: tensor.to("cpu", dtype).contiguous() for name, tensor in encoder.state_dict().items()}
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
@@ -84,13 +92,37 @@ def read_encoder_config(folder: Path) -> EncoderConfig | SiglipClapConfig:
 
 def _load_imagebind(folder: Path, config: EncoderConfig, dtype: torch.dtype, device: str | torch.device) -> ImageBind:
     """Load ImageBind. Weights are memory-mapped and converted one by one, never held twice."""
+    is_separate = config.text is None and has_text_encoder(folder)
+    load_text = partial(_load_text_encoder, folder / TEXT_DIR, config.width) if is_separate else None
     with torch.device("meta"):  # skips the initialization of weights that are replaced
-        encoder = ImageBind(config, _read_tokenizer(folder / TOKENIZER_FILE))
+        encoder = ImageBind(config, _read_tokenizer(folder / TOKENIZER_FILE), load_text)
     path = _require_file(folder / WEIGHTS_FILE)
     tensors = read_safetensors(path)
     check_state_dict(path, tensors, encoder.state_dict())
     converted = {name: tensors.pop(name).to(device, dtype) for name in list(tensors)}
     encoder.load_state_dict(converted, assign=True)
+    return encoder
+
+
+def has_text_encoder(folder: Path) -> bool:
+    """Return True if texts are embedded by an encoder of its own in the folder of this one."""
+    return (folder / TEXT_DIR / CONFIG_FILE).is_file()
+
+
+def encoder_modalities(folder: Path) -> tuple[str, ...]:
+    """Return the modalities of the encoder in ``folder``, without loading it; raises as :func:`load_encoder`."""
+    modalities = read_encoder_config(folder).modalities
+    return modalities if "text" in modalities or not has_text_encoder(folder) else ("text", *modalities)
+
+
+def _load_text_encoder(folder: Path, width: int) -> ImageBind:
+    """Load the encoder of texts; it is small and is used rarely, so that it stays in float32 on the CPU."""
+    encoder = load_encoder(folder)
+    if not isinstance(encoder, ImageBind) or encoder.config.text is None or encoder.width != width:
+        raise ConfigError(
+            f"{folder} has no text tower of width {width}; expected one in the space of the encoder around it. "
+            "Train it with a recipe of the kind text_tower, or delete the folder."
+        )
     return encoder
 
 

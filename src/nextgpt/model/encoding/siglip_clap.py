@@ -109,6 +109,12 @@ class SiglipClap(nn.Module):
         return [Features(self._encode_medium(medium)) for medium in media]
 
     @torch.no_grad()
+    def embed_media(self, media: Sequence[Medium]) -> Float[Tensor, "B E"]:
+        """Return one vector of norm 1 per medium: the mean of its features."""
+        pooled = [features.vectors.float().mean(dim=0) for features in self.encode(media)]
+        return functional.normalize(torch.stack(pooled), dim=-1) if pooled else torch.zeros(0, self.width)
+
+    @torch.no_grad()
     def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B E"]:
         """Return one vector per text, in the space of images and video; audio has another."""
         return self._text_embedder(texts)

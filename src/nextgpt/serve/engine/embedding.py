@@ -16,7 +16,6 @@ def embed(encoder: Encoder, items: Sequence[str | Medium]) -> list[list[float]]:
     texts = [item for item in items if isinstance(item, str)]
     media = [item for item in items if not isinstance(item, str)]
     text_vectors = iter(encoder.embed_text(texts) if texts else ())
-    features = encoder.encode(media) if media else ()
-    media_vectors = iter([item.vectors.mean(dim=0) for item in features])
+    media_vectors = iter(encoder.embed_media(media) if media else ())
     vectors = [next(text_vectors if isinstance(item, str) else media_vectors) for item in items]
     return [torch.nn.functional.normalize(vector.float(), dim=0).tolist() for vector in vectors]

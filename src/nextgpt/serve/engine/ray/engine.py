@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from nextgpt.config import read_config
 from nextgpt.message import DenoisingProgress, Medium, TextDelta, Via
 from nextgpt.model.encoding.base import Features
-from nextgpt.model.encoding.loading import read_encoder_config
+from nextgpt.model.encoding.loading import encoder_modalities
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.synthesis.batching import SegmentKey, SynthesisRequest
@@ -80,7 +80,7 @@ class RayEngine:
     def embedding_modalities(self) -> tuple[str, ...]:
         """Modalities that :meth:`embed` takes."""
         source = read_config(self._model_dir).encoder
-        return read_encoder_config(resolve_component_dir(source, self._model_dir)).modalities
+        return encoder_modalities(resolve_component_dir(source, self._model_dir))
 
     @property
     def is_ready(self) -> bool:
