@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 PAD, BEGIN, END = "<|pad|>", "<|begin|>", "<|end|>"
 
 
 def train_tokenizer(
-    texts: Iterable[str], vocabulary: int, *, markers: tuple[str, ...] = (), for_captions: bool = False
+    texts: Iterable[str],
+    vocabulary: int,
+    *,
+    markers: tuple[str, ...] = (),
+    for_captions: bool = False,
+    is_lower_case: bool = False,
 ) -> PreTrainedTokenizerFast:
     """Train a tokenizer that can encode every text; frequent words become single tokens.
 
@@ -20,9 +25,12 @@ def train_tokenizer(
         markers: Special tokens beside padding, begin and end, such as the roles of a conversation.
         for_captions: Append the end token to every text, as text encoders need, and encode the first word like any
             other.
+        is_lower_case: Make all texts lower case.
     """
     specials = [PAD, BEGIN, END, *markers]
     tokenizer = Tokenizer(models.BPE())
+    if is_lower_case:
+        tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=for_captions)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

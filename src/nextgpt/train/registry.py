@@ -24,6 +24,7 @@ RECIPE_KINDS = {
     "diffusion": "nextgpt.nano.diffusion",
     "language_model": "nextgpt.nano.language_model",
     "encoder": "nextgpt.nano.encoder",
+    "text_tower": "nextgpt.nano.text_tower",
     "attribute_pretraining": "nextgpt.nano.attribute_pretraining",
     "output_projections": "nextgpt.nano.output_projection_tuning",
 }
