@@ -1,6 +1,7 @@
 """Builds under attack: ``kill -9`` at random moments, and an endpoint that fails in every way.
 
-``python -m benchmarks.data_build kill`` compares a build that is killed again and again with one that is not.
+``python -m benchmarks.data_build kill`` compares a build that is killed again and again with one that is not; with
+``--during media`` it is killed while media are synthesized.
 ``python -m benchmarks.data_build hostile`` builds from an endpoint with faults of every kind, under a budget.
 """
 
@@ -71,7 +72,7 @@ def digest(work: Path) -> dict[str, str]:
     return {str(path.relative_to(work)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def kill(folder: Path, kills: int, seed: int, delay_s: float, settings: list[str]) -> dict:
+def kill(folder: Path, kills: int, seed: int, delay_s: float, settings: list[str], during: str) -> dict:
     """Kill a build at random moments, finish it, and compare it with a build that was left alone."""
     rng = random.Random(seed)
     with serve(Faults(), delay_s) as (url, _):
@@ -81,21 +82,22 @@ def kill(folder: Path, kills: int, seed: int, delay_s: float, settings: list[str
     moments: list[str] = []
     with serve(Faults(), delay_s) as (url, traffic):
         arguments = command(folder / "killed", url, settings)
+        if during == "media":
+            run([*arguments, "--until", "check"])
         while len(moments) < kills:
             process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            by_time = traffic.received >= needed  # all requests are answered: kill in a later stage
-            if by_time:
-                deadline, requests = time.perf_counter() + rng.uniform(0.2, 1.0) * duration_s, 10**9
-            else:  # while requests are in flight
-                deadline, requests = float("inf"), traffic.received + rng.randint(1, 8)
-            while process.poll() is None and time.perf_counter() < deadline and traffic.received < requests:
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0, delay_s))
+            if during == "media":
+                moment = wait_for_media(process, folder, rng, kills - len(moments))
+            else:
+                moment = wait_for_requests(process, traffic, rng, needed, duration_s)
+                time.sleep(rng.uniform(0, delay_s))
             if process.poll() is None:
                 process.kill()
                 process.wait()
-                moments.append(f"{'time' if by_time else 'requests'}: {traffic.received} received")
+                moments.append(moment)
                 print(f"killed: {moments[-1]}", file=sys.stderr, flush=True)
+            elif during == "media":
+                raise SystemExit(f"The build ended after {len(moments)} kills; expected {kills}. Set more dialogues.")
             else:
                 duration_s *= 0.8  # it ended by itself: kill earlier
         summary = run(arguments)
@@ -112,6 +114,35 @@ def kill(folder: Path, kills: int, seed: int, delay_s: float, settings: list[str
             "files_that_differ": sorted(n for n in alone.keys() | killed.keys() if alone.get(n) != killed.get(n)),
             "requests_of_another_run": traffic.received - again,
         }
+
+
+def wait_for_requests(
+    process: subprocess.Popen, traffic: Traffic, rng: random.Random, needed: int, duration_s: float
+) -> str:
+    """Wait for a moment while requests are in flight, or in a later stage if all are answered."""
+    by_time = traffic.received >= needed
+    if by_time:
+        deadline, requests = time.perf_counter() + rng.uniform(0.2, 1.0) * duration_s, 10**9
+    else:
+        deadline, requests = float("inf"), traffic.received + rng.randint(1, 8)
+    while process.poll() is None and time.perf_counter() < deadline and traffic.received < requests:
+        time.sleep(0.01)
+    return f"{'time' if by_time else 'requests'}: {traffic.received} received"
+
+
+def wait_for_media(process: subprocess.Popen, folder: Path, rng: random.Random, kills_left: int) -> str:
+    """Wait until a random number of further media are finished, and then for a part of the next batch."""
+    total, done = num_media(folder / "alone"), num_media(folder / "killed")
+    wanted = done + rng.randint(1, max(1, 2 * (total - done) // (kills_left + 1)))
+    while process.poll() is None and num_media(folder / "killed") < wanted:
+        time.sleep(0.01)
+    time.sleep(rng.uniform(0, 1))
+    return f"media: {num_media(folder / 'killed')} of {total} finished"
+
+
+def num_media(work: Path) -> int:
+    """Return the number of finished media of a build."""
+    return sum(1 for _ in work.glob("media/*/[!.]*.json"))
 
 
 def hostile(folder: Path, budget: float, settings: list[str]) -> dict:
@@ -143,6 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("attack", choices=("kill", "hostile"))
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--during", choices=("requests", "media"), default="requests", help="For kill.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.5, help="Seconds before each answer, for kill.")
     parser.add_argument("--budget", type=float, default=0.1, help="For hostile.")
@@ -151,7 +183,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.attack == "kill":
-            result = kill(folder, options.kills, options.seed, options.delay, options.set)
+            result = kill(folder, options.kills, options.seed, options.delay, options.set, options.during)
         else:
             result = hostile(folder, options.budget, options.set)
     print(json.dumps(result, indent=2))

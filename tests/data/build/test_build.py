@@ -45,6 +45,8 @@ def test_every_stage_writes_its_rows_and_a_second_run_equals_the_first(make_reci
     files = [*(f"{stage}.jsonl" for stage in STAGES), "export/messages/data.jsonl"]
     first = {name: (recipe.work / name).read_bytes() for name in files}
     assert all(first.values())
+    (recipe.work / "media").mkdir(exist_ok=True)
+    (recipe.work / "media" / ".unfinished-1-a.png").write_bytes(b"left by a killed process")
     build(recipe)
     assert {name: (recipe.work / name).read_bytes() for name in files} == first
     assert not list(recipe.work.rglob(".unfinished*"))

@@ -11,6 +11,8 @@ from pathlib import Path
 from nextgpt.errors import ConfigError
 from nextgpt.media.save_media import wrap_write_errors
 
+_UNFINISHED = ".unfinished-"
+
 
 def write_atomically(path: Path, content: str | bytes) -> Path:
     """Write a file under a temporary name, sync it, then rename it."""
@@ -24,7 +26,7 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
 
 def save_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     """Let ``write`` fill a temporary file of the same suffix, sync it, then rename it to ``path``."""
-    unfinished = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
+    unfinished = path.with_name(f"{_UNFINISHED}{os.getpid()}-{path.name}")
     with wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -35,6 +37,12 @@ def save_atomically(path: Path, write: Callable[[Path], object]) -> Path:
         finally:
             unfinished.unlink(missing_ok=True)
     return path
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files that a killed process left in ``folder``; hold its lock."""
+    for path in folder.rglob(f"{_UNFINISHED}*"):
+        path.unlink()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from nextgpt.data.build.card import count_outcomes
 from nextgpt.data.build.checks import find_problems
 from nextgpt.data.build.export import export_dialogues
-from nextgpt.data.build.files import lock_directory, write_atomically
+from nextgpt.data.build.files import lock_directory, remove_unfinished, write_atomically
 from nextgpt.data.build.filters import filter_dialogues
 from nextgpt.data.build.media import make_media
 from nextgpt.data.build.near_duplicates import find_near_duplicates
@@ -61,6 +61,7 @@ def build(
         ConfigError: The recipe cannot be carried out, or another process builds in the same folder.
     """
     with lock_directory(recipe.work):
+        remove_unfinished(recipe.work)
         write_atomically(recipe.work / RECIPE_FILE, recipe.model_dump_json(indent=2))
         written: list[Path] = []
         rows: Sequence[BuildRow] = ()
