@@ -1,7 +1,8 @@
 """Copy the files of authors into the package: python scripts/import_authors.py FOLDER
 
 ``NAME.json`` becomes a training author, ``dev_NAME.json`` a development author, ``test_NAME.json`` test items. Files
-with invalid templates are refused. Spoken words in test items get their full name (``hello``: ``the word hello``);
+with invalid templates are refused. The lists ``media_nouns`` and ``media_clauses`` of a training author join those of
+``shared.json``, which all authors use. Spoken words in test items get their full name (``hello``: ``the word hello``);
 items with labels outside the small world are left out and counted.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,12 @@ from pydantic import ValidationError
 
 from nextgpt.errors import ConfigError
 from nextgpt.evaluate.people_labels import DialogueLabel, TurnLabel
-from nextgpt.miniworld.language.phrasings import read_author
-from nextgpt.miniworld.language.phrasings.author import DATA_DIR
+from nextgpt.miniworld.language.phrasings.author import DATA_DIR, SLOT, parse_author
 from nextgpt.miniworld.specs import WORD_SOURCES
 
 SPOKEN = {source.removeprefix("the word "): source for source in WORD_SOURCES}
 LISTS = {"single": TurnLabel, "dialogues": DialogueLabel, "given": TurnLabel}
+SHARED_LISTS = ("media_nouns", "media_clauses")
 MAX_LINE = 110
 
 
@@ -32,13 +34,29 @@ def main(folder: Path) -> None:
 
 
 def _import_author(path: Path) -> str:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    shared = {key: values.pop(key) for key in SHARED_LISTS if key in values}
     try:
-        author = read_author(path)
+        author = parse_author(values, path.stem, where=str(path))
     except ConfigError as error:
         return f"refused: {error}"
     split, name = ("dev", path.name[4:]) if path.name.startswith("dev_") else ("train", path.name)
+    if split == "train":
+        _extend_shared(shared)
     write_json(DATA_DIR / split / name, author.model_dump(exclude={"name"}, exclude_defaults=True))
     return f"{split}/{name}: {sum(map(len, author.patterns.values()))} templates"
+
+
+def _extend_shared(lists: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+    """Add templates by modality to those of ``shared.json``, each once."""
+    path = DATA_DIR / "shared.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    for key, by_modality in lists.items():
+        for modality, templates in by_modality.items():
+            if invalid := [template for template in templates if SLOT.findall(template) != ["what"]]:
+                raise SystemExit(f"{key}: {invalid[0]!r} has other slots than one {{what}}. Correct the file.")
+            values[key][modality] = list(dict.fromkeys([*values[key][modality], *templates]))
+    write_json(path, values)
 
 
 def _import_items(path: Path) -> str:

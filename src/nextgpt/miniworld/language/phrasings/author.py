@@ -180,9 +180,18 @@ def read_author(path: Path) -> Author:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path}: not valid JSON: {error}. Correct the file.") from error
-    author = parse_config(Author, {"name": path.stem, **values}, where=str(path))
+    return parse_author(values, path.stem, where=str(path))
+
+
+def parse_author(values: Mapping[str, Any], name: str, *, where: str) -> Author:
+    """Return the author that a file describes; ``where`` names the file in errors.
+
+    Raises:
+        ConfigError: See :func:`read_author`.
+    """
+    author = parse_config(Author, {"name": name, **values}, where=where)
     if problems := list(find_problems(author)):
-        raise ConfigError(f"{path}: {problems[0]} Correct the file ({len(problems)} problem(s) in all).")
+        raise ConfigError(f"{where}: {problems[0]} Correct the file ({len(problems)} problem(s) in all).")
     return author
 
 
