@@ -156,7 +156,7 @@ def test_items_drawn_from_patterns_are_the_same_for_the_same_seed():
 
 
 def test_true_answers_are_right_in_every_row():
-    cases = people._cases(PeopleDevelopment().items(3, seed=0), seed=0)
+    cases = people.item_cases(PeopleDevelopment().items(3, seed=0), seed=0)
     results = {source: judge_results(OracleSystem().answer(some)) for source, some in cases.items()}
     rows = {score.name: score for score in people._scores(results, results)}
     assert {"people_single", "people_single.modalities", "people_turns.follow_up", "people_dialogues"} <= set(rows)

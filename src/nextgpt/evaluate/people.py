@@ -107,7 +107,7 @@ class People:
         self, model_dir: Path, options: RunOptions, *, limit: int, seed: int
     ) -> tuple[list[Score], list[SampleAnswer]]:
         """See :meth:`.suite.Suite.evaluate`; ``limit`` counts items per list and author."""
-        cases = _cases(self.items(limit, seed), seed)
+        cases = item_cases(self.items(limit, seed), seed)
         results = run_cases(
             [(system, task) for task in cases for system in (DIRECT, ORACLE)], cases, model_dir, options
         )
@@ -153,8 +153,8 @@ def _dialogue_label(dialogue: Dialogue) -> DialogueLabel:
     return DialogueLabel(turns=turns)
 
 
-def _cases(items: Mapping[str, PeopleItems], seed: int) -> dict[str, list[EvalCase]]:
-    """Return cases by ``list/author``."""
+def item_cases(items: Mapping[str, PeopleItems], seed: int) -> dict[str, list[EvalCase]]:
+    """Return evaluation cases of labelled items, by ``list/author``."""
     cases: dict[str, list[EvalCase]] = {}
     number = seed * SEED_STRIDE
     for author, author_items in items.items():
