@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import soundfile
 import soxr
 
 from nextgpt.errors import MediaError, MissingStreamError
-from nextgpt.media.limits import Deadline, MediaLimits, check_audio_size, clean_samples, media_error
+from nextgpt.media.limits import Deadline, MediaLimits, check_audio_size, media_error
+from nextgpt.media.ogg import link_starts, ogg_damage, read_pages
 from nextgpt.media.open_media import OpenSource, open_source
+from nextgpt.media.samples import clean_samples
 from nextgpt.media.save_media import WRITER, with_default_suffix, wrap_write_errors
 from nextgpt.media.types import Audio, MediaSource
 
 # MP3 goes through FFmpeg: libsndfile's decoder prints warnings about damaged files.
-_PLAIN_FORMATS = {"wav", "flac", "ogg", "aiff", "au", "caf"}
+_PLAIN_FORMATS = {"wav", "flac", "aiff", "au", "caf"}
 _WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 _BLOCK_SAMPLES = 1 << 18
 MAX_LINKS = 256
 """Links of a chained Ogg file that are read."""
 # Reported by libsndfile for streams of unknown length.
 _UNKNOWN_LENGTH = 1 << 62
+_MAX_STATED_BYTES = 0x7FFF0000
 
 
 def read_audio(source: MediaSource, *, limits: MediaLimits | None = None) -> Audio:
@@ -34,10 +39,11 @@ def read_audio(source: MediaSource, *, limits: MediaLimits | None = None) -> Aud
     """
     limits = limits or MediaLimits.default()
     with open_source(source, limits, "audio") as opened:
-        audio = _read_links(opened, limits) if opened.type.name == "ogg" else None
-        if audio is None and opened.type.name in _PLAIN_FORMATS:
+        if opened.type.name == "ogg":
+            audio: Audio | None = _read_ogg(opened, limits)
+        elif opened.type.name in _PLAIN_FORMATS:
             audio = _read_plain(opened, limits)
-        elif audio is None:
+        else:
             audio = _read_with_ffmpeg(opened, limits)
         if audio is None or audio.samples.shape[-1] == 0:
             raise media_error(opened.name, "holds no audio", "at least one sample", "Check that it was copied whole.")
@@ -53,16 +59,31 @@ def _read_plain(opened: OpenSource, limits: MediaLimits) -> Audio:
             blocks: list[np.ndarray] = []
             count = 0
             while len(block := file.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True)):
-                blocks.append(clean_samples(block.T))
+                blocks.append(block.T)
                 count += len(block)
                 check_audio_size(opened.name, count, file.channels, file.samplerate, limits)
                 deadline.check()
-            samples = np.concatenate(blocks, axis=1) if blocks else np.zeros((file.channels, 0), np.float32)
-            return Audio(samples, file.samplerate)
+            if not blocks:  # a recorder that was ended by force leaves a length of 0 in the header
+                return _read_damaged(opened, limits, ValueError("its header states no samples"))
+            audio = Audio(clean_samples(np.concatenate(blocks, axis=1)), file.samplerate)
+            return audio.note_damage(_truncation(opened.stream))
     except MediaError:
         raise
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         return _read_damaged(opened, limits, error)
+
+
+def _truncation(stream: io.BufferedIOBase) -> str:
+    """Say whether a WAV, AIFF or AU file is shorter than its header states; libsndfile does not."""
+    stream.seek(0)
+    magic, *lengths = struct.unpack("<4s4s4s", stream.read(12))
+    order: Literal["little", "big"] = "little" if magic == b"RIFF" else "big"
+    first, second = (int.from_bytes(length, order) for length in lengths)
+    stated = {b"RIFF": first + 8, b"RIFX": first + 8, b"FORM": first + 8, b".snd": first + second}.get(magic, 0)
+    size = stream.seek(0, io.SEEK_END)
+    # Programs that write to a pipe state a length near 2^31 or 2^32; the last byte may be padding.
+    is_truncated = size + 1 < stated < _MAX_STATED_BYTES
+    return f"it ends after {size:,} of {stated:,} bytes" if is_truncated else ""
 
 
 def _read_damaged(opened: OpenSource, limits: MediaLimits, reason: Exception) -> Audio:
@@ -91,16 +112,18 @@ def _read_with_ffmpeg(opened: OpenSource, limits: MediaLimits) -> Audio | None:
     return decoded.audio and decoded.audio.note_damage(decoded.damage)
 
 
-def _read_links(opened: OpenSource, limits: MediaLimits) -> Audio | None:
-    """Read a chained Ogg file, several streams one after another as web radio writes them; None if it is not chained.
+def _read_ogg(opened: OpenSource, limits: MediaLimits) -> Audio:
+    """Read an Ogg file; chained ones have several streams one after another, as web radio writes them.
 
-    libsndfile and FFmpeg read the first link only.
+    libsndfile and FFmpeg read the first link only, and do not say which pages they skipped.
     """
     content = opened.stream.read()
     opened.stream.seek(0)
-    starts = _link_starts(content)
+    pages = list(read_pages(content))
+    starts = link_starts(pages)
     if len(starts) < 2:
-        return None
+        audio = _read_plain(opened, limits)
+        return audio.note_damage(ogg_damage(pages) or audio.damage)
     ends = [*starts[1:], len(content)]
     links = [
         _read_plain(replace(opened, stream=io.BytesIO(content[start:end])), limits)
@@ -113,22 +136,9 @@ def _read_links(opened: OpenSource, limits: MediaLimits) -> Audio | None:
         fits = len(same_rate.samples) == len(first.samples)
         pieces.append(same_rate.samples if fits else np.repeat(to_mono(same_rate).samples, len(first.samples), axis=0))
         check_audio_size(opened.name, sum(p.shape[1] for p in pieces), len(first.samples), first.sample_rate_hz, limits)
-    damage = "; ".join(dict.fromkeys(link.damage for link in links if link.damage))
-    return Audio(np.concatenate(pieces, axis=1), first.sample_rate_hz).note_damage(damage)
-
-
-def _link_starts(content: bytes) -> list[int]:
-    """Return the offsets of the first pages of an Ogg file's links (RFC 3533, section 6)."""
-    starts: list[int] = []
-    position, was_first = 0, False
-    while (position := content.find(b"OggS", position)) >= 0 and position + 27 <= len(content):
-        is_first = bool(content[position + 5] & 2)
-        if is_first and not was_first:
-            starts.append(position)
-        was_first = is_first
-        num_segments = content[position + 26]
-        position += 27 + num_segments + sum(content[position + 27 : position + 27 + num_segments])
-    return starts
+    damage = [ogg_damage(pages), *(link.damage for link in links)]
+    audio = Audio(np.concatenate(pieces, axis=1), first.sample_rate_hz)
+    return audio.note_damage("; ".join(dict.fromkeys(filter(None, damage))))
 
 
 class _ClampedSeekStream:
@@ -139,6 +149,9 @@ class _ClampedSeekStream:
         self.readinto, self.tell = stream.readinto, stream.tell
         self._size = stream.seek(0, io.SEEK_END)
         stream.seek(0)
+
+    def __repr__(self) -> str:
+        return "the file"  # stands in soundfile's messages
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._stream.tell(), io.SEEK_END: self._size}[whence]

@@ -13,7 +13,9 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from nextgpt.errors import MediaError, MissingStreamError
-from nextgpt.media.limits import Deadline, DeadlineStream, MediaLimits, check_audio_size, clean_samples, media_error
+from nextgpt.media.audio_track import RESTART_S, AudioTrack
+from nextgpt.media.file_types import SNIFFED_BYTES, id3_size
+from nextgpt.media.limits import Deadline, DeadlineStream, MediaLimits, check_audio_size, media_error
 from nextgpt.media.open_media import OpenSource
 from nextgpt.media.types import Audio
 
@@ -23,7 +25,6 @@ _MAX_FPS = 1000.0
 _TIME_TOLERANCE_S = 1e-3
 _RATE_TOLERANCE = 0.02
 """Relative deviation up to which the header's rate is kept."""
-_SAMPLE_FORMAT = "fltp"
 MAX_SKIPPED_PACKETS = 10_000
 """Damaged packets after which the rest is given up."""
 MIN_COMPLETE_SHARE, MAX_MISSING_S = 0.9, 0.5
@@ -81,8 +82,9 @@ def decode_container(opened: OpenSource, limits: MediaLimits, *, modality: Liter
     deadline = Deadline(opened.name, limits)
     try:
         stream = DeadlineStream(opened.stream, deadline)
+        has_stated_length = _has_stated_length(opened)
         with av.open(stream, format=opened.type.demuxer, metadata_errors="ignore") as container:
-            return _Decoder(container, opened.name, limits, deadline, modality).run()
+            return _Decoder(container, opened.name, limits, deadline, modality, has_stated_length).run()
     except MediaError:
         raise
     except (av.error.FFmpegError, OSError, ValueError, MemoryError, OverflowError, RuntimeError) as error:
@@ -102,16 +104,16 @@ class _Decoder:
     limits: MediaLimits
     deadline: Deadline
     modality: Literal["audio", "video"]
+    has_stated_length: bool
     frames: list[np.ndarray] = field(default_factory=list)
     times_s: list[float | None] = field(default_factory=list)
-    blocks: list[np.ndarray] = field(default_factory=list)
-    sample_count: int = 0
-    resampler: av.AudioResampler | None = None
-    rate_hz: int = 0
     size_px: tuple[int, int] | None = None
     orientation: Orientation | None = None
     num_skipped: int = 0
     """Damaged packets."""
+
+    def __post_init__(self) -> None:
+        self.track = AudioTrack(self.name, self.limits)
 
     def run(self) -> DecodedStreams:
         # Album covers are video streams of one image; streams of unknown codecs have no context.
@@ -136,17 +138,25 @@ class _Decoder:
         self._decode(streams)
         nominal_fps = _nominal_rate(video) if video is not None else _DEFAULT_FPS
         fps, indices = constant_rate(self.times_s, nominal_fps)
-        sound = None
-        if audio is not None and self.blocks:
-            sound = Audio(clean_samples(np.concatenate(self.blocks, axis=1)), self.rate_hz)
-        return DecodedStreams([self.frames[index] for index in indices], fps, sound, self._damage())
+        sound = self.track.to_audio(origin_s=self.times_s[0] if self.times_s else None)
+        duration_s = max(len(indices) / fps if self.frames else 0.0, sound.duration_s if sound else 0.0)
+        damage = self._damage(duration_s, self._promised_s(streams))
+        return DecodedStreams([self.frames[index] for index in indices], fps, sound, damage)
 
-    def _damage(self) -> str:
-        """Describe what was lost: skipped packets, and what the header promises beyond the last one."""
-        promised_s = (self.container.duration or 0) / av.time_base
-        found_s = max(self.sample_count / self.rate_hz if self.rate_hz else 0.0, *(t or 0.0 for t in self.times_s), 0.0)
+    def _promised_s(self, streams: Sequence[av.VideoStream | av.AudioStream]) -> float:
+        """Return the length that the headers promise for the streams that are read; 0 if they do not say."""
+        if not self.has_stated_length:
+            return 0.0
+        lengths = [float(stream.duration * stream.time_base) for stream in streams if stream.duration]
+        if lengths:
+            return max(lengths)
+        is_whole = len(streams) == len(self.container.streams)  # a container is as long as its longest stream
+        return (self.container.duration or 0) / av.time_base if is_whole else 0.0
+
+    def _damage(self, found_s: float, promised_s: float) -> str:
+        """Describe what was lost: skipped packets, and what the headers promise beyond the last one."""
         lost = [f"{self.num_skipped} damaged packets were skipped"] if self.num_skipped else []
-        if found_s < MIN_COMPLETE_SHARE * promised_s - MAX_MISSING_S:
+        if found_s < min(MIN_COMPLETE_SHARE * promised_s, promised_s - MAX_MISSING_S):
             lost.append(f"it ends after {found_s:.1f} of {promised_s:.1f} s")
         return "; ".join(lost)
 
@@ -179,7 +189,7 @@ class _Decoder:
             except av.error.InvalidDataError as error:  # between packets; the demuxer goes on after it
                 problem = error
                 self.num_skipped += 1
-        if problem is not None and not self.frames and not self.blocks:
+        if problem is not None and not self.frames and not len(self.track):
             raise problem
 
     def _decode_packet(self, packet: av.Packet) -> av.error.FFmpegError | None:
@@ -192,15 +202,12 @@ class _Decoder:
             self.num_skipped += 1
             return error
         for frame in frames:
-            self._append_frame(frame)
+            if isinstance(frame, av.VideoFrame):
+                self._append_image(frame)
+            else:
+                self.track.append(frame)
             self.deadline.check()
         return None
-
-    def _append_frame(self, frame: av.VideoFrame | av.AudioFrame) -> None:
-        if isinstance(frame, av.VideoFrame):
-            self._append_image(frame)
-        else:
-            self._append_audio(frame)
 
     def _append_image(self, frame: av.VideoFrame) -> None:
         self._check_frame_size(frame.width, frame.height)
@@ -212,19 +219,6 @@ class _Decoder:
         small = frame.reformat(*self.size_px, "rgb24", interpolation="AREA").to_ndarray()
         self.frames.append(self.orientation.apply(small))
         self.times_s.append(frame.time)
-
-    def _append_audio(self, frame: av.AudioFrame) -> None:
-        if self.resampler is None:
-            # Planar float at the stream's own rate; more than two channels are mixed down to two.
-            layout = "mono" if len(frame.layout.channels) == 1 else "stereo"
-            # The header of HE-AAC states half the rate of its frames.
-            self.rate_hz = frame.sample_rate
-            self.resampler = av.AudioResampler(_SAMPLE_FORMAT, layout, self.rate_hz)
-        for piece in self.resampler.resample(frame):
-            block = piece.to_ndarray()  # (channels, samples)
-            self.blocks.append(block)
-            self.sample_count += block.shape[1]
-            check_audio_size(self.name, self.sample_count, len(block), piece.sample_rate, self.limits)
 
     def _check_frame_size(self, width: int, height: int) -> None:
         if width * height > self.limits.pixels:
@@ -245,6 +239,16 @@ class _Decoder:
             )
 
 
+def _has_stated_length(opened: OpenSource) -> bool:
+    """Return whether a file states its length; otherwise FFmpeg estimates it from the bit rate of the first frames."""
+    if opened.type.name != "mp3":
+        return opened.type.name != "aac"
+    opened.stream.seek(id3_size(opened.stream.read(10)))
+    head = opened.stream.read(SNIFFED_BYTES)
+    opened.stream.seek(0)
+    return any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))
+
+
 def _nominal_rate(video: av.VideoStream) -> float:
     fps = float(video.average_rate or video.guessed_rate or 0)
     return fps if 0 < fps <= _MAX_FPS else _DEFAULT_FPS
@@ -259,8 +263,7 @@ def constant_rate(times_s: Sequence[float | None], nominal_fps: float) -> tuple[
     count = len(times_s)
     if count < 2 or None in times_s:
         return nominal_fps, np.arange(count)
-    times = np.maximum.accumulate(np.array(times_s, dtype=np.float64))
-    times -= times[0]
+    times = _continued(np.array(times_s, dtype=np.float64))
     if not 0 < times[-1] < np.inf:
         return nominal_fps, np.arange(count)
     mean_fps = min((count - 1) / times[-1], _MAX_FPS)
@@ -269,6 +272,14 @@ def constant_rate(times_s: Sequence[float | None], nominal_fps: float) -> tuple[
         return float(fps), np.arange(count)
     ticks = np.arange(max(1, round(times[-1] * fps) + 1)) / fps
     return float(fps), np.searchsorted(times, ticks + _TIME_TOLERANCE_S, side="right") - 1
+
+
+def _continued(times: np.ndarray) -> np.ndarray:
+    """Return rising times from 0; where they begin anew, as in joined files, they go on with the usual step."""
+    steps = np.diff(times, prepend=times[:1])
+    is_restart = steps < -RESTART_S
+    steps[is_restart] = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
+    return np.maximum.accumulate(np.cumsum(steps))
 
 
 def _fit_size(width: int, height: int, limits: MediaLimits) -> tuple[int, int]:

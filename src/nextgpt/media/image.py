@@ -14,6 +14,7 @@ import PIL.ImageOps
 import PIL.PngImagePlugin
 
 from nextgpt.errors import MediaError
+from nextgpt.media.image_repair import REPAIRS, png_chunks
 from nextgpt.media.limits import Deadline, DeadlineStream, MediaLimits, media_error
 from nextgpt.media.open_media import OpenSource, open_source
 from nextgpt.media.save_media import WRITER, with_default_suffix, wrap_write_errors
@@ -34,6 +35,7 @@ _WRITE_FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+_GREY_BITS = (8, 10, 12, 14, 16)
 # Raised by Pillow's decoders on damaged files.
 _DECODE_ERRORS = (
     OSError,
@@ -56,19 +58,21 @@ def read_image(source: MediaSource, *, limits: MediaLimits | None = None) -> Ima
     """Read an image as RGB, rotated by its EXIF orientation, on white if transparent; the first frame if animated.
 
     Raises:
-        MediaError: The file is no image, damaged, or larger than ``limits``.
+        MediaError: The file is no image, damaged before its first row of pixels, or larger than ``limits``.
     """
     limits = limits or MediaLimits.default()
     with open_source(source, limits, "image") as opened:
+        deadline = Deadline(opened.name, limits)
+        content = opened.stream.read()
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow warns of decompression bombs; the limits refuse them
-                return Image(_decode(opened, limits))
+            return Image(_decode(content, opened, deadline, limits))
         except MediaError:
             raise
         except PIL.Image.DecompressionBombError as error:  # Pillow's own limit, before the size is known
             raise _too_many_pixels(opened.name, "far too many pixels", limits) from error
         except _DECODE_ERRORS as error:
+            if (repaired := _read_repaired(content, opened, deadline, limits)) is not None:
+                return repaired
             reason = str(error) or type(error).__name__
             if isinstance(error, PIL.UnidentifiedImageError):  # its text names an object of Python
                 reason = "its structure is damaged"
@@ -80,28 +84,36 @@ def read_image(source: MediaSource, *, limits: MediaLimits | None = None) -> Ima
             ) from error
 
 
-def _decode(opened: OpenSource, limits: MediaLimits) -> PIL.Image.Image:
-    source = _without_texts(opened.stream) if opened.type.name == "png" else opened.stream
-    stream = DeadlineStream(source, Deadline(opened.name, limits))
-    with PIL.Image.open(stream, formats=_READ_FORMATS) as picture:
-        width, height = picture.size
-        if width * height > limits.pixels:
-            raise _too_many_pixels(opened.name, f"{width} x {height} pixels", limits)
-        picture.load()
-        return to_rgb(PIL.ImageOps.exif_transpose(picture))
+def _read_repaired(content: bytes, opened: OpenSource, deadline: Deadline, limits: MediaLimits) -> Image | None:
+    """Read what is left of a damaged image; ``None`` if nothing is."""
+    if opened.type.name not in REPAIRS:
+        return None
+    try:
+        repaired, damage = REPAIRS[opened.type.name](content, limits.pixels)
+        return Image(_decode(repaired, opened, deadline, limits)).note_damage(damage)
+    except MediaError:
+        raise
+    except _DECODE_ERRORS:
+        return None
 
 
-def _without_texts(stream: io.BufferedIOBase) -> io.BufferedIOBase:
+def _decode(content: bytes, opened: OpenSource, deadline: Deadline, limits: MediaLimits) -> PIL.Image.Image:
+    if opened.type.name == "png":
+        content = _without_texts(content)
+    stream = DeadlineStream(io.BytesIO(content), deadline)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of decompression bombs; the limits refuse them
+        with PIL.Image.open(stream, formats=_READ_FORMATS) as picture:
+            width, height = picture.size
+            if width * height > limits.pixels:
+                raise _too_many_pixels(opened.name, f"{width} x {height} pixels", limits)
+            picture.load()
+            return to_rgb(PIL.ImageOps.exif_transpose(picture))
+
+
+def _without_texts(content: bytes) -> bytes:
     """Return a PNG without texts and colour profile, which Pillow refuses if they are large (as some editors write)."""
-    content = stream.read()
-    pieces, position = [content[:8]], 8
-    while position + 8 <= len(content):
-        size, name = int.from_bytes(content[position : position + 4], "big"), content[position + 4 : position + 8]
-        end = position + 12 + size
-        if name not in _PNG_TEXTS:
-            pieces.append(content[position:end])
-        position = end
-    return io.BytesIO(b"".join(pieces))
+    return content[:8] + b"".join(chunk for name, chunk in png_chunks(content) if name not in _PNG_TEXTS)
 
 
 def _too_many_pixels(name: str, size: str, limits: MediaLimits) -> MediaError:
@@ -124,16 +136,16 @@ def to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
 def _to_grey(values: np.ndarray, mode: str) -> np.ndarray:
     """Scale grey values to uint8.
 
-    16-bit values are divided by 256, if any needs more than 12 bits; cameras store 12 bits in 16, so smaller ones are
-    divided by 16 (by 1 up to 255). Other integers and floats have no fixed range: 0 to 1 and 0 to 255 are taken as
-    such, 0 to 65,535 in integers as 16 bits, anything else is stretched from its minimum to its maximum.
+    Integers of 0 to 65,535 have 8, 10, 12, 14 or 16 bits, as few as their maximum needs: cameras store 10, 12 and 14
+    bits in 16. Other integers and floats have no fixed range: floats of 0 to 1 and 0 to 255 are taken as such, anything
+    else is stretched from its minimum to its maximum.
     """
     values = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
     is_integer = mode != "F"
     if is_integer and 0 <= low <= high <= 65_535:
-        scale = 256 if high >= 4096 else 16 if high > 255 else 1
-        return (values // scale).astype(np.uint8)
+        bits = next(bits for bits in _GREY_BITS if high < 2**bits)
+        return (values // 2 ** (bits - 8)).astype(np.uint8)
     if not is_integer and 0 <= low <= high <= 1:
         return (values * 255).round().astype(np.uint8)
     if not is_integer and 0 <= low <= high <= 255:

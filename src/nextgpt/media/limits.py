@@ -14,8 +14,6 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from nextgpt.errors import ConfigError, MediaError, unknown_name_message
 
 LIMITS_VARIABLE = "NEXTGPT_MEDIA_LIMITS"
@@ -144,8 +142,3 @@ def check_audio_size(name: str, frames: int, channels: int, rate_hz: int, limits
             f"at most {limits.duration_s:,.0f} s and {limits.samples:,} samples",
             "Cut it, or raise the limits duration_s and samples.",
         )
-
-
-def clean_samples(samples: np.ndarray) -> np.ndarray:
-    """Return contiguous float32 in [-1, 1]: floating-point files may hold any value, NaN included."""
-    return np.nan_to_num(np.ascontiguousarray(samples, dtype=np.float32), posinf=1.0, neginf=-1.0).clip(-1.0, 1.0)

@@ -18,6 +18,7 @@ import numpy as np
 import PIL.Image
 
 from nextgpt.media.limits import media_error
+from nextgpt.media.samples import MAX_PEAK
 
 MediaSource = str | Path | bytes | io.IOBase
 """A path, the bytes of a file, or an open binary file."""
@@ -27,8 +28,6 @@ ArrayLike = Any
 
 MAX_CHANNELS = 32
 """Maximum audio channels; an array with more rows and fewer columns is taken as (samples, channels)."""
-MAX_PEAK = 32.0
-"""Float samples above this are not scaled to [-1, 1], e.g. 16-bit values as floats."""
 IMU_AXES = 6
 _INTEGER_AUDIO = {"uint8": (128.0, 128.0), "int16": (0.0, 2.0**15), "int32": (0.0, 2.0**31)}
 """Offset and scale of integer samples, by dtype."""
