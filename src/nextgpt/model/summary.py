@@ -163,11 +163,16 @@ def _block_index(name: str) -> int:
 
 def _encoder(component_dir: _ComponentDir) -> ComponentSummary:
     from nextgpt.model.encoding import build_encoder
+    from nextgpt.model.encoding.loading import TEXT_DIR, has_text_encoder
 
     with torch.device("meta"):
         encoder = build_encoder(component_dir.folder)
+        separate = build_encoder(component_dir.folder / TEXT_DIR) if has_text_encoder(component_dir.folder) else None
     summary = component_dir.summarize("encoder", encoder, component_dir.folder, {})
-    return replace(summary, towers={name: count_parameters(tower) for name, tower in encoder.towers.items()})
+    towers = {name: count_parameters(tower) for name, tower in encoder.towers.items()}
+    if separate is not None:
+        towers["text"] = count_parameters(separate)
+    return replace(summary, parameters=sum(towers.values()), towers=towers)
 
 
 def build_llm(folder: Path) -> nn.Module:
