@@ -20,6 +20,7 @@ from nextgpt.config import read_config
 from nextgpt.message import Medium
 from nextgpt.model.component_hash import hash_encoder, hash_folder
 from nextgpt.model.encoding import Encoder, load_encoder
+from nextgpt.model.encoding.loading import encoder_modalities
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.quirks import QUIRKS
@@ -71,6 +72,15 @@ class IndexEncoders:
         starts = range(0, len(media), MEDIA_BATCH_SIZE)
         rows = [self.encoder.embed_media(media[start : start + MEDIA_BATCH_SIZE]) for start in starts]
         return torch.cat(rows).float().cpu().numpy() if rows else np.zeros((0, self.encoder.width), np.float32)
+
+    @property
+    def has_text_tower(self) -> bool:
+        """Return whether the encoder embeds words in the space of media; it is not loaded for that."""
+        return "text" in encoder_modalities(resolve_component_dir(self._config.encoder, self._model_dir))
+
+    def embed_words(self, words: Sequence[str]) -> Float[np.ndarray, "N E"]:
+        """Return one vector of norm 1 per text, in the space of media; raises :class:`ModelError`."""
+        return normalize(self.encoder.embed_text(words).float().cpu().numpy())
 
     @cached_property
     def encoder(self) -> Encoder:

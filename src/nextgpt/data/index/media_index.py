@@ -178,6 +178,15 @@ class MediaIndex:
         """Return the items whose captions are most similar to each caption, best first."""
         return self._search_pooled(self.encoders.embed_captions(captions, modality), modality, k, None)
 
+    def search_words(self, words: Sequence[str], modality: str, k: int = 5) -> list[list[Hit]]:
+        """Return the items whose media are most similar to each text, whatever their captions say, best first.
+
+        Raises:
+            ModelError: The encoder of the model embeds no texts.
+        """
+        table = self._table(modality)
+        return self._hits(table, table.media, self.encoders.embed_words(words), k)
+
     def search_media(self, media: Sequence[Medium], k: int = 5) -> list[list[Hit]]:
         """Return the items of the same modality that are most similar to each medium, best first."""
         results: dict[int, list[Hit]] = {}
