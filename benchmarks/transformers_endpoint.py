@@ -20,36 +20,51 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from torch import Tensor
 
 
 def create_app(folder: str) -> FastAPI:
     """Load the LLM and create the endpoint."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     llm = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
     lock = threading.Lock()
     app = FastAPI()
 
-    def generate(
-        text: str, max_tokens: int, sampling: dict[str, Any], stop: list[str] | None = None
-    ) -> tuple[str, int, int]:
+    def tokenize(text: str) -> Tensor:
+        return tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
+
+    def generate(text: str, max_tokens: int, sampling: dict[str, Any]) -> tuple[str, int, int]:
         """Continue a text; return the new text and the number of tokens read and written."""
-        prompt = tokenizer(text, return_tensors="pt", add_special_tokens=False)
-        length = prompt["input_ids"].shape[1]
-        stopping = {"stop_strings": stop, "tokenizer": tokenizer} if stop else {}
-        output = llm.generate(**prompt, max_new_tokens=max_tokens, **sampling, **stopping)[0, length:]
-        return tokenizer.decode(output, skip_special_tokens=True), length, len(output)
+        ids = tokenize(text)
+        output = llm.generate(ids, max_new_tokens=max_tokens, **sampling)[0, ids.shape[1] :]
+        return tokenizer.decode(output, skip_special_tokens=True), ids.shape[1], len(output)
 
     def write_fields(text: str, names: list[str], limit: int, sampling: dict[str, Any]) -> tuple[str, int, int]:
-        """Write the values of an object whose keys are given; a value ends with a quotation mark or its line."""
+        """Write the values of an object whose keys are given; a value ends with a quotation mark or its line.
+
+        All values share one KV cache, so that the prompt is read once.
+        """
         values: dict[str, str] = {}
-        read = written = 0
-        for name in names:
-            begun = json.dumps(values, ensure_ascii=False).removesuffix("}") + (", " if values else "")
-            value, inputs, outputs = generate(f'{text}{begun}"{name}": "', limit // len(names), sampling, ['"', "\n"])
+        ids, cache, written = tokenize(f'{text}{{"{names[0]}": "'), DynamicCache(config=llm.config), 0
+        read = ids.shape[1]
+        for name, following in zip(names, [*names[1:], None], strict=True):
+            output = llm.generate(
+                ids,
+                past_key_values=cache,
+                max_new_tokens=limit // len(names),
+                stop_strings=['"', "\n"],
+                tokenizer=tokenizer,
+                **sampling,
+            )[:, ids.shape[1] :]
+            value = tokenizer.decode(output[0], skip_special_tokens=True)
             values[name] = re.split(r'["\n]', value)[0].strip()
-            read, written = read + inputs, written + outputs
+            written += output.shape[1]
+            # The cache keeps what was read before the value; the value is read again as it stands in the object.
+            cache.crop(ids.shape[1])
+            ending = f'{json.dumps(values[name], ensure_ascii=False)[1:]}, "{following}": "'
+            ids = torch.cat((ids, tokenize(ending)), dim=1)
         return json.dumps(values, ensure_ascii=False), read, written
 
     @torch.inference_mode()
