@@ -54,6 +54,17 @@ def test_once_shows_the_answer_and_where_its_media_are(
     assert capsys.readouterr().out.splitlines()[1] == f"[image: {tmp_path / '01-image.png'}]"
 
 
+def test_what_was_lost_of_a_file_is_said(
+    scripted: ScriptedModel, tmp_path: Path, media_files: dict[str, Path], capsys: Printed
+) -> None:
+    path = media_files["audio"]
+    path.write_bytes(path.read_bytes()[:-400])
+    assert main(["chat", "--once", "hello", "--audio", str(path), "--json", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert "a audio.wav is damaged: it ends after " in printed.err
+    assert json.loads(printed.out)["parts"]
+
+
 def test_given_media_and_history_reach_the_model(
     scripted: ScriptedModel, tmp_path: Path, media_files: dict[str, Path]
 ) -> None:

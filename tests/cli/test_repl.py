@@ -45,6 +45,13 @@ def test_attached_media_go_with_the_next_message_only(
     assert [part.modality for part in model.received[1].messages[2].parts] == ["text"]
 
 
+def test_what_was_lost_of_an_attached_file_is_said(chat: Chat, paper, media_files: dict[str, Path]) -> None:
+    path = media_files["audio"]
+    path.write_bytes(path.read_bytes()[:-400])
+    chat.run([f"/audio {path}"])
+    assert len(chat.attached) == 1 and "is damaged: it ends after " in paper.err.getvalue()
+
+
 @pytest.mark.parametrize("form", ["{}", "'{}'", '"{}"'])
 def test_a_path_with_spaces_may_be_quoted(chat: Chat, form: str, media_files: dict[str, Path]) -> None:
     chat.run(["/image " + form.format(media_files["image"])])

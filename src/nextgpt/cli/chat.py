@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from nextgpt.model.placement import PlacementOptions
 
 if TYPE_CHECKING:
     from nextgpt.cli.repl import ChatStart
-    from nextgpt.message import Reply
+    from nextgpt.message import Medium, Reply
 
 TIMED_STEPS = ("encoding", "llm", "output_projection", "image", "audio", "video")
 """Keys of ``timings_s`` besides ``load`` and ``total``, in the order of the data path."""
@@ -87,13 +88,23 @@ def prepare_chat(
 ) -> Iterator[ChatStart]:
     """Read all inputs, ``files`` by modality, before a model is loaded. Raises :class:`NextGPTError`."""
     from nextgpt.cli.repl import ChatStart
-    from nextgpt.conversation_file import MEDIA_TYPES, read_conversation
+    from nextgpt.conversation_file import read_conversation
     from nextgpt.message import Conversation, Sampling
 
-    attached = tuple(MEDIA_TYPES[modality].open(path) for modality, paths in files.items() for path in paths or ())
+    attached = tuple(_open(modality, path) for modality, paths in files.items() for path in paths or ())
     earlier = Conversation() if history is None else read_conversation(history)
     with _media_folder(out) as folder:
         yield ChatStart(model, earlier, attached, Sampling(seed=seed), folder, placement, retrieval)
+
+
+def _open(modality: str, path: Path) -> Medium:
+    from nextgpt.cli.printing import damage_note
+    from nextgpt.conversation_file import MEDIA_TYPES
+
+    medium = MEDIA_TYPES[modality].open(path)
+    if note := damage_note(path, medium):
+        print(f"nextgpt: {note}", file=sys.stderr)
+    return medium
 
 
 @contextmanager

@@ -6,10 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import rich.table
+
+    from nextgpt.message import Medium
 
 FILE_COLUMNS = 160
 """Width of tables that are not written to a terminal."""
@@ -20,6 +23,11 @@ def print_json(make: Callable[[], Mapping[str, Any]]) -> None:
     with redirect_stdout(sys.stderr):
         result = make()
     print(json.dumps(result))  # escaped, so that every terminal and every path can be printed
+
+
+def damage_note(path: Path, medium: Medium) -> str:
+    """Return one line on what of a file could not be read; empty if nothing was lost."""
+    return f"{path.name} is damaged: {medium.damage}. The rest is used." if medium.damage else ""
 
 
 def print_table(table: rich.table.Table) -> None:

@@ -15,6 +15,7 @@ from io import TextIOBase, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from nextgpt.cli.printing import damage_note
 from nextgpt.cli.retrieval import CASCADE, RetrievalOptions, RetrievingModel
 from nextgpt.cli.terminal_output import TerminalOutput, standard_output
 from nextgpt.conversation_file import MEDIA_TYPES, write_conversation
@@ -196,7 +197,10 @@ class Chat:
         command.run(argument.strip())
 
     def _attach(self, modality: str, argument: str) -> None:
-        self.attached.append(MEDIA_TYPES[modality].open(_path(argument)))
+        medium = MEDIA_TYPES[modality].open(path := _path(argument))
+        self.attached.append(medium)
+        if note := damage_note(path, medium):
+            self.output.error(note)
         self.output.print(f"[{modality} attached; it goes with the next message]")
 
     def _save(self, argument: str) -> None:
