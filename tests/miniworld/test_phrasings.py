@@ -40,10 +40,10 @@ SLOTS = {slot for slots in INTENTS.values() for slot in slots}
 
 
 def dialogues(
-    count: int, task: str | None = None, authors: tuple[Author, ...] = TRAIN, seed: int = 0
+    count: int, task: str | None = None, authors: tuple[Author, ...] = TRAIN, seed: int = 0, **options: float
 ) -> list[Dialogue]:
     rng = np.random.default_rng(seed)
-    return [sample_phrased_dialogue(rng, authors, task) for _ in range(count)]
+    return [sample_phrased_dialogue(rng, authors, task, **options) for _ in range(count)]
 
 
 def turns(count: int, task: str | None = None) -> list[DialogueTurn]:
@@ -92,7 +92,7 @@ def test_only_the_given_authors_are_used(monkeypatch: pytest.MonkeyPatch):
     patterns = {intent: tuple(f"zq {p}" for p in patterns) for intent, patterns in full.patterns.items()}
     marks = {"patterns": patterns, "talk": dict.fromkeys(full.talk, ("zq",)), "before": (), "after": ()}
     marked = full.model_copy(update=marks)
-    for dialogue in dialogues(150, authors=(marked,)):
+    for dialogue in dialogues(150, authors=(marked,), free_form_rate=0.0):
         for turn in dialogue.turns:
             assert text_of(turn).lower().startswith("zq"), text_of(turn)
 

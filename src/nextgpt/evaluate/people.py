@@ -1,7 +1,7 @@
 """Suites of people's own words: requests by authors whose phrasings occur in no training.
 
-``people`` has the items that test authors wrote. ``people-dev`` samples its items from the templates of development
-authors; compare models with it during development, so that ``people`` stays unseen.
+``people`` has the items that test authors wrote. ``people-dev`` has items by a development author, and samples others
+from the templates of another one; compare models with it during development, so that ``people`` stays unseen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nextgpt.miniworld.language.phrasings import load_authors, sample_phrased_di
 from nextgpt.miniworld.language.phrasings.author import DATA_DIR
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn, MediaPart
 
-TEST_DIR = DATA_DIR / "test"
+TEST_DIR, DEV_DIR = DATA_DIR / "test", DATA_DIR / "dev_items"
 ROWS = {"single": "people_single", "dialogues": "people_turns", "given": "people_given"}
 """Name of the row of each list of items."""
 DEV_SINGLE = {
@@ -98,10 +98,7 @@ class People:
 
     def items(self, limit: int, seed: int) -> dict[str, PeopleItems]:
         """Return at most ``limit`` items per list, by author."""
-        return {
-            author: PeopleItems(**{name: getattr(items, name)[:limit] for name in ROWS})
-            for author, items in read_items(TEST_DIR).items()
-        }
+        return _first_items(TEST_DIR, limit)
 
     def evaluate(
         self, model_dir: Path, options: RunOptions, *, limit: int, seed: int
@@ -116,16 +113,18 @@ class People:
 
 
 class PeopleDevelopment(People):
-    """The same for items that are sampled from the templates of development authors."""
+    """The same for development authors: written items, and items sampled from templates."""
 
     def items(self, limit: int, seed: int) -> dict[str, PeopleItems]:
-        """Sample ``limit`` items per list, by author."""
-        items = {}
+        """Return at most ``limit`` items per list, by author."""
+        items = _first_items(DEV_DIR, limit)
         for author in load_authors("dev"):
             rng = np.random.default_rng([seed, crc32(author.name.encode())])
 
             def sample(task: str, rng: np.random.Generator = rng, author=author) -> DialogueLabel:
-                return _dialogue_label(sample_phrased_dialogue(rng, (author,), task, any_split=True))
+                return _dialogue_label(
+                    sample_phrased_dialogue(rng, (author,), task, any_split=True, free_form_rate=0.0)
+                )
 
             def last_turns(shares: Mapping[str, float], rng=rng, sample=sample) -> tuple[TurnLabel, ...]:
                 tasks = rng.choice(list(shares), size=limit, p=list(shares.values()))
@@ -137,6 +136,13 @@ class PeopleDevelopment(People):
                 given=last_turns(DEV_GIVEN),
             )
         return items
+
+
+def _first_items(folder: Path, limit: int) -> dict[str, PeopleItems]:
+    return {
+        author: PeopleItems(**{name: getattr(items, name)[:limit] for name in ROWS})
+        for author, items in read_items(folder).items()
+    }
 
 
 def _dialogue_label(dialogue: Dialogue) -> DialogueLabel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nextgpt.miniworld.language.descriptions import describe
 from nextgpt.miniworld.language.lexicon import object_names
 from nextgpt.miniworld.language.out_of_domain import unknown_fact_answer
+from nextgpt.miniworld.language.phrasings import free_form
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
 from nextgpt.miniworld.language.phrasings.filling import fill
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
@@ -72,6 +73,8 @@ def small_talk(state: PhrasedState) -> DialogueTurn | None:
 
 def general(state: PhrasedState) -> DialogueTurn | None:
     """Sample a general question or task in words only."""
+    if state.bernoulli(state.free_form_rate):
+        return state.text_turn(GENERAL, free_form.words_only(state), unknown_fact_answer())
     if not state.author.has(GENERAL):
         return None
     return state.text_turn(GENERAL, state.phrase_intent(GENERAL), unknown_fact_answer())

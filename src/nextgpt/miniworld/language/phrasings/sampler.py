@@ -95,6 +95,7 @@ FOLLOW_UP_RATE = 0.78
 """Probability that a later turn is about what was before."""
 MIXED_RATE = 0.4
 """Probability that one author's templates are filled with another one's words."""
+FREE_FORM_RATE = 0.35
 LENGTHS = (1, 2, 3, 4, 5)
 LENGTH_SHARES = (0.42, 0.25, 0.17, 0.1, 0.06)
 MAX_TURN_TRIES = 20
@@ -109,6 +110,7 @@ def sample_phrased_dialogue(
     *,
     spec_source: SpecSource = sample_spec,
     any_split: bool = False,
+    free_form_rate: float = FREE_FORM_RATE,
 ) -> Dialogue:
     """Sample a dialogue in the words of one of ``authors``.
 
@@ -117,6 +119,7 @@ def sample_phrased_dialogue(
             None samples openings and conversations.
         spec_source: Source of given media; they must be of the training split.
         any_split: Sample specs of both splits. For evaluation only.
+        free_form_rate: Probability that a request for media is of free form (:mod:`.free_form`).
 
     Raises:
         ConfigError: The task is unknown.
@@ -125,7 +128,14 @@ def sample_phrased_dialogue(
         raise ConfigError(unknown_name_message("task", task, PHRASED_TASKS))
     while True:
         author = _sample_author(rng, authors)
-        state = PhrasedState(rng, "train", spec_source=spec_source, author=author, any_split=any_split)
+        state = PhrasedState(
+            rng,
+            "train",
+            spec_source=spec_source,
+            author=author,
+            any_split=any_split,
+            free_form_rate=free_form_rate,
+        )
         dialogue = _conversation(state, task) if task in (None, "dialogue") else _ending_in(state, task)
         if dialogue is not None:
             return Dialogue(dialogue.turns)

@@ -26,6 +26,8 @@ class PhrasedState(DialogueState):
     author: Author = field(kw_only=True)
     any_split: bool = False
     """Sample specs of both splits. For evaluation only."""
+    free_form_rate: float = 0.0
+    """Probability that a request is of free form and not one of the author's templates."""
 
     def in_split(self, spec: MediaSpec) -> bool:
         """Return True if ``spec`` may be used."""
