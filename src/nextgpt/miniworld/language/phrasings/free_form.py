@@ -1,8 +1,8 @@
 """Requests of free form: fragments in any order, media without a word for them, remarks around the request.
 
-The authors' templates put what is requested into one noun phrase of a frame. People also write ``"pig. green. on a pink
-background, don't ask"`` or ``"owl flying up as a video, plus some slow flute"``. The forms here are joined at random from
-such fragments; the words for objects and attributes are the author's.
+The authors' templates put what is requested into one noun phrase of a frame. People also write ``"pig. green. on a
+pink background, don't ask"`` or ``"owl flying up as a video, plus some slow flute"``. The forms here are joined at
+random from such fragments; the words for objects and attributes are the author's.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ _FRAGMENTS: Mapping[str, tuple[str, ...]] = {
         "{color}", "{color}", "in {color}", "a {color} one", "{color} one", "make it {color}", "it has to be {color}",
         "color {color}", "painted {color}", "{color} please", "and it's {color}", "must be {color}",
     ),
-    "size": ("{size}", "a {size} one", "really {size}", "make it {size}", "quite {size}", "{size} please", "{size} one"),
+    "size": ("{size}", "a {size} one", "really {size}", "make it {size}", "quite {size}", "{size} please",
+    "{size} one"),
     "place": (
         "{place}", "{place}", "{place}", "put it {place}", "it sits {place}", "{place} please", "{side}", "{side} side",
         "position {side}", "it should be {place}",
@@ -63,13 +64,17 @@ _FRAGMENTS: Mapping[str, tuple[str, ...]] = {
         "background {bg}", "background: {bg}", "everything behind it {bg}", "with {bg} behind it", "{bg} all around",
         "the background is {bg}", "{bg} in the background", "with {bg} as the background",
     ),
-    "pitch": ("{pitch}", "{pitch}", "{pitch} pitch", "a {pitch} one", "{pitch} notes", "nice and {pitch}", "{pitch} please"),
+    "pitch": ("{pitch}", "{pitch}", "{pitch} pitch", "a {pitch} one", "{pitch} notes", "nice and {pitch}",
+    "{pitch} please"),
     "pattern": ("{pattern}", "{pattern}", "{pattern}", "played {pattern}", "{pattern} please"),
     "speed": ("{speed}", "{speed}", "really {speed}", "{speed} please", "played {speed}"),
 }  # fmt: skip
+_LIST_JOINTS = (" and ", " & ", " plus ", ", and ")
+_PLACED_JOINTS = (", ", " and ", " & ", " plus ", ". ")
 _SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "image": (
-        "as a picture", "in one picture", "as a drawing", "in a drawing", "picture please", "as an image", "drawn please",
+        "as a picture", "in one picture", "as a drawing", "in a drawing", "picture please", "as an image",
+        "drawn please",
         "just a picture", "for me to look at", "on a picture", "as a still image", "pic please", "(a picture)",
     ),
     "audio": (
@@ -87,7 +92,8 @@ _LABELS: Mapping[str, tuple[str, ...]] = {
     "video": ("video", "clip", "animation"),
 }
 _JOINTS = (
-    ", ", " and ", " and ", " plus ", " + ", ", then ", " and then ", ". Then ", ", also ", " and also ", " with ", "; ",
+    ", ", " and ", " and ", " plus ", " + ", ", then ", " and then ", ". Then ", ", also ", " and also ",
+    " with ", "; ",
     ". Also ", ", and ", " together with ", " & ", ", afterwards ",
 )  # fmt: skip
 _INTRODUCTIONS = (
@@ -97,11 +103,13 @@ _INTRODUCTIONS = (
 _PAIRS: Mapping[str, tuple[str, ...]] = {
     "image": (
         "two pictures: one with {a}, another one with {b}", "two separate drawings, {a} and {b}",
-        "one picture of {a}, one picture of {b}", "two images please: {a}. and {b}.", "a drawing of {a} and a second drawing of {b}",
+        "one picture of {a}, one picture of {b}", "two images please: {a}. and {b}.",
+        "a drawing of {a} and a second drawing of {b}",
         "draw {a}, and on another picture {b}",
     ),
     "audio": (
-        "two sounds: {a}, then {b}", "first the sound of {a}, then {b} as a second sound", "one sound clip of {a}, one of {b}",
+        "two sounds: {a}, then {b}", "first the sound of {a}, then {b} as a second sound",
+        "one sound clip of {a}, one of {b}",
         "play {a}, and after that a second clip with {b}",
     ),
     "video": (
@@ -224,9 +232,7 @@ def _one_object(state: PhrasedState) -> RequestSpec:
     stated = _stated(state, "tint", "size", "place", "background")
     obj = sample_object(state.rng, state.choice(PLACES) if "place" in stated else "center")
     obj = replace(
-        obj,
-        size=state.choice(SIZES) if "size" in stated else "large",
-        tint=obj.tint if "tint" in stated else "natural",
+        obj, size=state.choice(SIZES) if "size" in stated else "large", tint=obj.tint if "tint" in stated else "natural"
     )
     if obj.tint == "natural":
         stated.discard("tint")
@@ -259,7 +265,7 @@ def _several_objects(state: PhrasedState, count: int) -> RequestSpec:
             f"{thing} {obj.place if as_side else phrases.place_phrase(state, obj.place)}"
             for thing, obj in zip(things, objects, strict=True)
         ]
-    words = state.choice((", ", " and ", " & ", " plus ", ". ") if has_places else (" and ", " & ", " plus ", ", and ")).join(things)
+    words = state.choice(_PLACED_JOINTS if has_places else _LIST_JOINTS).join(things)
     background = state.choice(BACKGROUNDS) if state.bernoulli(STATED_RATE) else "white"
     if background != "white":
         words = _joined(state, words, [_fragment(state, "background", **_background_values(state, background))])

@@ -129,12 +129,7 @@ def sample_phrased_dialogue(
     while True:
         author = _sample_author(rng, authors)
         state = PhrasedState(
-            rng,
-            "train",
-            spec_source=spec_source,
-            author=author,
-            any_split=any_split,
-            free_form_rate=free_form_rate,
+            rng, "train", spec_source=spec_source, author=author, any_split=any_split, free_form_rate=free_form_rate
         )
         dialogue = _conversation(state, task) if task in (None, "dialogue") else _ending_in(state, task)
         if dialogue is not None:
