@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -81,6 +82,10 @@ IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PLAI
         ([{"type": "input_audio", "input_audio": {"data": 5}}], "messages.0.content.0.input_audio.data: Input should"),
         ([{"type": "picture", "picture": "x"}], "messages.0.content.0: Input tag 'picture'"),
         ([{"text": "x"}], "messages.0.content.0: Unable to extract tag"),
+        (
+            [{"type": "text", "text": "a"}, IMAGE],
+            "messages.0.content.1: The file has content of unknown type; expected an image",
+        ),
         (5, "messages.0.content: Input should be a valid string or a valid list."),
     ],
 )
@@ -92,6 +97,43 @@ def test_errors_name_the_part_and_what_is_wrong_with_it(http: httpx.Client, cont
     error = answer.json()["error"]
     assert error["message"].startswith(message)
     assert error["param"] == message.partition(": ")[0]
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (5, "input.0.message: Input should be a valid dictionary"),
+        ({"type": "smell"}, "input.0: The type of the item is unknown; expected message, image_generation_call, "),
+        ({"role": "user", "content": [{"type": "input_text"}]}, "input.0.message.content.0.text: Field required."),
+        ({"role": "user", "content": [{"type": "text"}]}, "input.0.message.content.0: Input tag 'text'"),
+    ],
+)
+def test_errors_of_responses_name_the_item(http: httpx.Client, item: Any, message: str) -> None:
+    answer = http.post("/v1/responses", json={"model": "nano", "input": [item]})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith(message)
+
+
+def test_fields_of_a_form_that_are_empty_are_absent(http: httpx.Client, media_bytes: dict[str, bytes]) -> None:
+    """HTML forms send all their fields."""
+    empty = {"prompt": "x", "n": "", "seed": "", "model": ""}
+    answer = http.post("/v1/images/edits", data=empty, files={"image": ("a.png", media_bytes["image"])})
+    assert answer.status_code == 200, answer.text
+    answer = http.post("/v1/images/edits", data=empty | {"n": "two"}, files={"image": ("a", media_bytes["image"])})
+    assert answer.status_code == 400 and answer.json()["error"]["param"] == "n"
+
+
+def test_a_form_may_name_its_image_as_json_does(http: httpx.Client, data_uri: Callable[[str], str]) -> None:
+    answer = http.post("/v1/images/edits", files={"prompt": (None, "x"), "image": (None, data_uri("image"))})
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("form", ["{id}", "/v1/files/{id}/content", "v1/files/{id}/content", "./v1/files/{id}/content"])
+def test_addresses_of_images_may_be_relative(http: httpx.Client, media_bytes: dict[str, bytes], form: str) -> None:
+    file_id = http.post("/v1/files", files={"file": ("a.png", media_bytes["image"])}).json()["id"]
+    image = {"type": "image_url", "image_url": {"url": form.format(id=file_id)}}
+    body = {"model": "nano", "messages": [{"role": "user", "content": [image]}]}
+    assert http.post("/v1/chat/completions", json=body).status_code == 200
 
 
 def test_a_template_that_refuses_a_role_says_so_in_its_own_words() -> None:

@@ -27,19 +27,26 @@ async def parse_json_or_form(
 ) -> tuple[Model, list[bytes | str]]:
     """Parse a request, and its files under the field ``files``.
 
-    A form has the files' content; JSON has data URIs, ids or URLs, as strings or as OpenAI's objects.
+    A form has the files' content, or a string as JSON has it: a data URI, id or URL. JSON takes OpenAI's objects, too.
     """
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with request.form(max_files=MAX_FIELDS, max_fields=MAX_FIELDS) as form:
             values = {name: value for name, value in form.multi_items() if isinstance(value, str)}
             uploads = [*form.getlist(files), *form.getlist(f"{files}[]")]
-            contents = [await read_upload(item, max_bytes) for item in uploads if isinstance(item, FormFile)]
-            return _validate(model, values), [*contents]
+            contents = [
+                item if isinstance(item, str) else await read_upload(item, max_bytes) for item in uploads if item
+            ]
+            return _validate(model, _without_empty_fields(values)), contents
     try:
         values = await request.json()
     except (ValueError, RecursionError):
         raise ApiError(400, "The request is not valid JSON; expected a JSON object or a form.") from None
     return _validate(model, values), [*_media_references(values, files)]
+
+
+def _without_empty_fields(values: dict[str, str]) -> dict[str, str]:
+    """Leave out fields that were not filled in, except for the prompt, which may be empty."""
+    return {name: value for name, value in values.items() if value or name == "prompt"}
 
 
 def _media_references(values: dict[str, Any], field: str) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from dataclasses import dataclass, field
 from urllib.parse import unquote, unquote_to_bytes
 
+from nextgpt.errors import MediaError
 from nextgpt.media.file_types import FileType, sniff
 from nextgpt.message import Conversation, Medium, Message, Text
 from nextgpt.serve.errors import ApiError
@@ -59,8 +60,7 @@ class RequestParser:
             param: Field of the request that has the messages, for error messages.
 
         Raises:
-            ApiError: A limit is exceeded, or a medium cannot be located.
-            MediaError: A medium cannot be decoded.
+            ApiError: A limit is exceeded, or a medium cannot be located or decoded.
         """
         num_messages, limit = len(after) + len(messages), self.settings.max_messages
         if num_messages > limit:
@@ -76,6 +76,9 @@ class RequestParser:
         Args:
             modality: Expected modality; ``None``: the content decides.
             param: Field of the request, for error messages.
+
+        Raises:
+            ApiError: A limit is exceeded, or the medium cannot be located or decoded.
         """
         self.num_media += 1
         if self.num_media > self.settings.max_media:
@@ -85,7 +88,10 @@ class RequestParser:
             raise self._too_large(param)
         if modality is None:
             require_media_type(content, param)
-        return await self.decoder.decode(modality, content)
+        try:
+            return await self.decoder.decode(modality, content)
+        except MediaError as error:
+            raise ApiError(400, f"{param}: {error}", param=param) from error
 
     async def _message(self, message: ChatMessage, param: str) -> Message:
         role = "system" if message.role == "developer" else message.role
@@ -113,7 +119,7 @@ class RequestParser:
             return self._from_data_uri(reference, param)
         if reference.startswith(PREFIX):
             return self.files.read(reference, self.owner)
-        path = reference.removeprefix(self.base_url)
+        path = "/" + reference.removeprefix(self.base_url).removeprefix(".").removeprefix("/")
         if path.startswith(FILES_PATH):
             return self.files.read(path.removeprefix(FILES_PATH).split("/")[0], self.owner)
         if "://" in reference[:40]:

@@ -128,7 +128,7 @@ class ReasoningItem(OpenAIModel):
 def _item_type(item: Any) -> str:
     """Return which kind of item this is; clients leave ``type`` out for messages and references."""
     values = item if isinstance(item, dict) else getattr(item, "__dict__", {})
-    kind = values.get("type") or ("message" if "role" in values else "item_reference")
+    kind = values.get("type") or ("item_reference" if "id" in values and "role" not in values else "message")
     return "generated" if str(kind).endswith("_generation_call") else str(kind)
 
 
@@ -137,7 +137,12 @@ InputItem = Annotated[
     | Annotated[GeneratedMediumItem, Tag("generated")]
     | Annotated[ItemReference, Tag("item_reference")]
     | Annotated[ReasoningItem, Tag("reasoning")],
-    Discriminator(_item_type),
+    Discriminator(
+        _item_type,
+        custom_error_type="unknown_item",
+        custom_error_message="The type of the item is unknown; expected message, image_generation_call, "
+        "audio_generation_call, video_generation_call, item_reference or reasoning",
+    ),
 ]
 
 
