@@ -47,6 +47,7 @@ class MeanColors:
 
     name = "mean-colors"
     modalities = ("image", "audio")
+    outputs = ("joint",)
     weights_hash = "0" * 64
     preprocessing = "none"
 
@@ -76,4 +77,4 @@ def create(system: ItemSystem):
 
 def extractors(extractor: MeanColors) -> Extractors:
     """Return the extractors of a run."""
-    return Extractors(lambda: [extractor])
+    return Extractors([extractor])

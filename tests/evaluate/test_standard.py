@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +14,10 @@ import pytest
 from tests.evaluate.stand_ins import MeanColors, StandIn, create, extractors
 
 from nextgpt.errors import ConfigError, ConversationError
-from nextgpt.evaluate import standard
+from nextgpt.evaluate import result_store, scoring, standard
 from nextgpt.evaluate.metrics import METRICS
 from nextgpt.evaluate.protocols import PROTOCOLS
-from nextgpt.evaluate.run_folder import RECORDS_FILE, SCORES_FILE, open_run
+from nextgpt.evaluate.run_folder import RECORDS_FILE, RESULTS_DIR, SCORES_FILE, open_run
 from nextgpt.evaluate.standard import StandardOptions, run_standard
 from nextgpt.message import Reply, Text
 from nextgpt.miniworld.export import export_miniworld
@@ -42,7 +43,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 @pytest.fixture
 def extractor(monkeypatch: pytest.MonkeyPatch) -> MeanColors:
     extractor = MeanColors()
-    monkeypatch.setattr(standard, "load_extractors", lambda names, model: extractors(extractor))
+    monkeypatch.setattr(standard, "find_extractors", lambda names, model: extractors(extractor))
     return extractor
 
 
@@ -99,9 +100,45 @@ def test_a_finished_run_is_scored_again_without_answers_and_features(
 ) -> None:
     first = run("coco-t2i", tmp_path, data, metrics=("kid",))
     answered, extracted = len(system.batches), extractor.extracted
-    assert extracted == 4 * COUNT  # three systems and the references
+    assert extracted == 2 * COUNT  # the answers of direct, and the true media of the references, truth and shuffled
+    shutil.rmtree(tmp_path / RESULTS_DIR)  # features alone
     assert run("coco-t2i", tmp_path, data, metrics=("kid",)) == first
     assert (len(system.batches), extractor.extracted) == (answered, extracted)
+
+
+def test_a_second_scoring_computes_only_values_that_may_have_changed(
+    tmp_path: Path, data: Path, system: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[str] = []
+    plain = scoring.compute_metric
+    monkeypatch.setattr(
+        scoring, "compute_metric", lambda name, *args, **options: computed.append(name) or plain(name, *args, **options)
+    )
+    first = run("coco-i2t", tmp_path, data, metrics=("rouge_l", "cider_d"))
+    assert len(computed) == 2 * 3  # two metrics, three systems
+    assert run("coco-i2t", tmp_path, data, metrics=("rouge_l", "cider_d")) == first
+    assert len(computed) == 6
+    run("coco-i2t", tmp_path, data, metrics=("rouge_l", "bleu_4"))
+    assert computed[6:] == ["bleu_4"] * 3
+    records = tmp_path / "direct" / RECORDS_FILE
+    records.write_text(records.read_text().replace("red cat", "blue dog"))
+    run("coco-i2t", tmp_path, data, metrics=("rouge_l",))
+    assert computed[9:] == ["rouge_l"]
+    monkeypatch.setattr(result_store, "metrics_code_hash", lambda: "another version")
+    run("coco-i2t", tmp_path, data, metrics=("rouge_l",))
+    assert computed[10:] == ["rouge_l"] * 3
+
+
+def test_scoring_a_finished_run_imports_no_torch(tmp_path: Path, data: Path, system: StandIn) -> None:
+    run("modality-choice", tmp_path, data)
+    code = f"""
+import sys
+from pathlib import Path
+from nextgpt.evaluate.standard import StandardOptions, run_standard
+run_standard("modality-choice", StandardOptions("nano", Path({str(tmp_path)!r}), Path({str(data)!r})))
+sys.exit("torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_an_interrupted_run_continues_with_the_same_batches(
@@ -127,7 +164,7 @@ def media_bytes(run_dir: Path) -> dict[str, bytes]:
 CHILD = """
 import sys
 from pathlib import Path
-from nextgpt.evaluate import standard
+from nextgpt.evaluate import result_store, scoring, standard
 from tests.evaluate.stand_ins import StandIn, create
 standard.create_system, standard.BATCH_SIZE = create(StandIn(delay_s=0.05)), 1
 options = standard.StandardOptions("nano", Path(sys.argv[2]), Path(sys.argv[1]), metrics=("modality",))
@@ -288,7 +325,7 @@ def test_systems_are_compared_on_the_items_that_both_answered(
     assert set(tests) == {("direct", "cascade"), ("direct", "true-caption")}
     assert (tests["direct", "cascade"]["difference"], tests["direct", "cascade"]["n"]) == (1.0, COUNT)
     assert tests["direct", "true-caption"]["p_value"] == 1.0
-    monkeypatch.setattr(standard, "load_extractors", lambda names, model: extractors(MeanColors()))
+    monkeypatch.setattr(standard, "find_extractors", lambda names, model: extractors(MeanColors()))
     content = run("coco-t2i", tmp_path, data, metrics=("clip_score",), systems=("cascade",))
     row = next(row for row in content["rows"] if row["system"] == "cascade")
     assert (row["value"], row["cases"], row["left_out"]) == (None, 0, {"no image in the answer": COUNT})

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt.errors import ConfigError
-
-ENCODING = "utf-8-sig"
+from nextgpt.text_files import open_text, read_text
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def read_audiocaps(path: Path) -> AnnotationFile:
     Copies of the corpus name files by the YouTube id, with a leading Y, the start time, or by the caption id.
     """
     result, clips = AnnotationFile(path), {}
-    with path.open(encoding=ENCODING, newline="") as lines:
+    with open_text(path, newline="") as lines:
         for row in csv.DictReader(lines):
             if not row.get("youtube_id") or not row.get("caption"):
                 result.left_out["row without youtube_id or caption"] += 1
@@ -148,11 +147,16 @@ def read_stamps(suffixes: Sequence[str]) -> Callable[[Path], AnnotationFile]:
             medium = next((file for suffix in suffixes if (file := text.with_suffix(suffix)).is_file()), None)
             if medium is not None:
                 name = medium.relative_to(path).as_posix()
-                first_line = text.read_text(encoding=ENCODING, errors="replace").partition("\n")[0].strip()
+                first_line = _first_line(text)
                 _add(result, name, (name,), [first_line] if first_line else [], licence="GPL-2")
         return result
 
     return read
+
+
+def _first_line(path: Path) -> str:
+    with open_text(path, errors="replace") as file:
+        return file.readline().strip()
 
 
 STAMP_FOLDERS = ("usr/share/tuxpaint/stamps", "tuxpaint/stamps", "")
@@ -211,7 +215,7 @@ def _add(
 
 def _json_object(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding=ENCODING))
+        content = json.loads(read_text(path))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} is no JSON ({error}); expected annotations. Fetch the file again.") from None
     missing = [key for key in keys if not isinstance(content, dict) or key not in content]
@@ -224,7 +228,7 @@ def _json_object(path: Path, keys: Sequence[str]) -> dict[str, Any]:
 
 def iterate_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield line number and value of each line. Raises :class:`ConfigError`."""
-    for number, line in enumerate(path.read_text(encoding=ENCODING).split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             try:
                 yield number, json.loads(line)

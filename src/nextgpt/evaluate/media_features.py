@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from nextgpt.errors import ConfigError
+from nextgpt.evaluate.extractors import default_extractors, find_extractor
 from nextgpt.evaluate.metrics import Metric
 from nextgpt.media import uniform_indices
 from nextgpt.message import Image, Medium, Video
@@ -59,7 +59,7 @@ class MediaExtractor:
         arrays: list[np.ndarray] = []
         for start in range(0, len(openers), BATCH_SIZE):
             media = [list(self._units(opener())) for opener in openers[start : start + BATCH_SIZE]]
-            if self.output == "features" and hasattr(self.extractor, "extract_windows"):
+            if self.output == "features" and "windows" in self.extractor.outputs:
                 # FAD takes all windows of all audio as one distribution.
                 arrays += self.extractor.extract_windows([unit for units in media for unit in units])
                 continue
@@ -87,15 +87,11 @@ class Extractors:
     """Extractors of a run, in order of preference.
 
     Args:
-        load: Returns them; called when a metric first needs one.
+        extractors: See :class:`~nextgpt.evaluate.extractors.LazyExtractor`; nothing is loaded before it is used.
     """
 
-    def __init__(self, load: Callable[[], Sequence[Any]]) -> None:
-        self._load = load
-
-    @cached_property
-    def _extractors(self) -> Sequence[Any]:
-        return self._load()
+    def __init__(self, extractors: Sequence[Any]) -> None:
+        self._extractors = extractors
 
     def choose(self, metric: Metric, modality: str) -> MediaExtractor:
         """Return the first extractor that fits; one that papers use for this metric comes before all others.
@@ -109,7 +105,7 @@ class Extractors:
             wanted = {"image"}
         for extractor in sorted(self._extractors, key=lambda extractor: extractor.name not in metric.published):
             usable = wanted & set(extractor.modalities)
-            if usable and _HAS_OUTPUT[metric.extractor](extractor):
+            if usable and metric.extractor in ("features", *extractor.outputs):
                 return MediaExtractor(
                     extractor, metric.extractor, by_frame=modality == "video" and "video" not in usable
                 )
@@ -118,30 +114,21 @@ class Extractors:
             "docs/evaluation.md lists them."
         )
 
+    def load(self) -> None:
+        """Load all extractors. Raises :class:`~nextgpt.errors.WeightsError` if a file holds other weights."""
+        for extractor in self._extractors:
+            _ = extractor.loaded
+
 
 _OUTPUTS = {"features": "features", "probabilities": "class probabilities", "joint": "features of media and texts"}
-_HAS_OUTPUT: dict[str, Callable[[Any], bool]] = {
-    "features": lambda extractor: True,
-    "probabilities": lambda extractor: hasattr(extractor, "probabilities"),
-    "joint": lambda extractor: hasattr(extractor, "embed_texts"),
-}
 
 
-def load_extractors(names: Sequence[str], model: str) -> Extractors:
-    """Load extractors by ``NAME`` or ``NAME=PATH``; without names, those that need no path, on first use.
+def find_extractors(names: Sequence[str], model: str) -> Extractors:
+    """Find extractors by ``NAME`` or ``NAME=PATH``; without names, those that need no path and are installed.
 
     Raises:
         ConfigError: An extractor is unknown, or its package or weights are missing.
     """
     if names:
-        from nextgpt.evaluate.extractors import create_extractor
-
-        extractors = [create_extractor(name, model) for name in names]
-        return Extractors(lambda: extractors)
-
-    def load() -> Sequence[Any]:
-        from nextgpt.evaluate.extractors import default_extractors
-
-        return default_extractors(model)
-
-    return Extractors(load)
+        return Extractors([find_extractor(name, model) for name in names])
+    return Extractors(default_extractors(model))

@@ -6,7 +6,8 @@
     RUN/items.jsonl                 EvalItem per line
     RUN/SYSTEM/records.jsonl        ItemRecord per line, in the order of the items, appended after each batch
     RUN/SYSTEM/media/00007/01-image.png  media of the answer to item 7
-    RUN/features/*.npz              features per extractor and source, computed once
+    RUN/features/EXTRACTOR/*.npz    features by content, computed once
+    RUN/results/*.json              values per metric and system, for the next scoring
     RUN/item_scores.json            values per system, metric and item, for metrics that have them
     RUN/scores.json, RUN/report.md  written last
 
@@ -37,7 +38,8 @@ from nextgpt.media.save_media import wrap_write_errors
 
 MANIFEST_FILE, ITEMS_FILE, RECORDS_FILE = "run.json", "items.jsonl", "records.jsonl"
 ITEM_SCORES_FILE, LOCK_FILE = "item_scores.json", ".lock"
-SCORES_FILE, REPORT_FILE, FEATURES_DIR, MEDIA_DIR = "scores.json", "report.md", "features", "media"
+SCORES_FILE, REPORT_FILE = "scores.json", "report.md"
+FEATURES_DIR, RESULTS_DIR, MEDIA_DIR = "features", "results", "media"
 
 
 ItemScores = dict[str, dict[str, dict[str, float]]]
@@ -98,6 +100,11 @@ class RunFolder:
     def records(self, system: str) -> tuple[ItemRecord, ...]:
         """Return the records of all complete batches, in the order of the items."""
         return self._read_records(system)[0]
+
+    def facts(self, system: str) -> tuple[bytes, bytes]:
+        """Return the content of what a system's scores depend on: the items, and its records."""
+        path = self.system_dir(system) / RECORDS_FILE
+        return (self.path / ITEMS_FILE).read_bytes(), path.read_bytes() if path.is_file() else b""
 
     def is_complete(self, system: str) -> bool:
         """Return whether there is a record for each item."""

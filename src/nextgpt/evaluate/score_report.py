@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nextgpt.evaluate.protocols import Protocol
+from nextgpt.evaluate.result_store import ScoreRow
 from nextgpt.evaluate.run_folder import RunManifest
-from nextgpt.evaluate.scoring import SHUFFLED, TRUTH, Comparison, ScoreRow, Scores
+from nextgpt.evaluate.scoring import SHUFFLED, TRUTH, Comparison, Scores
 
 DIGITS = 4
 PUBLISHED = "published (protocol unstated)"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,27 +17,17 @@ from nextgpt.evaluate.item_systems.base import open_medium
 from nextgpt.evaluate.items import EvalItem, MediumEntry
 from nextgpt.evaluate.media_features import Extractors
 from nextgpt.evaluate.metrics import Metric, MetricResult, compute_metric, get_metric
+from nextgpt.evaluate.metrics.caption_tokens import TOKENIZER_JAR, find_jar
 from nextgpt.evaluate.metrics.statistics import PairedTest, paired_permutation_test
 from nextgpt.evaluate.protocols import Protocol
 from nextgpt.evaluate.records import ItemRecord
+from nextgpt.evaluate.result_store import ResultStore, ScoreRow
 from nextgpt.evaluate.run_folder import ItemScores, RunFolder
 from nextgpt.media import READERS
 
 TRUTH, SHUFFLED = "truth", "shuffled"
 NO_TRUE_MEDIUM = "no true medium in the data"
 MAX_REASON_CHARS = 80
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """One value of one system."""
-
-    system: str
-    metric: str
-    """Name in the table of metrics; one metric may have several rows."""
-    result: MetricResult
-    item_ids: tuple[str, ...] = ()
-    """Items of ``result.item_values``."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +62,11 @@ def score_run(run: RunFolder, protocol: Protocol, systems: Sequence[str], extrac
     """Score the complete records of ``systems`` by all metrics of the protocol."""
     rows: list[ScoreRow] = []
     notes: dict[str, None] = {}
+    scorer = _Scorer(run, protocol, extractors)
     for name in protocol.metrics:
         for system in systems:
             try:
-                rows += _score_system(run, protocol, get_metric(name), system, extractors)
+                rows += scorer.score(get_metric(name), system)
             except ConfigError as error:
                 notes[f"{name}: {' '.join(str(error).split())}"] = None
     return Scores(tuple(rows), tuple(_comparisons(rows, systems)), tuple(notes))
@@ -97,23 +89,40 @@ def select_metrics(protocol: Protocol, names: Sequence[str]) -> Protocol:
     return replace(protocol, metrics=tuple(names)) if names else protocol
 
 
-def _score_system(
-    run: RunFolder, protocol: Protocol, metric: Metric, system: str, extractors: Extractors
-) -> list[ScoreRow]:
-    left_out: Counter[str] = Counter()
-    answers = [answer for answer in _answers(run, protocol, system) if _is_usable(answer, metric, protocol, left_out)]
-    if system == TRUTH and "references" in metric.needs:
-        answers = _drop_single_references(answers, left_out)
-    if not answers:
-        result = MetricResult(metric.name, float("nan"), None, None, 0, left_out)
-        return [ScoreRow(system, metric.name, result)]
-    inputs = InputBuilder(run, protocol, system, answers, extractors)
-    values = {need: inputs.build(metric, need) for need in metric.needs}
-    results = compute_metric(metric.name, values, left_out=left_out)
-    parameters = inputs.parameters(metric)
-    results = [replace(result, parameters={**result.parameters, **parameters}) for result in results]
-    ids = tuple(answer.item.id for answer in answers)
-    return [ScoreRow(system, metric.name, result, ids if _has_values(result, ids) else ()) for result in results]
+class _Scorer:
+    """Scores systems by metrics; what is stored in the folder of the run is not computed again."""
+
+    def __init__(self, run: RunFolder, protocol: Protocol, extractors: Extractors) -> None:
+        self._run, self._protocol, self._extractors = run, protocol, extractors
+        self._features, self._results = FeatureStore(run.path), ResultStore(run.path)
+
+    def score(self, metric: Metric, system: str) -> list[ScoreRow]:
+        """Return the rows of a metric. Raises :class:`ConfigError` if it cannot be computed."""
+        facts = [*self._run.facts(system), self._protocol.output.encode(), self._tool(metric).encode()]
+        return self._results.get(metric.name, system, facts, lambda: self._compute(metric, system))
+
+    def _tool(self, metric: Metric) -> str:
+        """Return what prepares the inputs of a metric besides its own code: its extractor, or the tokenizer."""
+        if metric.extractor is not None:
+            return self._extractors.choose(metric, self._protocol.output).key
+        return str(find_jar(TOKENIZER_JAR)) if "references" in metric.needs else ""
+
+    def _compute(self, metric: Metric, system: str) -> list[ScoreRow]:
+        left_out: Counter[str] = Counter()
+        answers = _answers(self._run, self._protocol, system)
+        answers = [answer for answer in answers if _is_usable(answer, metric, self._protocol, left_out)]
+        if system == TRUTH and "references" in metric.needs:
+            answers = _drop_single_references(answers, left_out)
+        if not answers:
+            result = MetricResult(metric.name, float("nan"), None, None, 0, dict(left_out))
+            return [ScoreRow(system, metric.name, result)]
+        inputs = InputBuilder(self._run, self._protocol, system, answers, self._extractors, self._features)
+        values = {need: inputs.build(metric, need) for need in metric.needs}
+        results = compute_metric(metric.name, values, left_out=left_out)
+        parameters = inputs.parameters(metric)
+        results = tuple(replace(result, parameters={**result.parameters, **parameters}) for result in results)
+        ids = tuple(answer.item.id for answer in answers)
+        return [ScoreRow(system, metric.name, result, ids if _has_values(result, ids) else ()) for result in results]
 
 
 def _has_values(result: MetricResult, ids: Sequence[str]) -> bool:
@@ -164,6 +173,7 @@ class InputBuilder:
     system: str
     answers: Sequence[Answer]
     extractors: Extractors
+    store: FeatureStore
 
     def build(self, metric: Metric, need: str) -> Any:
         """Return an input by its name in :data:`~nextgpt.evaluate.metrics.INPUTS`."""
@@ -190,8 +200,8 @@ class InputBuilder:
 
     def output_arrays(self, metric: Metric) -> list[np.ndarray]:
         """Return an array of features per output."""
-        folder = self.run.system_dir(self.system)
-        return self._media_arrays(metric, self.system, [(answer.medium, folder) for answer in self.answers])
+        media = [answer.medium for answer in self.answers if answer.medium is not None]
+        return self._media_arrays(metric, media, self.run.system_dir(self.system))
 
     def reference_features(self, metric: Metric) -> np.ndarray:
         """Return the features of all true media of the run; of edits without results, of their sources."""
@@ -201,25 +211,25 @@ class InputBuilder:
             for entry in (item.reference_media or ((item.source_medium,) if item.source_medium else ()))
             if entry.type == self.protocol.output
         )
-        return np.concatenate(self._media_arrays(metric, "references", [(entry, self.run.data) for entry in entries]))
+        return np.concatenate(self._media_arrays(metric, [*entries], self.run.data))
 
     def prompt_features(self, metric: Metric) -> np.ndarray:
         """Return the features of the target captions."""
         extractor = self.extractors.choose(metric, self.protocol.output)
         prompts = [answer.item.prompt for answer in self.answers]
-        store = FeatureStore(self.run.path)
-        arrays = store.get(extractor.key, "prompts", prompts, extractor.texts)
-        return np.concatenate(arrays)
 
-    def _media_arrays(self, metric: Metric, source: str, media: Sequence[tuple[MediumEntry, Any]]) -> list[np.ndarray]:
+        def compute(indices: Sequence[int]) -> list[np.ndarray]:
+            return extractor.texts([prompts[index] for index in indices])
+
+        return np.concatenate(self.store.texts(extractor.key, prompts, compute))
+
+    def _media_arrays(self, metric: Metric, media: Sequence[MediumEntry], folder: Path) -> list[np.ndarray]:
         extractor = self.extractors.choose(metric, self.protocol.output)
-        paths = {entry.path: (entry, folder) for entry, folder in media}
 
-        def compute(names: Sequence[str]) -> list[np.ndarray]:
-            return extractor.media([partial(open_medium, *paths[name]) for name in names])
+        def compute(indices: Sequence[int]) -> list[np.ndarray]:
+            return extractor.media([partial(open_medium, media[index], folder) for index in indices])
 
-        store = FeatureStore(self.run.path)
-        return store.get(extractor.key, source, [*paths], compute)
+        return self.store.media(extractor.key, [folder / entry.path for entry in media], compute)
 
 
 _PLAIN_INPUTS: Mapping[str, Callable[[Answer], Any]] = {

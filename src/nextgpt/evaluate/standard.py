@@ -15,7 +15,7 @@ from nextgpt.errors import ConfigError
 from nextgpt.evaluate.answering import answer_items
 from nextgpt.evaluate.item_sources import sample_items
 from nextgpt.evaluate.item_systems.registry import EvaluatedModel, SystemContext, check_system, create_system
-from nextgpt.evaluate.media_features import load_extractors
+from nextgpt.evaluate.media_features import Extractors, find_extractors
 from nextgpt.evaluate.protocols import ALL_SMALL, PROTOCOLS, Protocol
 from nextgpt.evaluate.run_folder import (
     REPORT_FILE,
@@ -61,6 +61,14 @@ class StandardOptions:
     on_progress: ProgressCallback = field(default=lambda *_: None)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What all suites of a run share; everything in it is loaded on first use."""
+
+    model: EvaluatedModel
+    extractors: Extractors
+
+
 def run_standard(suite: str, options: StandardOptions) -> dict[str, Any]:
     """Run a suite, or all; return the content of its ``scores.json``.
 
@@ -70,19 +78,21 @@ def run_standard(suite: str, options: StandardOptions) -> dict[str, Any]:
     """
     for system in options.systems:
         check_system(system)
-    model = EvaluatedModel(options.model, options.num_inference_steps)
+    parts = Parts(
+        EvaluatedModel(options.model, options.num_inference_steps), find_extractors(options.extractors, options.model)
+    )
     if suite == ALL_SMALL:
-        return _run_all_small(options, model)
+        return _run_all_small(options, parts)
     if options.data is None:
         raise ConfigError(f"suite {suite} needs a corpus; expected --data DIR. docs/evaluation.md says which files.")
-    return _run_suite(PROTOCOLS[suite], options, model, options.data, options.out, options.limit or DEFAULT_LIMIT)
+    return _run_suite(PROTOCOLS[suite], options, parts, options.data, options.out, options.limit or DEFAULT_LIMIT)
 
 
-def _run_all_small(options: StandardOptions, model: EvaluatedModel) -> dict[str, Any]:
+def _run_all_small(options: StandardOptions, parts: Parts) -> dict[str, Any]:
     limit = options.limit or SMALL_LIMIT
     data = options.data or _export(options.out / SMALL_DATA_DIR, limit, options.seed)
     contents = [
-        _run_suite(protocol, options, model, data, options.out / name, limit, protocol.systems)
+        _run_suite(protocol, options, parts, data, options.out / name, limit, protocol.systems)
         for name, protocol in PROTOCOLS.items()
     ]
     rows = [{"suite": content["suite"], **row} for content in contents for row in content["rows"]]
@@ -106,20 +116,21 @@ def _export(folder: Path, count: int, seed: int) -> Path:
 def _run_suite(
     protocol: Protocol,
     options: StandardOptions,
-    model: EvaluatedModel,
+    parts: Parts,
     data: Path,
     out: Path,
     limit: int,
     systems: Sequence[str] = (),
 ) -> dict[str, Any]:
     protocol = select_metrics(protocol, options.metrics)
-    extractors = load_extractors(options.extractors, options.model)
     with lock_run(out):
         run = _create_run(protocol, options, data, out, limit)
         names = list(dict.fromkeys([*(systems or ("direct",)), *options.systems, TRUTH, SHUFFLED]))
-        context = SystemContext(model, run.data, run.items)
+        context = SystemContext(parts.model, run.data, run.items)
+        if options.extractors and not all(map(run.is_complete, names)):
+            parts.extractors.load()  # wrong weights are refused before the work
         answer_items(run, names, lambda name: create_system(name, context), options.on_progress)
-        scores = score_run(run, protocol, names, extractors)
+        scores = score_run(run, protocol, names, parts.extractors)
         content = scores_to_dict(run.manifest, protocol, scores)
         run.write_item_scores(item_scores(scores))
         run.write_scores(content, scores_to_markdown(content))

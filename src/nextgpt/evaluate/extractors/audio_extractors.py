@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nextgpt.evaluate.extractors.audio_networks import Aisfx, Cnn14, VGGish
-from nextgpt.evaluate.extractors.base import mono_samples, package_file, run_batched
+from nextgpt.evaluate.extractors.base import OutputMemory, mono_samples, run_batched
 from nextgpt.evaluate.extractors.published_weights import load_published
 from nextgpt.media.types import Medium
 
@@ -24,14 +24,13 @@ class Cnn14Extractor:
     """
 
     name = "cnn14"
-    modalities = ("audio",)
     preprocessing = "mono 16 kHz (soxr HQ), window 512, hop 160, 64 mel bands 50 to 8,000 Hz; "
     preprocessing += "2,048 features, 527 classes by softmax"
     FILE = "Cnn14_16k_mAP=0.438.pth"
 
     def __init__(self, path: Path) -> None:
         self._network = Cnn14()
-        self.weights_hash = load_published(
+        load_published(
             self._network,
             path,
             name=self.name,
@@ -39,20 +38,26 @@ class Cnn14Extractor:
             select=lambda content: content["model"],
             ignored="spectrogram_extractor.",  # the Fourier transform as convolutions
         )
+        self._outputs = OutputMemory(lambda media: _columns(map(self._run, media)))
 
     def extract(self, media: Sequence[Medium]) -> np.ndarray:
         """Return embeddings (n, 2048)."""
-        return np.concatenate([self._run(medium)[0] for medium in media])
+        return self._outputs(media)[0]
 
     def probabilities(self, media: Sequence[Medium]) -> np.ndarray:
         """Return the softmax (n, 527) of the logits, as the Inception Score of audio takes it."""
-        return np.concatenate([self._run(medium)[1] for medium in media])
+        return self._outputs(media)[1]
 
     @torch.inference_mode()
     def _run(self, medium: Medium) -> tuple[np.ndarray, np.ndarray]:
         samples = mono_samples(medium, 16_000, min_samples=Cnn14.MIN_SAMPLES, name=self.name)
         embeddings, logits = self._network(samples[None])
-        return embeddings.numpy(), logits.softmax(1).numpy()
+        return embeddings[0].numpy(), logits[0].softmax(0).numpy()
+
+
+def _columns(rows: Iterable[tuple[np.ndarray, ...]]) -> list[np.ndarray]:
+    """Stack the outputs of media that were run one by one, since their lengths differ."""
+    return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
 class VGGishExtractor:
@@ -63,7 +68,6 @@ class VGGishExtractor:
     """
 
     name = "vggish"
-    modalities = ("audio",)
     preprocessing = (
         "mono 16 kHz (soxr HQ), window 400, hop 160, 64 mel bands 125 to 7,500 Hz, log(x + 0.01), patches of 0.96 s "
         "without overlap; 128 features per patch, no last ReLU, no PCA"
@@ -73,7 +77,7 @@ class VGGishExtractor:
 
     def __init__(self, path: Path) -> None:
         self._network = VGGish()
-        self.weights_hash = load_published(self._network, path, name=self.name, expected=self.FILE)
+        load_published(self._network, path, name=self.name, expected=self.FILE)
 
     def extract(self, media: Sequence[Medium]) -> np.ndarray:
         """Return the mean embedding (n, 128) of each audio's patches."""
@@ -81,7 +85,10 @@ class VGGishExtractor:
 
     def extract_windows(self, media: Sequence[Medium]) -> list[np.ndarray]:
         """Return the embeddings (patches, 128) of each audio."""
-        return [run_batched(self._network, list(self._patches(medium))) for medium in media]
+        return [run_batched(self._run, list(self._patches(medium)))[0] for medium in media]
+
+    def _run(self, batch: Tensor) -> tuple[Tensor]:
+        return (self._network(batch),)
 
     def _patches(self, medium: Medium) -> Tensor:
         shortest = 400 + 160 * (self.PATCH_FRAMES - 1)
@@ -115,25 +122,23 @@ class AisfxExtractor:
     """CNN for sound effects of the package ``aisfx`` (MIT), with 69 categories of the Universal Category System.
 
     Args:
-        path: ``checkpoint.pth`` of the package; that of the installed package if omitted.
+        path: ``checkpoint.pth`` of the package.
     """
 
     name = "aisfx"
-    modalities = ("audio",)
     preprocessing = (
         "mono 44.1 kHz, peak 1, window 2,048, hop 1,024, 96 mel bands 0 to 22,050 Hz, patches of 100 frames with half "
         "overlap, averaged; 512 features, 69 categories"
     )
-    INSTALL = "pip install --no-deps aisfx"
     SPECTRUM_MAX = 9.457798957824707
     """Scale of the spectrograms in the training of the network."""
     PATCH_FRAMES = 100
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self._network = Aisfx()
-        self.weights_hash = load_published(
+        load_published(
             self._network,
-            path or package_file("aisfx", "models/checkpoint.pth", self.INSTALL),
+            path,
             name=self.name,
             expected="checkpoint.pth of aisfx 0.1.2",
             select=lambda content: {
@@ -143,13 +148,15 @@ class AisfxExtractor:
             },
         )
 
+        self._outputs = OutputMemory(lambda media: _columns(map(self._run, media)))
+
     def extract(self, media: Sequence[Medium]) -> np.ndarray:
         """Return embeddings (n, 512), averaged over patches."""
-        return np.stack([self._run(medium)[0].mean(0) for medium in media])
+        return self._outputs(media)[0]
 
     def probabilities(self, media: Sequence[Medium]) -> np.ndarray:
         """Return probabilities (n, 69) of the categories, averaged over patches."""
-        return np.stack([self._run(medium)[1].mean(0) for medium in media])
+        return self._outputs(media)[1]
 
     @torch.inference_mode()
     def _run(self, medium: Medium) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +164,7 @@ class AisfxExtractor:
         frames = torch.nn.functional.pad(frames, (0, 0, 0, max(0, self.PATCH_FRAMES - len(frames))))
         patches = frames.unfold(0, self.PATCH_FRAMES, self.PATCH_FRAMES // 2).transpose(1, 2)
         embeddings, logits = self._network(patches)
-        return embeddings.numpy(), logits.softmax(1).numpy()
+        return embeddings.mean(0).numpy(), logits.softmax(1).mean(0).numpy()
 
 
 def aisfx_log_mel(samples: Tensor) -> Tensor:

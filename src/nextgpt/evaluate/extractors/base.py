@@ -1,10 +1,8 @@
-"""Interface of feature extractors, and what they share: batches, images and audio as tensors, installed packages."""
+"""Interface of feature extractors, and what they share: batches, memory of outputs, images and audio as tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -22,25 +20,16 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @runtime_checkable
 class FeatureExtractor(Protocol):
-    """Turns media into vectors.
+    """Turns media into vectors. Its row of the table names what it takes and gives, and identifies its weights.
 
-    An extractor may also have ``probabilities(media)``, which returns class probabilities (n, classes), and
-    ``embed_texts(texts)``, which returns vectors (n, d) in the space of the media.
+    An extractor may also have ``probabilities(media)``, which returns class probabilities (n, classes);
+    ``embed_texts(texts)``, which returns vectors (n, d) in the space of the media; and ``extract_windows(media)``,
+    which returns several vectors per medium.
     """
 
     @property
     def name(self) -> str:
         """Name in :data:`~nextgpt.evaluate.extractors.EXTRACTORS`."""
-        ...
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Modalities of the media that it takes."""
-        ...
-
-    @property
-    def weights_hash(self) -> str:
-        """Hexadecimal hash of the weights."""
         ...
 
     @property
@@ -53,11 +42,35 @@ class FeatureExtractor(Protocol):
         ...
 
 
+class OutputMemory:
+    """Keeps what a network returned for the last media, so that several outputs of a medium cost one pass.
+
+    Args:
+        run: Returns an array per output, each with a row per medium.
+    """
+
+    MAX_MEDIA = 4096
+
+    def __init__(self, run: Callable[[Sequence[Medium]], Sequence[np.ndarray]]) -> None:
+        self._run = run
+        self._rows: dict[bytes, tuple[np.ndarray, ...]] = {}
+
+    def __call__(self, media: Sequence[Medium]) -> tuple[np.ndarray, ...]:
+        """Return an array per output, each with a row per medium; media of equal content are run once."""
+        if new := {medium.digest: medium for medium in media if medium.digest not in self._rows}:
+            outputs = self._run([*new.values()])
+            self._rows |= zip(new, zip(*outputs, strict=True), strict=True)
+        rows = [self._rows[medium.digest] for medium in media]
+        for digest in list(self._rows)[: -self.MAX_MEDIA]:
+            del self._rows[digest]
+        return tuple(map(np.stack, zip(*rows, strict=True)))
+
+
 @torch.inference_mode()
-def run_batched(network: Callable[[Tensor], Tensor], inputs: Sequence[Tensor]) -> np.ndarray:
-    """Run a network on inputs of equal shapes, stacked in batches; return its outputs (n, ...) as float32."""
+def run_batched(network: Callable[[Tensor], tuple[Tensor, ...]], inputs: Sequence[Tensor]) -> tuple[np.ndarray, ...]:
+    """Run a network on inputs of equal shapes, stacked in batches; return its outputs, each (n, ...), as float32."""
     batches = [torch.stack(list(inputs[i : i + BATCH_SIZE])) for i in range(0, len(inputs), BATCH_SIZE)]
-    return torch.cat([network(batch).float() for batch in batches]).numpy() if batches else np.zeros((0, 1), np.float32)
+    return tuple(torch.cat(rows).float().numpy() for rows in zip(*map(network, batches), strict=True))
 
 
 def image_pixels(
@@ -77,17 +90,3 @@ def mono_samples(medium: Medium, sample_rate_hz: int, *, min_samples: int = 1, n
         raise ConfigError(f"{name}: got a medium of the type {medium.modality}; expected audio.")
     samples = torch.from_numpy(np.ascontiguousarray(to_mono(resample(medium, sample_rate_hz)).samples[0]))
     return torch.nn.functional.pad(samples, (0, max(0, min_samples - len(samples))))
-
-
-def package_file(package: str, relative: str, install: str) -> Path:
-    """Return a file of an installed package without importing it.
-
-    Raises:
-        ConfigError: The package or the file is missing; the message has the command that installs it.
-    """
-    spec = find_spec(package)
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    path = Path(folders[0]) / relative if folders else None
-    if path is None or not path.exists():
-        raise ConfigError(f"the package {package} is missing; run `{install}`.")
-    return path

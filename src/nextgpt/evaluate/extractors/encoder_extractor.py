@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -20,12 +19,10 @@ class EncoderExtractor:
     """
 
     name = "encoder"
-    modalities = ("image", "audio", "video")
     preprocessing = "that of the model's encoder; mean over patches"
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self.weights_hash = _state_hash(encoder)
 
     @classmethod
     def from_model(cls, model: str) -> EncoderExtractor:
@@ -36,12 +33,3 @@ class EncoderExtractor:
     def extract(self, media: Sequence[Medium]) -> np.ndarray:
         """Return features (n, E)."""
         return torch.stack([features.vectors.float().mean(0) for features in self._encoder.encode(media)]).cpu().numpy()
-
-
-def _state_hash(encoder: Encoder) -> str:
-    digest = blake2b(digest_size=16)
-    if isinstance(encoder, torch.nn.Module):
-        for key, value in sorted(encoder.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

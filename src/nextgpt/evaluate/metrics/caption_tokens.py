@@ -44,7 +44,7 @@ def tokenize_captions(texts: Sequence[str], references: Sequence[Sequence[str]])
     return _tokenize_captions(tuple(texts), tuple(map(tuple, references)), find_jar(TOKENIZER_JAR))
 
 
-@lru_cache(maxsize=4)  # several metrics of one run share the captions, and each start of Java takes a second
+@lru_cache(maxsize=16)  # the metrics of a run share the captions of its systems; each start of Java takes a second
 def _tokenize_captions(
     texts: tuple[str, ...], references: tuple[tuple[str, ...], ...], jar: Path | None
 ) -> TokenizedCaptions:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +39,15 @@ def meteor(texts: Sequence[str], references: Sequence[Sequence[str]]) -> MetricR
     parameters = {"version": "1.5", "language": "en", "tokenizer": captions.tokenizer}
     if not n:
         return MetricResult("meteor", math.nan, None, None, 0, {}, parameters, ())
-    with _MeteorProcess(jar) as process:
-        pairs = zip(captions.texts, captions.references, strict=True)
+    pairs = zip(captions.texts, captions.references, strict=True)
+    process = _meteor_process(jar)
+    try:
         statistics = [process.statistics(" ".join(text), map(" ".join, group)) for text, group in pairs]
         values, total = process.scores(statistics)
+    except BaseException:
+        _meteor_process.cache_clear()  # its pipes may hold the rest of an answer
+        process.close()
+        raise
     mean = mean_result("meteor", values, parameters=parameters)
     shift = total - mean.value
     low, high = (end if end is None else end + shift for end in (mean.low, mean.high))
@@ -79,6 +86,14 @@ def _require_jar(name: str, metric: str) -> Path:
     return jar
 
 
+@lru_cache(maxsize=1)
+def _meteor_process(jar: Path) -> _MeteorProcess:
+    """Start METEOR once per program: reading its table of paraphrases takes far longer than the scores."""
+    process = _MeteorProcess(jar)
+    atexit.register(process.close)
+    return process
+
+
 class _MeteorProcess:
     """METEOR as a child process that answers line by line."""
 
@@ -88,10 +103,8 @@ class _MeteorProcess:
             command, cwd=jar.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
 
-    def __enter__(self) -> _MeteorProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the process."""
         self._process.kill()
         self._process.communicate()
 

@@ -32,6 +32,7 @@ from nextgpt.evaluate.rating.material import Material, ShownParts
 from nextgpt.evaluate.rating.server import answer_parts, rater_tasks
 from nextgpt.evaluate.rating.study import CRITERIA, MAX_SCORE, Answer, Choice, Judgement, Rater, Study, StudyFile, Task
 from nextgpt.media.save_media import wrap_write_errors
+from nextgpt.text_files import read_text
 
 MEDIA_URL = "/data/local-files/?d=media/"
 """Address of a file in Label Studio's local storage whose root is the exported folder."""
@@ -174,7 +175,7 @@ def _config(study: Study, tags: Sequence[tuple[str, str]]) -> str:
 def _annotations(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the study's id of the task with each annotation."""
     try:
-        tasks = json.loads(path.read_text(encoding="utf-8-sig"))
+        tasks = json.loads(read_text(path))
         for task in tasks:
             for annotation in task["annotations"]:
                 yield str(task["data"]["task"]), dict(annotation)
