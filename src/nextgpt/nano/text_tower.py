@@ -49,6 +49,8 @@ ARTICLES = ("a", "an", "the", "some")
 TEMPLATE_CAPTIONS = 2
 """Captions of the templates per medium, beside its canonical caption."""
 ENCODE_BATCH_SIZE = 64
+LENGTH_GROUPS = 4
+"""Forward passes per modality and step."""
 
 
 class TextData(BaseModel):
@@ -115,11 +117,17 @@ class TextTowerObjective(Objective):
         for modality, rows in batch.data.items():
             data = self.data[modality]
             captions, targets = data.captions[rows], data.media[rows]
-            texts = self.encoder.forward_modality("text", _without_padding(captions)).float()  # norm: 1 / temperature
-            logits = texts @ data.vectors.T  # (B, N)
+            logits = self._embed(captions) @ data.vectors.T  # (B, N)
             losses.append((F.cross_entropy(logits, targets) + _media_to_text_loss(logits, targets)) / 2)
             metrics[f"{modality}_hits"] = (logits.argmax(1) == targets).float().mean()
         return {"contrast": torch.stack(losses).mean(), **metrics}
+
+    def _embed(self, captions: Int[Tensor, "B T"]) -> Float[Tensor, "B E"]:
+        """Return vectors of norm 1 / temperature; captions of similar length are padded together, as most are short."""
+        order = (captions != 0).sum(dim=1).argsort()
+        groups = [_without_padding(captions[rows]) for rows in order.chunk(LENGTH_GROUPS)]
+        vectors = torch.cat([self.encoder.forward_modality("text", group).float() for group in groups])
+        return vectors[order.argsort()]
 
 
 def _without_padding(captions: Int[Tensor, "B T"]) -> Int[Tensor, "B T2"]:
@@ -180,8 +188,9 @@ def _load_or_compute_data(recipe: Config) -> tuple[Tokenizer, dict[str, Captione
     """Return tokenizer and data from the cache of this recipe and encoder, or fill it."""
     path = recipe.work / CACHE_FILE
     require_component(recipe.encoder_dir)
-    settings = [recipe.text.model_dump(), {name: row.model_dump() for name, row in recipe.data.items()}]
-    key = repr([hash_encoder(recipe.encoder_dir), recipe.fit.seed, settings])
+    sizes = {name: (row.num_media, row.num_phrases) for name, row in recipe.data.items()}
+    settings = (recipe.text.vocabulary, recipe.text.positions, recipe.fit.seed, sizes)
+    key = repr((hash_encoder(recipe.encoder_dir), settings))
     stored: dict[str, Any] = torch.load(path, weights_only=True) if path.is_file() else {}
     if stored.get("key") == key:
         data = {modality: CaptionedVectors(*values) for modality, values in stored["data"].items()}
