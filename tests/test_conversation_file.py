@@ -75,9 +75,10 @@ def test_a_file_of_another_form_is_refused_with_the_place(content: str, named: s
     assert len(str(caught.value)) < 500
 
 
-def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_is_skipped(encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "history.json"
-    path.write_text('[{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}]', encoding="utf-8-sig")
+    path.write_text('[{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}]', encoding=encoding)
     assert read_conversation(path).messages[0].text == "Hi"
 
 

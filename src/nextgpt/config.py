@@ -17,6 +17,7 @@ from nextgpt.errors import ConfigError, ModelError, unknown_name_message
 from nextgpt.modality import MODALITIES
 from nextgpt.prompt_template import PromptTemplate
 from nextgpt.renamed_keys import RENAMED_KEYS
+from nextgpt.text_files import read_text
 
 CONFIG_FILE = "config.json"
 
@@ -268,7 +269,7 @@ def read_config(folder: Path) -> ModelConfig:
             f"{folder} has no {CONFIG_FILE}; expected a model folder. Name one that save_pretrained wrote."
         )
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_text(path))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(
             f"{path} is no valid JSON ({error}); expected a model's config. Download the folder again."

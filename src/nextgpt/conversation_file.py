@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import codecs
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,6 +32,7 @@ from nextgpt.message import (
     Video,
     media_filename,
 )
+from nextgpt.text_files import encoding_of
 
 CONVERSATION_FILE = "conversation.json"
 SIZE_LIMIT_BYTES = 16 * 1024**2
@@ -101,7 +101,9 @@ def _content(path: Path) -> bytes:
                 f"{path} is larger than {SIZE_LIMIT_BYTES // 1024**2} MiB; expected the text of a conversation and "
                 "the names of its media. Check the path."
             )
-        return path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        content = path.read_bytes()
+        encoding = encoding_of(content)
+        return content if encoding == "utf-8" else content.decode(encoding, errors="replace").encode()
     except OSError as error:
         raise ConversationError(
             f"{path} cannot be read ({error.strerror}); expected a {CONVERSATION_FILE}. Check the path."

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from nextgpt.errors import ConfigError, unknown_name_message
+from nextgpt.text_files import read_text
 
 
 def read_settings(path: Path, *, examples: str, bases: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def read_settings(path: Path, *, examples: str, bases: tuple[Path, ...] = ()) ->
         origin = f", which {bases[-1]} names as its base" if bases else ""
         raise ConfigError(f"{path} is not a file{origin}; expected a recipe in YAML. Examples are in {examples}.")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_text(path))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is not YAML: {error}. Correct the file.") from None
     if not isinstance(values, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -43,11 +42,57 @@ def test_what_is_broken_is_counted_and_listed_and_the_rest_stays(written: Any) -
     assert verdict.invalid and all(fault.key and fault.reason for fault in verdict.invalid)
 
 
-def test_a_byte_order_mark_changes_nothing(written: Any) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_changes_nothing(written: Any, encoding: str) -> None:
+    """Notepad writes the first, PowerShell and spreadsheets the second."""
     before = read_corpus(written.path)
     if written.path.suffix in (".json", ".jsonl", ".csv"):
-        written.path.write_bytes(codecs.BOM_UTF8 + written.path.read_bytes())
+        written.path.write_bytes(written.path.read_bytes().decode().encode(encoding))
     assert read_corpus(written.path) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "place"),
+    [
+        ("a.csv", ["videoid,name", "1,ein B\u00e4r", "2,a bear"], "line 2"),
+        ("a.jsonl", ['{"instruction": "\u00e4", "output": "x"}', '{"instruction": "a", "output": "x"}'], "line 1"),
+    ],
+)
+def test_bytes_of_another_encoding_are_listed_and_not_replaced(
+    name: str, rows: list[str], place: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("\n".join(rows), encoding="latin-1")
+    corpus = read_corpus(tmp_path / name)
+    assert len(corpus.records) == 1
+    assert [(row.key, row.reason.partition(";")[0]) for row in corpus.invalid] == [(place, "is not UTF-8")]
+
+
+@pytest.mark.parametrize(
+    ("caption", "reason"),
+    [
+        (float("nan"), "the caption is empty"),
+        (None, "the caption is empty"),
+        (" ", "the caption is empty"),
+        (["a", "b"], "the caption is a list; expected text"),
+    ],
+)
+def test_captions_that_are_no_text_are_listed(caption: object, reason: str, tmp_path: Path) -> None:
+    rows = [{"image_name": "a.jpg", "caption": value} for value in (caption, "a square")]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    corpus = read_corpus(tmp_path / "a.json")
+    assert [record.caption for record in corpus.records] == ["a square"]
+    assert [row.reason for row in corpus.invalid] == [f"ValueError: {reason}"]
+
+
+def test_roles_may_have_capitals_and_unknown_ones_are_listed(tmp_path: Path) -> None:
+    rows = [
+        {"id": name, "conversations": [{"from": name, "value": "Hi"}, {"from": "GPT", "value": "Hello"}]}
+        for name in ("Human", "USER", "bing")
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    corpus = read_corpus(tmp_path / "a.json")
+    assert [dialogue(corpus, index).turns[0].role for index in range(2)] == ["user", "user"]
+    assert "a turn is from 'bing'; expected one of human, user" in corpus.invalid[0].reason
 
 
 def test_a_long_csv_field_is_read_and_a_damaged_row_is_listed(tmp_path: Path) -> None:
@@ -149,7 +194,7 @@ def test_a_fingerprint_changes_with_words_and_media(write: Write) -> None:
     [
         ("a.json", '[{"colour": "red"}]', "begins with the keys colour"),
         ("a.json", "[", "is no JSON"),
-        ("a.json", "[]", "begins with the keys none"),
+        ("a.json", "[]", "has no row with keys"),
         ("a.txt", "hello", "ends with .txt"),
         ("a.json", '[{"image_name": "a.jpg", "caption": ""}]', "no valid record of the format cc3m_json"),
     ],

@@ -128,6 +128,13 @@ def test_a_damaged_shard_is_named_as_such(tmp_path: Path) -> None:
         read_corpus(tmp_path)
 
 
+def test_a_compressed_shard_is_named_as_such(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "00000.tar", "w:gz") as tar:
+        add(tar, "0.txt", b"a")
+    with pytest.raises(ConfigError, match=r"00000.tar is compressed; expected a plain tar"):
+        read_corpus(tmp_path)
+
+
 def test_tars_that_were_not_written_to_their_end_are_no_corpus(tmp_path: Path) -> None:
     """A pack that was killed leaves whole tars, but not all of them."""
     members: dict[str, bytes] = {}

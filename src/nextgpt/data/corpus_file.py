@@ -17,12 +17,16 @@ from typing import Any
 from nextgpt.data.record import InvalidRecord, MediaFile
 from nextgpt.errors import ConfigError
 from nextgpt.media.file_types import FILE_TYPE_BY_SUFFIX, suffixes_of
+from nextgpt.text_files import encoding_of, open_text, read_text
 
 Row = dict[str, Any]
-ENCODING = "utf-8-sig"
-"""UTF-8, with or without the byte order mark that spreadsheets and Windows editors write."""
+INVALID_BYTES = "surrogateescape"
+"""Python's handler of decoding errors, after which :func:`has_invalid_bytes` finds them."""
+NOT_UTF8 = "is not UTF-8; save the file as UTF-8, or with a byte order mark"
 MAX_CSV_FIELD_CHARS = 2**24
 """The csv module's own limit of 131,072 is less than some corpora hold in one field."""
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+"""First bytes of gzip, bzip2, xz and Zstandard files."""
 UNFINISHED_MARK = ".unfinished"
 """File in a folder of tars that is still being written."""
 MAX_LINE_CHARS = 2**20
@@ -91,6 +95,11 @@ def open_corpus_file(path: Path, media: Path | None = None) -> CorpusFile:
     return document
 
 
+def has_invalid_bytes(text: str) -> bool:
+    """Return whether bytes of a text that was read with :data:`INVALID_BYTES` could not be decoded."""
+    return any("\udc80" <= character <= "\udcff" for character in text) if not text.isascii() else False
+
+
 def _with_suffixes(name: str, modality: str) -> list[str]:
     if Path(name).suffix.lower() in FILE_TYPE_BY_SUFFIX:
         return [name]
@@ -99,7 +108,7 @@ def _with_suffixes(name: str, modality: str) -> list[str]:
 
 def _json_container(path: Path, suffix: str) -> str:
     """Return ``json`` for one list or mapping, ``jsonl`` for a mapping per line; ``suffix`` if neither is clear."""
-    with path.open(encoding=ENCODING, errors="replace") as file:
+    with open_text(path, errors="replace") as file:
         head = file.read(MAX_LINE_CHARS).lstrip()
     if head.startswith("["):
         return "json"
@@ -113,7 +122,7 @@ def _json_container(path: Path, suffix: str) -> str:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding=ENCODING))
+        return json.loads(read_text(path))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} is no JSON ({error}); expected a corpus. Fetch or correct the file.") from None
 
@@ -129,9 +138,12 @@ def _json_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
 
 
 def _line_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
-    with document.path.open(encoding=ENCODING, errors="replace") as lines:
+    with open_text(document.path, errors=INVALID_BYTES) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
+                continue
+            if has_invalid_bytes(line):
+                yield InvalidRecord(f"line {number}", NOT_UTF8)
                 continue
             try:
                 row = json.loads(line)
@@ -143,13 +155,18 @@ def _line_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
 
 def _csv_rows(document: CorpusFile) -> Iterator[Row | InvalidRecord]:
     csv.field_size_limit(MAX_CSV_FIELD_CHARS)
-    with document.path.open(encoding=ENCODING, errors="replace", newline="") as lines:
+    with open_text(document.path, errors=INVALID_BYTES, newline="") as lines:
         reader = csv.DictReader(lines)
         try:
             for row in reader:
                 is_complete = None not in row and None not in row.values()
                 line = f"line {reader.line_num}"
-                yield (dict(row) if is_complete else InvalidRecord(line, "has other columns than the first line"))
+                if not is_complete:
+                    yield InvalidRecord(line, "has other columns than the first line")
+                elif has_invalid_bytes("".join(row.values())):
+                    yield InvalidRecord(line, NOT_UTF8)
+                else:
+                    yield dict(row)
         except csv.Error as error:
             yield InvalidRecord(f"line {reader.line_num}", f"cannot be read ({error}); later rows are skipped")
 
@@ -191,10 +208,18 @@ def _samples(path: Path) -> Iterator[Row | InvalidRecord]:
     except (tarfile.TarError, EOFError, OSError) as error:
         if sample:
             yield sample
-        yield InvalidRecord(path.name, f"is a damaged tar ({error}); samples before the damage were read")
+        yield InvalidRecord(path.name, _tar_problem(path, error))
         return
     if sample:
         yield sample
+
+
+def _tar_problem(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        is_compressed = file.read(6).startswith(COMPRESSED)
+    if is_compressed:
+        return "is compressed; expected a plain tar, whose media are read where they stand. Unpack it with gunzip"
+    return f"is a damaged tar ({error}); samples before the damage were read"
 
 
 def _member(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> MediaFile | str:
@@ -202,7 +227,8 @@ def _member(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> MediaF
     if file_type:
         return MediaFile(file_type.modalities[0], path, member.name, (member.offset_data, member.size))
     file = tar.extractfile(member)
-    return file.read().decode("utf-8", errors="replace") if file else ""
+    content = file.read() if file else b""
+    return content.decode(encoding_of(content), errors=INVALID_BYTES)
 
 
 def _first(rows: Callable[[CorpusFile], Iterator[Row | InvalidRecord]]) -> Callable[[Path], Row]:

@@ -25,6 +25,7 @@ from nextgpt.media.limits import MediaLimits, media_error
 from nextgpt.media.open_media import read_bytes
 from nextgpt.media.save_media import with_default_suffix, wrap_write_errors
 from nextgpt.media.types import Depth, Imu, MediaSource, Thermal
+from nextgpt.text_files import encoding_of
 
 MILLIMETRES_A_METRE = 1000.0
 AXES = ("ax", "ay", "az", "gx", "gy", "gz")
@@ -153,7 +154,7 @@ def _load_npy(content: bytes, name: str) -> np.ndarray:
 
 def _parse_csv(content: bytes, name: str) -> tuple[np.ndarray, float | None]:
     try:
-        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+        lines = [line.strip() for line in content.decode(encoding_of(content)).splitlines() if line.strip()]
         rate = None
         while lines and lines[0].startswith("#"):
             key, _, value = lines.pop(0).lstrip("# ").partition(":")

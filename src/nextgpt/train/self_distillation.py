@@ -26,6 +26,7 @@ from nextgpt.model.llm.generation import GenerationRequest, generate
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.llm.loading import load_language_model
 from nextgpt.model.llm.output import LLMOutput, TextSegment
+from nextgpt.text_files import read_text
 from nextgpt.train.dataset import SourceContext
 
 ANSWERS_FILE = "general-answers.jsonl"
@@ -94,7 +95,7 @@ def load_sources(config: Config, context: SourceContext) -> tuple[GeneralSource,
         raise ConfigError(
             f"data.general.prompts is {config.prompts}, which is not a file; expected prompts, one per line."
         )
-    lines = config.prompts.read_text(encoding="utf-8").splitlines()
+    lines = read_text(config.prompts).splitlines()
     prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     path = context.work.parent / ANSWERS_FILE
     answers = {row.prompt: row for row in read_answers(path)}

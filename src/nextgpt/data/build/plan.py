@@ -18,6 +18,7 @@ from nextgpt.data.build.prompting import clean_text
 from nextgpt.data.build.recipe import MIXES, BuildRecipe, normalized
 from nextgpt.data.build.row import BuildRow, DialoguePlan, GivenMedium, Intent, PlannedTurn
 from nextgpt.errors import ConfigError
+from nextgpt.text_files import read_text
 
 Item = TypeVar("Item")
 
@@ -53,7 +54,7 @@ def load_topics(names: Sequence[str]) -> list[str]:
 
 def _read_topics(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         values = yaml.safe_load(text) if path.suffix == ".yaml" else text.splitlines()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read as topics ({error}); expected YAML lists or one per line.") from None

@@ -27,9 +27,10 @@ def find_format(document: CorpusFile, name: str | None = None) -> Format:
         return FORMATS[name]
     found = next((format_ for format_ in FORMATS.values() if format_.fits(document)), None)
     if found is None:
-        keys = ", ".join(sorted(document.first_row)) or "none"
+        keys = ", ".join(sorted(document.first_row))
+        problem = f"begins with the keys {keys}" if keys else "has no row with keys"
         raise ConfigError(
-            f"{document.path} begins with the keys {keys}; expected those of one of {', '.join(FORMATS)}. "
+            f"{document.path} {problem}; expected those of one of {', '.join(FORMATS)}. "
             "Name its format, or convert it to messages_jsonl."
         )
     return found

@@ -42,7 +42,10 @@ class Format:
                 continue
             try:
                 records = list(self.read(row, document))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except KeyError as error:
+                yield InvalidRecord(row_key(row, str(index)), f"has no {error}")
+                continue
+            except (TypeError, ValueError, AttributeError) as error:
                 yield InvalidRecord(row_key(row, str(index)), f"{type(error).__name__}: {error}")
                 continue
             yield from records

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from nextgpt.data.corpus_file import CorpusFile, Row
+from nextgpt.data.corpus_file import NOT_UTF8, CorpusFile, Row, has_invalid_bytes
 from nextgpt.data.formats.base import Format, Read, row_key
 from nextgpt.data.record import CaptionPair, InvalidRecord, MediaFile
+
+
+def caption_text(caption: object) -> str:
+    """Return a caption with single blanks. Raises ``ValueError`` if it is empty or no text."""
+    if caption is None or (isinstance(caption, float) and math.isnan(caption)):  # pandas writes NaN
+        raise ValueError("the caption is empty")
+    if not isinstance(caption, str | int | float):
+        raise ValueError(f"the caption is a {type(caption).__name__}; expected text")
+    words = " ".join(str(caption).split())
+    if not words:
+        raise ValueError("the caption is empty")
+    if has_invalid_bytes(words):
+        raise ValueError(f"the caption {NOT_UTF8}")
+    return words
 
 
 def pair(
@@ -20,10 +35,8 @@ def pair(
     source: object = None,
     licence: object = None,
 ) -> CaptionPair:
-    """Build a pair whose medium has one of these names. Raises ``ValueError`` if the caption is empty."""
-    words = " ".join(str(caption).split())
-    if not words or caption is None:
-        raise ValueError("the caption is empty")
+    """Build a pair whose medium has one of these names. Raises ``ValueError`` if the caption is empty or no text."""
+    words = caption_text(caption)
     path = document.find_media(modality, *map(str, names))
     medium = MediaFile(modality, path, caption=words, source=str(source or ""), licence=str(licence or ""))
     return CaptionPair(str(key), medium)
@@ -99,9 +112,7 @@ def _tar(row: Row, document: CorpusFile) -> Iterator[CaptionPair]:
     media = [part for part in row.values() if isinstance(part, MediaFile)]
     if not media:
         raise ValueError(f"no medium: {about.get('error_message') or 'only ' + ', '.join(row)}")
-    words = " ".join(caption.split())
-    if not words:
-        raise ValueError("the caption is empty")
+    words = caption_text(caption)
     texts = {"caption": words, "source": str(about.get("url") or ""), "licence": str(about.get("license") or "")}
     # A video may have its audio track beside it; a video or image is what the caption describes.
     medium = next((part for part in media if part.modality != "audio"), media[0])

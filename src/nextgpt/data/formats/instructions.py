@@ -24,6 +24,15 @@ _MARKER = re.compile(r"<(image|audio|video)>")
 _NAMED = re.compile(r"<(Image|Audio|Video)>(.*?)</\1>", re.DOTALL)
 
 
+def _role(turn: Mapping) -> Role:
+    """Return the role of a turn, whose spelling may have capitals. Raises ``ValueError`` if it is unknown."""
+    name = turn["from"]
+    role = ROLES.get(name.lower()) if isinstance(name, str) else None
+    if role is None:
+        raise ValueError(f"a turn is from {name!r}; expected one of {', '.join(ROLES)}")
+    return role
+
+
 def splice_media(text: str, media: list[MediaFile], *, rest_first: bool) -> tuple[Part, ...]:
     """Replace markers in ``text`` by items of ``media``; remaining media go before or after the text."""
     parts: list[Part] = []
@@ -62,9 +71,9 @@ def parse_sharegpt(
         ValueError: A marker has no medium, or there is no assistant turn.
     """
     inputs, outputs, turns = list(inputs), list(outputs), []
-    has_markers = any(_MARKER.search(turn[name]) for turn in messages if ROLES[turn["from"]] == "assistant")
+    has_markers = any(_MARKER.search(turn[name]) for turn in messages if _role(turn) == "assistant")
     for index, turn in enumerate(messages):
-        role, text = ROLES[turn["from"]], turn[name]
+        role, text = _role(turn), turn[name]
         if role != "assistant":
             matches = _take_media_for_markers(text, inputs)
             matches = [*inputs, *matches] if index == 0 and not _MARKER.search(text) else matches
@@ -114,7 +123,7 @@ def _parse_legacy(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
     name = row.get("mm_name") or row.get("image_name") or row.get("video_name") or row.get("audio_name")
     turns = []
     for turn in row["conversation"]:
-        role = ROLES[turn["from"]]
+        role = _role(turn)
         words: list[Part] = [turn["value"].strip()] if turn["value"].strip() else []
         modality = turn.get("output_modality" if role == "assistant" else "input_modality", "text")
         if modality in MODALITIES and name:
@@ -139,11 +148,13 @@ def _parse_mosit(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
         position, text = 0, turn["value"]
         for marker in _NAMED.finditer(text):
             name, modality = marker[2].strip(), marker[1].lower()
+            if name not in captions:
+                raise ValueError(f"<{marker[1]}>{name}</{marker[1]}> is not in {modality}_list")
             medium = MediaFile(modality, document.find_media(modality, name), caption=captions[name])
             parts += [text[position : marker.start()].strip(), medium]
             position = marker.end()
         parts.append(text[position:].strip())
-        turns.append(Turn(ROLES[turn["from"]], tuple(part for part in parts if part != "")))
+        turns.append(Turn(_role(turn), tuple(part for part in parts if part != "")))
     first = next(iter(captions), "?")
     yield Dialogue(row_key(row, Path(first).stem), tuple(turn for turn in turns if turn.parts))
 

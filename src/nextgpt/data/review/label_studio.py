@@ -28,6 +28,7 @@ from nextgpt.data.review.corrections import Correction, correct
 from nextgpt.data.review.server import REASONS
 from nextgpt.errors import ConfigError
 from nextgpt.media.save_media import wrap_write_errors
+from nextgpt.text_files import read_text
 
 MEDIA_URL = "/data/local-files/?d=media/"
 """Address of a file in Label Studio's local storage whose root is the exported folder."""
@@ -149,7 +150,7 @@ def _choices(name: str, values: tuple[str, ...] | list[str], *, is_required: boo
 def _annotations(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the id of the dialogue with each annotation."""
     try:
-        for task in json.loads(path.read_text(encoding="utf-8-sig")):
+        for task in json.loads(read_text(path)):
             for annotation in task["annotations"]:
                 yield str(task["data"]["id"]), dict(annotation)
     except (OSError, ValueError, TypeError, KeyError) as error:

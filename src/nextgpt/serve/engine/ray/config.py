@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from nextgpt.config import Config, parse_config
 from nextgpt.errors import ConfigError
+from nextgpt.text_files import read_text
 
 
 class StageConfig(Config):
@@ -87,7 +88,7 @@ class RayConfig(Config):
 def read_ray_config(path: Path) -> RayConfig:
     """Read a config file. Raises :class:`ConfigError`."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read ({error}); expected YAML. docs/serving.md shows one.") from None
     if not isinstance(values or {}, dict):
