@@ -95,13 +95,17 @@ def test_a_folder_without_a_run_is_refused_in_one_line(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
-def test_the_fingerprint_depends_on_items_and_file_sizes(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_items_and_contents(tmp_path: Path) -> None:
     item = ITEMS[0].model_copy(update={"reference_media": (medium("image", "a.png"),)})
     missing = data_fingerprint([item], tmp_path)
     (tmp_path / "a.png").write_bytes(b"1")
     short = data_fingerprint([item], tmp_path)
-    (tmp_path / "a.png").write_bytes(b"12")
-    assert len({missing, short, data_fingerprint([item], tmp_path), data_fingerprint([ITEMS[1]], tmp_path)}) == 4
+    (tmp_path / "a.png").write_bytes(b"2")  # of the same size
+    other = data_fingerprint([item], tmp_path)
+    assert len({missing, short, other, data_fingerprint([ITEMS[1]], tmp_path)}) == 4
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "a.png").write_bytes(b"2")
+    assert data_fingerprint([item], tmp_path / "copy") == other
 
 
 def test_systems_have_safe_folder_names() -> None:

@@ -24,7 +24,7 @@ class Corpus:
     """Invalid rows."""
 
     def fingerprint(self) -> str:
-        """Return a hash of all text, media names and file sizes."""
+        """Return a hash of all text, and of place, size and time of change of all media."""
         digest = blake2b(digest_size=16)
         for record in self.records:
             digest.update(f"{record.key}\0{dialogue_of(record, 'captioning').text}\0".encode())

@@ -25,7 +25,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
@@ -220,12 +220,20 @@ def is_run(path: Path) -> bool:
 
 
 def data_fingerprint(items: Sequence[EvalItem], data: Path) -> str:
-    """Return a hash of the items and of the sizes of their files."""
+    """Return a hash of the items and of the contents of their files."""
     content = blake2b(digest_size=16)
     for item in items:
-        sizes = [path.stat().st_size if (path := data / name).is_file() else -1 for name in item.paths]
-        content.update(item.model_dump_json().encode() + repr(sizes).encode())
+        content.update(item.model_dump_json().encode())
+        for name in item.paths:
+            content.update(_file_digest(data / name))
     return content.hexdigest()
+
+
+def _file_digest(path: Path) -> bytes:
+    if not path.is_file():
+        return b"missing"
+    with path.open("rb") as file:
+        return file_digest(file, lambda: blake2b(digest_size=16)).digest()
 
 
 def system_slug(system: str) -> str:
