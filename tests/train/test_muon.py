@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from nextgpt.train import muon
 from nextgpt.train.muon import BatchedMuon, newton_schulz
 from nextgpt.train.optim import create_optimizers
 
@@ -17,7 +18,12 @@ def matrices() -> list[nn.Parameter]:
     return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
 
 
-def test_it_steps_as_torchs_does_to_the_rounding_of_bfloat16() -> None:
+@pytest.mark.parametrize(("fastest", "tolerance"), [("float32", 0.03), ("bfloat16", 0.01)])
+def test_it_steps_as_torchs_does_to_the_rounding_of_bfloat16(
+    fastest: str, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's iterates in bfloat16, so that the same arithmetic comes closer to it than float32."""
+    monkeypatch.setattr(muon, "fastest_training_dtype", lambda: fastest)
     ours, theirs = matrices(), matrices()
     optimizers = [kind(of, lr=0.1, weight_decay=0.1) for kind, of in ((BatchedMuon, ours), (torch.optim.Muon, theirs))]
     generator = torch.Generator().manual_seed(1)
@@ -29,7 +35,7 @@ def test_it_steps_as_torchs_does_to_the_rounding_of_bfloat16() -> None:
             optimizer.step()
     moved = [(mine - start).norm() for mine, start in zip(ours, matrices(), strict=True)]
     for mine, other, way in zip(ours, theirs, moved, strict=True):
-        assert (mine - other).norm() < 0.01 * way
+        assert (mine - other).norm() < tolerance * way
 
 
 @pytest.mark.parametrize("has_zeros", [False, True])
@@ -63,5 +69,5 @@ def test_singular_values_come_near_to_one_and_zeros_stay_zeros() -> None:
 
 def test_matrices_of_the_optimizers_go_through_it() -> None:
     network = nn.ModuleDict({"blocks": nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])})
-    _, muon = create_optimizers([network], learning_rate=1e-3, muon_learning_rate=0.02, weight_decay=0.0)
-    assert isinstance(muon, BatchedMuon)
+    _, optimizer = create_optimizers([network], learning_rate=1e-3, muon_learning_rate=0.02, weight_decay=0.0)
+    assert isinstance(optimizer, BatchedMuon)

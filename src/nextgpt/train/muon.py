@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nextgpt.model.cpu_speed import fastest_training_dtype
+
 
 class BatchedMuon(torch.optim.Muon):
     """:class:`torch.optim.Muon` with its original learning-rate adjustment, equal up to rounding of bfloat16.
@@ -59,17 +61,27 @@ def _with_gradient(matrices: Sequence[Tensor]) -> list[Tensor]:
     return [matrix for matrix, norm in zip(candidates, norms, strict=True) if norm != 0]
 
 
+def _iteration_dtype(device: torch.device) -> torch.dtype:
+    if device.type == "cpu" and fastest_training_dtype() == "float32":
+        return torch.float32
+    return torch.bfloat16
+
+
 def newton_schulz(
     matrices: Float[Tensor, "n a b"], coefficients: tuple[float, float, float], steps: int, eps: float
 ) -> Float[Tensor, "n a b"]:
-    """Return matrices with all singular values near 1, in bfloat16, by the Newton-Schulz iteration of Muon.
+    """Return matrices with all singular values near 1 by the Newton-Schulz iteration of Muon.
+
+    The iteration needs no more than bfloat16. Processors without instructions for it are faster in float32: on an AMD
+    EPYC with AVX2 the optimizer took half of nano's training step in bfloat16.
 
     Args:
         eps: Frobenius norm below which a matrix counts as zero.
     """
     a, b, c = coefficients
     is_tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.bfloat16().mT if is_tall else matrices.bfloat16()
+    matrices = matrices.to(_iteration_dtype(matrices.device))
+    x = matrices.mT if is_tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=eps)
     for _ in range(steps):
         gram = x @ x.mT
