@@ -14,17 +14,22 @@ from typing import Literal, TypeVar
 import torch
 import torch.nn.functional as F
 
+from nextgpt.model.llm.fused_linear import FusedDtype, create_fused_linear, supports_fbgemm
+
 Product = Callable[[int], object]
 """Computes one product; the number of the round selects the weights."""
-DecodingDtype = Literal["float32", "bfloat16", "int8"]
+DecodingDtype = Literal["float32"] | FusedDtype
 TrainingDtype = Literal["float32", "bfloat16"]
 DtypeName = TypeVar("DtypeName", bound=str)
-_WIDTH, _HIDDEN = 768, 3072
+_WIDTH, _HIDDEN = 768, 2048
 """Sizes of a small language model's layers."""
+_BATCH_SIZES = (1, 8)
+"""Rows of products in decoding: one conversation, and a batch."""
 _NUM_TOKENS = 512
 """Tokens in one product of a training step."""
-_NUM_COPIES = 16
-"""Weights do not stay in the processor's caches between two tokens, so each round uses another copy."""
+_NUM_COPIES = 6
+"""Weights do not stay in the processor's caches between two tokens. So each round uses another copy, and all rounds
+together read more than the caches hold."""
 _MIN_SPEEDUP = 1.15
 """Speed-up that justifies a narrower dtype, which also rounds more."""
 
@@ -62,13 +67,15 @@ def fastest_training_dtype() -> TrainingDtype:
 
 @cache
 def fastest_decoding_dtype() -> DecodingDtype:
-    """Return the dtype of weights with which one token per step is decoded fastest."""
-    products: dict[DecodingDtype, Product] = {}
-    dtypes: tuple[tuple[DecodingDtype, torch.dtype], ...] = (("float32", torch.float32), ("bfloat16", torch.bfloat16))
-    for name, dtype in dtypes:
-        x, weights = torch.ones(1, _WIDTH, dtype=dtype), torch.ones(_NUM_COPIES, _HIDDEN, _WIDTH, dtype=dtype)
-        products[name] = lambda number, x=x, weights=weights: F.linear(x, weights[number % _NUM_COPIES])
-    x, scale = torch.ones(1, _WIDTH, dtype=torch.bfloat16), torch.ones(_HIDDEN, dtype=torch.bfloat16)
-    weights = torch.ones(_NUM_COPIES, _HIDDEN, _WIDTH, dtype=torch.int8)
-    products["int8"] = lambda number: torch.ops.aten._weight_int8pack_mm(x, weights[number % _NUM_COPIES], scale)
-    return fastest(products, 2 * _NUM_COPIES)
+    """Return the number format of weights with which tokens are decoded fastest; see :mod:`.llm.fused_linear`."""
+    inputs = [torch.ones(rows, _WIDTH) for rows in _BATCH_SIZES]
+    weights = torch.ones(_NUM_COPIES, _HIDDEN, _WIDTH)
+    products: dict[DecodingDtype, Product] = {
+        "float32": lambda number: [F.linear(x, weights[number % _NUM_COPIES]) for x in inputs]
+    }
+    dtypes: list[FusedDtype] = ["bfloat16", *(["int8_fbgemm"] if supports_fbgemm() else []), "int8"]
+    for dtype in dtypes:
+        layers = [create_fused_linear([weight], dtype=dtype) for weight in weights]
+        products[dtype] = lambda number, layers=layers: [layers[number % _NUM_COPIES](x) for x in inputs]
+    with torch.inference_mode():
+        return fastest(products, 2 * _NUM_COPIES)

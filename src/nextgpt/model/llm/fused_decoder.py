@@ -1,112 +1,102 @@
-"""A Llama for fast decoding on a CPU: projections with the same input are one product, weights may be int8.
+"""A Llama for fast decoding on a CPU: projections with the same input are one product, in a fast number format.
 
-Decoding one token per step is bound by reading the weights, so half the bytes take half the time. Activations stay in
-bfloat16 (weight-only quantization). The KV cache is that of transformers' layers, so batches and cached prefixes work
-unchanged.
+At a few rows per step the calls cost as much as the arithmetic, so layers are plain objects with few operations. The KV
+cache is that of transformers' layers, so batches and cached prefixes work unchanged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import Cache, PretrainedConfig, PreTrainedModel
+from transformers.cache_utils import Cache
+from transformers.configuration_utils import PreTrainedConfig
 
-FusedDtype = Literal["bfloat16", "int8"]
-MAX_ROWS_INT8 = 12
-"""Rows up to which the int8 kernel is used; for more, weights are converted first, as a bfloat16 product is faster."""
+from nextgpt.model.llm.base import CausalLM
+from nextgpt.model.llm.fused_linear import FusedDtype, FusedLinear, create_fused_linear
+
 _MASKED = -1e9
 
 
-class FusedLinear(nn.Module):
-    """Frozen linear layers of one input as one product.
+@dataclass(frozen=True)
+class _Step:
+    """Inputs of all layers in one forward pass."""
 
-    Args:
-        weights: (out, in) each.
-        dtype: ``int8`` has one scale per output.
-    """
-
-    scale: Tensor | None
-    weight: Tensor
-
-    def __init__(self, weights: Sequence[Float[Tensor, "_ in_features"]], *, dtype: FusedDtype) -> None:
-        super().__init__()
-        weight = torch.cat([weight.detach().float() for weight in weights])
-        scale = None
-        if dtype == "int8":
-            scale = (weight.abs().amax(dim=1).clamp(min=1e-8) / 127).bfloat16()
-            weight = (weight / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
-        self.register_buffer("scale", scale)
-        self.register_buffer("weight", (weight if dtype == "int8" else weight.bfloat16()).contiguous())
-
-    def forward(self, x: Float[Tensor, "*B in_features"]) -> Float[Tensor, "*B out_features"]:
-        """Return the products with all weights side by side."""
-        x = x.bfloat16()
-        if self.scale is None:
-            return F.linear(x, self.weight)
-        rows = x.reshape(-1, x.shape[-1])
-        if len(rows) <= MAX_ROWS_INT8:
-            y = torch.ops.aten._weight_int8pack_mm(rows, self.weight, self.scale)
-        else:
-            y = F.linear(rows, self.weight.to(rows.dtype)) * self.scale
-        return y.view(*x.shape[:-1], -1)
+    batch: int
+    length: int
+    cos: Float[Tensor, "B T 1 d"]
+    sin: Float[Tensor, "B T 1 d"]
+    """Signed for :func:`rotate`."""
+    bias: Tensor | None
+    """Additive attention mask of all queries; None if nothing is masked."""
 
 
-class FusedLayer(nn.Module):
+class FusedLayer:
     """A decoder layer.
 
     Args:
-        weight_of: Returns the float32 weight of a linear layer by its name, adapters merged.
+        weight_of: Returns the weight of a linear layer by its name, adapters merged.
     """
 
-    input_norm: Tensor
-    mlp_norm: Tensor
-
     def __init__(self, layer: Any, config: Any, weight_of: Callable[[str], Tensor], *, dtype: FusedDtype) -> None:
-        super().__init__()
-
-        def fuse(*names: str) -> FusedLinear:
-            return FusedLinear([weight_of(name) for name in names], dtype=dtype)
-
         self.num_heads, self.num_kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_width = config.head_dim
-        self.eps = config.rms_norm_eps
-        self.qkv = fuse("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
-        self.output = fuse("self_attn.o_proj")
-        self.gate_up = fuse("mlp.gate_proj", "mlp.up_proj")
-        self.down = fuse("mlp.down_proj")
-        self.register_buffer("input_norm", layer.input_layernorm.weight.detach().bfloat16())
-        self.register_buffer("mlp_norm", layer.post_attention_layernorm.weight.detach().bfloat16())
+        queries = weight_of("self_attn.q_proj").float() / self.head_width**0.5  # so that attention needs no scale
+        keys_values = [weight_of("self_attn.k_proj"), weight_of("self_attn.v_proj")]
+        gate_up = [weight_of("mlp.gate_proj"), weight_of("mlp.up_proj")]
+        norms = {"dtype": dtype, "eps": config.rms_norm_eps}
+        self.qkv = create_fused_linear([queries, *keys_values], norm=layer.input_layernorm.weight, **norms)
+        self.output = create_fused_linear([weight_of("self_attn.o_proj")], dtype=dtype)
+        self.gate_up = create_fused_linear(gate_up, norm=layer.post_attention_layernorm.weight, **norms)
+        self.down = create_fused_linear([weight_of("mlp.down_proj")], dtype=dtype)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, kv: Any) -> Tensor:
+    def __call__(self, x: Float[Tensor, "BT D"], step: _Step, kv: Any) -> Float[Tensor, "BT D"]:
         """Return the states after the layer; ``kv`` is its layer of the cache."""
-        batch, length, _ = x.shape
-        projected = self.qkv(F.rms_norm(x, (x.shape[-1],), self.input_norm, self.eps))
-        heads = projected.view(batch, length, -1, self.head_width).transpose(1, 2)  # (B, q + 2 kv, T, d)
+        x = self.output(self._attend(self.qkv(x), step, kv), residual=x)
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate).mul_(up), residual=x)
+
+    def _attend(self, projected: Float[Tensor, "BT _"], step: _Step, kv: Any) -> Float[Tensor, "BT _"]:
+        heads = projected.view(step.batch, step.length, -1, self.head_width)  # (B, T, q + 2 kv, d)
         num_rotated = self.num_heads + self.num_kv_heads
-        rotated = rotate(heads[:, :num_rotated], cos, sin)
-        keys, values = kv.update(rotated[:, self.num_heads :], heads[:, num_rotated:])
-        # Query heads that share a key head are rows of one product.
-        queries = rotated[:, : self.num_heads].reshape(batch, self.num_kv_heads, -1, self.head_width)
-        attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
-        attended = attended.reshape(batch, self.num_heads, length, self.head_width).transpose(1, 2)
-        x = x + self.output(attended.reshape(batch, length, -1))
-        gate, up = self.gate_up(F.rms_norm(x, (x.shape[-1],), self.mlp_norm, self.eps)).chunk(2, dim=-1)
-        return x + self.down(F.silu(gate) * up)
+        rotated = rotate(heads[:, :, :num_rotated], step.cos, step.sin)
+        keys, values = kv.update(
+            rotated[:, :, self.num_heads :].transpose(1, 2), heads[:, :, num_rotated:].transpose(1, 2)
+        )
+        queries = rotated[:, :, : self.num_heads]
+        if step.length == 1:
+            return self._attend_one(queries, keys, values, step)
+        # Query heads that share a key head are rows of one product: (B, kv, q / kv * T, d).
+        grouped = queries.unflatten(2, (self.num_kv_heads, -1)).permute(0, 2, 3, 1, 4).flatten(2, 3)
+        attended = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=step.bias, scale=1.0)
+        attended = attended.reshape(step.batch, self.num_heads, step.length, self.head_width)
+        return attended.transpose(1, 2).reshape(step.batch * step.length, -1)
+
+    def _attend_one(self, queries: Tensor, keys: Tensor, values: Tensor, step: _Step) -> Float[Tensor, "B _"]:
+        """Attend from one position per row; less work per call than the general kernel."""
+        keys, values = keys.flatten(0, 1), values.flatten(0, 1)  # (B kv, past + 1, d)
+        grouped = queries.reshape(len(keys), -1, self.head_width)
+        scores = torch.bmm(grouped, keys.mT) if step.bias is None else torch.baddbmm(step.bias, grouped, keys.mT)
+        return torch.bmm(scores.softmax(dim=-1), values).view(step.batch, -1)
 
 
-def rotate(x: Float[Tensor, "B h T d"], cos: Float[Tensor, "B 1 T d"], sin: Float[Tensor, "B 1 T d"]) -> Tensor:
-    """Return ``x`` with rotary position embeddings."""
-    left, right = x.chunk(2, dim=-1)
-    return torch.addcmul(x * cos, torch.cat([-right, left], dim=-1), sin)
+def rotate(x: Float[Tensor, "B T h d"], cos: Float[Tensor, "B T 1 d"], sin: Float[Tensor, "B T 1 d"]) -> Tensor:
+    """Return ``x`` with rotary position embeddings; the first half of ``sin`` is negated.
+
+    ::
+
+        [a, b] cos + [b, a] [-sin, sin]
+    """
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
-class FusedDecoder(nn.Module):
+class FusedDecoder:
     """All layers of a Llama, its final norm and its head; inference only.
 
     Args:
@@ -115,41 +105,40 @@ class FusedDecoder(nn.Module):
         adapter_scale: Factor of the product of an adapter's two matrices.
     """
 
-    norm: Tensor
-
     def __init__(
         self,
-        transformer: PreTrainedModel,
+        transformer: CausalLM,
         *,
         dtype: FusedDtype,
         adapters: Mapping[str, Tensor] = MappingProxyType({}),
         adapter_scale: float = 1.0,
     ) -> None:
-        super().__init__()
         base: Any = transformer.base_model
-        head: Any = transformer.get_output_embeddings()
+        embeddings: Any = transformer.get_output_embeddings()
         config = transformer.config
-        self.layers = nn.ModuleList()
+        self.layers: list[FusedLayer] = []
         for number, layer in enumerate(base.layers):
 
             def weight_of(name: str, layer: Any = layer, number: int = number) -> Tensor:
-                weight = layer.get_submodule(name).weight.detach().float()
+                weight = layer.get_submodule(name).weight.detach()
                 key = f"model.layers.{number}.{name}"
                 if f"{key}.A" not in adapters:
                     return weight
-                return weight + adapter_scale * (adapters[f"{key}.B"].float() @ adapters[f"{key}.A"].float())
+                return weight.float() + adapter_scale * (adapters[f"{key}.B"].float() @ adapters[f"{key}.A"].float())
 
             self.layers.append(FusedLayer(layer, config, weight_of, dtype=dtype))
             base.layers[number] = nn.Identity()
-        self.head = FusedLinear([head.weight], dtype=dtype)
-        self.eps = config.rms_norm_eps
-        self.queries_per_key = config.num_attention_heads // config.num_key_value_heads
-        self.register_buffer("norm", base.norm.weight.detach().bfloat16())
+        self._head: FusedLinear = create_fused_linear([embeddings.weight], dtype=dtype)
+        self._dtype = self._head.activation_dtype
+        self._eps = config.rms_norm_eps
+        self._num_kv_heads = config.num_key_value_heads
+        self._queries_per_key = config.num_attention_heads // config.num_key_value_heads
+        self._norm = base.norm.weight.detach().to(self._dtype)
         self._rotary = base.rotary_emb
         self._cos_sin_tables: tuple[Tensor, Tensor] | None = None
 
     @torch.no_grad()
-    def forward(
+    def __call__(
         self,
         embeddings: Float[Tensor, "B T D"],
         mask: Bool[Tensor, "B past_and_T"],
@@ -157,35 +146,48 @@ class FusedDecoder(nn.Module):
         cache: Cache,
     ) -> Float[Tensor, "B T D"]:
         """Return last-layer hidden states; ``mask`` covers the cached positions, then the new ones."""
-        x = embeddings.bfloat16()
-        cos, sin = (table[positions][:, None] for table in self._cos_sin(int(positions.max()) + 1))
-        bias = self._attention_bias(mask.bool(), x.shape[1])
+        batch, length, width = embeddings.shape
+        cos, sin = (table[positions].unsqueeze(2) for table in self._cos_sin(int(positions.max()) + 1))
+        step = _Step(batch, length, cos, sin, self._attention_bias(mask.bool(), length))
         while len(cache.layers) < len(self.layers):
             cache.layers.append(cache.layer_class_to_replicate())
+        x = embeddings.to(self._dtype).flatten(0, 1)  # (B T, D)
         for layer, kv in zip(self.layers, cache.layers, strict=True):
-            x = layer(x, cos, sin, bias, kv)
-        return F.rms_norm(x, (x.shape[-1],), self.norm, self.eps)
+            x = layer(x, step, kv)
+        return F.rms_norm(x, (width,), self._norm, self._eps).view(batch, length, width)
+
+    @torch.no_grad()
+    def head(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
+        """Return the logits of the vocabulary."""
+        return self._head(hidden.to(self._dtype).reshape(-1, hidden.shape[-1])).view(*hidden.shape[:-1], -1)
 
     def _attention_bias(self, mask: Bool[Tensor, "B past_and_T"], length: int) -> Tensor | None:
-        """Return the additive causal mask of all queries; None if nothing is masked."""
-        allowed = mask[:, None, None, :]
-        if length > 1:
+        """Return the additive causal mask of all queries; None if nothing is masked.
+
+        Shapes: (B, 1, q / kv * T, past + T); for one position per row (B kv, 1, past + 1).
+        """
+        if length == 1:
+            allowed = mask.unsqueeze(1).repeat_interleave(self._num_kv_heads, dim=0)
+        else:
             positions = torch.arange(mask.shape[1], device=mask.device)
-            allowed = allowed & (positions <= positions[mask.shape[1] - length :, None])
-            allowed = allowed.repeat(1, 1, self.queries_per_key, 1)
+            allowed = mask[:, None, None, :] & (positions <= positions[mask.shape[1] - length :, None])
+            allowed = allowed.repeat(1, 1, self._queries_per_key, 1)
         if bool(allowed.all()):
             return None
-        return torch.zeros_like(allowed, dtype=torch.bfloat16).masked_fill(~allowed, _MASKED)
+        return torch.zeros_like(allowed, dtype=self._dtype).masked_fill_(~allowed, _MASKED)
 
-    def _cos_sin(self, length: int) -> tuple[Tensor, Tensor]:
+    def _cos_sin(self, length: int) -> tuple[Float[Tensor, "t d"], Float[Tensor, "t d"]]:
+        """Return tables of at least ``length`` positions; sines are signed for :func:`rotate`."""
         if self._cos_sin_tables is None or len(self._cos_sin_tables[0]) < length:
             size = max(256, 1 << (length - 1).bit_length())
             cos, sin = self._rotary(torch.zeros(1, dtype=torch.float32), torch.arange(size)[None])
-            self._cos_sin_tables = cos[0].bfloat16(), sin[0].bfloat16()
+            half = sin.shape[-1] // 2
+            signed = torch.cat([-sin[0, :, :half], sin[0, :, half:]], dim=-1)
+            self._cos_sin_tables = cos[0].to(self._dtype), signed.to(self._dtype)
         return self._cos_sin_tables
 
 
-def can_fuse(config: PretrainedConfig) -> bool:
+def can_fuse(config: PreTrainedConfig) -> bool:
     """Return whether the decoder computes the same as the LLM of this config."""
     return (
         config.model_type == "llama"

@@ -54,28 +54,34 @@ class PreallocatedLayer(DynamicLayer):
         super().__init__()
         self._buffers: list[Tensor] = []
         """Keys and values, (rows, heads, positions, d) each, with spare rows and positions."""
+        self._rows: list[Tensor] = []
+        """The used rows of the buffers, with spare positions."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Append positions to all rows; return all keys and values."""
         rows, _, new, _ = key_states.shape
         start = 0 if self.keys is None else self.keys.shape[2]
         self.reshape(rows, start + new, like=(key_states, value_states))
-        self.keys.narrow(2, start, new).copy_(key_states)
-        self.values.narrow(2, start, new).copy_(value_states)
+        for buffer, states in zip(self._rows, (key_states, value_states), strict=True):
+            buffer.narrow(2, start, new).copy_(states)
         return self.keys, self.values
 
     def reshape(self, rows: int, length: int, *, like: Sequence[Tensor]) -> None:
         """Resize to ``rows`` x ``length``. Used entries stay; new ones have arbitrary finite values."""
-        used = [] if self.keys is None else [self.keys, self.values]
         if not self._buffers or rows > self._buffers[0].shape[0] or length > self._buffers[0].shape[2]:
-            capacity = _next_capacity(rows, 1), _next_capacity(length, MIN_CAPACITY)
-            self._buffers = [
-                states.new_zeros(capacity[0], states.shape[1], capacity[1], states.shape[3]) for states in like
-            ]
-            for buffer, old in zip(self._buffers, used, strict=False):
-                buffer[: old.shape[0], :, : old.shape[2]] = old
+            self._allocate(_next_capacity(rows, 1), _next_capacity(length, MIN_CAPACITY), like)
+        if not self._rows or self._rows[0].shape[0] != rows:
+            self._rows = [buffer.narrow(0, 0, rows) for buffer in self._buffers]
+        self.keys, self.values = (buffer.narrow(2, 0, length) for buffer in self._rows)
+
+    def _allocate(self, rows: int, length: int, like: Sequence[Tensor]) -> None:
+        """Replace the buffers by larger ones with the same entries."""
+        used = [] if self.keys is None else [self.keys, self.values]
+        self._buffers = [states.new_zeros(rows, states.shape[1], length, states.shape[3]) for states in like]
+        self._rows = []
+        for buffer, old in zip(self._buffers, used, strict=False):
+            buffer[: old.shape[0], :, : old.shape[2]] = old
         self.dtype, self.device, self.is_initialized = like[0].dtype, like[0].device, True
-        self.keys, self.values = (b.narrow(0, 0, rows).narrow(2, 0, length) for b in self._buffers)
 
     def move(self, moves: Sequence[tuple[int, int]], rows: int) -> None:
         """Copy rows (from, to), then keep the first ``rows``."""
