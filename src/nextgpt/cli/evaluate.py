@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from nextgpt.cli.options import Json, Model
-from nextgpt.errors import ConfigError
+from nextgpt.errors import ConfigError, unknown_name_message
 
 if TYPE_CHECKING:
     import nextgpt.evaluate.suite
@@ -49,7 +49,10 @@ def evaluate(
     from nextgpt.cli.printing import print_json
     from nextgpt.evaluate.protocols import ALL_SMALL, PROTOCOLS
     from nextgpt.evaluate.report import to_dict, to_markdown
+    from nextgpt.evaluate.suite import SUITES
 
+    if suite not in (known := (*SUITES, *PROTOCOLS, ALL_SMALL)):
+        raise ConfigError(unknown_name_message("suite", suite, known))
     if suite in (*PROTOCOLS, ALL_SMALL):
         _measure_standard(
             json,
