@@ -92,6 +92,8 @@ class BeyondWordsItem:
     """Distance of an answer from the right value; None if it cannot be measured."""
     step: float
     """Distance between named values there, in the unit of the error."""
+    value: tuple[float, ...]
+    """Right value in the unit of the error: degrees, row and column in pixels, or semitones above 440 Hz."""
 
 
 @dataclass(frozen=True)
@@ -109,18 +111,18 @@ class Outcome:
         return self.error is not None and self.error <= share * self.item.step
 
 
-def sample_items(kind: str, count: int, seed: int) -> list[BeyondWordsItem]:
-    """Sample items of one kind of :data:`KINDS`."""
+def sample_items(kind: str, count: int, seed: int, offsets: tuple[float, float] = OFFSETS) -> list[BeyondWordsItem]:
+    """Sample items of one kind of :data:`KINDS`, at distances ``offsets`` from the nearest named value."""
     rng = np.random.default_rng([seed, list(KINDS).index(kind)])
-    return [KINDS[kind](rng) for _ in range(count)]
+    return [KINDS[kind](rng, offsets) for _ in range(count)]
 
 
-def _hue_item(rng: np.random.Generator) -> BeyondWordsItem:
+def _hue_item(rng: np.random.Generator, offsets: tuple[float, float]) -> BeyondWordsItem:
     tints = sorted(TINT_COLORS, key=tint_hue)
     index = int(rng.integers(len(tints)))
     tint, sign = tints[index], int(rng.choice((-1, 1)))
     step = hue_difference(tint_hue(tint), tint_hue(tints[(index + sign) % len(tints)]))
-    share, other = float(rng.uniform(*OFFSETS)), tints[(index + sign) % len(tints)]
+    share, other = float(rng.uniform(*offsets)), tints[(index + sign) % len(tints)]
     degrees = sign * step * share
     given, target = (SceneSpec((ObjectSpec(name, tint),)) for name in _two(rng, list(OBJECTS)))
     expected = tint_hue(tint) + degrees
@@ -133,16 +135,16 @@ def _hue_item(rng: np.random.Generator) -> BeyondWordsItem:
     media = render_rotated(given, degrees), render_rotated(target, degrees)
     next_target = SceneSpec((ObjectSpec(target.objects[0].object, other),))
     mixture = (target, 1 - share), (next_target, share)
-    return BeyondWordsItem("hue", request, media[0], given, target, mixture, media[1], error, step)
+    return BeyondWordsItem("hue", request, media[0], given, target, mixture, media[1], error, step, (expected % 360,))
 
 
-def _place_item(rng: np.random.Generator) -> BeyondWordsItem:
+def _place_item(rng: np.random.Generator, offsets: tuple[float, float]) -> BeyondWordsItem:
     place = str(rng.choice(PLACES))
     top, left, _ = object_box(place, "small")
-    offsets = PLACE_STEP_PX * rng.uniform(*OFFSETS, size=2)
+    distances_px = PLACE_STEP_PX * rng.uniform(*offsets, size=2)
     # Between the places of the grid: outer ones move inwards.
     signs = [1 if edge == 0 else -1 if edge > PLACE_STEP_PX else int(rng.choice((-1, 1))) for edge in (top, left)]
-    rows_px, columns_px = (round(sign * offset) for sign, offset in zip(signs, offsets, strict=True))
+    rows_px, columns_px = (round(sign * distance) for sign, distance in zip(signs, distances_px, strict=True))
     given, target = (SceneSpec((ObjectSpec(name, place=place, size="small"),)) for name in _two(rng, list(OBJECTS)))
     truth = render_moved(target, rows_px, columns_px)
     expected = measure_place(truth) or (0.0, 0.0)
@@ -154,7 +156,8 @@ def _place_item(rng: np.random.Generator) -> BeyondWordsItem:
     request = f"Draw {indefinite(noun(target.objects[0].object))} at exactly this place."
     media = render_moved(given, rows_px, columns_px), truth
     mixture = _place_mixture(target.objects[0].object, place, rows_px, columns_px)
-    return BeyondWordsItem("place", request, media[0], given, target, mixture, media[1], error, PLACE_STEP_PX)
+    value = float(top + rows_px), float(left + columns_px)
+    return BeyondWordsItem("place", request, media[0], given, target, mixture, media[1], error, PLACE_STEP_PX, value)
 
 
 def _place_mixture(name: str, place: str, rows_px: int, columns_px: int) -> Mixture:
@@ -173,10 +176,10 @@ def _axis_weights(offset_px: int) -> tuple[tuple[int, float], tuple[int, float]]
     return (0, 1 - share), (1 if offset_px > 0 else -1, share)
 
 
-def _pitch_item(rng: np.random.Generator) -> BeyondWordsItem:
+def _pitch_item(rng: np.random.Generator, offsets: tuple[float, float]) -> BeyondWordsItem:
     pitch = str(rng.choice(PITCHES))
     sign = {PITCHES[0]: 1, PITCHES[-1]: -1}.get(pitch) or int(rng.choice((-1, 1)))
-    share, other = float(rng.uniform(*OFFSETS)), PITCHES[PITCHES.index(pitch) + sign]
+    share, other = float(rng.uniform(*offsets)), PITCHES[PITCHES.index(pitch) + sign]
     semitones = sign * PITCH_STEP * share
     given, target = (SoundSpec(source, pitch) for source in _two(rng, SUSTAINED_SOURCES))
     expected = PITCH_SEMITONES[pitch] + semitones
@@ -188,10 +191,10 @@ def _pitch_item(rng: np.random.Generator) -> BeyondWordsItem:
     request = f"Play {source_phrase(target.source)} at exactly this pitch."
     media = render_transposed(given, semitones), render_transposed(target, semitones)
     mixture = (target, 1 - share), (SoundSpec(target.source, other), share)
-    return BeyondWordsItem("pitch", request, media[0], given, target, mixture, media[1], error, PITCH_STEP)
+    return BeyondWordsItem("pitch", request, media[0], given, target, mixture, media[1], error, PITCH_STEP, (expected,))
 
 
-KINDS: dict[str, Callable[[np.random.Generator], BeyondWordsItem]] = {
+KINDS: dict[str, Callable[[np.random.Generator, tuple[float, float]], BeyondWordsItem]] = {
     "hue": _hue_item,
     "place": _place_item,
     "pitch": _pitch_item,
