@@ -44,7 +44,7 @@ class Baseline:
         self._synthesizers: dict[str, tuple[LatentDiffusion, PromptEncoder]] = {}
         for modality, settings in config.synthesizers.items():
             folder = resolve_component_dir(settings.source, model_dir)
-            synthesizer, conditioner = load_synthesizer(folder, modality), PromptEncoder(folder)
+            synthesizer, conditioner = load_synthesizer(folder, modality, allow_native=False), PromptEncoder(folder)
             _load(synthesizer, conditioner)
             self._synthesizers[modality] = synthesizer, conditioner
         self._images: Iterator[Image] = unseen_images()

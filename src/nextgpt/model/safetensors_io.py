@@ -7,11 +7,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from nextgpt.errors import WeightsError
+
+
+class _SkipInitialization(TorchFunctionMode):
+    """Makes the functions of ``torch.nn.init`` do nothing."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Create modules on the meta device, for ``load_state_dict(…, assign=True)``.
+
+    On the meta device, initialization alone would import ``torch._dynamo``, which takes a second.
+    """
+    with torch.device("meta"), _SkipInitialization():
+        yield
 
 
 @contextmanager

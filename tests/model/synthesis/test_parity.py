@@ -11,7 +11,7 @@ import torch
 from tests.model.synthesis.families import Families, conditions_of, last_latents, write_tiny_stable_diffusion
 
 from nextgpt.message import Image
-from nextgpt.model.synthesis import LatentDiffusion, SynthesisSettings
+from nextgpt.model.synthesis import LatentDiffusion, SynthesisSettings, load_synthesizer
 from nextgpt.model.synthesis.denoise import seeded_noise
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 
@@ -153,14 +153,16 @@ def test_nano_is_cogvideox_with_flow_matching(families: Families, solver: str):
     from diffusers import CogVideoXPipeline
 
     settings = SynthesisSettings(scheduler=solver)
-    synthesizer = families.load(families.folder("nano video"), "nano video", settings=settings)
+    folder = families.folder("nano video")
+    synthesizer = families.load(folder, "nano video", settings=settings)
+    library = load_synthesizer(folder, "video", settings=settings, allow_native=False)
     conditions = conditions_of(synthesizer)
     pipeline = CogVideoXPipeline(
         tokenizer=None,
         text_encoder=None,
         vae=None,
-        transformer=synthesizer.components.denoiser,
-        scheduler=synthesizer.components.scheduler,
+        transformer=library.components.denoiser,
+        scheduler=library.components.scheduler,
     )
     theirs = stock(
         pipeline,

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import pytest
 import torch
-from diffusers import CogVideoXTransformer3DModel
 from torch import Tensor
 
+from nextgpt.model.synthesis.cogvideox import CogVideoX
 from nextgpt.model.synthesis.denoisers import DENOISERS
 from nextgpt.model.synthesis.tracing import TracedDenoiser
 
 KIND = DENOISERS["CogVideoXTransformer3DModel"]
 
 
-def denoiser(seed: int) -> CogVideoXTransformer3DModel:
+CONFIG = {
+    "num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16, "time_embed_dim": 16, "in_channels": 4,
+    "out_channels": 4, "patch_size": 1, "patch_bias": True, "text_embed_dim": 8, "attention_bias": True,
+    "norm_elementwise_affine": True, "norm_eps": 1e-5, "flip_sin_to_cos": True, "freq_shift": 0,
+    "spatial_interpolation_scale": 1.875, "temporal_interpolation_scale": 1.0,
+}  # fmt: skip
+
+
+def denoiser(seed: int) -> CogVideoX:
     torch.manual_seed(seed)
-    return CogVideoXTransformer3DModel(
-        num_layers=2, num_attention_heads=2, attention_head_dim=16, time_embed_dim=16, in_channels=4, out_channels=4,
-        sample_frames=2, sample_height=4, sample_width=4, patch_size=1, temporal_compression_ratio=1,
-        max_text_seq_length=3, text_embed_dim=8, use_rotary_positional_embeddings=False,
-    ).eval()  # fmt: skip
+    return CogVideoX(CONFIG).eval()
 
 
 def given(batch: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,7 +57,7 @@ def test_in_bfloat16_the_faster_gelu_is_as_near_to_the_truth_and_the_denoiser_is
     some = latents.bfloat16(), time, conditions.bfloat16()
     traced, usual = (predict(coarse, *some).float() for predict in (tracer, KIND.predict))
     assert (traced - truth).square().mean() <= 1.1 * (usual - truth).square().mean()
-    assert all(block.ff.net[0].approximate == "tanh" for block in coarse.transformer_blocks)
+    assert all(block.ff.net["0"].approximate == "tanh" for block in coarse.transformer_blocks)
 
 
 @torch.no_grad()

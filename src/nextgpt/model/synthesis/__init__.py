@@ -41,6 +41,7 @@ def load_synthesizer(
     device: str | torch.device = "cpu",
     settings: SynthesisSettings | None = None,
     sampling: SamplingPreset = "default",
+    allow_native: bool = True,
 ) -> LatentDiffusion:
     """Open a diffusers folder as the synthesizer of a modality; weights are loaded on first use.
 
@@ -48,6 +49,8 @@ def load_synthesizer(
         dtype: Dtype of the denoiser.
         settings: Replaces the folder's own settings.
         sampling: ``published`` for scheduler, steps, guidance and lengths of NExT-GPT's demo.
+        allow_native: Use the implementations of this package where there are some (:mod:`.native_components`); False
+            for those of diffusers.
 
     Raises:
         ConfigError: NExT-GPT has no published settings for such a synthesizer.
@@ -63,5 +66,6 @@ def load_synthesizer(
         flow_shift=spec.settings.flow_shift,
         dtype=dtype,
         device=device,
+        allow_native=allow_native,
     )
     return LatentDiffusion(modality, spec, parts)

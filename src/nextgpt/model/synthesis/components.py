@@ -22,6 +22,7 @@ from nextgpt.model.synthesis.diffusers_io import (
     read_tensor,
     scheduler_class,
 )
+from nextgpt.model.synthesis.flow_solver import FOLDER_CLASSES, FlowSolver, is_supported
 from nextgpt.model.synthesis.spec import denoiser_name
 
 VOCODERS = ("SpeechT5HifiGan",)
@@ -35,6 +36,7 @@ class SynthesizerComponents:
         flow_shift: Shift of a flow-matching schedule. Default: the folder's.
         dtype: Dtype of the denoiser. The autoencoder and the vocoder run once per medium and stay in float32: they
             overflow in float16, and narrow convolutions are slower in bfloat16 on a CPU.
+        allow_native: See :func:`.diffusers_io.load_component`; the same for the scheduler.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class SynthesizerComponents:
         flow_shift: float | None = None,
         dtype: torch.dtype,
         device: str | torch.device,
+        allow_native: bool = True,
     ) -> None:
         self.folder = folder
         self.index = index
         self.scheduler_name = scheduler_name
         self.flow_shift = flow_shift
         self.dtype = dtype
+        self.allow_native = allow_native
         self.device = torch.device(device)
 
     @cached_property
@@ -80,9 +84,7 @@ class SynthesizerComponents:
         path = self.folder / "scheduler" / "scheduler_config.json"
         config = read_json(path)
         own = self._class_name("scheduler")
-        cls = scheduler_class(own, where=self.folder)
-        if self.scheduler_name is not None:
-            cls = scheduler_class(self.scheduler_name, where=self.folder)
+        name = self.scheduler_name or own
         if config.get("use_dynamic_shifting"):
             raise ModelError(
                 f"{path} shifts its schedule by image size (use_dynamic_shifting); expected one shift. "
@@ -90,10 +92,13 @@ class SynthesizerComponents:
             )
         if self.flow_shift is not None:
             config |= {"shift": self.flow_shift, "flow_shift": self.flow_shift}
-        flow = _flow_settings(config) if own.startswith("FlowMatch") and self.scheduler_name not in (None, own) else {}
+        config |= _flow_settings(config) if own.startswith("FlowMatch") and name != own else {}
+        if self.allow_native and own in FOLDER_CLASSES and is_supported(name, config):
+            return FlowSolver(config)
+        _, cls = (scheduler_class(each, where=self.folder) for each in (own, name))
         # Unsupported settings are dropped; diffusers would warn about them at every run.
         supported = inspect.signature(cls.__init__).parameters
-        return cls(**{key: value for key, value in (config | flow).items() if key in supported})
+        return cls(**{key: value for key, value in config.items() if key in supported})
 
     @cached_property
     def negative_condition(self) -> Tensor | None:
@@ -118,7 +123,14 @@ class SynthesizerComponents:
 
     def _read(self, name: str, dtype: torch.dtype) -> Any:
         with LOAD_LOCK:
-            return load_component(self.folder, name, self._class_name(name), dtype=dtype, device=self.device)
+            return load_component(
+                self.folder,
+                name,
+                self._class_name(name),
+                dtype=dtype,
+                device=self.device,
+                allow_native=self.allow_native,
+            )
 
     def _class_name(self, name: str) -> str:
         if name not in self.index:

@@ -22,6 +22,7 @@ from nextgpt.config import parse_config
 from nextgpt.errors import ModelError, WeightsError
 from nextgpt.model.memory_errors import raise_if_out_of_memory
 from nextgpt.model.safetensors_io import open_safetensors, read_safetensors
+from nextgpt.model.synthesis.native_components import load_native_component
 from nextgpt.model.synthesis.settings import SynthesisSettings
 
 INDEX_FILE = "model_index.json"
@@ -162,18 +163,44 @@ def scheduler_class(name: str, *, where: Path) -> Any:
     return cls
 
 
-def load_component(folder: Path, name: str, class_name: str, *, dtype: torch.dtype, device: str | torch.device) -> Any:
+def load_component(
+    folder: Path,
+    name: str,
+    class_name: str,
+    *,
+    dtype: torch.dtype,
+    device: str | torch.device,
+    allow_native: bool = True,
+) -> Any:
     """Load one component with its weights.
+
+    Args:
+        allow_native: Use the implementation of this package if there is one; see :mod:`.native_components`.
 
     Raises:
         ModelError: Its folder, config or safetensors files are missing.
         WeightsError: A file is damaged, or its tensors do not fit the config; all mismatches are listed.
     """
+    component_dir = folder / name
+    config = read_json(component_dir / "config.json")
+    variant = _checked_variant(component_dir)
+    try:
+        native = load_native_component(component_dir, class_name, config, dtype=dtype) if allow_native else None
+    except (MemoryError, RuntimeError) as error:
+        raise_if_out_of_memory(error, component_dir)
+        raise
+    if native is None:
+        native = _load_library_component(folder, name, class_name, dtype=dtype, variant=variant)
+    return native.to(device).eval().requires_grad_(False)
+
+
+def _load_library_component(
+    folder: Path, name: str, class_name: str, *, dtype: torch.dtype, variant: str | None
+) -> Any:
+    """Load a component of diffusers or transformers."""
     from transformers import PreTrainedModel
 
     component_dir = folder / name
-    read_json(component_dir / "config.json")
-    variant = _checked_variant(component_dir)
     cls = component_class(class_name, where=folder)
     dtype_option = {"dtype" if issubclass(cls, PreTrainedModel) else "torch_dtype": dtype}
     try:
@@ -201,7 +228,7 @@ def load_component(folder: Path, name: str, class_name: str, *, dtype: torch.dty
     if report["unexpected_keys"]:
         # Published folders may have buffers of older versions; they are harmless, but logged.
         logging.getLogger(__name__).warning("%s has unused tensors: %s", component_dir, report["unexpected_keys"])
-    return component.to(device).eval().requires_grad_(False)
+    return component
 
 
 def read_tensor(folder: Path, key: str) -> Tensor:

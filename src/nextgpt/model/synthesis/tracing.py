@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt.model.components import LOAD_LOCK
+from nextgpt.model.synthesis.cogvideox import GELU
 
 
 class _DenoiserModule(nn.Module):
@@ -56,8 +57,6 @@ def _erf_gelu(denoiser: nn.Module) -> Iterator[None]:
     The results differ by at most 5e-4, close to the precision of bfloat16; on CPUs the approximation is four times as
     slow.
     """
-    from diffusers.models.activations import GELU
-
     gelus = [
         module
         for module in denoiser.modules()
