@@ -32,13 +32,14 @@ LINES = "\r\n".join(PLAIN[start : start + 76] for start in range(0, len(PLAIN), 
 class Undecoded:
     """Stands for the sandbox."""
 
-    async def decode(self, modality: str | None, content: bytes) -> Any:
+    async def decode(self, modality: str | None, content: bytes, budget: Any) -> Any:
         return content
 
 
 def read(reference: str) -> bytes:
     parser = RequestParser.__new__(RequestParser)
     parser.decoder, parser.settings, parser.num_media, parser.base_url = Undecoded(), ServerSettings(), 0, "http://none"
+    parser.budget = None
     return asyncio.run(parser.medium(reference, "image", "messages.0"))
 
 

@@ -33,6 +33,8 @@ class MediaLimits:
     """Size of the file itself."""
     pixels: int = 50_000_000
     """Width times height of an image, or of one video frame."""
+    image_pixels: int = 2**31 - 1
+    """Larger images are scaled down to this many pixels while they are read; by default, they stay as they are."""
     duration_s: float = 600.0
     """Length of audio or video."""
     samples: int = 60_000_000

@@ -1,4 +1,4 @@
-"""Decoding of media in a sandboxed process with limited memory and time, so that no file can harm the server."""
+"""Decoding of media in sandboxed processes with limited memory and time, so that no file can harm the server."""
 
 from __future__ import annotations
 
@@ -8,65 +8,118 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
+from queue import LifoQueue
 from typing import Any
 
 from nextgpt.errors import MediaError
 from nextgpt.media.limits import MediaLimits, media_error
 from nextgpt.message import Medium
-from nextgpt.serve.media_decoder_worker import deserialize, read_frame, write_frame
+from nextgpt.serve.errors import ApiError
+from nextgpt.serve.media_decoder_worker import decoded_bytes, deserialize, discard, read_frame, write_frame
+from nextgpt.serve.media_memory import DecodingBudget, MediaMemory
 
+NUM_WORKERS = 2
+"""Processes that decode, so that one client's large files do not hold up another's small ones."""
 START_TIMEOUT_S = 60.0
-"""Time for starting the worker process."""
+"""Time for starting a worker process."""
 TIMEOUT_MARGIN_S = 2.0
-"""Time beyond the decoder's own timeout after which the worker is killed."""
+"""Time beyond the decoder's own timeout after which a worker is killed."""
+RETRY_AFTER_S = 5
 
 
 class SandboxedDecoder:
-    """Decodes files in a worker process that is started on first use, and again after it died."""
+    """Decodes files in worker processes that are started on first use, and again after they died.
 
-    def __init__(self, limits: MediaLimits, *, memory_bytes: int) -> None:
+    Args:
+        limits: Limits for one file.
+        memory_bytes: Address space of a worker.
+        max_media_bytes: Memory of all decoded media that are in use.
+    """
+
+    def __init__(self, limits: MediaLimits, *, memory_bytes: int, max_media_bytes: int = sys.maxsize) -> None:
         self.limits = limits
+        self.workers = tuple(DecodingWorker(memory_bytes) for _ in range(NUM_WORKERS))
+        self._memory = MediaMemory(max_media_bytes)
+        # The worker that was used last comes first: the second one is started only if both are needed.
+        self._idle: LifoQueue[DecodingWorker] = LifoQueue()
+        for worker in reversed(self.workers):
+            self._idle.put(worker)
+        # Requests wait here rather than in threads, of which other work needs some.
+        self._turns = asyncio.Semaphore(NUM_WORKERS)
+
+    async def decode(self, modality: str | None, content: bytes, budget: DecodingBudget) -> Medium:
+        """Decode a file's content as ``modality``, or as the first modality it holds.
+
+        Args:
+            budget: What the request may still use; the cost is subtracted.
+
+        Raises:
+            MediaError: The file cannot be decoded within its limits and the budget.
+            ApiError: Other requests use the memory.
+        """
+        async with self._turns:
+            return await asyncio.to_thread(self.decode_sync, modality, content, budget)
+
+    def decode_sync(self, modality: str | None, content: bytes, budget: DecodingBudget) -> Medium:
+        """Decode in the calling thread. Raises as :meth:`decode`."""
+        if budget.seconds <= 0:
+            raise _too_slow()
+        worker = self._idle.get()
+        start = time.monotonic()
+        limits = replace(self.limits, time_s=min(self.limits.time_s, budget.seconds))
+        try:
+            return worker.decode(modality, content, limits, budget, self._memory)
+        except MediaError as error:
+            if time.monotonic() - start >= budget.seconds:
+                raise _too_slow() from error
+            raise
+        finally:
+            budget.seconds -= time.monotonic() - start
+            self._idle.put(worker)
+
+    def close(self) -> None:
+        """Stop the workers."""
+        for worker in self.workers:
+            worker.close()
+
+
+class DecodingWorker:
+    """A process that decodes one file after another."""
+
+    def __init__(self, memory_bytes: int) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
         self._memory_bytes = memory_bytes
-        self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    async def decode(self, modality: str | None, content: bytes) -> Medium:
-        """Decode a file's content as ``modality``, or as the first modality it holds. Raises :class:`MediaError`."""
-        return await asyncio.to_thread(self.decode_sync, modality, content)
-
-    def decode_sync(self, modality: str | None, content: bytes) -> Medium:
-        """Decode in the calling thread, one file at a time. Raises :class:`MediaError`."""
+    def decode(
+        self, modality: str | None, content: bytes, limits: MediaLimits, budget: DecodingBudget, memory: MediaMemory
+    ) -> Medium:
+        """Decode a file; see :meth:`SandboxedDecoder.decode`."""
         with self._lock:
             try:
-                worker = self._worker()
-                return self._request(worker, modality, content)
+                process = self._start()
+                header = {"modality": modality, "limits": asdict(limits), "size": len(content)}
+                with _Deadline(process, limits.time_s + TIMEOUT_MARGIN_S):
+                    write_frame(_pipe(process.stdin), header, content)
+                    return _receive(_pipe(process.stdout), budget, memory)
             except (OSError, ValueError, KeyError, EOFError) as error:
                 if isinstance(error, MediaError):
                     raise
-                self._stop_worker()
+                self._stop()
                 raise media_error(
                     "The file", "took too much time or memory to decode", "an ordinary one", "Shorten or convert it."
                 ) from error
 
     def close(self) -> None:
-        """Stop the worker."""
+        """Stop the process."""
         with self._lock:
-            self._stop_worker()
+            self._stop()
 
-    def _request(self, worker: subprocess.Popen[bytes], modality: str | None, content: bytes) -> Medium:
-        header = {"modality": modality, "limits": asdict(self.limits), "size": len(content)}
-        with _Deadline(worker, self.limits.time_s + TIMEOUT_MARGIN_S):
-            write_frame(_pipe(worker.stdin), header, content)
-            answer = _require(read_frame(_pipe(worker.stdout)))
-            if "refused" in answer:
-                raise MediaError(str(answer["refused"]))
-            medium = deserialize(modality or str(answer["modality"]), answer, _pipe(worker.stdout))
-            return medium.note_damage(str(answer["damage"]))
-
-    def _worker(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self.process is None or self.process.poll() is not None:
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "nextgpt.serve.media_decoder_worker", str(self._memory_bytes)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -74,20 +127,58 @@ class SandboxedDecoder:
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C is for the server alone
             )
-            with _Deadline(self._process, START_TIMEOUT_S):
-                _require(read_frame(_pipe(self._process.stdout)))
-        return self._process
+            with _Deadline(self.process, START_TIMEOUT_S):
+                _require(read_frame(_pipe(self.process.stdout)))
+        return self.process
 
-    def _stop_worker(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
+    def _stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            for pipe in (self.process.stdin, self.process.stdout):
                 try:
                     _pipe(pipe).close()
                 except OSError:  # unwritten data of a dead worker
                     continue
-            self._process = None
+            self.process = None
+
+
+def _too_slow() -> MediaError:
+    return media_error(
+        "The media of this request", "take too long to decode", "less in one request", "Send fewer or smaller ones."
+    )
+
+
+def _receive(stream: Any, budget: DecodingBudget, memory: MediaMemory) -> Medium:
+    """Read a worker's answer. Raises :class:`MediaError` or, if other requests use the memory, :class:`ApiError`."""
+    header = _require(read_frame(stream))
+    if "refused" in header:
+        raise MediaError(str(header["refused"]))
+    num_bytes = decoded_bytes(header)
+    if num_bytes > budget.size_bytes:
+        discard(stream, header)
+        raise media_error(
+            "The media of this request",
+            f"are too large: this one needs {num_bytes / 2**20:.0f} MiB of memory when decoded",
+            f"at most {max(budget.size_bytes, 0) / 2**20:.0f} MiB beside the others",
+            "Leave some out, or shorten videos.",
+        )
+    if not memory.reserve(num_bytes):
+        discard(stream, header)
+        raise ApiError(
+            429,
+            f"The media of other requests need the memory for media. Try again in {RETRY_AFTER_S} s.",
+            code="media_memory_full",
+            retry_after_s=RETRY_AFTER_S,
+        )
+    try:
+        medium = deserialize(header, stream)
+    except BaseException:
+        memory.release(num_bytes)
+        raise
+    memory.release_with(medium, num_bytes)
+    budget.size_bytes -= num_bytes
+    return medium.note_damage(str(header["damage"]))
 
 
 class _Deadline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nextgpt.message import Audio, Conversation, Image, Message, Video
@@ -54,12 +55,14 @@ class ResponseStore:
         ttl_s: Time for which a response is kept.
         max_responses: Number of responses per owner; the oldest are removed first.
         max_bytes: Memory for the media of an owner's responses, likewise.
+        max_total_bytes: Memory for the media of all responses, likewise.
     """
 
-    def __init__(self, *, ttl_s: float, max_responses: int, max_bytes: int) -> None:
+    def __init__(self, *, ttl_s: float, max_responses: int, max_bytes: int, max_total_bytes: int) -> None:
         self._ttl_s = ttl_s
         self._max_responses = max_responses
         self._max_bytes = max_bytes
+        self._max_total_bytes = max_total_bytes
         self._responses: dict[str, StoredResponse] = {}
         """The oldest first."""
 
@@ -132,13 +135,17 @@ class ResponseStore:
             del self._responses[response_id]
 
     def _evict(self, owner: str) -> None:
-        """Remove an owner's oldest responses, except the latest, until they fit the quota."""
+        """Remove the oldest responses of the owner, then of all, except the latest, until they fit the quotas."""
         self._expire()
         own = [stored for stored in self._responses.values() if stored.owner == owner]
-        while len(own) > 1 and (
-            len(own) > self._max_responses or sum(stored.size_bytes for stored in own) > self._max_bytes
-        ):
+        while len(own) > 1 and (len(own) > self._max_responses or _total_bytes(own) > self._max_bytes):
             del self._responses[own.pop(0).resource.id]
+        while len(self._responses) > 1 and _total_bytes(self._responses.values()) > self._max_total_bytes:
+            del self._responses[next(iter(self._responses))]
+
+
+def _total_bytes(responses: Iterable[StoredResponse]) -> int:
+    return sum(stored.size_bytes for stored in responses)
 
 
 def media_bytes(message: Message) -> int:

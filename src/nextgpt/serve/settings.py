@@ -13,6 +13,7 @@ from nextgpt.message import Via
 MEDIA_LIMITS = {
     "size_bytes": "max_medium_bytes",
     "pixels": "max_pixels",
+    "image_pixels": "max_image_pixels",
     "duration_s": "max_duration_s",
     "frames": "max_frames",
     "time_s": "decode_timeout_s",
@@ -48,12 +49,20 @@ class ServerSettings(Config):
     """Media per request, history included."""
     max_pixels: int = 25_000_000
     """Pixels per image or video frame."""
+    max_image_pixels: int = 2_000_000
+    """Larger images are scaled down to this many pixels; encoders take 224 x 224."""
     max_duration_s: float = 120.0
     """Length of one audio clip or video."""
     max_frames: int = 600
     """Frames per video."""
     decode_timeout_s: float = 10.0
     """Time for decoding one medium."""
+    request_decode_timeout_s: float = 20.0
+    """Time for decoding all media of one request."""
+    max_request_media_bytes: int = 320 * 2**20
+    """Memory for the decoded media of one request."""
+    max_total_media_bytes: int = 640 * 2**20
+    """Memory for the decoded media of all requests."""
     decode_memory_bytes: int = 2 * 2**30
     """Address space of the decoding process."""
     max_messages: int = 512
@@ -78,8 +87,10 @@ class ServerSettings(Config):
     """Disk space for the files of one API key; the oldest are removed first."""
     max_responses_per_owner: int = 256
     """Responses of one API key that are kept for ``previous_response_id``; the oldest are removed first."""
-    max_response_bytes_per_owner: int = 512 * 2**20
+    max_response_bytes_per_owner: int = 128 * 2**20
     """Memory for the media of these responses."""
+    max_response_bytes: int = 256 * 2**20
+    """Memory for the media of all responses."""
     max_files_per_owner: int = 10_000
     """Number of files of one API key; the oldest are removed first."""
 
@@ -89,6 +100,7 @@ class ServerSettings(Config):
         return MediaLimits(
             size_bytes=self.max_medium_bytes,
             pixels=self.max_pixels,
+            image_pixels=self.max_image_pixels,
             duration_s=self.max_duration_s,
             samples=int(self.max_duration_s * 96_000),
             frames=self.max_frames,

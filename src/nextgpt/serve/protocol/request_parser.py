@@ -15,6 +15,7 @@ from nextgpt.message import Conversation, Medium, Message, Text
 from nextgpt.serve.errors import ApiError
 from nextgpt.serve.file_store import FILES_PATH, PREFIX, FileStore
 from nextgpt.serve.media_decoder import SandboxedDecoder
+from nextgpt.serve.media_memory import DecodingBudget
 from nextgpt.serve.protocol.chat import (
     AudioUrlPart,
     ChatMessage,
@@ -49,6 +50,12 @@ class RequestParser:
     base_url: str = ""
     """Address of this server; media URLs that begin with it are its own files."""
     num_media: int = field(default=0, init=False)
+    budget: DecodingBudget = field(init=False)
+    """What the media of this request may still use."""
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.budget = DecodingBudget(settings.request_decode_timeout_s, settings.max_request_media_bytes)
 
     async def conversation(
         self, messages: Sequence[ChatMessage], *, after: Conversation = Conversation(), param: str = "messages"
@@ -89,7 +96,7 @@ class RequestParser:
         if modality is None:
             require_media_type(content, param)
         try:
-            return await self.decoder.decode(modality, content)
+            return await self.decoder.decode(modality, content, self.budget)
         except MediaError as error:
             raise ApiError(400, f"{param}: {error}", param=param) from error
 
