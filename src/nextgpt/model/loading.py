@@ -16,7 +16,7 @@ from nextgpt.model.components import Component, OffloadGroup, component_from_dir
 from nextgpt.model.encoding import Encoder, load_encoder
 from nextgpt.model.hub import download_snapshot
 from nextgpt.model.llm.language_model import LanguageModel
-from nextgpt.model.llm.loading import load_language_model
+from nextgpt.model.llm.native_loading import load_native_language_model
 from nextgpt.model.memory_plan import (
     AUTO_DEVICE_MAPS,
     BYTES_PER_WEIGHT,
@@ -116,6 +116,17 @@ def lazy_components(
         )
 
     def llm(folder: Path, placement: ComponentPlacement) -> LanguageModel:
+        if placement.use_fused_decoder and quirks is None:
+            native = load_native_language_model(
+                folder,
+                template=config.llm.template,
+                soft_tokens=config.input_projection.soft_tokens,
+                context_length=config.llm.context_length,
+            )
+            if native is not None:
+                return native
+        from nextgpt.model.llm.loading import load_language_model  # importing transformers' models takes seconds
+
         return load_language_model(
             folder,
             template=(quirks and quirks.template) or config.llm.template,

@@ -13,12 +13,15 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import Cache
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from nextgpt.errors import ConfigError, ConversationError
 from nextgpt.message import Conversation, Medium
 from nextgpt.model.llm import lora
-from nextgpt.model.llm.fused_decoder import FusedDecoder, FusedDtype
+from nextgpt.model.llm.base import CausalLM
+from nextgpt.model.llm.fused_decoder import FusedDecoder
+from nextgpt.model.llm.fused_linear import FusedDtype
 from nextgpt.model.llm.kv_cache import PreallocatedLayer
 from nextgpt.model.llm.prefix_cache import PrefixCache
 from nextgpt.model.llm.prompt import MediaPlaceholder, Prompt, PromptBuilder, TokenSpan
@@ -76,14 +79,14 @@ class LanguageModel(nn.Module):
 
     def __init__(
         self,
-        transformer: PreTrainedModel,
+        transformer: CausalLM,
         tokenizer: PreTrainedTokenizerBase,
         template: Template,
         *,
         soft_tokens: int = 1,
         context_length: int,
         has_signal_separators: bool = False,
-        load: Callable[[], PreTrainedModel] | None = None,
+        load: Callable[[], CausalLM] | None = None,
         fused_dtype: FusedDtype | None = None,
     ) -> None:
         super().__init__()
@@ -321,7 +324,7 @@ class LanguageModel(nn.Module):
 
 
 def _end_ids(
-    transformer: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, end_of_turn: list[str | int]
+    transformer: CausalLM, tokenizer: PreTrainedTokenizerBase, end_of_turn: list[str | int]
 ) -> frozenset[int]:
     """Return the end-of-turn tokens of the template, the tokenizer and the generation config."""
     generation = transformer.generation_config

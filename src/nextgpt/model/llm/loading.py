@@ -26,12 +26,11 @@ from nextgpt.errors import ModelError, WeightsError
 from nextgpt.model.cpu_speed import fastest_decoding_dtype
 from nextgpt.model.llm.fused_decoder import FusedDtype, can_fuse
 from nextgpt.model.llm.language_model import LanguageModel
+from nextgpt.model.llm.llama import MIN_FUSED_WIDTH
 from nextgpt.model.memory_errors import raise_if_out_of_memory
 from nextgpt.model.memory_plan import AUTO_DEVICE_MAPS, QUANTIZED_DTYPES
 from nextgpt.prompt_template import PromptTemplate, create_template
 
-MIN_FUSED_WIDTH = 512
-"""Smaller LLMs are bound by calls, not by reading weights; they stay in float32."""
 _NO_WINDOW = 2**30
 """Sliding window beyond every context."""
 _UNSUPPORTED_LOGIT_SCALING = ("final_logit_softcapping", "logits_scaling", "logit_scale")

@@ -1,0 +1,69 @@
+# STOP: read /work/brief/NOTES-H1.md before you go on.
+"""Load small Llamas into :mod:`.llama`, without the models of transformers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nextgpt.errors import ModelError
+from nextgpt.model.llm.language_model import LanguageModel
+from nextgpt.model.llm.llama import MIN_FUSED_WIDTH, WEIGHTS_FILE, Llama, is_supported, load_llama
+from nextgpt.prompt_template import PromptTemplate, create_template
+
+_FAST_TOKENIZERS = ("TokenizersBackend", "PreTrainedTokenizerFast")
+"""Tokenizer classes that a ``tokenizer.json`` describes completely."""
+
+
+def load_native_language_model(
+    folder: Path, *, template: str | PromptTemplate, soft_tokens: int, context_length: int | None = None
+) -> LanguageModel | None:
+    """Load an LLM in float32 for inference on a CPU, or return None if transformers is needed.
+
+    Large Llamas are left to :mod:`.fused_decoder`.
+
+    Raises:
+        ModelError: The tokenizer cannot be read.
+        WeightsError: The weights are damaged, or do not fit the config.
+    """
+    config, tokenizer_config = (_read_json(folder / name) for name in ("config.json", "tokenizer_config.json"))
+    is_native = is_supported(config) and config["hidden_size"] < MIN_FUSED_WIDTH
+    if not is_native or tokenizer_config.get("tokenizer_class") not in _FAST_TOKENIZERS:
+        return None
+    if not (folder / WEIGHTS_FILE).is_file() or not (folder / "tokenizer.json").is_file():
+        return None
+    load: Callable[[], Llama] = lambda: load_llama(folder, config)  # noqa: E731
+    tokenizer = _load_tokenizer(folder)
+    if len(tokenizer) > config["vocab_size"]:
+        return None  # refused, with the reason
+    return LanguageModel(
+        load(),
+        tokenizer,
+        create_template(template, tokenizer),
+        soft_tokens=soft_tokens,
+        context_length=context_length or config["max_position_embeddings"],
+        load=load,
+    ).eval()
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    try:
+        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelError(
+            f"The tokenizer in {folder} cannot be read ({error}); expected one saved by transformers. "
+            "Download the model again."
+        ) from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an empty one if there is none, which transformers then refuses with the reason."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        return {}
+    return values if isinstance(values, dict) else {}
