@@ -81,7 +81,7 @@ class FusedLayer:
     def _attend_one(self, queries: Tensor, keys: Tensor, values: Tensor, step: _Step) -> Float[Tensor, "B _"]:
         """Attend from one position per row; less work per call than the general kernel."""
         keys, values = keys.flatten(0, 1), values.flatten(0, 1)  # (B kv, past + 1, d)
-        grouped = queries.reshape(len(keys), -1, self.head_width)
+        grouped = queries.reshape(keys.shape[0], -1, self.head_width)
         scores = torch.bmm(grouped, keys.mT) if step.bias is None else torch.baddbmm(step.bias, grouped, keys.mT)
         return torch.bmm(scores.softmax(dim=-1), values).view(step.batch, -1)
 

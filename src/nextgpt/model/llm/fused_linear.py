@@ -96,7 +96,7 @@ class Int8WeightLinear(BFloat16Linear):
         self._weight = _quantize(weight, self._scale.float())
 
     def _product(self, x: Tensor) -> Tensor:
-        if len(x) <= MAX_ROWS_INT8:
+        if x.shape[0] <= MAX_ROWS_INT8:
             return torch.ops.aten._weight_int8pack_mm(x, self._weight, self._scale)
         return F.linear(x, self._weight.to(x.dtype)) * self._scale
 
@@ -134,7 +134,8 @@ class FbgemmLinear(FusedLinear):
         high = gain * (_MAX_DIGIT / max_value)
         self._factors = torch.cat([high, -_RADIX * high])
         self._packed = _pack(weight, max_value / _MAX_DIGIT)
-        self._linear = getattr(torch.ops.quantized, _FBGEMM_LINEAR).default
+        # The wrapper of the operator looks for tracing at every call, which takes as long as a small product.
+        self._linear = getattr(torch.ops.quantized, _FBGEMM_LINEAR).default._op
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Return the products in float32."""
@@ -144,7 +145,7 @@ class FbgemmLinear(FusedLinear):
         high, low = digits.unbind(1)
         low.sub_(high.round_(), alpha=_RADIX)
         products = self._linear(digits.view(-1, self._width), 1.0, _ZERO_POINT, self._packed)
-        high, low = products.view(len(x), 2, -1).unbind(1)
+        high, low = products.view(x.shape[0], 2, -1).unbind(1)
         y = torch.add(high, low, alpha=1 / _RADIX)
         if not self._is_normalized:
             y.div_(inverse_rms)

@@ -109,10 +109,11 @@ class _SequenceBatch:
         assert self.cache is not None, "a batch with sequences has a cache"
         hidden = _forward(llm, self.sequences, self.cache)
         logits = llm.logits(torch.stack([states[-1] for states in hidden]))  # (B, Vn)
-        mask = torch.stack([seq.grammar.mask(row) for seq, row in zip(self.sequences, logits, strict=True)])
+        for seq, row in zip(self.sequences, logits, strict=True):
+            row += seq.grammar.mask(row)
         samplings = [seq.sampling for seq in self.sequences]
         generators = [seq.generator for seq in self.sequences]
-        token_ids = sample_next_tokens(logits + mask, samplings, generators)
+        token_ids = sample_next_tokens(logits, samplings, generators)
         for seq, states, token_id in zip(self.sequences, hidden, token_ids, strict=True):
             for event in seq.on_token(states, token_id):
                 yield seq.request_id, event
