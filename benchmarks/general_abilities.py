@@ -27,7 +27,7 @@ from nextgpt.message import Sampling
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.llm.loading import load_language_model
-from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.model_dir import resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.train.align import build_example_prompt
 from nextgpt.train.dataset import Example, example_of

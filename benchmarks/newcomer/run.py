@@ -17,7 +17,7 @@ from nextgpt.evaluate.people_labels import PeopleItems
 from nextgpt.evaluate.runner import DIRECT, run_cases
 from nextgpt.evaluate.suite import RunOptions
 from nextgpt.miniworld.language.descriptions import describe
-from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.model_dir import resolve_model_dir
 
 REQUESTS = Path(__file__).with_name("requests.json")
 

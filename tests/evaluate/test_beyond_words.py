@@ -6,7 +6,7 @@ from nextgpt.evaluate import beyond_words
 from nextgpt.evaluate.beyond_words import KINDS, TRUTH, BeyondWords, measure_beyond_words, sample_items
 from nextgpt.evaluate.suite import RunOptions
 from nextgpt.miniworld.render import render
-from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.model_dir import resolve_model_dir
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

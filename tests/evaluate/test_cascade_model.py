@@ -11,7 +11,7 @@ from nextgpt.evaluate.cascade_model import Captioner, Cascade
 from nextgpt.evaluate.item_systems.true_caption import TrueCaptionSystem
 from nextgpt.evaluate.items import EvalItem, medium, user_message
 from nextgpt.message import Conversation, MediumFinished, Reply, ReplyFinished, Sampling, Text, TextDelta
-from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.model_dir import resolve_model_dir
 from nextgpt.testing.model import write_tiny_model
 from nextgpt.testing.scripted_model import tiny_image
 

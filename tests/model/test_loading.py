@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from nextgpt.config import LoraConfig
 from nextgpt.errors import ConfigError, ModelError, WeightsError
 from nextgpt.message import Audio, Medium, Sampling, Video
-from nextgpt.model.loading import BUILTIN_MODELS, resolve_model_dir
+from nextgpt.model.model_dir import BUILTIN_MODELS, resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.trained_weights import load_trained, save_trained, trained_state_dict
 from nextgpt.testing.model import write_tiny_model

@@ -13,7 +13,7 @@ from nextgpt.miniworld.render import render
 from nextgpt.miniworld.sample_specs import sample_scene
 from nextgpt.miniworld.specs import ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
-from nextgpt.model.loading import BUILTIN_MODELS
+from nextgpt.model.model_dir import BUILTIN_MODELS
 from nextgpt.nano import self_generated as module
 from nextgpt.nano.self_generated import SelfGeneratedConfig, SelfGeneratedMedia, load_or_generate
 from nextgpt.testing.scripted_model import tiny_image

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from nextgpt import NextGPT, Sampling
 from nextgpt.config import read_config
-from nextgpt.model.trained_weights import WEIGHTS_FILE
+from nextgpt.model.model_dir import WEIGHTS_FILE
 from nextgpt.train.recipe import BaseRecipe, read_recipe, run_recipe
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from nextgpt.cli.app import main
 from nextgpt.config import read_config
 from nextgpt.errors import ModelError
 from nextgpt.model.encoding import build_encoder
-from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.model_dir import resolve_model_dir
 from nextgpt.model.summary import summarize_model
 from nextgpt.model.synthesis.spec import read_spec
 from nextgpt.presets import PRESETS, installed_preset_dir, preset, presets_dir

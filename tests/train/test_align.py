@@ -18,8 +18,8 @@ from nextgpt.config import read_config
 from nextgpt.errors import ConfigError
 from nextgpt.message import Conversation
 from nextgpt.model.llm.prompt import Prompt
+from nextgpt.model.model_dir import WEIGHTS_FILE
 from nextgpt.model.safetensors_io import read_safetensors
-from nextgpt.model.trained_weights import WEIGHTS_FILE
 from nextgpt.testing.scripted_model import tiny_image
 from nextgpt.train.align import build_example_prompt, count_parameters, run
 from nextgpt.train.alignment_recipe import AlignmentRecipe, load_sources

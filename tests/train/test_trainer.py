@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 
 from nextgpt import NextGPT
 from nextgpt.errors import ConfigError, ModelError
-from nextgpt.model.trained_weights import WEIGHTS_FILE
+from nextgpt.model.model_dir import WEIGHTS_FILE
 from nextgpt.train import trainer
 from nextgpt.train.align import configure_llm, make_sampler, run
 from nextgpt.train.alignment_recipe import AlignmentRecipe

@@ -33,7 +33,7 @@ class Results:
 
 def bench(name: str, *, runs: int = 5, on_progress: ProgressCallback = lambda *_: None) -> Results:
     """Compare a model with the baseline. Raises :class:`~nextgpt.errors.ModelError` for an unknown model."""
-    from nextgpt.model.loading import resolve_model_dir
+    from nextgpt.model.model_dir import resolve_model_dir
 
     rows = [
         run_comparison(comparison, partial(on_progress, comparison.name))

@@ -38,7 +38,7 @@ def _report(model: str, placement: PlacementOptions) -> dict[str, Any]:
 
     silence_libraries()
     from nextgpt.config import read_config
-    from nextgpt.model.loading import resolve_model_dir
+    from nextgpt.model.model_dir import resolve_model_dir
     from nextgpt.model.summary import summarize_model
     from nextgpt.presets import PRESETS
 

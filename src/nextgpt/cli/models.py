@@ -18,7 +18,7 @@ def models(what: What = None, json: Json = False) -> None:
         _print_knowledge(what, json)
     elif json:
         from nextgpt.cli.printing import print_json
-        from nextgpt.model.loading import BUILTIN_MODELS
+        from nextgpt.model.model_dir import BUILTIN_MODELS
         from nextgpt.presets import PRESETS
 
         print_json(lambda: {"embedded": list(BUILTIN_MODELS), "presets": list(PRESETS)})
@@ -50,7 +50,7 @@ def _print_models() -> None:
     from rich.table import Table
 
     from nextgpt.cli.printing import print_table
-    from nextgpt.model.loading import BUILTIN_MODELS
+    from nextgpt.model.model_dir import BUILTIN_MODELS
     from nextgpt.presets import PRESETS, preset, presets_dir
 
     table = Table("MODEL", "what it is", "download", "licences", box=None, pad_edge=False)

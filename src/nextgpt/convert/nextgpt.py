@@ -38,9 +38,9 @@ from nextgpt.model.encoding.config import EncoderConfig
 from nextgpt.model.encoding.loading import read_encoder_config
 from nextgpt.model.input_projection import create_input_projection
 from nextgpt.model.llm.signal_tokens import SignalVocabulary
+from nextgpt.model.model_dir import WEIGHTS_FILE
 from nextgpt.model.output_projection import create_output_projection
 from nextgpt.model.safetensors_io import check_state_dict
-from nextgpt.model.trained_weights import WEIGHTS_FILE
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 """What a LLaMA calls its embedding and its head."""

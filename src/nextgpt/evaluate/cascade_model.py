@@ -33,9 +33,8 @@ from nextgpt.message import (
 from nextgpt.miniworld.language.canonical_captions import canonical_caption
 from nextgpt.miniworld.language.description_parser import parse_description
 from nextgpt.model.hub import resolve_component_dir
-from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.model_dir import WEIGHTS_FILE, resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.model.trained_weights import WEIGHTS_FILE
 from nextgpt.nano.dialogue_text import EDIT
 
 MAX_CAPTION_TOKENS = 60

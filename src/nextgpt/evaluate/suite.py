@@ -103,7 +103,7 @@ def evaluate(
         ConfigError: Unknown suite, or denoising steps for a suite without media.
         ModelError: Unknown model.
     """
-    from nextgpt.model.loading import resolve_model_dir
+    from nextgpt.model.model_dir import resolve_model_dir
 
     if suite not in SUITES:
         raise ConfigError(unknown_name_message("suite", suite, SUITES))

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 
 from nextgpt.config import ModelConfig
-from nextgpt.errors import ConfigError, ModelError, unknown_name_message
+from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.model.components import Component, OffloadGroup, component_from_dir
 from nextgpt.model.encoding import Encoder, load_encoder
-from nextgpt.model.hub import download_snapshot
 from nextgpt.model.llm.language_model import LanguageModel
 from nextgpt.model.llm.native_loading import load_native_language_model
 from nextgpt.model.memory_plan import (
@@ -32,18 +31,9 @@ from nextgpt.model.memory_plan import (
 from nextgpt.model.quirks import QUIRKS
 from nextgpt.model.summary import ComponentSummary, component_sizes
 from nextgpt.model.synthesis.base import Synthesizer
-from nextgpt.model.trained_weights import WEIGHTS_FILE
-from nextgpt.presets import PRESETS, installed_preset_dir
 
 Dtype = torch.dtype | str
 """A torch dtype, or ``int8`` or ``int4`` for the LLM."""
-_WEIGHTS_DIR = Path(__file__).parents[1] / "weights"
-BUILTIN_MODELS = {
-    name: _WEIGHTS_DIR / name
-    for name in ("nano", "small")
-    if name == "nano" or (_WEIGHTS_DIR / name / WEIGHTS_FILE).is_file()
-}
-"""Models that are part of the package: ``nano``, and ``small`` in copies that hold its trained weights."""
 
 
 def make_memory_plan(
@@ -188,25 +178,3 @@ def _offload_options(name: str, placement: ComponentPlacement, group: OffloadGro
     if name == "llm":
         return {"group": group, "offload": LanguageModel.unload_weights, "onload": LanguageModel.reload_weights}
     return {"group": group}
-
-
-def resolve_model_dir(name: str | Path) -> Path:
-    """Return the folder of a built-in model, a preset, a path, or a Hub repository (downloaded once).
-
-    Raises:
-        ModelError: The name is unknown, or a preset's weights are missing; the message names the command to get them.
-    """
-    builtin = BUILTIN_MODELS.get(str(name))
-    if builtin is not None:
-        return builtin
-    if str(name) in PRESETS:
-        return installed_preset_dir(str(name))
-    folder = Path(name)
-    if folder.is_dir():
-        return folder
-    if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return download_snapshot(name)
-    raise ModelError(
-        unknown_name_message("model", str(name), [*BUILTIN_MODELS, *PRESETS])
-        + " A model folder or a Hub id (owner/name) is accepted as well."
-    )

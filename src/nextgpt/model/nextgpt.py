@@ -37,6 +37,7 @@ from nextgpt.model.llm.language_model import LanguageModel, LLMForwardOutput
 from nextgpt.model.llm.prompt import Prompt
 from nextgpt.model.llm.sampler import validate_sampling
 from nextgpt.model.memory_plan import TRAINED, MemoryPlan, default_plan
+from nextgpt.model.model_dir import WEIGHTS_FILE, resolve_model_dir
 from nextgpt.model.output_projection import create_output_projection
 from nextgpt.model.parallel import use_all_threads
 from nextgpt.model.reply_assembler import ReplyAssembler
@@ -46,7 +47,7 @@ from nextgpt.model.synthesis.base import Synthesizer
 from nextgpt.model.synthesis.batching import synthesize_batch
 from nextgpt.model.synthesis_requests import build_synthesis_requests
 from nextgpt.model.timing import StageTimer
-from nextgpt.model.trained_weights import WEIGHTS_FILE, load_trained, save_trained
+from nextgpt.model.trained_weights import load_trained, save_trained
 from nextgpt.model.truncation import truncate
 
 MAX_RECORDED_EDITS = 1024
@@ -107,7 +108,7 @@ class NextGPT(nn.Module):
             ConfigError: The options contradict each other.
             ModelError: Unknown model, missing or damaged component, or a budget that is too small.
         """
-        model_dir = loading.resolve_model_dir(name)
+        model_dir = resolve_model_dir(name)
         config = read_config(model_dir)
         plan = loading.make_memory_plan(
             summarize_model(config, model_dir) if max_memory is not None else (),

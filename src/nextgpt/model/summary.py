@@ -20,10 +20,10 @@ from nextgpt.errors import ModelError
 from nextgpt.model.input_projection import create_input_projection
 from nextgpt.model.llm.signal_tokens import SignalEmbeddings, SignalVocabulary
 from nextgpt.model.memory_plan import TRAINED, ComponentSize
+from nextgpt.model.model_dir import WEIGHTS_FILE
 from nextgpt.model.output_projection import create_output_projection
 from nextgpt.model.package_source import is_converted
 from nextgpt.model.safetensors_io import open_safetensors
-from nextgpt.model.trained_weights import WEIGHTS_FILE
 
 UNKNOWN = "unknown"
 SYNTHESIS_COMPONENTS = ("transformer", "unet", "vae", "vocoder", "text_encoder", "condition_encoder")

@@ -25,7 +25,6 @@ from nextgpt.model.safetensors_io import check_state_dict, read_safetensors
 if TYPE_CHECKING:
     from nextgpt.model.nextgpt import NextGPT
 
-WEIGHTS_FILE = "nextgpt.safetensors"
 LORA = "lora."
 
 

@@ -13,8 +13,9 @@ from nextgpt.config import ModelConfig, read_config, write_config
 from nextgpt.errors import ConversationError
 from nextgpt.message import Part
 from nextgpt.model.llm.prompt import Prompt, TokenSpan
+from nextgpt.model.model_dir import WEIGHTS_FILE
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.model.trained_weights import WEIGHTS_FILE, save_trained
+from nextgpt.model.trained_weights import save_trained
 from nextgpt.train.alignment_recipe import AlignmentRecipe, load_sources
 from nextgpt.train.dataset import BatchSampler, DialogueSource, Example, InvalidRecordLog, LocalBatch, iterate_batches
 from nextgpt.train.distributed import DistributedContext

@@ -12,10 +12,10 @@ from transformers import PreTrainedModel
 from nextgpt.config import LoraConfig, ModelConfig, read_config
 from nextgpt.errors import ConfigError
 from nextgpt.model.llm.lora import adapter_state_dict
-from nextgpt.model.loading import resolve_model_dir
 from nextgpt.model.memory_plan import TRAINED, default_plan
+from nextgpt.model.model_dir import WEIGHTS_FILE, resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT
-from nextgpt.model.trained_weights import WEIGHTS_FILE, load_trained
+from nextgpt.model.trained_weights import load_trained
 from nextgpt.presets import PRESETS
 from nextgpt.train.recipe import BaseRecipe
 from nextgpt.train.stages import Stage

@@ -18,7 +18,7 @@ from nextgpt.evaluate.extractors.encoder_extractor import EncoderExtractor
 from nextgpt.evaluate.extractors.files import file_hash
 from nextgpt.evaluate.extractors.published_weights import cache_dir, load_published
 from nextgpt.media.types import Audio, Image, Video
-from nextgpt.model.loading import BUILTIN_MODELS
+from nextgpt.model.model_dir import BUILTIN_MODELS
 from nextgpt.model.nextgpt import NextGPT
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tests.model.synthesis.families import Families
 from torch import Tensor
 
-from nextgpt.model.loading import BUILTIN_MODELS
+from nextgpt.model.model_dir import BUILTIN_MODELS
 from nextgpt.model.synthesis import LatentDiffusion, load_synthesizer
 from nextgpt.model.synthesis.cogvideox import CogVideoX
 from nextgpt.model.synthesis.denoise import denoising_loop

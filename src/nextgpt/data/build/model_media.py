@@ -20,8 +20,9 @@ from nextgpt.media.read_any import READERS
 from nextgpt.message import Medium
 from nextgpt.modality import MODALITIES
 from nextgpt.model.hub import resolve_component_dir
-from nextgpt.model.loading import lazy_components, resolve_model_dir
+from nextgpt.model.loading import lazy_components
 from nextgpt.model.memory_plan import default_plan
+from nextgpt.model.model_dir import resolve_model_dir
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 
 

@@ -22,7 +22,7 @@ from nextgpt.model.component_hash import hash_encoder, hash_folder
 from nextgpt.model.encoding import Encoder, load_encoder
 from nextgpt.model.encoding.loading import encoder_modalities
 from nextgpt.model.hub import resolve_component_dir
-from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.model_dir import resolve_model_dir
 from nextgpt.model.quirks import QUIRKS
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 

@@ -149,7 +149,7 @@ def _identify_encoder(files: Files, model: str) -> str:
     from nextgpt.config import read_config
     from nextgpt.model.component_hash import hash_encoder
     from nextgpt.model.hub import resolve_component_dir
-    from nextgpt.model.loading import resolve_model_dir
+    from nextgpt.model.model_dir import resolve_model_dir
 
     folder = resolve_model_dir(files[0] if files else model)
     return hash_encoder(resolve_component_dir(read_config(folder).encoder, folder))

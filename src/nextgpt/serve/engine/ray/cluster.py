@@ -11,7 +11,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from nextgpt.config import read_config
-from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.model_dir import resolve_model_dir
 from nextgpt.serve.engine.base import EngineSettings
 from nextgpt.serve.engine.ray.config import RayConfig
 from nextgpt.serve.engine.ray.engine import StageHandles

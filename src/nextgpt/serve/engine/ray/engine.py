@@ -16,7 +16,7 @@ from nextgpt.message import DenoisingProgress, Medium, TextDelta, Via
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.encoding.loading import encoder_modalities
 from nextgpt.model.hub import resolve_component_dir
-from nextgpt.model.loading import resolve_model_dir
+from nextgpt.model.model_dir import resolve_model_dir
 from nextgpt.model.synthesis.batching import SegmentKey, SynthesisRequest
 from nextgpt.serve.engine.admission import AdmissionControl
 from nextgpt.serve.engine.base import EngineError, EngineRequest, EngineSettings, RequestHandle, ignore_stage_time

@@ -22,7 +22,8 @@ from nextgpt.model.encoding.base import Features
 from nextgpt.model.feature_cache import FeatureCache
 from nextgpt.model.llm.output import LLMOutput, MediumSegment
 from nextgpt.model.llm.prefix_cache import PrefixCache
-from nextgpt.model.loading import lazy_components, make_memory_plan, resolve_model_dir
+from nextgpt.model.loading import lazy_components, make_memory_plan
+from nextgpt.model.model_dir import resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis.batching import SynthesisRequest
 from nextgpt.serve.engine.base import EngineRequest, EngineSettings, RequestHandle, ignore_stage_time
