@@ -49,11 +49,19 @@ def refusal(folder: Path) -> str:
         ("Bloom", "(BloomForCausalLM)"),
         ("Mpt", "(MptForCausalLM)"),
         ("T5", "is of the type t5"),
+        ("Bert", "(BertLMHeadModel) is an encoder"),
+        ("XLMRoberta", "(XLMRobertaForCausalLM) is an encoder"),
+        ("Electra", "(ElectraForCausalLM) is an encoder"),
     ],
 )
 def test_other_architectures_are_refused_in_one_line(family: str, said: str, tmp_path: Path) -> None:
     message = refusal(llm_folder(tmp_path, family, has_weights=False))
     assert said in message and "expected" in message and "\n" not in message
+
+
+def test_an_architecture_without_hidden_states_of_its_own_is_refused(tmp_path: Path) -> None:
+    sizes = SIZES | {"head_dim": 8, "num_local_experts": 2, "intermediate_size_mlp": 48}
+    assert "has no part that returns hidden states" in refusal(llm_folder(tmp_path, "Llama4Text", **sizes))
 
 
 def test_weights_that_are_quantized_already_are_refused(tmp_path: Path) -> None:
@@ -81,13 +89,21 @@ def test_a_lack_of_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.Monke
     assert "does not fit into the memory" in message and "damaged" not in message
 
 
+WINDOWED: dict[str, dict[str, object]] = {
+    "Mistral": {"sliding_window": 16},
+    "Gemma3Text": {"sliding_window": 16, "head_dim": 8, "pad_token_id": 0},
+    "GPTNeo": {"window_size": 4, "attention_types": [[["global", "local"], 1]], "num_layers": 2, "num_heads": 4},
+}  # fmt: skip
+"""LLMs with layers that attend to near positions only."""
+
+
 @torch.no_grad()
-def test_empty_places_do_not_move_the_window_of_attention(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", WINDOWED)
+def test_empty_places_do_not_move_the_window_of_attention(family: str, tmp_path: Path) -> None:
     """A neighbour that emits a video leaves 23 empty places; before, the window slid over them."""
-    llm = load_language_model(
-        llm_folder(tmp_path, "Mistral", **SIZES, sliding_window=16), template="chatml", soft_tokens=1
-    )
-    assert llm.context_length == 16
+    sizes = WINDOWED[family]
+    llm = load_language_model(llm_folder(tmp_path, family, **SIZES | sizes), template="chatml", soft_tokens=1)
+    assert llm.context_length == next(value for name, value in sizes.items() if name in loading._WINDOWS)
     embeddings = torch.randn(1, 12, llm.hidden_size)
     plain = llm.hidden_states(embeddings, torch.ones(1, 12, dtype=torch.bool), torch.arange(12)[None])
     spread = torch.cat([embeddings[:, :6], torch.zeros(1, 23, llm.hidden_size), embeddings[:, 6:]], dim=1)

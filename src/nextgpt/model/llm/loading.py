@@ -31,8 +31,10 @@ from nextgpt.model.memory_errors import raise_if_out_of_memory
 from nextgpt.model.memory_plan import AUTO_DEVICE_MAPS, QUANTIZED_DTYPES
 from nextgpt.prompt_template import PromptTemplate, create_template
 
+_WINDOWS = ("sliding_window", "window_size")
+"""Config keys of layers that attend to near positions only: of most LLMs, and of GPT-Neo."""
 _NO_WINDOW = 2**30
-"""Sliding window beyond every context."""
+"""Window beyond every context."""
 _UNSUPPORTED_LOGIT_SCALING = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 """Config keys of LLMs that rescale logits; the logits of signal tokens would not be rescaled."""
 
@@ -69,7 +71,7 @@ def load_language_model(
 
     config = _read_config(folder)
     check_supported(config, folder)
-    window = _remove_sliding_window(config.get_text_config())
+    window = _remove_windows(config.get_text_config())
     fused_dtype = _fused_dtype(config) if use_fused_decoder else None
     dtype_name = "bfloat16" if fused_dtype else str(dtype).removeprefix("torch.")
 
@@ -77,6 +79,11 @@ def load_language_model(
         return _load_transformer(folder, config, dtype_name, device).requires_grad_(False).eval()
 
     transformer = load()
+    if transformer.base_model is transformer:
+        raise ModelError(
+            f"The LLM in {folder} ({type(transformer).__name__}) has no part that returns hidden states alone; expected "
+            "a causal LM with one. Choose another LLM, such as a Llama, Qwen or Mistral."
+        )
     tokenizer = load_tokenizer(folder)
     num_rows = transformer.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > num_rows:
@@ -115,8 +122,8 @@ def check_supported(config: PreTrainedConfig, folder: Path) -> None:
     Prompts are embeddings at given positions, and replies continue from keys and values.
 
     Raises:
-        ModelError: It is no causal LM, has quantized weights, recurrent states (Mamba), no position ids (BLOOM, MPT),
-            no stated context length, or rescales its logits.
+        ModelError: It is no causal LM (BERT, T5), has quantized weights, recurrent states (Mamba), no position ids
+            (BLOOM, MPT), no stated context length, or rescales its logits.
     """
 
     def refuse(problem: str, expected: str, advice: str) -> ModelError:
@@ -134,6 +141,8 @@ def check_supported(config: PreTrainedConfig, folder: Path) -> None:
     cls = cls[0] if isinstance(cls, tuple | list) else cls
     if cls is None:
         raise refuse(f"is of the type {config.model_type}", "a causal LM of transformers", other)
+    if getattr(text, "is_decoder", None) is False:  # only configs of encoders, such as BERT, have it
+        raise refuse(f"({cls.__name__}) is an encoder, whose tokens attend to later ones", "a causal LM", other)
     if getattr(cls, "_is_stateful", False):
         raise refuse(f"({cls.__name__}) has recurrent states", "attention with keys and values", other)
     parameters = inspect.signature(cls.forward).parameters
@@ -147,17 +156,16 @@ def check_supported(config: PreTrainedConfig, folder: Path) -> None:
             raise refuse(f"rescales its logits ({setting})", "unscaled logits", "Choose another LLM.")
 
 
-def _remove_sliding_window(text: PreTrainedConfig) -> int | None:
-    """Let all layers attend to the whole context, and return the window as the longest context.
+def _remove_windows(text: PreTrainedConfig) -> int | None:
+    """Let all layers attend to the whole context, and return the smallest window as the longest context.
 
     Windows of transformers count places in the cache. Beside a reply with a medium a row has empty places, so its
     answer would depend on its neighbours. Within the window both kinds of attention are the same.
     """
-    window = getattr(text, "sliding_window", None)
-    if not window:
-        return None
-    text.sliding_window = _NO_WINDOW
-    return window
+    windows = {name: value for name in _WINDOWS if isinstance(value := getattr(text, name, None), int) and value > 0}
+    for name in windows:
+        setattr(text, name, _NO_WINDOW)
+    return min(windows.values(), default=None)
 
 
 def _fused_dtype(config: PreTrainedConfig) -> FusedDtype | None:
