@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.miniworld.description_parser import parse_descriptions
 
 from nextgpt.miniworld.language import (
     attributes,
@@ -18,6 +17,7 @@ from nextgpt.miniworld.language import (
     in_reading_order,
     parse_caption,
 )
+from nextgpt.miniworld.language.description_parser import parse_descriptions
 from nextgpt.miniworld.language.lexicon import all_of_kind, any_of_kind, indefinite, noun, plural, synonyms
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.sample_specs import sample_clip, sample_scene, sample_sound

@@ -11,11 +11,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from tests.miniworld.description_parser import parse_descriptions
 
 from nextgpt.errors import ConfigError
 from nextgpt.miniworld.language import TASKS, Dialogue, DialogueTurn, MediaPart, attributes, sample_dialogue
 from nextgpt.miniworld.language.dense_dialogues import COMPARING_QUESTIONS, DENSE_TASKS
+from nextgpt.miniworld.language.description_parser import parse_descriptions
 from nextgpt.miniworld.language.dialogue_state import sample_spec
 from nextgpt.miniworld.language.facts import riddle_answers
 from nextgpt.miniworld.language.out_of_domain import UNKNOWN

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.miniworld.description_parser import parse_descriptions
 
 from nextgpt.errors import ConfigError
 from nextgpt.miniworld.language import Dialogue, DialogueTurn, MediaPart, sample_dialogue
+from nextgpt.miniworld.language.description_parser import parse_descriptions
 from nextgpt.miniworld.language.descriptions import in_reading_order
 from nextgpt.miniworld.language.dialogue_state import BRIEF_ANSWER
 from nextgpt.miniworld.language.lexicon import noun, plural

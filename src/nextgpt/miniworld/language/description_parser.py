@@ -1,4 +1,4 @@
-"""Parse the descriptions of :mod:`.descriptions` back to specs.
+"""Parse the descriptions of :mod:`.descriptions` back to specs: they are unambiguous.
 
 The cascade needs it: nano's LLM was pretrained on canonical captions, while nano describes media in sentences.
 """
@@ -6,18 +6,25 @@ The cascade needs it: nano's LLM was pretrained on canonical captions, while nan
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
-from itertools import product
 
-from nextgpt.miniworld.language.captions import are_identical
-from nextgpt.miniworld.language.descriptions import counted, describe, object_phrase
-from nextgpt.miniworld.language.lexicon import MOTION_FORMS, PLACE_FORMS, background_forms, indefinite
+from nextgpt.miniworld.language.descriptions import pattern_phrase
+from nextgpt.miniworld.language.lexicon import (
+    MOTION_FORMS,
+    NUMBERS,
+    PLACE_FORMS,
+    background_forms,
+    noun,
+    plural,
+    source_phrase,
+)
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import (
     BACKGROUNDS,
-    MOTIONS,
+    PATTERNS,
     PITCHES,
-    PLACES,
     SIZES,
     SOURCES,
     SPEEDS,
@@ -28,99 +35,83 @@ from nextgpt.miniworld.specs import (
     ObjectSpec,
     SceneSpec,
     SoundSpec,
-    patterns_of,
 )
 
-_SEPARATOR = re.compile(r", | and ")
 _INTRO = re.compile(r"(I (see|hear)|Here (is|are)) ")
-Kind = tuple[str, str]
-"""Object and tint."""
 
 
 def parse_description(text: str) -> MediaSpec | None:
     """Return the spec of a description such as ``"I see a large red cat at the top left on grass."``, else None."""
-    words = _INTRO.sub("", text.strip().removesuffix("."), count=1)
-    return _sounds().get(words) or _parse_visual(words)
+    match = _grammar().fullmatch(_INTRO.sub("", text.strip().removesuffix("."), count=1))
+    return None if match is None else _parse_match(match.groupdict())
+
+
+def parse_descriptions(text: str) -> tuple[MediaSpec, ...]:
+    """Parse all descriptions in ``text``, in order."""
+    return tuple(_parse_match(match.groupdict()) for match in _grammar().finditer(text))
+
+
+_SOURCES = {source_phrase(source): source for source in SOURCES}
+_PATTERNS = {
+    pattern_phrase(sound): (sound.pattern, sound.speed)
+    for pattern in PATTERNS
+    for speed in (SPEEDS if pattern in TIMED_PATTERNS else SPEEDS[:1])
+    for sound in [SoundSpec(SOURCES[0], pattern=pattern, speed=speed)]
+}
+_NOUNS = {noun(name): name for name in OBJECTS}
+_PLURALS = {plural(name): name for name in OBJECTS}
+_PLACES = {forms[0]: place for place, forms in PLACE_FORMS.items()}
+_MOTIONS = {forms[0]: motion for motion, forms in MOTION_FORMS.items()}
+_BACKGROUNDS = {background_forms(background)[0]: background for background in BACKGROUNDS}
+
+
+def _any_of(phrases: Iterable[str]) -> str:
+    return f"(?:{'|'.join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))})"
+
+
+_PLACE = _any_of(_PLACES)
+_ONE = rf"\ban? (?:{_any_of(SIZES)} )?(?:{_any_of(TINTS[1:])} )?{_any_of(_NOUNS)}"
+_SEVERAL = rf"\b(?:{_any_of(NUMBERS[2:])}) (?:{_any_of(TINTS[1:])} )?{_any_of(_PLURALS)}"
 
 
 @cache
-def _sounds() -> dict[str, SoundSpec]:
-    specs = (
-        SoundSpec(source, pitch, pattern, speed)
-        for source, pitch in product(SOURCES, PITCHES)
-        for pattern in patterns_of(source)
-        for speed in (SPEEDS if pattern in TIMED_PATTERNS else SPEEDS[:1])
+def _grammar() -> re.Pattern[str]:
+    """Compile the grammar of all specs; the group names identify the spec type."""
+    background, joint = _any_of(_BACKGROUNDS), "(?:, | and )"
+    objects_text = rf"{_ONE} {_PLACE}(?:{joint}{_ONE} {_PLACE})*|{_SEVERAL} {_PLACE}(?:{joint}{_PLACE})+"
+    clip = rf"(?P<moved>{_ONE}) (?P<motion>{_any_of(_MOTIONS)}) (?P<behind>{background})"
+    pitch, pattern = _any_of(PITCHES), _any_of(_PATTERNS)
+    sound = rf"(?P<source>{_any_of(_SOURCES)}) at a (?P<pitch>{pitch}) pitch, (?P<pattern>{pattern})"
+    return re.compile(rf"(?P<things>{objects_text}) (?P<background>{background})|{clip}|{sound}")
+
+
+def _parse_match(groups: Mapping[str, str | None]) -> MediaSpec:
+    if source := groups["source"]:
+        pattern, speed = _PATTERNS[groups["pattern"] or ""]
+        return SoundSpec(_SOURCES[source], groups["pitch"] or "", pattern, speed)
+    if moving_object := groups["moved"]:
+        kind = _parse_object(moving_object)
+        return ClipSpec(kind.object, kind.tint, _BACKGROUNDS[groups["behind"] or ""], _MOTIONS[groups["motion"] or ""])
+    objects_text = groups["things"] or ""
+    return SceneSpec(tuple(_parse_objects(objects_text)), _BACKGROUNDS[groups["background"] or ""])
+
+
+def _parse_objects(objects_text: str) -> Iterable[ObjectSpec]:
+    noun_phrases, places = re.findall(f"{_ONE}|{_SEVERAL}", objects_text), re.findall(_PLACE, objects_text)
+    kinds = (
+        [_parse_object(words) for words in noun_phrases]
+        if len(noun_phrases) == len(places)
+        else [_parse_object(noun_phrases[0])] * len(places)
     )
-    return {describe(spec): spec for spec in specs}
+    for kind, place in zip(kinds, places, strict=True):
+        yield replace(kind, place=_PLACES[place], size=kind.size if len(places) == 1 else "small")
 
 
-def _parse_visual(words: str) -> MediaSpec | None:
-    for background in BACKGROUNDS:
-        content = words.removesuffix(f" {background_forms(background)[0]}")
-        if content != words:
-            spec = _parse_clip(content, background) or _parse_scene(content, background)
-            if spec is not None:
-                return spec
-    return None
-
-
-def _parse_clip(words: str, background: str) -> ClipSpec | None:
-    for motion in MOTIONS:
-        kind = _kinds().get(words.removesuffix(f" {MOTION_FORMS[motion][0]}"))
-        if kind and words.endswith(MOTION_FORMS[motion][0]):
-            return ClipSpec(*kind, background=background, motion=motion)
-    return None
-
-
-def _parse_scene(words: str, background: str) -> SceneSpec | None:
-    for size in SIZES:
-        article, _, rest = words.partition(f" {size} ")
-        if article in ("a", "an") and (obj := _parse_object(rest, size, with_article=False)):
-            return SceneSpec((obj,), background)
-    pieces = _SEPARATOR.split(words)
-    objects = tuple(_parse_object(piece, "small", with_article=True) for piece in pieces)
-    if len(objects) > 1 and all(objects):
-        return SceneSpec(tuple(obj for obj in objects if obj), background)
-    return _parse_identical(pieces, background)
-
-
-def _parse_object(words: str, size: str, *, with_article: bool) -> ObjectSpec | None:
-    for place in PLACES:
-        name = words.removesuffix(f" {PLACE_FORMS[place][0]}")
-        kind = (_kinds() if with_article else _bare_kinds()).get(name) if name != words else None
-        if kind:
-            return ObjectSpec(*kind, place=place, size=size)
-    return None
-
-
-def _parse_identical(pieces: list[str], background: str) -> SceneSpec | None:
-    """Parse ``two blue dogs on the left and on the right``."""
-    for place in PLACES:
-        kind = _counted_kinds().get((len(pieces), pieces[0].removesuffix(f" {PLACE_FORMS[place][0]}")))
-        if kind and pieces[0].endswith(PLACE_FORMS[place][0]):
-            others = [_places().get(piece) for piece in pieces[1:]]
-            if all(others):
-                objects = tuple(ObjectSpec(*kind, place=where, size="small") for where in (place, *others) if where)
-                assert are_identical(objects)
-                return SceneSpec(objects, background)
-    return None
-
-
-@cache
-def _bare_kinds() -> dict[str, Kind]:
-    return {object_phrase(name, tint): (name, tint) for name, tint in product(OBJECTS, TINTS)}
-
-
-@cache
-def _kinds() -> dict[str, Kind]:
-    return {indefinite(phrase): kind for phrase, kind in _bare_kinds().items()}
-
-
-@cache
-def _counted_kinds() -> dict[tuple[int, str], Kind]:
-    return {(number, counted(number, *kind)): kind for number in (2, 3) for kind in _bare_kinds().values()}
-
-
-@cache
-def _places() -> dict[str, str]:
-    return {PLACE_FORMS[place][0]: place for place in PLACES}
+def _parse_object(words: str) -> ObjectSpec:
+    """Parse ``"a large red cat"`` or ``"two red cats"``, without the place."""
+    number, _, words = words.partition(" ")
+    head, _, rest = words.partition(" ")
+    size, words = (head, rest) if head in SIZES else ("small", words)
+    tint, _, rest = words.partition(" ")
+    tint, words = (tint, rest) if tint in TINTS else ("natural", words)
+    return ObjectSpec((_PLURALS if number in NUMBERS else _NOUNS)[words], tint, size=size)
