@@ -14,6 +14,7 @@ from nextgpt.evaluate.run_folder import (
     create_run,
     data_fingerprint,
     lock_run,
+    model_fingerprint,
     open_run,
     system_slug,
 )
@@ -22,6 +23,15 @@ ITEMS = tuple(
     EvalItem(id=f"item {n}", suite="coco-t2i", request=user_message(f"Draw\u2028{n}."), target_caption=str(n))
     for n in range(5)
 )
+
+
+def test_a_model_is_identified_by_its_configuration_and_trained_weights(tmp_path: Path) -> None:
+    fingerprints = []
+    files = (("config.json", b"{}"), ("config.json", b"{1}"), ("nextgpt.safetensors", b"w"), ("other", b"o"))
+    for name, content in files:
+        (tmp_path / name).write_bytes(content)
+        fingerprints.append(model_fingerprint(str(tmp_path)))
+    assert len(set(fingerprints)) == 3 and fingerprints[2] == fingerprints[3]
 
 
 def manifest(**changes: object) -> RunManifest:

@@ -31,10 +31,12 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from nextgpt.config import CONFIG_FILE
 from nextgpt.errors import ConfigError
 from nextgpt.evaluate.items import EvalItem, Frozen
 from nextgpt.evaluate.records import ItemRecord
 from nextgpt.media.save_media import wrap_write_errors
+from nextgpt.model.model_dir import WEIGHTS_FILE, resolve_model_dir
 
 MANIFEST_FILE, ITEMS_FILE, RECORDS_FILE = "run.json", "items.jsonl", "records.jsonl"
 ITEM_SCORES_FILE, LOCK_FILE = "item_scores.json", ".lock"
@@ -61,6 +63,8 @@ class RunManifest(Frozen):
     """Data folder that media paths of the items are relative to."""
     data_fingerprint: str
     """Hash of the items and of the sizes of their files."""
+    model_fingerprint: str = ""
+    """Hash of the model's configuration and trained weights."""
     num_inference_steps: int | None = None
     """Denoising steps; ``None`` means the model's default."""
     left_out: dict[str, int] = Field(default_factory=dict)
@@ -236,6 +240,15 @@ def _file_digest(path: Path) -> bytes:
         return file_digest(file, lambda: blake2b(digest_size=16)).digest()
 
 
+def model_fingerprint(model: str) -> str:
+    """Return a hash of a model's configuration and trained weights. Raises :class:`~nextgpt.errors.ModelError`."""
+    folder, content = resolve_model_dir(model), blake2b(digest_size=16)
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        path = folder / name
+        content.update(path.read_bytes() if path.is_file() else b"-")
+    return content.hexdigest()
+
+
 def system_slug(system: str) -> str:
     """Return the folder name of a system: ``openai:http://host:8000/v1`` becomes ``openai-host-8000-v1``."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", re.sub(r"https?://", "", system)).strip("-.") or "system"
@@ -254,7 +267,8 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 
 def _check_same_run(path: Path, found: RunManifest, wanted: RunManifest) -> None:
-    for name in ("suite", "model", "seed", "limit", "num_inference_steps", "data_fingerprint", "batch_size"):
+    names = ("suite", "model", "model_fingerprint", "seed", "limit", "num_inference_steps", "data_fingerprint")
+    for name in (*names, "batch_size"):
         if (old := getattr(found, name)) != (new := getattr(wanted, name)):
             raise ConfigError(
                 f"{path} is a run with {name} {old}; got {new}. Choose another --out, or repeat the same settings."

@@ -25,6 +25,7 @@ from nextgpt.evaluate.run_folder import (
     create_run,
     data_fingerprint,
     lock_run,
+    model_fingerprint,
     write_file,
 )
 from nextgpt.evaluate.score_report import all_to_markdown, scores_to_dict, scores_to_markdown
@@ -152,6 +153,7 @@ def _create_run(protocol: Protocol, options: StandardOptions, data: Path, out: P
         batch_size=BATCH_SIZE,
         data=str(data),
         data_fingerprint=data_fingerprint(items, data),
+        model_fingerprint=model_fingerprint(options.model),
         num_inference_steps=options.num_inference_steps,
         left_out={reason: count for reason, count in candidates.left_out.items() if count},
     )
