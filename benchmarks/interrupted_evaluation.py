@@ -71,7 +71,9 @@ def main(
         for name in ("killed", "whole"):
             assert start(name).wait() == 0, f"the run {name} failed"
         killed, whole = (_content(Path(folder) / name) for name in ("killed", "whole"))
-        print(f"equal: {killed == whole}; files compared: {len(whole)}")
+        different = sorted(name for name in killed.keys() | whole.keys() if killed.get(name) != whole.get(name))
+        print(f"files compared: {len(whole)}; different: {', '.join(different) or 'none'}")
+        raise typer.Exit(bool(different))
 
 
 def _count_lines(run: Path) -> int:
