@@ -10,10 +10,13 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from nextgpt import NextGPT, Sampling
-from nextgpt.model.llm import loading
+from nextgpt.model.llm import fused_decoder
 from nextgpt.model.llm.fused_decoder import FusedDecoder, can_fuse
 from nextgpt.model.llm.fused_linear import FusedDtype
 from nextgpt.model.llm.kv_cache import BatchedKVCache
+from nextgpt.model.llm.llama import Llama
+from nextgpt.model.llm.loading import load_language_model
+from nextgpt.model.llm.native_loading import load_native_language_model
 from nextgpt.testing.language_model import tiny_language_model
 from nextgpt.testing.model import write_tiny_model
 
@@ -139,14 +142,29 @@ def test_a_fused_language_model_computes_the_same_with_and_without_a_cache() -> 
 
 def test_a_model_is_fused_by_default_in_the_fastest_dtype(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_tiny_model(tmp_path / "model")
-    monkeypatch.setattr(loading, "fastest_decoding_dtype", lambda: "int8")
+    monkeypatch.setattr(fused_decoder, "fastest_decoding_dtype", lambda: "int8")
     assert NextGPT.from_pretrained(folder).llm._fused_dtype is None, "small LLMs are not fused"
-    monkeypatch.setattr(loading, "MIN_FUSED_WIDTH", 1)
+    monkeypatch.setattr(fused_decoder, "MIN_FUSED_WIDTH", 1)
     assert NextGPT.from_pretrained(folder, dtype="float32").llm._fused_dtype is None
     model = NextGPT.from_pretrained(folder)
     assert model.llm._fused_dtype == "int8"
     sampling = Sampling(max_tokens=6, modalities=("text",))
     texts = [reply.text for reply in model.chat_batch(["hello", "draw a cat please", "hello"], sampling)]
     assert texts[0] == texts[2] == model.chat("hello", sampling).text
-    monkeypatch.setattr(loading, "fastest_decoding_dtype", lambda: "float32")
+    monkeypatch.setattr(fused_decoder, "fastest_decoding_dtype", lambda: "float32")
     assert NextGPT.from_pretrained(folder).llm._fused_dtype is None
+
+
+@torch.inference_mode()
+def test_both_loaders_give_the_same_fused_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_tiny_model(tmp_path / "model") / "llm"
+    monkeypatch.setattr(fused_decoder, "fastest_decoding_dtype", lambda: "bfloat16")
+    monkeypatch.setattr(fused_decoder, "MIN_FUSED_WIDTH", 1)
+    settings = {"template": "chatml", "soft_tokens": 1, "context_length": 64}
+    native = load_native_language_model(folder, **settings)
+    library = load_language_model(folder, use_fused_decoder=True, **settings)
+    assert native is not None and isinstance(native.transformer, Llama)
+    embeddings = native.embed_ids([1, 2, 3, 4, 5])[None]
+    inputs = embeddings, torch.ones(1, 5, dtype=torch.bool), torch.arange(5)[None]
+    states = [llm.hidden_states(*inputs) for llm in (native, library)]
+    assert torch.equal(*states)

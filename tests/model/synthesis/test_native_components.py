@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.model.synthesis.families import Families
+from tests.model.synthesis.families import Families, conditions_of, last_latents
 from torch import Tensor
 
 from nextgpt.model.model_dir import BUILTIN_MODELS
@@ -21,6 +21,7 @@ from nextgpt.model.synthesis.denoise import denoising_loop
 from nextgpt.model.synthesis.flow_solver import FlowSolver, is_supported
 from nextgpt.model.synthesis.patch_network import PatchNetwork
 from nextgpt.model.synthesis.schedule import DenoisingSchedule
+from nextgpt.train.losses import denoising_loss
 
 FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 
@@ -133,3 +134,11 @@ print([name for name in ("diffusers", "scipy", "peft") if name in sys.modules])
 """
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_training_may_use_what_a_reply_loaded(families: Families) -> None:
+    synthesizer = load_synthesizer(families.folder("nano image"), "image")
+    latents = last_latents(synthesizer, conditions_of(synthesizer, 1), seeds=[1])
+    conditions = torch.zeros(1, *synthesizer.condition_shape, requires_grad=True)
+    denoising_loss(synthesizer, latents.clone(), conditions, [torch.Generator()]).backward()
+    assert conditions.grad is not None

@@ -39,7 +39,7 @@ def rounding(dtype: torch.dtype) -> float:
 @torch.no_grad()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_batch_gets_what_the_denoiser_itself_says(dtype: torch.dtype) -> None:
-    ours, tracer = denoiser(0).to(dtype), TracedDenoiser(KIND.predict)
+    ours, tracer = denoiser(0).to(dtype), TracedDenoiser(KIND.predict, plain_calls=0)
     for batch in (2, 1, 5, 2):
         latents, time, conditions = given(batch, dtype)
         for step in (time, time / 3):
@@ -50,7 +50,7 @@ def test_every_batch_gets_what_the_denoiser_itself_says(dtype: torch.dtype) -> N
 
 @torch.no_grad()
 def test_in_bfloat16_the_faster_gelu_is_as_near_to_the_truth_and_the_denoiser_is_left_as_it_was() -> None:
-    plain, tracer = denoiser(0), TracedDenoiser(KIND.predict)
+    plain, tracer = denoiser(0), TracedDenoiser(KIND.predict, plain_calls=0)
     coarse = denoiser(0).to(torch.bfloat16)
     latents, time, conditions = given(8)
     truth = KIND.predict(plain, latents, time, conditions)
@@ -62,9 +62,23 @@ def test_in_bfloat16_the_faster_gelu_is_as_near_to_the_truth_and_the_denoiser_is
 
 @torch.no_grad()
 def test_another_denoiser_and_another_type_are_traced_anew() -> None:
-    tracer = TracedDenoiser(KIND.predict)
+    tracer = TracedDenoiser(KIND.predict, plain_calls=0)
     for ours in (denoiser(0), denoiser(1), denoiser(1).to(torch.bfloat16)):
         dtype = next(ours.parameters()).dtype
         some = given(2, dtype)
         said, exact = tracer(ours, *some), KIND.predict(ours, *some)
         torch.testing.assert_close(said, exact, rtol=rounding(dtype), atol=rounding(dtype))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_first_calls_are_plain_and_give_the_same(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, tracer, traces = denoiser(0).to(dtype), TracedDenoiser(KIND.predict, plain_calls=2), []
+    trace = torch.jit.trace
+    monkeypatch.setattr(torch.jit, "trace", lambda *args, **options: traces.append(1) or trace(*args, **options))
+    said = [tracer(ours, *given(2, dtype)) for _ in range(4)]
+    assert len(traces) == 1
+    for traced in said[2:]:
+        torch.testing.assert_close(traced, said[0], rtol=rounding(dtype), atol=rounding(dtype))
+    tracer(denoiser(1).to(dtype), *given(2, dtype))
+    assert len(traces) == 1, "another denoiser begins anew"

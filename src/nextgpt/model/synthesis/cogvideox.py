@@ -1,4 +1,3 @@
-# STOP: read /work/brief/NOTES-H1.md before you go on.
 """CogVideoX's transformer in plain PyTorch, the denoiser of nano.
 
 It reads folders of diffusers' ``CogVideoXTransformer3DModel`` and computes the same. Importing that class takes longer
@@ -75,7 +74,8 @@ class CogVideoX(nn.Module):
         """Return the prediction, as diffusers' class does with ``return_dict=False``."""
         assert not return_dict, "only tuples are returned"
         time = self._embed_time(timesteps, latents.dtype)  # (B, time_width)
-        frames, height, width = latents.shape[1], latents.shape[3] // self.patch, latents.shape[4] // self.patch
+        # Integers: sizes are tensors while a trace is recorded, and all but the batch size are constant.
+        frames, height, width = int(latents.shape[1]), *(int(size) // self.patch for size in latents.shape[3:])
         x = self.patch_embed["proj"](latents.flatten(0, 1))  # (B F, D, h, w)
         x = x.unflatten(0, latents.shape[:2]).flatten(3).transpose(2, 3).flatten(1, 2)  # (B, F h w, D)
         x = x + self._positions(frames, height, width, x)
@@ -104,7 +104,8 @@ class CogVideoX(nn.Module):
     def _positions(self, frames: int, height: int, width: int, like: Tensor) -> Float[Tensor, "patches D"]:
         shape = frames, height, width
         if shape not in self._position_tables:
-            self._position_tables = {shape: self._position_table(*shape)}
+            with torch.inference_mode(False):  # training may use it later
+                self._position_tables = {shape: self._position_table(*shape)}
         return self._position_tables[shape].to(like)
 
     def _position_table(self, frames: int, height: int, width: int) -> Float[Tensor, "patches D"]:

@@ -1,4 +1,3 @@
-# STOP: read /work/brief/NOTES-H1.md before you go on.
 """Components of nano's synthesizers that are implemented in this package, so that answers need no diffusers.
 
 Importing diffusers takes longer than answering. Each class reads the folder of the library's class that it replaces,
@@ -53,8 +52,9 @@ def load_native_component(
         return None
     with without_weights():
         module = native.create(config)
-    tensors = read_safetensors(path)
-    check_state_dict(path, tensors, module.state_dict())
-    module.load_state_dict({name: tensor.to(dtype) for name, tensor in tensors.items()}, assign=True)
+    with torch.inference_mode(False):  # a reply may load the weights, and training use them later
+        tensors = read_safetensors(path)
+        check_state_dict(path, tensors, module.state_dict())
+        module.load_state_dict({name: tensor.to(dtype) for name, tensor in tensors.items()}, assign=True)
     module.config = NativeConfig(config)
     return module

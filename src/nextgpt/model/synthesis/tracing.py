@@ -1,7 +1,7 @@
 """Trace small denoisers with TorchScript, to avoid Python overhead between layers.
 
 Python overhead is as long as layers of microseconds, and it holds the interpreter lock. A traced denoiser gives
-bit-equal results in one call, except that GELU in bfloat16 is exact instead of approximated.
+bit-equal results in one call. Tracing takes as long as about twenty plain calls, so the first ones are plain.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from nextgpt.model.components import LOAD_LOCK
 from nextgpt.model.synthesis.cogvideox import GELU
 
+PLAIN_CALLS = 12
+"""Two media of nano; a short chat needs no more."""
+
 
 class _DenoiserModule(nn.Module):
     """A denoiser with its ``predict`` function as one module, for tracing."""
@@ -31,18 +34,33 @@ class _DenoiserModule(nn.Module):
 
 
 class TracedDenoiser:
-    """Traces a denoiser at its first call, and again for another denoiser or other shapes."""
+    """Calls a denoiser, traced after its first calls; again for another denoiser or other shapes.
 
-    def __init__(self, predict: Callable[..., Tensor]) -> None:
+    GELU in bfloat16 is exact instead of approximated, in plain and in traced calls.
+
+    Args:
+        plain_calls: Number of calls before the trace.
+    """
+
+    def __init__(self, predict: Callable[..., Tensor], *, plain_calls: int = PLAIN_CALLS) -> None:
         self._predict = predict
-        self._cached: tuple[nn.Module, tuple[Any, ...], Callable[..., Tensor]] | None = None
+        self._plain_calls = plain_calls
+        self._key: tuple[nn.Module, tuple[Any, ...]] | None = None
+        self._num_calls = 0
+        self._traced: Callable[..., Tensor] | None = None
 
     def __call__(self, denoiser: nn.Module, *inputs: Tensor) -> Tensor:
         """Return the prediction."""
         signature = tuple((tensor.shape[1:], tensor.dtype, tensor.device) for tensor in inputs)
-        if self._cached is None or self._cached[0] is not denoiser or self._cached[1] != signature:
-            self._cached = denoiser, signature, self._trace(denoiser, inputs)
-        return self._cached[2](*inputs)
+        if self._key is None or self._key[0] is not denoiser or self._key[1] != signature:
+            self._key, self._num_calls, self._traced = (denoiser, signature), 0, None
+        self._num_calls += 1
+        if self._num_calls <= self._plain_calls:
+            with _erf_gelu(denoiser):
+                return self._predict(denoiser, *inputs)
+        if self._traced is None:
+            self._traced = self._trace(denoiser, inputs)
+        return self._traced(*inputs)
 
     def _trace(self, denoiser: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[..., Tensor]:
         with LOAD_LOCK, warnings.catch_warnings(), _erf_gelu(denoiser):  # tracing is not thread-safe
