@@ -109,8 +109,8 @@ class _SequenceBatch:
         assert self.cache is not None, "a batch with sequences has a cache"
         hidden = _forward(llm, self.sequences, self.cache)
         logits = llm.logits(torch.stack([states[-1] for states in hidden]))  # (B, Vn)
-        for seq, row in zip(self.sequences, logits, strict=True):
-            row += seq.grammar.mask(row)
+        for index, seq in enumerate(self.sequences):
+            logits[index].add_(seq.grammar.mask(logits[index]))
         samplings = [seq.sampling for seq in self.sequences]
         generators = [seq.generator for seq in self.sequences]
         token_ids = sample_next_tokens(logits, samplings, generators)
