@@ -18,9 +18,13 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache
 from transformers.configuration_utils import PreTrainedConfig
 
+from nextgpt.model.cpu_speed import fastest_decoding_dtype
 from nextgpt.model.llm.base import CausalLM
 from nextgpt.model.llm.fused_linear import FusedDtype, FusedLinear, create_fused_linear
+from nextgpt.model.llm.llama import rotary_frequencies
 
+MIN_FUSED_WIDTH = 512
+"""Width from which the fused decoder is faster. Smaller LLMs are bound by calls, not by reading weights."""
 _MASKED = -1e9
 
 
@@ -44,13 +48,15 @@ class FusedLayer:
         weight_of: Returns the weight of a linear layer by its name, adapters merged.
     """
 
-    def __init__(self, layer: Any, config: Any, weight_of: Callable[[str], Tensor], *, dtype: FusedDtype) -> None:
-        self.num_heads, self.num_kv_heads = config.num_attention_heads, config.num_key_value_heads
-        self.head_width = config.head_dim
+    def __init__(
+        self, layer: Any, config: Mapping[str, Any], weight_of: Callable[[str], Tensor], *, dtype: FusedDtype
+    ) -> None:
+        self.num_heads, self.num_kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+        self.head_width = config["head_dim"]
         queries = weight_of("self_attn.q_proj").float() / self.head_width**0.5  # so that attention needs no scale
         keys_values = [weight_of("self_attn.k_proj"), weight_of("self_attn.v_proj")]
         gate_up = [weight_of("mlp.gate_proj"), weight_of("mlp.up_proj")]
-        norms = {"dtype": dtype, "eps": config.rms_norm_eps}
+        norms = {"dtype": dtype, "eps": config["rms_norm_eps"]}
         self.qkv = create_fused_linear([queries, *keys_values], norm=layer.input_layernorm.weight, **norms)
         self.output = create_fused_linear([weight_of("self_attn.o_proj")], dtype=dtype)
         self.gate_up = create_fused_linear(gate_up, norm=layer.post_attention_layernorm.weight, **norms)
@@ -115,7 +121,7 @@ class FusedDecoder:
     ) -> None:
         base: Any = transformer.base_model
         embeddings: Any = transformer.get_output_embeddings()
-        config = transformer.config
+        config = transformer.config if isinstance(transformer.config, Mapping) else transformer.config.to_dict()
         self.layers: list[FusedLayer] = []
         for number, layer in enumerate(base.layers):
 
@@ -130,11 +136,11 @@ class FusedDecoder:
             base.layers[number] = nn.Identity()
         self._head: FusedLinear = create_fused_linear([embeddings.weight], dtype=dtype)
         self._dtype = self._head.activation_dtype
-        self._eps = config.rms_norm_eps
-        self._num_kv_heads = config.num_key_value_heads
-        self._queries_per_key = config.num_attention_heads // config.num_key_value_heads
+        self._eps = config["rms_norm_eps"]
+        self._num_kv_heads = config["num_key_value_heads"]
+        self._queries_per_key = config["num_attention_heads"] // config["num_key_value_heads"]
         self._norm = base.norm.weight.detach().to(self._dtype)
-        self._rotary = base.rotary_emb
+        self._frequencies = rotary_frequencies(config["head_dim"], config["rope_parameters"]["rope_theta"])
         self._cos_sin_tables: tuple[Tensor, Tensor] | None = None
 
     @torch.no_grad()
@@ -180,11 +186,17 @@ class FusedDecoder:
         """Return tables of at least ``length`` positions; sines are signed for :func:`rotate`."""
         if self._cos_sin_tables is None or len(self._cos_sin_tables[0]) < length:
             size = max(256, 1 << (length - 1).bit_length())
-            cos, sin = self._rotary(torch.zeros(1, dtype=torch.float32), torch.arange(size)[None])
-            half = sin.shape[-1] // 2
-            signed = torch.cat([-sin[0, :, :half], sin[0, :, half:]], dim=-1)
-            self._cos_sin_tables = cos[0].to(self._dtype), signed.to(self._dtype)
+            angles = torch.arange(size)[:, None] * self._frequencies  # (size, d / 2)
+            cos, sin = angles.cos(), angles.sin()
+            tables = torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
+            self._cos_sin_tables = tables[0].to(self._dtype), tables[1].to(self._dtype)
         return self._cos_sin_tables
+
+
+def choose_fused_dtype(hidden_size: int) -> FusedDtype | None:
+    """Return the number format that this processor decodes fastest; None if a plain decoder in float32 is."""
+    fastest = "float32" if hidden_size < MIN_FUSED_WIDTH else fastest_decoding_dtype()
+    return None if fastest == "float32" else fastest
 
 
 def can_fuse(config: PreTrainedConfig) -> bool:

@@ -1,4 +1,3 @@
-# STOP: read /work/brief/NOTES-H1.md before you go on.
 """Llama in plain PyTorch, the LLM of nano.
 
 It reads folders of transformers' ``LlamaForCausalLM``, computes the same, and has the names and methods of it that
@@ -22,8 +21,6 @@ from torch import Tensor, nn
 from nextgpt.model.safetensors_io import check_state_dict, read_safetensors, without_weights
 
 WEIGHTS_FILE = "model.safetensors"
-MIN_FUSED_WIDTH = 512
-"""Width from which :mod:`.fused_decoder` is faster. Smaller LLMs are bound by calls, not by reading weights."""
 _REQUIRED = {
     "model_type": "llama",
     "attention_bias": False,
@@ -133,8 +130,7 @@ class LlamaLayers(nn.Module):
 
     def _rotations(self, positions: Int[Tensor, "B T"]) -> tuple[Float[Tensor, "B 1 T d"], Float[Tensor, "B 1 T d"]]:
         if self._frequencies is None:
-            exponents = torch.arange(0, self._head_width, 2, dtype=torch.float32) / self._head_width
-            self._frequencies = (1.0 / self._rope_theta**exponents).to(positions.device)
+            self._frequencies = rotary_frequencies(self._head_width, self._rope_theta).to(positions.device)
         angles = positions[:, None, :, None].float() * self._frequencies  # (B, 1, T, d / 2)
         angles = torch.cat([angles, angles], dim=-1)
         return angles.cos(), angles.sin()
@@ -195,6 +191,11 @@ class LlamaFeedForward(nn.Module):
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """Return the output at every position."""
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+def rotary_frequencies(head_width: int, theta: float) -> Float[Tensor, " half_width"]:
+    """Return the angles per position of rotary position embeddings (arXiv 2104.09864)."""
+    return 1.0 / theta ** (torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
 
 
 def _rotate(x: Float[Tensor, "B h T d"], cos: Tensor, sin: Tensor) -> Float[Tensor, "B h T d"]:

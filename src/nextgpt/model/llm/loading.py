@@ -23,10 +23,8 @@ from transformers import (
 )
 
 from nextgpt.errors import ModelError, WeightsError
-from nextgpt.model.cpu_speed import fastest_decoding_dtype
-from nextgpt.model.llm.fused_decoder import FusedDtype, can_fuse
+from nextgpt.model.llm.fused_decoder import can_fuse, choose_fused_dtype
 from nextgpt.model.llm.language_model import LanguageModel
-from nextgpt.model.llm.llama import MIN_FUSED_WIDTH
 from nextgpt.model.memory_errors import raise_if_out_of_memory
 from nextgpt.model.memory_plan import AUTO_DEVICE_MAPS, QUANTIZED_DTYPES
 from nextgpt.prompt_template import PromptTemplate, create_template
@@ -72,7 +70,7 @@ def load_language_model(
     config = _read_config(folder)
     check_supported(config, folder)
     window = _remove_windows(config.get_text_config())
-    fused_dtype = _fused_dtype(config) if use_fused_decoder else None
+    fused_dtype = choose_fused_dtype(config.hidden_size) if use_fused_decoder and can_fuse(config) else None
     dtype_name = "bfloat16" if fused_dtype else str(dtype).removeprefix("torch.")
 
     def load() -> PreTrainedModel:
@@ -166,14 +164,6 @@ def _remove_windows(text: PreTrainedConfig) -> int | None:
     for name in windows:
         setattr(text, name, _NO_WINDOW)
     return min(windows.values(), default=None)
-
-
-def _fused_dtype(config: PreTrainedConfig) -> FusedDtype | None:
-    """Return the dtype of a fused decoder's weights; None if transformers' own layers are used."""
-    if not can_fuse(config) or config.hidden_size < MIN_FUSED_WIDTH:
-        return None
-    fastest = fastest_decoding_dtype()
-    return None if fastest == "float32" else fastest
 
 
 def save_language_model(llm: LanguageModel, folder: Path) -> None:

@@ -1,5 +1,4 @@
-# STOP: read /work/brief/NOTES-H1.md before you go on.
-"""Load small Llamas into :mod:`.llama`, without the models of transformers."""
+"""Load Llamas into :mod:`.llama`, without the models of transformers."""
 
 from __future__ import annotations
 
@@ -8,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nextgpt.errors import ModelError
+from nextgpt.model.llm.fused_decoder import choose_fused_dtype
 from nextgpt.model.llm.language_model import LanguageModel
-from nextgpt.model.llm.llama import MIN_FUSED_WIDTH, WEIGHTS_FILE, Llama, is_supported, load_llama
+from nextgpt.model.llm.llama import WEIGHTS_FILE, Llama, is_supported, load_llama
 from nextgpt.prompt_template import PromptTemplate, create_template
 
 _FAST_TOKENIZERS = ("TokenizersBackend", "PreTrainedTokenizerFast")
@@ -20,21 +22,22 @@ _FAST_TOKENIZERS = ("TokenizersBackend", "PreTrainedTokenizerFast")
 def load_native_language_model(
     folder: Path, *, template: str | PromptTemplate, soft_tokens: int, context_length: int | None = None
 ) -> LanguageModel | None:
-    """Load an LLM in float32 for inference on a CPU, or return None if transformers is needed.
+    """Load an LLM for inference on a CPU, or return None if transformers is needed.
 
-    Large Llamas are left to :mod:`.fused_decoder`.
+    Small Llamas are float32; large ones compute in the number format that :mod:`.fused_decoder` chooses.
 
     Raises:
         ModelError: The tokenizer cannot be read.
         WeightsError: The weights are damaged, or do not fit the config.
     """
     config, tokenizer_config = (_read_json(folder / name) for name in ("config.json", "tokenizer_config.json"))
-    is_native = is_supported(config) and config["hidden_size"] < MIN_FUSED_WIDTH
-    if not is_native or tokenizer_config.get("tokenizer_class") not in _FAST_TOKENIZERS:
+    if not is_supported(config) or tokenizer_config.get("tokenizer_class") not in _FAST_TOKENIZERS:
         return None
     if not (folder / WEIGHTS_FILE).is_file() or not (folder / "tokenizer.json").is_file():
         return None
-    load: Callable[[], Llama] = lambda: load_llama(folder, config)  # noqa: E731
+    fused_dtype = choose_fused_dtype(config["hidden_size"])
+    dtype = torch.bfloat16 if fused_dtype else torch.float32
+    load: Callable[[], Llama] = lambda: load_llama(folder, config, dtype=dtype)  # noqa: E731
     tokenizer = _load_tokenizer(folder)
     if len(tokenizer) > config["vocab_size"]:
         return None  # refused, with the reason
@@ -45,6 +48,7 @@ def load_native_language_model(
         soft_tokens=soft_tokens,
         context_length=context_length or config["max_position_embeddings"],
         load=load,
+        fused_dtype=fused_dtype,
     ).eval()
 
 
