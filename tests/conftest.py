@@ -6,12 +6,12 @@ The small world is left out: it holds no tensors, and its trainings' draws call 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import jaxtyping
 import pytest
+from tests.browser import CHROMIUM
 
 # The checker is found by name, in whichever way pytest imports the tests.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -19,9 +19,6 @@ PACKAGE = Path(__file__).parents[1] / "src" / "nextgpt"
 CHECKED = [f"nextgpt.{path.stem}" for path in PACKAGE.iterdir() if path.stem not in ("__init__", "miniworld")]
 # Before anything of the package is imported; modules that are loaded already stay unchecked.
 jaxtyping.install_import_hook(CHECKED, "typechecks.checked")
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

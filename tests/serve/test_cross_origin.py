@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import http.server
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+from tests.browser import CHROMIUM
 
 from nextgpt.serve.settings import ServerSettings
 from nextgpt.testing.serial_engine import SerialEngine
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 KEY = "a-key"
 CHAT = """
 async ([address, key, stream]) => {
@@ -61,8 +60,6 @@ def test_a_page_of_another_origin_chats_if_it_is_allowed(
     studio: Any, serving: Callable[..., AbstractContextManager[str]]
 ):
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright; install the extra dev")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium on PATH; install it with apt-get install chromium")
     with _other_origin() as origin, api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.annotation.pages import browser, tolerated, visit
+from tests.browser import browser, tolerated, visit
 from tests.evaluate.small_run import make_medium
 
 from nextgpt.data.build.row import BuildRow, BuiltMessage, Candidate, DialoguePlan, Part, PlannedTurn, write_rows

@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
-from tests.annotation.pages import check_accessibility, ready, serving
+from tests.annotation.pages import check_accessibility, serving
+from tests.browser import ready
 
 from nextgpt.cli.app import main
 from nextgpt.data.build.review import Decision, apply_decisions, read_decisions

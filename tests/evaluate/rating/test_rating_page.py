@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.annotation.pages import check_accessibility, ready, serving
+from tests.annotation.pages import check_accessibility, serving
+from tests.browser import ready
 from tests.evaluate.small_run import make_run
 
 from nextgpt.annotation.journal import Journal, read_rows

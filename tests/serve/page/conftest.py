@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.browser import browser, ready, tolerated, visit
 
 from nextgpt.errors import ConversationError
 from nextgpt.message import (
@@ -31,27 +31,7 @@ from nextgpt.serve.settings import ServerSettings
 from nextgpt.testing.scripted_model import tiny_image, tiny_video
 from nextgpt.testing.serial_engine import SerialEngine
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
-WAIT_MS = 60_000
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a browser where there is none."""
-    for item in items:
-        if item.get_closest_marker("browser") and CHROMIUM is None:
-            item.add_marker(pytest.mark.skip(reason="needs Chromium on PATH; install it with apt-get install chromium"))
+__all__ = ["browser", "tolerated", "visit"]
 
 
 def tone() -> Audio:
@@ -152,73 +132,10 @@ def small_chat(serving: Any, model: ScriptedChat) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless browser with a pretended microphone and camera.
-
-    No longer than its module: while playwright runs, its thread has an event loop, and others cannot run theirs.
-    """
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright; install the extra dev")
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def tolerated() -> list[str]:
-    """Console messages that a test expects, such as the status of a refused request."""
-    return []
-
-
-@pytest.fixture
-def visit(browser: Any, tolerated: list[str]) -> Iterator[Callable[..., Any]]:
-    """Open pages. At the end none may have asked another host, broken its policy, or had a script that failed."""
-    contexts: list[Any] = []
-    problems: list[str] = []
-
-    def visit(origin: str, path: str = "/", **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options)
-        contexts.append(context)
-        return open_page(context, origin, path, problems)
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert [one for one in problems if not any(known in one for known in tolerated)] == []
-
-
-def open_page(context: Any, origin: str, path: str, problems: list[str]) -> Any:
-    """Open a page whose problems are noted."""
-    page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
-    page.on("request", lambda request: _check_origin(problems, request.url, origin))
-    page.on("pageerror", lambda error: problems.append(f"a script failed: {error}"))
-    page.on("console", lambda line: _check_line(problems, line))
-    page.goto(f"{origin}{path}", timeout=WAIT_MS)
-    return page
-
-
-def _check_line(problems: list[str], line: Any) -> None:
-    if line.type in ("error", "warning"):
-        problems.append(f"{line.text} ({line.location.get('url')})")
-
-
-def _check_origin(problems: list[str], url: str, origin: str) -> None:
-    if not url.startswith((origin, "data:", "blob:")):
-        problems.append(f"another host was asked: {url}")
-
-
 @pytest.fixture
 def page(visit: Callable[..., Any], chat: str) -> Any:
     """The page, ready."""
     return ready(visit(chat))
-
-
-def ready(page: Any) -> Any:
-    """Wait until nothing is being answered."""
-    page.wait_for_selector("body[data-state=ready]")
-    return page
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from importlib.resources import files as resources
 from typing import Any
 
 import pytest
+from tests.browser import ready
 
 pytestmark = pytest.mark.browser
 
@@ -16,12 +17,6 @@ CHECK = """async () => {
   const { violations } = await axe.run(document, options);
   return violations.map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 120))]);
 }"""
-
-
-def ready(page: Any) -> Any:
-    """Wait until nothing is being answered."""
-    page.wait_for_selector("body[data-state=ready]")
-    return page
 
 
 def check(page: Any, state: str) -> None:

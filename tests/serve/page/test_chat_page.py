@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser import ready
 
 pytestmark = pytest.mark.browser
 
@@ -51,12 +52,6 @@ def wait_for_attachments(page: Any, count: int = 1) -> None:
     """Wait until so many attachments were read."""
     page.wait_for_selector(f".attachment[data-kind] >> nth={count - 1}")
     assert page.locator(".attachment").count() == count
-
-
-def ready(page: Any) -> Any:
-    """Wait until nothing is being answered."""
-    page.wait_for_selector("body[data-state=ready]")
-    return page
 
 
 def answer(page: Any) -> str:

@@ -15,8 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-
-from .conftest import CHROMIUM, FLAGS, open_page, ready
+from tests.browser import CHROMIUM, FLAGS, open_page, ready
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -89,7 +88,7 @@ def test_a_conversation_of_all_modalities_outlives_reload_server_and_browser(
     origin, problems = f"http://127.0.0.1:{port}", list[str]()
     with persistent_browser(tmp_path / "profile") as context:
         with nano_server(port):
-            page = ready(open_page(context, origin, "/", problems))
+            page = ready(open_page(context, origin, problems))
             page.set_input_files(".composer input[type=file]", [str(path) for path in files.values()])
             page.wait_for_selector(".attachment[data-kind] >> nth=2")
             _send(page, "What is this?", "text")
@@ -112,7 +111,7 @@ def test_a_conversation_of_all_modalities_outlives_reload_server_and_browser(
             continued = _shown(page)
             assert continued[: len(before)] == before and len(continued) == len(before) + 2
     with persistent_browser(tmp_path / "profile") as context, nano_server(port):
-        page = open_page(context, origin, f"/{address}", problems)
+        page = open_page(context, f"{origin}/{address}", problems)
         page.wait_for_selector(".turn.assistant .medium[data-kind=image] >> nth=1")
         assert _shown(page) == continued
         assert page.locator("a.conversation").count() == 1
