@@ -117,14 +117,14 @@ class _Decoder:
 
     def run(self) -> DecodedStreams:
         # Album covers are video streams of one image; streams of unknown codecs have no context.
-        films = [
+        videos = [
             stream
             for stream in self.container.streams.video
             if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
         ]
-        sounds = [stream for stream in self.container.streams.audio if stream.codec_context is not None]
-        video = films[0] if films and self.modality == "video" else None
-        audio = sounds[0] if sounds else None
+        audios = [stream for stream in self.container.streams.audio if stream.codec_context is not None]
+        video = videos[0] if videos and self.modality == "video" else None
+        audio = audios[0] if audios else None
         streams = [stream for stream in (video, audio) if stream is not None]
         if not streams or (self.modality == "video" and video is None):
             raise media_error(
@@ -132,7 +132,7 @@ class _Decoder:
                 f"holds no {self.modality} that can be decoded",
                 f"a file with {self.modality}",
                 "Choose another file, or convert it to MP4 (H.264, AAC).",
-                MissingStreamError if films or sounds else MediaError,
+                MissingStreamError if videos or audios else MediaError,
             )
         self._check_headers(video, audio)
         self._decode(streams)

@@ -160,11 +160,11 @@ def _parse_mosit(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
 
 
 def _parse_videochat(row: Row, document: CorpusFile) -> Iterator[Dialogue]:
-    film = MediaFile("video", document.find_media("video", row["video"]))
+    video = MediaFile("video", document.find_media("video", row["video"]))
     turns = []
     for index, pair in enumerate(row["QA"]):
         asked = " ".join(piece for piece in (pair.get("i", "") if index == 0 else "", pair["q"]) if piece)
-        turns += [Turn("user", (film, asked) if index == 0 else (asked,)), Turn("assistant", (pair["a"],))]
+        turns += [Turn("user", (video, asked) if index == 0 else (asked,)), Turn("assistant", (pair["a"],))]
     if not turns:
         raise ValueError("no question")
     yield Dialogue(str(row["video"]), tuple(turns))
