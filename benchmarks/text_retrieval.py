@@ -4,8 +4,9 @@
 
 No training of any component has seen these combinations of attributes. ``templates``: captions of the small world's
 held-out templates, which may omit attributes. ``people``: noun phrases and whole requests of the development authors.
-Words are compared with media by the encoder's text tower (``media``), and with the canonical captions of the media by
-the text encoder of their synthesizer (``captions``), as indexes do.
+By the encoder's text tower, words are compared with media (``media``) and with the canonical captions of the media
+(``captions``); by the text encoder of the synthesizer, which knows canonical captions only, with the same captions
+(``conditions``).
 """
 
 from __future__ import annotations
@@ -94,15 +95,19 @@ def measure(encoders: IndexEncoders, modality: str, cases: int, size: int, seed:
     queries = draw_queries(rng, modality, cases)
     gallery = draw_gallery(rng, modality, [query.spec for group in queries.values() for query in group], size)
     number = {spec: index for index, spec in enumerate(gallery)}
-    captions = encoders.embed_captions([canonical_caption(spec) for spec in gallery], modality)
-    mean = captions.mean(axis=0)
-    tables = {"captions": normalize(captions - mean), "media": encoders.embed_media([render(s) for s in gallery])}
+    captions = [canonical_caption(spec) for spec in gallery]
+    conditions = encoders.embed_captions(captions, modality)
+    mean = conditions.mean(axis=0)
+    tables = {
+        "media": encoders.embed_media([render(spec) for spec in gallery]),
+        "captions": encoders.embed_words(captions),
+        "conditions": normalize(conditions - mean),
+    }
     for kind, group in queries.items():
         words = [query.words for query in group]
-        embedded = {
-            "captions": normalize(encoders.embed_captions(words, modality) - mean),
-            "media": normalize(encoders.encoder.embed_text(words).float().numpy()),
-        }
+        vectors = encoders.embed_words(words)
+        by_synthesizer = normalize(encoders.embed_captions(words, modality) - mean)
+        embedded = {"media": vectors, "captions": vectors, "conditions": by_synthesizer}
         targets = np.array([number[query.spec] for query in group])
         for name, table in tables.items():
             scores = embedded[name] @ table.T  # (cases, gallery)
@@ -134,7 +139,7 @@ def main() -> None:
     for row in rows:
         score = row.recall
         print(
-            f"{row.modality:<6} {row.words:<10} {row.compared_with:<9} recall@{row.rank} of {row.gallery}: "
+            f"{row.modality:<6} {row.words:<10} {row.compared_with:<10} recall@{row.rank} of {row.gallery}: "
             f"{100 * score.value:.1f} % ({100 * score.low:.1f} - {100 * score.high:.1f}), {score.cases} cases"
         )
 

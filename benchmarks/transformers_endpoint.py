@@ -62,7 +62,8 @@ def create_app(folder: str) -> FastAPI:
             values[name] = re.split(r'["\n]', value)[0].strip()
             written += output.shape[1]
             # The cache keeps what was read before the value; the value is read again as it stands in the object.
-            cache.crop(ids.shape[1])
+            if (extra := cache.get_seq_length() - ids.shape[1]) > 0:
+                cache.crop(-extra)
             ending = f'{json.dumps(values[name], ensure_ascii=False)[1:]}, "{following}": "'
             ids = torch.cat((ids, tokenize(ending)), dim=1)
         return json.dumps(values, ensure_ascii=False), read, written

@@ -18,7 +18,7 @@ Licence = Annotated[str, Option(metavar="TEXT", help="Licence of media for which
 VectorDtype = Annotated[
     Literal["float32", "float16"], Option(help="Of the vectors on disk; float16 is half as large and slower.")
 ]
-Query = Annotated[str | None, Option(metavar="TEXT", help="Afterwards print what is found for this caption.")]
+Query = Annotated[str | None, Option(metavar="TEXT", help="Afterwards print what is found for these words.")]
 
 
 def index(
@@ -97,11 +97,11 @@ def calibrate(
         similarities = ", ".join(f"{way} {row[way]:.3f}" for way in ("retrieve", "generate", "auto"))
         rule = "never retrieve" if threshold > 1 else f"retrieve from a score of {threshold:.3f}"
         share = f"{row['retrieved_share']:.0%} of {row['cases']:.0f} cases"
-        echo(f"{modality}: {rule} ({share}); similarity to the true medium: {similarities}")
+        echo(f"{modality}: {rule} ({share}); similarity to the request: {similarities}")
 
 
 def _search(folder: Path, query: str) -> list[dict[str, str | float]]:
-    """Return the best items of each modality for a caption."""
+    """Return the best items of each modality for words."""
     from nextgpt.data.index import MediaIndex
 
     opened = MediaIndex.open(folder)
@@ -116,5 +116,5 @@ def _search(folder: Path, query: str) -> list[dict[str, str | float]]:
             "licence": hit.licence,
         }
         for modality in opened.modalities
-        for hit in opened.search_texts([query], modality)[0]
+        for hit in (opened.search_words if opened.has_words(modality) else opened.search_texts)([query], modality)[0]
     ]

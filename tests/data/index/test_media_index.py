@@ -20,7 +20,7 @@ from nextgpt.data.index import MediaIndex, build
 from nextgpt.data.index.build import build_index
 from nextgpt.data.index.encoders import IndexEncoders
 from nextgpt.data.index.exact_search import search
-from nextgpt.errors import ConfigError, ModelError
+from nextgpt.errors import ConfigError
 from nextgpt.model.synthesis.prompt_encoder import PromptEncoder
 
 
@@ -188,15 +188,7 @@ def test_approximate_search_without_faiss_is_refused(corpus: Corpus, model_dir: 
         build_index([corpus], tmp_path, model=model_dir, approximate=True)
 
 
-def test_words_are_compared_with_media_and_not_with_captions(index: MediaIndex, monkeypatch):
-    third = index.media_vector(2, "image")
-    monkeypatch.setattr(IndexEncoders, "embed_words", lambda self, words: np.stack([third] * len(words)))
-    [hits] = index.search_words(["whatever"], "image", k=2)
-    assert hits[0].caption == index.item(2)[1].caption
-    assert hits[0].score == pytest.approx(1, abs=1e-5)
-
-
 def test_words_without_a_text_tower_are_refused(index: MediaIndex):
-    assert not index.encoders.has_text_tower
-    with pytest.raises(ModelError, match="no text tower"):
+    assert not index.has_words("image")
+    with pytest.raises(ConfigError, match="cannot be searched by words"):
         index.search_words(["a red square"], "image")

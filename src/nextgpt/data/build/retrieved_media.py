@@ -29,10 +29,13 @@ class RetrievalMaker:
     ) -> None:
         self._modality, self._index, self._settings, self._work = modality, index, settings, work
         self._otherwise = otherwise
-        calibrated = index.thresholds.get(modality, DEFAULT_THRESHOLD)
+        # Thresholds of the index are for conditions, and so for captions that are embedded like these.
+        self._by_words = index.has_words(modality)
+        calibrated = DEFAULT_THRESHOLD if self._by_words else index.thresholds.get(modality, DEFAULT_THRESHOLD)
         self._threshold = calibrated if settings.threshold is None else settings.threshold
         fallback = otherwise.name if otherwise else "nothing"
-        self.name = f"retrieve {settings.index} {self._threshold} {settings.max_reuse} otherwise {fallback}"
+        way = "retrieve by words" if self._by_words else "retrieve"
+        self.name = f"{way} {settings.index} {self._threshold} {settings.max_reuse} otherwise {fallback}"
         self.batch_size = otherwise.batch_size if otherwise else settings.batch_size
         self._uses: Counter[str] = Counter()
 
@@ -44,7 +47,8 @@ class RetrievalMaker:
         if wanted and self._modality in self._index.modalities:
             captions = [jobs[row].caption for row in wanted]
             depth = self._settings.candidates * (1 + self._settings.max_reuse)
-            for row, hits in zip(wanted, self._index.search_texts(captions, self._modality, k=depth), strict=True):
+            search = self._index.search_words if self._by_words else self._index.search_texts
+            for row, hits in zip(wanted, search(captions, self._modality, k=depth), strict=True):
                 made[row] = self._copy(hits, paths[row], batch_uses)
         left = [row for row, candidates in enumerate(made) if not candidates]
         if left and self._otherwise is not None:

@@ -7,6 +7,7 @@
     items.npy              offset of each line in items.jsonl, in bytes
     image.captions.npy     (N, C) caption embeddings of the modality's items, centred, of norm 1
     image.media.npy        (N, E) encoder vectors of their media, of norm 1
+    image.words.npy        (N, E) vectors of their captions by the encoder's text tower, of norm 1; if it has one
     image.mean.npy         (C,) mean of the caption embeddings before centring
 
 ``build.py`` writes it, ``media_index.py`` opens and searches it, ``calibration.py`` sets the thresholds of ``auto``.

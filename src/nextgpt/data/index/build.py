@@ -39,6 +39,8 @@ from nextgpt.logging import ProgressCallback
 from nextgpt.message import Medium
 
 ITEMS_PER_PART = 512
+VECTORS = frozenset({"captions", "media", "words"})
+"""Names of the vectors in a part; ``words`` only if the encoder embeds texts."""
 PARTS, PLAN, INVALID = "parts", "plan.json", "invalid.jsonl"
 
 Item = tuple[str, MediaFile]
@@ -172,8 +174,10 @@ def _encode(items: Sequence[Item], modality: str, encoders: IndexEncoders) -> di
         opened = list(pool.map(_open, (medium for _, medium in items)))
     valid = [position for position, medium in enumerate(opened) if not isinstance(medium, str)]
     reasons = {position: reason for position, reason in enumerate(opened) if isinstance(reason, str)}
-    return {
-        "captions": encoders.embed_captions([items[position][1].caption for position in valid], modality),
+    captions = [items[position][1].caption for position in valid]
+    words = {"words": encoders.embed_words(captions)} if encoders.has_text_tower else {}
+    return words | {
+        "captions": encoders.embed_captions(captions, modality),
         "media": encoders.embed_media([opened[position] for position in valid]),
         "valid": np.array(valid, np.int64),
         "reasons": np.array(json.dumps(reasons)),
@@ -227,7 +231,7 @@ def _save_table(out: Path, modality: str, parts: Sequence[Path], count: int, dty
     """
     mean = sum(np.load(path)["captions"].sum(axis=0, dtype=np.float64) for path in parts) / count
     write_atomically(out / f"{modality}.mean.npy", lambda file: _save_array(file, mean.astype(np.float32)))
-    for name in ("captions", "media"):
+    for name in VECTORS & np.load(parts[0]).keys():
 
         def write(file: Path, name: str = name) -> None:
             width = np.load(parts[0])[name].shape[1]

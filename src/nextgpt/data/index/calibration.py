@@ -1,9 +1,9 @@
 """Calibrate ``auto``: find the score from which a retrieved medium is better than a generated one.
 
 Sampled items are requested by their captions. Every second one is left out of the index meanwhile, since users ask for
-what an index has and for what it lacks. Both results are compared with the true medium by the encoder. The threshold of
-a modality is the one that gives the most similar media on average. The mean of the conditions is measured too:
-searches then remove it, as the captions lose theirs.
+what an index has and for what it lacks. The encoder compares both results with the words of the request or, without a
+text tower, with the true medium. The threshold of a modality is the one that gives the most similar media on average.
+The mean of the conditions is measured too: searches then remove it, as the captions lose theirs.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ class BatchModel(Protocol):
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Cases of one modality: the score of the retrieved item, and both similarities to the true medium."""
+    """Cases of one modality: the score of the retrieved item, and both similarities to the request."""
 
     scores: Float[np.ndarray, " N"]
     retrieved: Float[np.ndarray, " N"]
     generated: Float[np.ndarray, " N"]
 
     def similarity(self, threshold: float) -> float:
-        """Return the mean similarity to the true media if ``auto`` retrieves from ``threshold`` upwards."""
+        """Return the mean similarity to the requests if ``auto`` retrieves from ``threshold`` upwards."""
         return float(np.where(self.scores >= threshold, self.retrieved, self.generated).mean())
 
     def best_threshold(self) -> float:
@@ -178,19 +178,32 @@ def _measure(
 
 
 def _compare(index: MediaIndex, cases: Cases, generated: Sequence[Reply], retrieved: Sequence[Reply]) -> Outcomes:
-    """Compare the media of the cases that were answered in both ways with the true ones."""
+    """Compare the media of the cases that were answered in both ways with the requests."""
     modality = cases.modality
     answered = [row for row, reply in enumerate(retrieved) if reply.attributions and _media(generated[row], modality)]
     if not answered:
         return Outcomes(np.zeros(0), np.zeros(0), np.zeros(0))
-    truth = np.stack([index.media_vector(cases.numbers[row], modality) for row in answered])
-    center = index.media_mean(modality)
     similarities = [
-        _cosines(index.encoders.embed_media([_media(replies[row], modality)[0] for row in answered]), truth, center)
+        _similarity_to_requests(index, cases, answered, [_media(replies[row], modality)[0] for row in answered])
         for replies in (retrieved, generated)
     ]
     scores = [next(iter(retrieved[row].attributions.values())).score for row in answered]
     return Outcomes(np.array(scores, np.float64), *similarities)
+
+
+def _similarity_to_requests(
+    index: MediaIndex, cases: Cases, rows: Sequence[int], media: Sequence[Medium]
+) -> Float[np.ndarray, " N"]:
+    """Return the cosines of media with the captions of their cases, or with the true media.
+
+    True media favor retrieval where the model cannot generate their style, such as photographs: any photograph is then
+    more similar than a drawing of the right object.
+    """
+    vectors = index.encoders.embed_media(media)
+    if index.encoders.has_text_tower:
+        return np.sum(vectors * index.encoders.embed_words([cases.captions[row] for row in rows]), axis=1)
+    truth = np.stack([index.media_vector(cases.numbers[row], cases.modality) for row in rows])
+    return _cosines(vectors, truth, index.media_mean(cases.modality))
 
 
 def _media(reply: Reply, modality: str) -> list[Medium]:

@@ -20,7 +20,7 @@ from nextgpt.config import read_config
 from nextgpt.message import Medium
 from nextgpt.model.component_hash import hash_encoder, hash_folder
 from nextgpt.model.encoding import Encoder, load_encoder
-from nextgpt.model.encoding.loading import encoder_modalities
+from nextgpt.model.encoding.loading import TEXT_DIR, encoder_modalities, has_text_encoder
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.model_dir import resolve_model_dir
 from nextgpt.model.quirks import QUIRKS
@@ -48,10 +48,11 @@ class IndexEncoders:
         return tuple(self._config.synthesizers)
 
     def fingerprints(self) -> dict[str, str]:
-        """Return the hashes of the components: ``encoder``, and one per modality."""
-        return {"encoder": hash_encoder(resolve_component_dir(self._config.encoder, self._model_dir))} | {
-            modality: self.text_encoder_fingerprint(modality) for modality in self.modalities
-        }
+        """Return the hashes of the components: ``encoder``, its text tower as ``words``, and one per modality."""
+        folder = self._encoder_dir
+        words = {"words": hash_folder(folder / TEXT_DIR)} if has_text_encoder(folder) else {}
+        synthesizers = {modality: self.text_encoder_fingerprint(modality) for modality in self.modalities}
+        return {"encoder": hash_encoder(folder)} | words | synthesizers
 
     def text_encoder_fingerprint(self, modality: str) -> str:
         """Return the hash of a synthesizer's text encoder with its tokenizer."""
@@ -76,17 +77,24 @@ class IndexEncoders:
     @property
     def has_text_tower(self) -> bool:
         """Return whether the encoder embeds words in the space of media; it is not loaded for that."""
-        return "text" in encoder_modalities(resolve_component_dir(self._config.encoder, self._model_dir))
+        return "text" in encoder_modalities(self._encoder_dir)
 
     def embed_words(self, words: Sequence[str]) -> Float[np.ndarray, "N E"]:
         """Return one vector of norm 1 per text, in the space of media; raises :class:`ModelError`."""
-        return normalize(self.encoder.embed_text(words).float().cpu().numpy())
+        starts = range(0, len(words), CAPTION_BATCH_SIZE)
+        rows = [self.encoder.embed_text(words[start : start + CAPTION_BATCH_SIZE]) for start in starts]
+        return (
+            normalize(torch.cat(rows).float().cpu().numpy()) if rows else np.zeros((0, self.encoder.width), np.float32)
+        )
 
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder of media."""
-        folder = resolve_component_dir(self._config.encoder, self._model_dir)
-        return load_encoder(folder, as_in_nextgpt=QUIRKS.get(self._config.quirks or "") is not None)
+        return load_encoder(self._encoder_dir, as_in_nextgpt=QUIRKS.get(self._config.quirks or "") is not None)
+
+    @property
+    def _encoder_dir(self) -> Path:
+        return resolve_component_dir(self._config.encoder, self._model_dir)
 
     def _synthesizer_dir(self, modality: str) -> Path:
         return resolve_component_dir(self._config.synthesizers[modality].source, self._model_dir)

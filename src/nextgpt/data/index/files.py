@@ -22,7 +22,7 @@ from nextgpt.errors import ConfigError
 MANIFEST, ITEMS, OFFSETS, CALIBRATION = "manifest.json", "items.jsonl", "items.npy", "calibration.json"
 LISTS_SUFFIX = ".captions.faiss"
 FORMAT = 2
-"""Raised when vectors or files change their meaning. 2: media have the vector of their class token."""
+"""Raised when vectors or files change their meaning. 2: media have the vector of their class token; words."""
 
 
 Dtype = Literal["float32", "float16"]

@@ -87,6 +87,8 @@ class Table:
     captions: Float[np.ndarray, "N C"]
     mean: Float[np.ndarray, " C"]
     media: Float[np.ndarray, "N E"]
+    words: Float[np.ndarray, "N E"] | None = None
+    """Vectors of the captions in the space of media; None if the encoder embeds no texts."""
     excluded: Bool[np.ndarray, " N"] | None = None
     """Items that searches do not return."""
     condition_mean: Float[np.ndarray, " C"] | None = None
@@ -126,6 +128,7 @@ class MediaIndex:
                     np.load(folder / f"{modality}.captions.npy", mmap_mode="r"),
                     np.load(folder / f"{modality}.mean.npy"),
                     np.load(folder / f"{modality}.media.npy", mmap_mode="r"),
+                    words=_open_if_any(folder / f"{modality}.words.npy"),
                     condition_mean=read_condition_mean(folder, modality),
                 )
                 for modality, entry in manifest.ranges.items()
@@ -179,13 +182,22 @@ class MediaIndex:
         return self._search_pooled(self.encoders.embed_captions(captions, modality), modality, k, None)
 
     def search_words(self, words: Sequence[str], modality: str, k: int = 5) -> list[list[Hit]]:
-        """Return the items whose media are most similar to each text, whatever their captions say, best first.
+        """Return the items whose captions mean the same as each text, in whatever words, best first.
 
         Raises:
-            ModelError: The encoder of the model embeds no texts.
+            ConfigError: The index has no vectors for words, as the encoder of the model embeds no texts.
         """
         table = self._table(modality)
-        return self._hits(table, table.media, self.encoders.embed_words(words), k)
+        if table.words is None:
+            raise ConfigError(
+                f"{self.folder} cannot be searched by words, as the encoder of {self.manifest.model} embeds no texts. "
+                "Search captions, or build the index with a model that lists text under embedding_modalities."
+            )
+        return self._hits(table, table.words, self.encoders.embed_words(words), k)
+
+    def has_words(self, modality: str) -> bool:
+        """Return whether :meth:`search_words` works."""
+        return modality in self._tables and self._tables[modality].words is not None
 
     def search_media(self, media: Sequence[Medium], k: int = 5) -> list[list[Hit]]:
         """Return the items of the same modality that are most similar to each medium, best first."""
@@ -291,3 +303,8 @@ class MediaIndex:
     def _lines(self) -> mmap.mmap:
         with (self.folder / ITEMS).open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _open_if_any(path: Path) -> np.ndarray | None:
+    """Open a memory-mapped array if there is one."""
+    return np.load(path, mmap_mode="r") if path.is_file() else None
