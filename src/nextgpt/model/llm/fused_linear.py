@@ -22,6 +22,8 @@ FusedDtype = Literal["bfloat16", "int8", "int8_fbgemm"]
 MAX_ROWS_INT8 = 12
 """Rows up to which the kernel of ``int8`` is used; for more, converting all weights to bfloat16 first is faster."""
 _MAX_INT8 = 127
+_QUANTIZED_ROWS = 4096
+"""Rows that are quantized at once; a whole head in float32 would take the most memory of a small model."""
 _MIN_SCALE = 1e-12
 """Scale of an output whose weights are all zero."""
 
@@ -51,7 +53,7 @@ def create_fused_linear(
         norm: Weight of the RMS norm before the layer; None for no norm.
         eps: Added to the mean square by the norm.
     """
-    weight = torch.cat([weight.detach() for weight in weights]).float()  # a copy, which layers may change
+    weight = torch.cat([weight.detach() for weight in weights]) if len(weights) > 1 else weights[0].detach()
     if dtype == "int8_fbgemm":
         return FbgemmLinear(weight, norm, eps)
     cls = BFloat16Linear if dtype == "bfloat16" else Int8WeightLinear
@@ -92,8 +94,7 @@ class Int8WeightLinear(BFloat16Linear):
     """Weights in int8 with one scale per output, activations in bfloat16."""
 
     def _set_weight(self, weight: Tensor) -> None:
-        self._scale = _output_scales(weight).bfloat16()
-        self._weight = _quantize(weight, self._scale.float())
+        self._weight, self._scale = _quantize(weight, torch.bfloat16)
 
     def _product(self, x: Tensor) -> Tensor:
         if x.shape[0] <= MAX_ROWS_INT8:
@@ -152,23 +153,24 @@ class FbgemmLinear(FusedLinear):
         return y if residual is None else y.add_(residual)
 
 
-def _output_scales(weight: Float[Tensor, "out_features in_features"]) -> Float[Tensor, " out_features"]:
-    """Return the scales with which the largest weight of each output is 127."""
-    largest = torch.maximum(weight.amax(dim=1), -weight.amin(dim=1))
-    return (largest / _MAX_INT8).clamp(min=_MIN_SCALE)
-
-
 def _quantize(
-    weight: Float[Tensor, "out_features in_features"], scales: Float[Tensor, " out_features"]
-) -> Int8[Tensor, "out_features in_features"]:
-    """Return rounded ``weight / scales``; changes ``weight``."""
-    return weight.div_(scales[:, None]).round_().clamp_(-_MAX_INT8, _MAX_INT8).to(torch.int8)
+    weight: Float[Tensor, "out_features in_features"], scale_dtype: torch.dtype
+) -> tuple[Int8[Tensor, "out_features in_features"], Float[Tensor, " out_features"]]:
+    """Return int8 weights and one scale per output, with which its largest weight is 127."""
+    parts = [_quantize_rows(rows.to(torch.float32, copy=True), scale_dtype) for rows in weight.split(_QUANTIZED_ROWS)]
+    quantized, scales = zip(*parts, strict=True)
+    return torch.cat(quantized), torch.cat(scales)
+
+
+def _quantize_rows(rows: Tensor, scale_dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    largest = torch.maximum(rows.amax(dim=1), -rows.amin(dim=1))
+    scales = (largest / _MAX_INT8).clamp(min=_MIN_SCALE).to(scale_dtype)
+    return rows.div_(scales.float()[:, None]).round_().clamp_(-_MAX_INT8, _MAX_INT8).to(torch.int8), scales
 
 
 def _pack(weight: Float[Tensor, "out_features in_features"], input_scale: float) -> torch.ScriptObject:
     """Quantize weights and arrange them for FBGEMM; its outputs are multiplied by ``input_scale``."""
-    scales = _output_scales(weight)
-    quantized = _quantize(weight, scales)
+    quantized, scales = _quantize(weight, torch.float32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*quantized tensor creation functions", category=UserWarning)
         zero_points = torch.zeros(len(scales), dtype=torch.int32)
