@@ -46,7 +46,6 @@ MARGINS = {"hue": 1.0, "place": 0.5, "pitch": 0.1}
 """Training values are farther than this from those of the suite's items, in the unit of the error."""
 SUITE_SEEDS, SUITE_LIMIT = (0, 1), 40
 BATCH_SIZE = 32
-GENERAL_BATCHES = 25
 
 
 def main() -> None:
@@ -55,6 +54,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--items", type=int, default=700, help="requests per kind")
+    parser.add_argument("--general-batches", type=int, default=25, help="different batches of ordinary dialogues")
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--train", choices=("all", "output_projections"), default="all")
     arguments = parser.parse_args()
@@ -64,7 +64,8 @@ def main() -> None:
     if arguments.train == "output_projections":
         model.requires_grad_(False)
         model.output_projections.requires_grad_(True)
-    general, requests = general_batches(recipe, model), training_items(recipe, model, arguments.items, arguments.seed)
+    general = general_batches(recipe, model, arguments.general_batches)
+    requests = training_items(recipe, model, arguments.items, arguments.seed)
 
     def batches(first_step: int) -> Iterator[LocalBatch]:
         for step in range(first_step, arguments.steps):
@@ -121,11 +122,11 @@ def create_recipe(model: str, out: Path, steps: int, seed: int) -> AlignmentReci
     )
 
 
-def general_batches(recipe: AlignmentRecipe, model: NextGPT) -> list[LocalBatch]:
+def general_batches(recipe: AlignmentRecipe, model: NextGPT, count: int) -> list[LocalBatch]:
     """Return batches of ordinary dialogues, encoded, without latents."""
     sampler = replace(make_sampler(recipe, model), loads_targets=False)
     encoders = replace(FrozenEncoders.of(model, recipe.model_dir, recipe.resolved_stage), encode_latents={})
-    batches = attach_encoder_outputs(map(sampler.local_batch, range(GENERAL_BATCHES)), encoders)
+    batches = attach_encoder_outputs(map(sampler.local_batch, range(count)), encoders)
     return [LocalBatch(tuple(map(without_latents, batch.items))) for batch in batches]
 
 
