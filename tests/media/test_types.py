@@ -96,6 +96,7 @@ def test_equal_images_in_any_form_have_equal_pixels(pixels):
         (PIXELS[..., 0], r"shape \(1, 2\)"),
         (np.zeros((2, 2, 4), np.uint8), "convert|Convert"),
         (np.zeros((0, 2, 3), np.uint8), r"shape \(0, 2, 3\)"),
+        (PIL.Image.new("RGB", (0, 5)), r"size \(0, 5\)"),
         ("cat.png", "given as str"),
     ],
 )
@@ -121,6 +122,7 @@ def test_equal_frames_in_any_form_are_equal(frames):
         (PIXELS, 8, None, "frames, height, width, 3"),
         (PIXELS[None].astype(float), 8, None, "floats from 0 to 1"),
         (PIXELS[None], 0, None, "fps=0"),
+        (np.zeros((0, 2, 2, 3), np.uint8), 8, None, r"shape \(0, 2, 2, 3\)"),
     ],
 )
 def test_other_videos_are_refused(frames, fps, audio, message):
@@ -145,6 +147,7 @@ def test_sensor_arrays_are_converted_where_their_unit_is_clear():
         (lambda: Thermal(np.ones((2, 3), np.uint16)), "dtype uint16"),
         (lambda: Imu(np.ones((5, 9)), 200), r"shape \(5, 9\)"),
         (lambda: Imu(np.ones((6, 9)), 0), "sample_rate_hz=0"),
+        (lambda: Imu(np.ones((6, 0)), 200), "at least one sample"),
         (lambda: Imu(np.full((6, 9), np.inf), 200), "infinite"),
     ],
 )

@@ -128,11 +128,6 @@ def test_time_stamps_decide_over_a_nominal_rate(times_s, nominal, fps, indices):
     assert (rate, shown.tolist()) == (pytest.approx(fps), indices)
 
 
-def test_a_film_without_frames_is_refused(tmp_path):
-    with pytest.raises(MediaError, match="has no frame"):
-        write_video(Video(np.zeros((0, 8, 8, 3), np.uint8), 8.0), tmp_path / "a.mp4")
-
-
 def test_a_folder_that_is_missing_is_named(film, tmp_path):
     with pytest.raises(MediaError, match="cannot be written"):
         write_video(film, tmp_path / "nowhere" / "a.mp4")

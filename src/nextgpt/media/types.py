@@ -75,6 +75,8 @@ class Image(_MediaFile):
     def __init__(self, image: PIL.Image.Image | ArrayLike) -> None:
         if not isinstance(image, PIL.Image.Image):
             image = PIL.Image.fromarray(_pixels(image, "An image", dimensions=3))
+        if 0 in image.size:
+            raise media_error("An image", f"has the size {image.size}", "at least one pixel", "Check where it is made.")
         if image.mode != "RGB":
             from nextgpt.media import to_rgb
 
@@ -227,11 +229,11 @@ class Imu(_MediaFile):
         samples = _array(samples, "IMU data")
         if samples.ndim == 2 and samples.shape[1] == IMU_AXES != samples.shape[0]:
             samples = samples.T
-        if samples.ndim != 2 or len(samples) != IMU_AXES or samples.dtype.kind not in "fiu":
+        if samples.ndim != 2 or len(samples) != IMU_AXES or not samples.size or samples.dtype.kind not in "fiu":
             raise media_error(
                 "IMU data",
                 f"has the shape {samples.shape} and dtype {samples.dtype}",
-                f"numbers of the shape ({IMU_AXES}, samples)",
+                f"numbers of the shape ({IMU_AXES}, samples), at least one sample",
                 "Order the axes as ax, ay, az, gx, gy, gz.",
             )
         _check_finite(samples, "IMU data")
@@ -268,8 +270,8 @@ def _pixels(values: Any, name: str, *, dimensions: int) -> np.ndarray:
     pixels = _array(values, name)
     if pixels.ndim == dimensions and pixels.shape[-1] != 3 == pixels.shape[-3]:
         pixels = np.moveaxis(pixels, -3, -1)
-    if pixels.ndim != dimensions or pixels.shape[-1] != 3 or 0 in pixels.shape[-3:]:
-        expected = f"({'frames, ' if dimensions == 4 else ''}height, width, 3)"
+    if pixels.ndim != dimensions or pixels.shape[-1] != 3 or 0 in pixels.shape:
+        expected = f"({'frames, ' if dimensions == 4 else ''}height, width, 3), none of them 0"
         raise media_error(name, f"has the shape {pixels.shape}", expected, "Convert it to RGB.")
     if pixels.dtype == np.uint8:
         return pixels

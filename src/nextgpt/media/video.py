@@ -78,12 +78,10 @@ def write_video(video: Video, path: str | Path) -> Path:
     Browsers can play the file: 4:2:0 colours, the index at the front.
 
     Raises:
-        MediaError: The suffix is no container that can be written, or the video has no frame.
+        MediaError: The suffix is no container that can be written.
     """
     import av
 
-    if not len(video.frames):
-        raise media_error("The video", "has no frame", "at least one", "Add frames.")
     path = with_default_suffix(path, _WRITE_CODECS, default=".mp4")
     codec = _WRITE_CODECS[path.suffix.lower()]
     options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov") else {}
