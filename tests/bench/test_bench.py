@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from nextgpt.bench.candidate import Candidate
 from nextgpt.bench.comparison import Comparison, ComparisonResult, run_comparison, to_markdown
 from nextgpt.bench.workload import REQUESTS, batch_of_8, question_about, unseen_images, with_image
 from nextgpt.cli.app import main
+from nextgpt.errors import ConfigError
 from nextgpt.message import Conversation
 from nextgpt.modality import MODALITIES
 from nextgpt.testing.model import write_tiny_model
@@ -59,7 +61,19 @@ def test_both_run_in_turns_and_medians_count_without_warm_ups() -> None:
 
 
 def test_the_rows_are_those_of_the_contract(model_dir: Path) -> None:
-    assert sorted(comparison.name for comparison in suite.all_comparisons(model_dir, runs=1)) == sorted(NAMES)
+    names = [comparison.name for comparison in suite.all_comparisons(model_dir, runs=1)]
+    assert sorted(names) == sorted(NAMES) == sorted(suite.ROW_NAMES)
+
+
+def test_single_rows_are_measured_without_the_rest(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(*_: object) -> Iterator[Comparison]:
+        yield from (Comparison(name, "s", lambda: 1.0, lambda: 2.0, runs=1) for name in ("cold_start", "token"))
+        raise AssertionError("no row after the last one that was asked for")
+
+    monkeypatch.setattr(suite, "all_comparisons", rows)
+    assert [row.name for row in suite.bench(str(model_dir), row_names=["token"]).rows] == ["token"]
+    with pytest.raises(ConfigError, match="row 'tokens' is unknown; .*'token'"):
+        suite.bench(str(model_dir), row_names=["tokens"])
 
 
 def test_no_picture_comes_twice() -> None:
@@ -148,6 +162,6 @@ def test_the_table_names_the_machine() -> None:
 def test_the_command_prints_one_json_object(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(suite, "bench", lambda model, *, runs, on_progress: RESULTS)
+    monkeypatch.setattr(suite, "bench", lambda model, *, runs, row_names, on_progress: RESULTS)
     assert main(["bench", "tiny", "--runs", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == RESULTS.to_dict()

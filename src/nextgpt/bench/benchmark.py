@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,10 @@ from nextgpt.bench.candidate import Candidate
 from nextgpt.bench.comparison import Comparison, ComparisonResult, run_comparison
 from nextgpt.bench.process import cold_start_s, peak_memory_mib
 from nextgpt.bench.workload import unseen_images
+from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.logging import ProgressCallback
+
+ROW_NAMES = ("cold_start", "peak_memory", "first_token", "token", "image", "audio", "video", "turn", "batch_of_8")
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,30 @@ class Results:
         return {"model": self.model, "machine": self.machine, "rows": rows}
 
 
-def bench(name: str, *, runs: int = 5, on_progress: ProgressCallback = lambda *_: None) -> Results:
-    """Compare a model with the baseline. Raises :class:`~nextgpt.errors.ModelError` for an unknown model."""
+def bench(
+    name: str, *, runs: int = 5, row_names: Collection[str] = (), on_progress: ProgressCallback = lambda *_: None
+) -> Results:
+    """Compare a model with the baseline.
+
+    Args:
+        runs: Runs per row.
+        row_names: Rows to measure; empty for all.
+
+    Raises:
+        ConfigError: A row is unknown.
+        ModelError: The model is unknown.
+    """
     from nextgpt.model.model_dir import resolve_model_dir
 
-    rows = [
-        run_comparison(comparison, partial(on_progress, comparison.name))
-        for comparison in all_comparisons(resolve_model_dir(name), runs)
-    ]
+    unknown = next((row for row in row_names if row not in ROW_NAMES), None)
+    if unknown is not None:
+        raise ConfigError(unknown_name_message("row", unknown, ROW_NAMES))
+    selected, rows = set(row_names or ROW_NAMES), []
+    for comparison in all_comparisons(resolve_model_dir(name), runs):
+        if comparison.name in selected:
+            rows.append(run_comparison(comparison, partial(on_progress, comparison.name)))
+        if len(rows) == len(selected):
+            break  # later rows would load both systems into this process
     return Results(name, describe_machine(), tuple(rows))
 
 

@@ -12,6 +12,9 @@ from nextgpt.cli.options import Json, Model
 def bench(
     model: Model = "nano",
     runs: Annotated[int, Option(min=1, help="Runs per row; medians are shown.")] = 5,
+    row: Annotated[
+        list[str] | None, Option(metavar="NAME", help="A row such as token, in place of all. May be repeated.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure speed and memory of a model as ratios against a plain use of the stock libraries."""
@@ -26,7 +29,7 @@ def bench(
 
     def run() -> Results:
         with ProgressBars() as bars:
-            return measure(model, runs=runs, on_progress=bars.update)
+            return measure(model, runs=runs, row_names=row or (), on_progress=bars.update)
 
     if json:
         print_json(lambda: run().to_dict())
