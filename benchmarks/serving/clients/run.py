@@ -52,6 +52,7 @@ CLIENTS = (
     Client("llm", "llm_cli.py", ("llm",), {"media_out": "prints text only"}),
     Client("ai-sdk", "ai_sdk.mjs", ("ai", "@ai-sdk/openai"), {"audio_in": "its Responses model refuses audio"}),
     Client("ai-sdk-compatible", "ai_sdk_compatible.mjs", ("ai", "@ai-sdk/openai-compatible"), {}),
+    Client("openrouter", "openrouter_python.py", ("openrouter",), {"errors": "reads no error codes but numbers"}),
     Client("ai-sdk-openrouter", "openrouter.mjs", ("ai", "@openrouter/ai-sdk-provider"), {}),
 )
 

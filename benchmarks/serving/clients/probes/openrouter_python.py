@@ -1,0 +1,24 @@
+"""OpenRouter's Python SDK, which validates every answer against its own types."""
+
+from checks import BASE_URL, DRAW, KEY, MODEL, OPENAI_MESSAGES, TALK, is_png, run, says
+from openrouter import OpenRouter
+
+client = OpenRouter(server_url=BASE_URL, api_key=KEY)
+
+
+def ask(content):
+    return client.chat.send(model=MODEL, messages=[{"role": "user", "content": content}])
+
+
+def stream():
+    with client.chat.send(model=MODEL, messages=[{"role": "user", "content": DRAW}], stream=True) as chunks:
+        says("".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices))
+
+
+run(
+    chat=lambda: says(ask(TALK).choices[0].message.content),
+    stream=stream,
+    image_in=lambda: says(ask(OPENAI_MESSAGES["image_in"]).choices[0].message.content, "apple"),
+    audio_in=lambda: says(ask(OPENAI_MESSAGES["audio_in"]).choices[0].message.content, "piano"),
+    media_out=lambda: is_png(ask(DRAW).choices[0].message.images[0].image_url.url),
+)
