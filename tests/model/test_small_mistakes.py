@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from nextgpt.errors import ConfigError, ModelError
+from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.synthesis.base import Latents
-from nextgpt.testing.model import tiny_model
+from nextgpt.testing.model import tiny_model, write_tiny_model
 from nextgpt.train import checkpoint
 from nextgpt.train.checkpoint import CheckpointManager, TrainingState
 from nextgpt.train.corpora import parse
@@ -40,6 +41,12 @@ def test_arguments_of_a_similar_type_are_taken_and_a_misspelt_role_is_named() ->
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "Did you mean 'assistant'" in ended.stdout
+
+
+@pytest.mark.parametrize("device", [torch.device("cpu"), {"llm": torch.device("cpu"), "image": "cpu"}])
+def test_devices_may_be_those_of_torch(device: object, tmp_path: Path) -> None:
+    model = NextGPT.from_pretrained(write_tiny_model(tmp_path), device=device)
+    assert model.llm.embed_ids([1]).device == torch.device("cpu")
 
 
 def test_a_model_says_why_it_is_not_pickled() -> None:
