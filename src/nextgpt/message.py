@@ -172,6 +172,8 @@ class Sampling:
     """Strings that end the reply; they are not part of it."""
     modalities: tuple[str, ...] | None = None
     """Allowed output modalities, e.g. ``("text", "image")``; ``None`` leaves the choice to the model."""
+    json_schema: str | None = None
+    """JSON text of a schema that the reply follows; it is text alone then. Needs llguidance."""
     num_inference_steps: int | Mapping[str, int] | None = None
     """Denoising steps, for all media or by modality."""
     guidance_scale: float | Mapping[str, float] | None = None

@@ -33,6 +33,7 @@ from nextgpt.model.encoding.base import Encoder, Features
 from nextgpt.model.feature_cache import FeatureCache
 from nextgpt.model.input_projection import create_input_projection
 from nextgpt.model.llm.generation import GenerationRequest, generate
+from nextgpt.model.llm.json_constraint import check_schema
 from nextgpt.model.llm.language_model import LanguageModel, LLMForwardOutput
 from nextgpt.model.llm.prompt import Prompt
 from nextgpt.model.llm.sampler import validate_sampling
@@ -295,10 +296,12 @@ class NextGPT(nn.Module):
         truncated = truncate(conversation, fits)
         prompt = self.llm.build_prompt(truncated.conversation, is_edit=self._was_edited)
         validate_sampling(sampling, self.modalities)
+        if sampling.json_schema is not None:
+            check_schema(sampling.json_schema)
         return GenerationRequest(
             prompt,
             sampling,
-            modalities=sampling.modalities or self.modalities,
+            modalities=("text",) if sampling.json_schema else sampling.modalities or self.modalities,
             editable=tuple({medium.modality for medium in conversation.media}),
             truncated_turns=truncated.num_turns,
         )

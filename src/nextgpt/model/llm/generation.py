@@ -186,6 +186,7 @@ class _Sequence:
             suppressed_ids=llm.tokenizer.special_ids,
             modalities=request.modalities,
             editable=request.editable,
+            json_constraint=llm.json_constraint(sampling.json_schema) if sampling.json_schema else None,
         )
         self._detokenizer = IncrementalDetokenizer(llm.tokenizer.decode, self._stop_strings)
         self._open_span: str | None = None

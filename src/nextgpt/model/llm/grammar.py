@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nextgpt.modality import MODALITIES
+from nextgpt.model.llm.json_constraint import JsonConstraint
 from nextgpt.model.llm.signal_tokens import SignalVocabulary
 
 MAX_MEDIA = 8
@@ -28,6 +29,7 @@ class TokenGrammar:
         suppressed_ids: Tokens that are never generated, such as the template's special tokens.
         modalities: Allowed output modalities, including ``text``.
         editable: Modalities with at least one medium in the conversation.
+        json_constraint: Holds the text to a schema; then ``modalities`` is text alone.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class TokenGrammar:
         suppressed_ids: Collection[int],
         modalities: Collection[str],
         editable: Collection[str],
+        json_constraint: JsonConstraint | None = None,
     ) -> None:
+        self._json_constraint = json_constraint
         self._signals = signals
         self._end_ids = list(end_ids)
         self._suppressed_ids = list(set(suppressed_ids) - set(end_ids))
@@ -55,7 +59,8 @@ class TokenGrammar:
         state = (self._is_editing, self._may_end, tuple(self._allowed_signals()))
         if state not in self._mask_cache:
             self._mask_cache[state] = self._build_mask(torch.full_like(logits, -torch.inf), *state)
-        return self._mask_cache[state]
+        mask = self._mask_cache[state]
+        return mask if self._json_constraint is None else mask + self._json_constraint.mask(logits)
 
     def _build_mask(
         self, mask: Float[Tensor, " Vn"], is_editing: bool, may_end: bool, signals: tuple[int, ...]
@@ -70,6 +75,8 @@ class TokenGrammar:
 
     def accept(self, token_id: int) -> None:
         """Advance the state by one generated token; a span counts by its first token."""
+        if self._json_constraint is not None:
+            self._json_constraint.accept(token_id)
         self._is_editing = token_id == self._signals.edit
         modality = self._signals.modality_started_by(token_id)
         if modality is not None:

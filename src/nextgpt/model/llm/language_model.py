@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from nextgpt.model.llm import lora
 from nextgpt.model.llm.base import CausalLM
 from nextgpt.model.llm.fused_decoder import FusedDecoder
 from nextgpt.model.llm.fused_linear import FusedDtype
+from nextgpt.model.llm.json_constraint import JsonConstraint, create_json_tokenizer
 from nextgpt.model.llm.kv_cache import PreallocatedLayer
 from nextgpt.model.llm.prefix_cache import PrefixCache
 from nextgpt.model.llm.prompt import MediaPlaceholder, Prompt, PromptBuilder, TokenSpan
@@ -110,6 +112,8 @@ class LanguageModel(nn.Module):
         self.adapters: dict[str, Tensor] = {}
         """LoRA adapters that were merged into the weights; kept for saving."""
         self._adapter_scale = 1.0
+        self._json_tokenizer: Any = None
+        """Tokenizer of llguidance, made on first use."""
         self.end_ids = _end_ids(transformer, tokenizer, self.tokenizer.split_special_tokens(template.end_of_turn))
 
     def init_signals_from_tokens(self, markers: Mapping[str, str], end: str | None = None) -> None:
@@ -180,6 +184,14 @@ class LanguageModel(nn.Module):
             f"The conversation has {tokens} tokens; the model takes at most {self.context_length}, with its reply. "
             "Shorten the text, or start a new conversation."
         )
+
+    def json_constraint(self, schema: str) -> JsonConstraint:
+        """Return the constraint of one reply to a JSON schema; needs llguidance."""
+        if self._json_tokenizer is None:
+            self._json_tokenizer = create_json_tokenizer(
+                self.tokenizer.hf_tokenizer, self.vocabulary_size, self.end_ids
+            )
+        return JsonConstraint(self._json_tokenizer, schema)
 
     def embed_ids(self, ids: Sequence[int]) -> Float[Tensor, "T D"]:
         """Return the embeddings of text and signal tokens."""
@@ -323,9 +335,7 @@ class LanguageModel(nn.Module):
         return super().train(mode)
 
 
-def _end_ids(
-    transformer: CausalLM, tokenizer: PreTrainedTokenizerBase, end_of_turn: list[str | int]
-) -> frozenset[int]:
+def _end_ids(transformer: CausalLM, tokenizer: PreTrainedTokenizerBase, end_of_turn: list[str | int]) -> frozenset[int]:
     """Return the end-of-turn tokens of the template, the tokenizer and the generation config."""
     generation = transformer.generation_config
     configured = generation.eos_token_id if generation is not None else None

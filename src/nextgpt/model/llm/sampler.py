@@ -78,6 +78,10 @@ def validate_sampling(sampling: Sampling, modalities: Sequence[str]) -> None:
         (0 < sampling.top_p <= 1, f"top_p is {sampling.top_p}; expected more than 0 and at most 1."),
         (all(sampling.stop), "A stop string is empty; expected at least one character in each."),
         (sampling.modalities != (), "modalities is empty; expected e.g. ('text',), or None for all."),
+        (
+            sampling.json_schema is None or set(sampling.modalities or ("text",)) == {"text"},
+            "json_schema is set beside modalities other than text; expected ('text',), or None.",
+        ),
         *(
             (1 <= n <= MAX_INFERENCE_STEPS, f"num_inference_steps is {n}; expected 1 to {MAX_INFERENCE_STEPS}.")
             for n in _values(steps)

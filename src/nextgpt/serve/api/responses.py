@@ -138,7 +138,7 @@ async def _start(state: AppState, request: Request, body: ResponseRequest) -> Re
     owner = request_owner(request)
     items = [_resolve(item, state, owner) for item in input_items(body.input)]
     chat = body.to_chat(items)
-    (sampling,) = to_samplings(chat, state.engine.modalities, state.settings)
+    (sampling,) = to_samplings(chat, state.engine.modalities, state.settings, format_field="text.format")
     via = resolve_via(body.nextgpt.via, state.engine.vias, state.settings)
     previous = Conversation()
     if body.previous_response_id is not None:

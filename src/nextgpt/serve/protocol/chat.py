@@ -9,11 +9,13 @@ import secrets
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from nextgpt.message import Sampling, Via
 from nextgpt.modality import MODALITIES
 from nextgpt.serve.errors import ApiError
+from nextgpt.serve.protocol.request_model import ExtensionModel, OpenAIModel
+from nextgpt.serve.protocol.text_format import TextFormat, requested_schema
 from nextgpt.serve.settings import ServerSettings
 
 RANDOM_SEED_LIMIT = 2**31
@@ -25,31 +27,6 @@ Seed = Annotated[int, Field(ge=-1, lt=2**63 - 2**20)]
 """-1: the server draws a seed."""
 TokenLimit = Annotated[int, Field(ge=-1)]
 """-1: the server's maximum."""
-
-
-class RequestModel(BaseModel):
-    """Base of all requests: ``null`` means that a field is absent."""
-
-    model_config = ConfigDict(frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_nulls(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            return {name: value for name, value in values.items() if value is not None}
-        return values
-
-
-class OpenAIModel(RequestModel):
-    """Base of what OpenAI defines: unknown fields are ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class ExtensionModel(RequestModel):
-    """Base of what this project defines: an unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Url(OpenAIModel):
@@ -205,21 +182,38 @@ class ChatRequest(OpenAIModel):
     """0 takes the most likely token."""
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = None
-    stop: str | Annotated[list[str], Field(max_length=16)] = []
+    stop: str | Annotated[list[str], Field(max_length=16)] = Field(default_factory=list)
     audio: AudioFormat = Field(default_factory=AudioFormat)
+    response_format: TextFormat = Field(default_factory=TextFormat)
+    """Format of the text; JSON answers are text alone."""
     stream: bool = False
     stream_options: StreamOptions = Field(default_factory=StreamOptions)
-    tools: list[Any] = []
+    tools: list[Any] = Field(default_factory=list)
     nextgpt: NextGPTOptions = Field(default_factory=NextGPTOptions)
 
 
-def to_samplings(request: ChatRequest, modalities: Sequence[str], settings: ServerSettings) -> list[Sampling]:
+def to_samplings(
+    request: ChatRequest,
+    modalities: Sequence[str],
+    settings: ServerSettings,
+    *,
+    format_field: str = "response_format",
+) -> list[Sampling]:
     """Convert a request to one sampling per choice. Raises :class:`ApiError` beyond the server's limits.
 
     Args:
         modalities: What the model can output.
+        format_field: Name of ``response_format`` in the client's request.
     """
     check_modalities(request.modalities, modalities)
+    schema = requested_schema(request.response_format, format_field)
+    if schema is not None and set(request.modalities or ["text"]) != {"text"}:
+        raise ApiError(
+            400,
+            f"{format_field} is JSON beside modalities {', '.join(request.modalities or ())}; expected text alone. "
+            "Leave one of them out.",
+            param=format_field,
+        )
     check_at_most("n", request.n, settings.max_n)
     if request.tools:
         raise ApiError(400, "tools: this model calls no functions. Leave tools out.", param="tools")
@@ -236,6 +230,7 @@ def to_samplings(request: ChatRequest, modalities: Sequence[str], settings: Serv
             top_p=request.top_p or 1.0,
             stop=(request.stop,) if isinstance(request.stop, str) else tuple(request.stop),
             modalities=None if request.modalities is None else tuple(request.modalities),
+            json_schema=schema,
             num_inference_steps=_per_modality(options, "num_inference_steps"),
             guidance_scale=_per_modality(options, "guidance_scale"),
         )

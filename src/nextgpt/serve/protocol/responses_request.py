@@ -28,6 +28,7 @@ from nextgpt.serve.protocol.chat import (
     TokenLimit,
     VideoPart,
 )
+from nextgpt.serve.protocol.text_format import TextFormat
 
 ITEM_PREFIXES = {"image": "ig_", "audio": "ag_", "video": "vg_"}
 """Ids of generated media as output items: the prefix, then the digits of the file's id."""
@@ -154,12 +155,6 @@ class ImageGenerationTool(OpenAIModel):
     """Previews per image in a stream."""
 
 
-class TextFormat(OpenAIModel):
-    """Format of the text."""
-
-    type: Literal["text"] = "text"
-
-
 class TextOptions(OpenAIModel):
     """Options of the text."""
 
@@ -221,6 +216,7 @@ class ResponseRequest(OpenAIModel):
             temperature=self.temperature,
             top_p=self.top_p,
             max_tokens=self.max_output_tokens,
+            response_format=self.text.format,
             nextgpt=NextGPTOptions(**dict(self.nextgpt)),
         )
 
