@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 import torch
 import torch.nn.functional as F
 
-from nextgpt.model.llm.fused_linear import FusedDtype, create_fused_linear, supports_fbgemm
+from nextgpt.model.fused_linear import FusedDtype, create_fused_linear, supports_fbgemm
 
 Product = Callable[[int], object]
 """Computes one product; the number of the round selects the weights."""
@@ -67,7 +67,7 @@ def fastest_training_dtype() -> TrainingDtype:
 
 @cache
 def fastest_decoding_dtype() -> DecodingDtype:
-    """Return the number format of weights with which tokens are decoded fastest; see :mod:`.llm.fused_linear`."""
+    """Return the number format of weights with which tokens are decoded fastest; see :mod:`.fused_linear`."""
     inputs = [torch.ones(rows, _WIDTH) for rows in _BATCH_SIZES]
     weights = torch.ones(_NUM_COPIES, _HIDDEN, _WIDTH)
     products: dict[DecodingDtype, Product] = {

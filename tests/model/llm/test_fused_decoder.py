@@ -10,9 +10,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from nextgpt import NextGPT, Sampling
+from nextgpt.model.fused_linear import FusedDtype
 from nextgpt.model.llm import fused_decoder
 from nextgpt.model.llm.fused_decoder import FusedDecoder, can_fuse
-from nextgpt.model.llm.fused_linear import FusedDtype
 from nextgpt.model.llm.kv_cache import BatchedKVCache
 from nextgpt.model.llm.llama import Llama
 from nextgpt.model.llm.loading import load_language_model

@@ -19,8 +19,8 @@ from transformers.cache_utils import Cache
 from transformers.configuration_utils import PreTrainedConfig
 
 from nextgpt.model.cpu_speed import fastest_decoding_dtype
+from nextgpt.model.fused_linear import FusedDtype, FusedLinear, create_fused_linear
 from nextgpt.model.llm.base import CausalLM
-from nextgpt.model.llm.fused_linear import FusedDtype, FusedLinear, create_fused_linear
 from nextgpt.model.llm.llama import rotary_frequencies
 
 MIN_FUSED_WIDTH = 512

@@ -19,10 +19,10 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from nextgpt.errors import ConfigError, ConversationError
 from nextgpt.message import Conversation, Medium
+from nextgpt.model.fused_linear import FusedDtype
 from nextgpt.model.llm import lora
 from nextgpt.model.llm.base import CausalLM
 from nextgpt.model.llm.fused_decoder import FusedDecoder
-from nextgpt.model.llm.fused_linear import FusedDtype
 from nextgpt.model.llm.json_constraint import JsonConstraint, create_json_tokenizer
 from nextgpt.model.llm.kv_cache import PreallocatedLayer
 from nextgpt.model.llm.prefix_cache import PrefixCache

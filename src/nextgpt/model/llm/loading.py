@@ -79,8 +79,8 @@ def load_language_model(
     transformer = load()
     if transformer.base_model is transformer:
         raise ModelError(
-            f"The LLM in {folder} ({type(transformer).__name__}) has no part that returns hidden states alone; expected "
-            "a causal LM with one. Choose another LLM, such as a Llama, Qwen or Mistral."
+            f"The LLM in {folder} ({type(transformer).__name__}) has no part that returns hidden states alone; "
+            "expected a causal LM with one. Choose another LLM, such as a Llama, Qwen or Mistral."
         )
     tokenizer = load_tokenizer(folder)
     num_rows = transformer.get_input_embeddings().weight.shape[0]

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nextgpt.model.llm.fused_linear import MAX_ROWS_INT8, FusedDtype, create_fused_linear, supports_fbgemm
+from nextgpt.model.fused_linear import MAX_ROWS_INT8, FusedDtype, create_fused_linear, supports_fbgemm
 
 DTYPES = ("bfloat16", "int8", *(["int8_fbgemm"] if supports_fbgemm() else []))
 needs_fbgemm = pytest.mark.skipif(not supports_fbgemm(), reason="this build of torch has no FBGEMM")
