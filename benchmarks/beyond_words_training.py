@@ -7,8 +7,9 @@ Continues instruction tuning: every second batch has requests that refer to a gi
 the others are the dialogues that nano was trained on, so that it keeps what it can do. The target of an image is the
 mixture of the synthesizer's conditions for the nearest captions, in the proportion of the given value. Mixed conditions
 give no pitch between the named ones, so audio is trained by the denoising loss on the right answer, through the frozen
-diffusion model. Offsets from named values are uniform, and values close to those of the suite's items (seeds 0 and 1)
-are left out. ``--train output_projections`` trains these alone, with LLM and LoRA frozen.
+diffusion model, unless ``--audio-target mixture`` is given. Offsets from named values are uniform, and values close to
+those of the suite's items (seeds 0 and 1) are left out. ``--train output_projections`` trains these alone, with LLM and
+LoRA frozen.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=700, help="requests per kind")
     parser.add_argument("--general-batches", type=int, default=25, help="different batches of ordinary dialogues")
     parser.add_argument("--seed", type=int, default=100)
+    parser.add_argument("--audio-target", choices=("denoising", "mixture"), default="denoising")
     parser.add_argument("--train", choices=("all", "output_projections"), default="all")
     arguments = parser.parse_args()
-    recipe = create_recipe(arguments.model, arguments.out, arguments.steps, arguments.seed)
+    denoises = arguments.audio_target == "denoising"
+    recipe = create_recipe(arguments.model, arguments.out, arguments.steps, arguments.seed, denoises=denoises)
     model = load_initial_model(recipe)
     set_trainable(model, recipe.resolved_stage, recipe.lora)
     if arguments.train == "output_projections":
@@ -99,13 +102,14 @@ class RequestObjective(AlignmentObjective):
         return losses
 
 
-def create_recipe(model: str, out: Path, steps: int, seed: int) -> AlignmentRecipe:
+def create_recipe(model: str, out: Path, steps: int, seed: int, *, denoises: bool) -> AlignmentRecipe:
     """Return the settings of ``recipes/nano/7-instruction-tuning.yaml`` for a short continuation."""
     fit = {
         "max_steps": steps, "batch_size": BATCH_SIZE, "learning_rate": 1e-3, "muon_learning_rate": 0.01,
         "lr_multipliers": {"input_projection": 0.1}, "weight_decay": 0.0, "warmup_steps": 20, "ema_decay": 0.98,
         "save_steps": steps, "seed": seed,
     }  # fmt: skip
+    losses = {"cross_entropy": 1, "mse": 3} | ({"denoising": 0.1} if denoises else {})
     return AlignmentRecipe.model_validate(
         {
             "kind": "alignment",
@@ -115,7 +119,7 @@ def create_recipe(model: str, out: Path, steps: int, seed: int) -> AlignmentReci
             "init_from": model,
             "data": {"miniworld": {"brief_share": 0.0, "tasks": GENERAL_TASKS}},
             "batch_unit": "turn",
-            "losses": {"cross_entropy": 1, "mse": 3, "denoising": 0.1},
+            "losses": losses,
             "engine": {"num_workers": 0},
             "fit": fit,
         }  # fmt: skip
@@ -168,7 +172,8 @@ def encode_item(
     answer = [Text(f"Here is {name} {ANSWERS[item.kind]}."), replace(PLACEHOLDER_MEDIA[modality])]
     conversation = Conversation().with_message([item.given, item.request]).with_message(answer, role="assistant")
     example = Example(conversation, (key,))
-    latents = model.synthesizer(modality).encode([item.truth])[0].clone() if modality == "audio" else None
+    needs_latents = modality == "audio" and "denoising" in recipe.resolved_stage.loss_weights
+    latents = model.synthesizer(modality).encode([item.truth])[0].clone() if needs_latents else None
     target = mixed_condition(prompt_encoders, item)
     encoded = EncodedItem(tuple(model.encoder.encode([item.given])), (target,), (latents,))
     prompt = build_example_prompt(model, recipe.max_tokens, example)
