@@ -1,8 +1,7 @@
 """``python -m benchmarks.serving.turns``: hold one long conversation and print one JSON object.
 
-Every turn sends the whole conversation, as clients do. Media are sent back by their addresses, the newest 16 only, as a
-request may have no more. Turns repeat in cycles, and the last whole cycle is compared with the one around turn 10, kind
-by kind.
+Every turn sends the whole conversation, as clients do; media are sent back by their addresses. Turns repeat in cycles,
+and the last whole cycle is compared with the one around turn 10, kind by kind.
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ from benchmarks.serving.run import run_server
 CYCLE = ("Hello! How are you?", "Draw a cat.", "What is this?", "Make it blue.")
 """A text answer, an image, a question about it, and an edit."""
 EARLY_TURN = 10
-MAX_MEDIA = 16
-"""Media per request that a server takes (``max_media`` of its settings)."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +54,7 @@ def run_conversation(http: httpx.Client, model: str, turns: int) -> list[Turn]:
     for number in range(turns):
         messages.append({"role": "user", "content": CYCLE[number % len(CYCLE)]})
         start = time.perf_counter()
-        body = {
-            "model": model,
-            "messages": with_newest_media(messages, MAX_MEDIA),
-            "seed": 0,
-            "nextgpt": {"media": "url"},
-        }
+        body = {"model": model, "messages": messages, "seed": 0, "nextgpt": {"media": "url"}}
         response = http.post("/v1/chat/completions", json=body)
         seconds = time.perf_counter() - start
         if response.status_code != 200:
@@ -71,20 +63,6 @@ def run_conversation(http: httpx.Client, model: str, turns: int) -> list[Turn]:
         messages.append({"role": "assistant", "content": None, "parts": answer["choices"][0]["message"]["parts"]})
         results.append(Turn(seconds, (answer.get("nextgpt") or {}).get("truncated_turns", 0)))
     return results
-
-
-def with_newest_media(messages: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
-    """Return the messages with their texts and the newest ``limit`` media."""
-    newest_first = []
-    for message in reversed(messages):
-        parts = message.get("parts")
-        if parts is not None:
-            num_media = sum(part["type"] != "text" for part in parts)
-            if num_media > limit:
-                message = message | {"parts": [part for part in parts if part["type"] == "text"]}
-            limit = max(0, limit - num_media)
-        newest_first.append(message)
-    return newest_first[::-1]
 
 
 def summarize(turns: list[Turn]) -> dict[str, object]:

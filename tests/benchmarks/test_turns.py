@@ -6,7 +6,7 @@ import json
 
 import httpx
 import pytest
-from benchmarks.serving.turns import CYCLE, Turn, run_conversation, summarize, with_newest_media
+from benchmarks.serving.turns import CYCLE, Turn, run_conversation, summarize
 
 
 def test_cycles_are_compared_kind_by_kind() -> None:
@@ -39,11 +39,3 @@ def test_a_failed_turn_is_an_error() -> None:
     client = httpx.Client(base_url="http://none", transport=transport)
     with client as http, pytest.raises(RuntimeError, match="turn 1 got 400: too long"):
         run_conversation(http, "nano", 4)
-
-
-def test_the_newest_media_are_sent_and_all_texts() -> None:
-    text, image = {"type": "text", "text": "x"}, {"type": "image_url"}
-    messages = [{"role": "user", "content": "x"}, *({"role": "assistant", "parts": [text, image]} for _ in range(3))]
-    sent = with_newest_media(messages, 2)
-    assert [len(message.get("parts", [])) for message in sent] == [0, 1, 2, 2]
-    assert len(messages[1]["parts"]) == 2, "the conversation itself is unchanged"

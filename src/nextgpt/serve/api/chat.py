@@ -42,10 +42,14 @@ async def create_chat_completion(request: Request, body: ChatRequest) -> Respons
     state.check_model(body.model)
     samplings = to_samplings(body, state.engine.modalities, state.settings)
     via = resolve_via(body.nextgpt.via, state.engine.vias, state.settings)
-    conversation = await state.request_parser(request).conversation(body.messages)
+    parser = state.request_parser(request)
+    conversation = await parser.conversation(body.messages)
+    warnings = tuple(parser.warnings)
     store = state.media_store(request, audio_suffix=f".{body.audio.format}")
     has_previews = body.stream and body.nextgpt.previews
-    handles = state.engine.submit([EngineRequest(conversation, item, has_previews, via) for item in samplings])
+    handles = state.engine.submit(
+        [EngineRequest(conversation, item, has_previews, via, warnings) for item in samplings]
+    )
     if body.stream:
         return EventStream(_event_stream(state, handles, store, body), handles)
     return await cancel_on_disconnect(request.receive, _json_response(state, handles, store, body))

@@ -143,11 +143,12 @@ async def _start(state: AppState, request: Request, body: ResponseRequest) -> Re
     previous = Conversation()
     if body.previous_response_id is not None:
         previous = state.responses.conversation(body.previous_response_id, owner)
-    conversation = await state.request_parser(request).conversation(chat.messages, after=previous, param="input")
+    parser = state.request_parser(request)
+    conversation = await parser.conversation(chat.messages, after=previous, param="input")
     system = (Message.create("system", body.instructions),) if body.instructions else ()
     prompt = Conversation((*system, *conversation))
     has_previews = body.stream and body.num_previews > 0
-    (handle,) = state.engine.submit([EngineRequest(prompt, sampling, has_previews, via)])
+    (handle,) = state.engine.submit([EngineRequest(prompt, sampling, has_previews, via, tuple(parser.warnings))])
     builder = ResponseBuilder(body, state.engine.name)
     stored = None
     if body.store:

@@ -38,6 +38,8 @@ class EngineRequest:
     """Whether progress events have previews."""
     via: Via = "generate"
     """Origin of the media of the answer; one of the engine's ``vias``."""
+    warnings: tuple[str, ...] = ()
+    """What of the client's request was left out; the reply repeats it."""
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class RequestState:
             llm_output.dropped,
             self.timings_s,
             self.truncated_turns,
-            damage_warnings(self.handle.request.conversation),
+            (*self.handle.request.warnings, *damage_warnings(self.handle.request.conversation)),
             attributions=self.assembler.attributions,
         )
         is_cut = bool(llm_output.dropped) or num_tokens >= self.token_limit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -34,6 +34,8 @@ MAX_DATA_URI_HEAD = 1000
 _BASE64_FLAG = re.compile(r";\s*base64\s*$", re.IGNORECASE)
 _LENIENT_BASE64 = str.maketrans("-_", "+/", "\t\n\f\r ")
 
+_NamedPart = tuple[str, str | ContentPart]
+"""Name of the field, for error messages, and a part of a message."""
 Fetch = Callable[[str], Awaitable[bytes]]
 """Returns the content of a URL that a client named."""
 
@@ -52,6 +54,8 @@ class RequestParser:
     num_media: int = field(default=0, init=False)
     budget: DecodingBudget = field(init=False)
     """What the media of this request may still use."""
+    warnings: list[str] = field(default_factory=list, init=False)
+    """What of the request was left out."""
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -60,7 +64,10 @@ class RequestParser:
     async def conversation(
         self, messages: Sequence[ChatMessage], *, after: Conversation = Conversation(), param: str = "messages"
     ) -> Conversation:
-        """Return the conversation with all media decoded.
+        """Return the conversation with its media decoded.
+
+        Beyond the largest number of media, the oldest ones of earlier turns are left out, except the last of each
+        modality, to which the new message may refer; ``warnings`` says so.
 
         Args:
             after: Earlier messages.
@@ -74,8 +81,35 @@ class RequestParser:
             raise ApiError(
                 400, f"{param}: got {num_messages}; expected at most {limit}. Leave out the oldest.", param=param
             )
-        parsed = [await self._message(message, f"{param}.{i}") for i, message in enumerate(messages)]
+        parts = [_named_parts(message, f"{param}.{i}") for i, message in enumerate(messages)]
+        left_out = self._choose_left_out(messages, parts)
+        parsed = [
+            Message(
+                "system" if message.role == "developer" else message.role,
+                tuple([await self._part(*part) for part in named if part[0] not in left_out]),
+            )
+            for message, named in zip(messages, parts, strict=True)
+        ]
         return Conversation((*after, *parsed))
+
+    def _choose_left_out(self, messages: Sequence[ChatMessage], parts: Sequence[Sequence[_NamedPart]]) -> set[str]:
+        """Return the fields of the oldest media beyond the limit; those from the last user message on stay."""
+        users = [index for index, message in enumerate(messages) if message.role == "user"]
+        newest = users[-1] if users else len(messages)
+        media = [
+            (index, name, type(part))
+            for index, named in enumerate(parts)
+            for name, part in named
+            if not isinstance(part, (str, TextPart))
+        ]
+        last = {kind: name for _, name, kind in media}
+        earlier = [name for index, name, kind in media if index < newest and last[kind] != name]
+        chosen = earlier[: max(0, len(media) - self.settings.max_media)]
+        if chosen:
+            self.warnings.append(
+                f"the oldest {len(chosen)} media were left out: the server reads {self.settings.max_media} per request"
+            )
+        return set(chosen)
 
     async def medium(self, source: bytes | str, modality: str | None, param: str) -> Medium:
         """Decode a file's content, or the medium at a data URI, file id or URL.
@@ -100,25 +134,13 @@ class RequestParser:
         except MediaError as error:
             raise ApiError(400, f"{param}: {error}", param=param) from error
 
-    async def _message(self, message: ChatMessage, param: str) -> Message:
-        role = "system" if message.role == "developer" else message.role
-        parts = [part async for part in self._parts(_message_parts(message), f"{param}.content")]
-        has_only_audio = message.parts is None and message.audio is not None and not message.audios
-        if message.role == "assistant" and has_only_audio and message.audio is not None:
-            reference = message.audio.id or message.audio.data or ""
-            parts.append(await self.medium(reference, "audio", f"{param}.audio"))
-        return Message(role, tuple(parts))
-
-    async def _parts(self, parts: Iterable[str | ContentPart], param: str) -> AsyncIterator[Text | Medium]:
-        for index, part in enumerate(parts):
-            if isinstance(part, str):
-                yield Text(part)
-            elif isinstance(part, TextPart):
-                yield Text(part.text)
-            else:
-                field_name = f"{param}.{index}"
-                reference, modality = media_reference(part, field_name)
-                yield await self.medium(reference, modality, field_name)
+    async def _part(self, name: str, part: str | ContentPart) -> Text | Medium:
+        if isinstance(part, str):
+            return Text(part)
+        if isinstance(part, TextPart):
+            return Text(part.text)
+        reference, modality = media_reference(part, name)
+        return await self.medium(reference, modality, name)
 
     async def _content(self, reference: str, param: str) -> bytes:
         reference = reference.strip()
@@ -161,6 +183,16 @@ class RequestParser:
     def _too_large(self, param: str) -> ApiError:
         limit = self.settings.max_medium_bytes / 2**20
         return ApiError(413, f"{param}: the medium is larger than {limit:.0f} MiB. Shrink it.", param=param)
+
+
+def _named_parts(message: ChatMessage, param: str) -> list[_NamedPart]:
+    """Return the parts of a message in order, each with the name of its field."""
+    named = [(f"{param}.content.{index}", part) for index, part in enumerate(_message_parts(message))]
+    has_only_audio = message.parts is None and message.audio is not None and not message.audios
+    if message.role == "assistant" and has_only_audio and message.audio is not None:
+        reference = message.audio.id or message.audio.data or ""
+        named.append((f"{param}.audio", AudioUrlPart(type="audio_url", audio_url=reference)))
+    return named
 
 
 def _message_parts(message: ChatMessage) -> Sequence[str | ContentPart]:
