@@ -193,11 +193,7 @@ class ChatRequest(OpenAIModel):
 
 
 def to_samplings(
-    request: ChatRequest,
-    modalities: Sequence[str],
-    settings: ServerSettings,
-    *,
-    format_field: str = "response_format",
+    request: ChatRequest, modalities: Sequence[str], settings: ServerSettings, *, format_field: str = "response_format"
 ) -> list[Sampling]:
     """Convert a request to one sampling per choice. Raises :class:`ApiError` beyond the server's limits.
 
