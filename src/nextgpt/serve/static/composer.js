@@ -2,7 +2,7 @@
 
 import { newId } from './conversation.js';
 import { button, el, icon, relabel } from './dom.js';
-import { factsOf, kindOf, pixels, probe } from './media.js';
+import { factsOf, kindOf, probe, sizeClass } from './media.js';
 import { camera, microphone } from './recorder.js';
 import { nameOf, t } from './strings.js';
 
@@ -237,9 +237,9 @@ export class Composer {
     this.show();
     const src = await this.handlers.url(part.id);
     const looks = {
-      image: () => el('img', { src, alt: '', class: pixels(part) }),
+      image: () => el('img', { src, alt: '', class: sizeClass(part) }),
       video: () =>
-        el('video', { src, preload: 'auto', tabindex: -1, 'aria-hidden': 'true', class: pixels(part) }),
+        el('video', { src, preload: 'auto', tabindex: -1, 'aria-hidden': 'true', class: sizeClass(part) }),
     };
     attachment.look.append(looks[part.kind]?.() ?? icon('audio'));
   }

@@ -5,6 +5,7 @@ import { nameOf, t } from './strings.js';
 import { suffixOf } from './zip.js';
 
 const SMALL_PX = 256;
+const PIXEL_ART_PX = 96;
 const PEAKS = 96;
 const PROBE_MS = 8000;
 const DECODE_BYTES = 64 * 2 ** 20;
@@ -182,15 +183,20 @@ function load(element, part, storage) {
   return element;
 }
 
-/** The class of small images and videos, whose pixels are shown as squares. */
-export function pixels(part) {
-  return Math.max(part.width ?? SMALL_PX + 1, part.height ?? 0) <= SMALL_PX ? 'pixels' : '';
+/** The classes of small images and videos: they are enlarged, and the pixels of very small ones are shown as squares. */
+export function sizeClass(part) {
+  return classOf(Math.max(part.width ?? SMALL_PX + 1, part.height ?? 0));
+}
+
+function classOf(px) {
+  if (px > SMALL_PX) return '';
+  return px > PIXEL_ART_PX ? 'small' : 'small pixels';
 }
 
 function imageFrame(part, storage) {
   const attributes = {
     alt: part.name || nameOf('image'),
-    class: pixels(part),
+    class: sizeClass(part),
     width: part.width,
     height: part.height,
   };
@@ -212,7 +218,7 @@ function imageFrame(part, storage) {
 
 function videoPlayer(part, storage) {
   const video = el('video', {
-    class: pixels(part),
+    class: sizeClass(part),
     width: part.width,
     height: part.height,
     controls: true,
@@ -311,7 +317,7 @@ export function progressCard(progress) {
         look.appendChild(
           el('img', {
             alt: '',
-            onload: () => image.classList.toggle('pixels', image.naturalWidth <= SMALL_PX),
+            onload: () => (image.className = classOf(image.naturalWidth)),
           }),
         );
       if (image.src !== now.preview) image.src = now.preview;
