@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from nextgpt.miniworld.language import DialogueTurn
 from nextgpt.miniworld.language.lexicon import noun, plural
 from nextgpt.miniworld.language.phrasings import load_authors, sample_phrased_dialogue
 from nextgpt.miniworld.language.phrasings.author import SLOT, shared_phrasings
-from nextgpt.miniworld.specs import ClipSpec, ObjectSpec, SceneSpec, SoundSpec
+from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.specs import TINTS, ClipSpec, ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
 
 AUTHORS = load_authors("train")
@@ -94,7 +97,17 @@ def test_messages_that_want_words_have_no_media_and_no_open_slot() -> None:
         assert not SLOT.search(turn.user_text)
 
 
-def test_remarks_state_no_attribute() -> None:
-    """A remark that names a color or an object would be a request of its own."""
+def test_objects_of_one_kind_have_colors_as_the_judge_names_them() -> None:
+    """An object in its own color has the natural tint."""
+    for turn in free_turns("text_to_image"):
+        spec = turn.target_media[0].spec
+        assert isinstance(spec, SceneSpec)
+        assert all(obj.tint in OBJECTS[obj.object].tints for obj in spec.objects), spec
+
+
+def test_remarks_name_no_color() -> None:
+    """A color in a remark would be part of the request."""
     for key in ("remarks_before", "remarks_after"):
-        assert not [line for line in shared_phrasings()[key] if SLOT.search(line)]
+        for line in shared_phrasings()[key]:
+            assert not SLOT.search(line)
+            assert not set(TINTS) & set(re.findall(r"[a-z]+", line.lower())), line

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,10 @@ def load_native_language_model(
         return None
     fused_dtype = choose_fused_dtype(config["hidden_size"])
     dtype = torch.bfloat16 if fused_dtype else torch.float32
-    load: Callable[[], Llama] = lambda: load_llama(folder, config, dtype=dtype)  # noqa: E731
+
+    def load() -> Llama:
+        return load_llama(folder, config, dtype=dtype)
+
     tokenizer = _load_tokenizer(folder)
     if len(tokenizer) > config["vocab_size"]:
         return None  # refused, with the reason

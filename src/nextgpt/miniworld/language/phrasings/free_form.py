@@ -256,7 +256,7 @@ def _several_objects(state: PhrasedState, count: int) -> RequestSpec:
         layout = state.rng.permutation(state.choice(LAYOUTS[count])).tolist()
     objects = tuple(sample_object(state.rng, place, "small") for place in layout)
     if state.bernoulli(0.2):
-        objects = tuple(replace(objects[0], place=obj.place, tint=obj.tint) for obj in objects)
+        objects = tuple(phrases.tinted(replace(objects[0], place=obj.place), obj.tint) for obj in objects)
     objects = tuple(replace(obj, tint="natural") if state.bernoulli(0.45) else obj for obj in objects)
     things = [_thing(state, obj, {"tint"}) for obj in objects]
     if has_places:
