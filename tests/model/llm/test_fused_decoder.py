@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,20 @@ def test_no_weights_are_in_memory_twice() -> None:
     plain = llama()
     FusedDecoder(plain, dtype="int8")
     assert not any(True for layer in plain.model.layers for _ in layer.parameters())
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="lists mapped files on Linux alone")
+def test_the_weights_file_does_not_stay_in_memory(tmp_path: Path) -> None:
+    llama().save_pretrained(tmp_path)
+    transformer = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+
+    def is_mapped() -> bool:
+        return str(tmp_path / "model.safetensors") in Path("/proc/self/maps").read_text()
+
+    assert is_mapped()
+    decoder = FusedDecoder(transformer, dtype="int8")
+    gc.collect()
+    assert decoder.layers and not is_mapped()
 
 
 @pytest.mark.parametrize("changed", [{"attention_bias": True}, {"mlp_bias": True}, {"hidden_act": "gelu"}])

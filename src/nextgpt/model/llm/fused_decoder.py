@@ -142,8 +142,8 @@ class FusedDecoder:
         self._norm = base.norm.weight.detach().to(self._dtype)
         self._frequencies = rotary_frequencies(config["head_dim"], config["rope_parameters"]["rope_theta"])
         self._cos_sin_tables: tuple[Tensor, Tensor] | None = None
-        words = transformer.get_input_embeddings().weight
-        words.data = words.detach().clone()  # as a view it would keep the whole weights file in memory
+        for weight in (transformer.get_input_embeddings().weight, base.norm.weight):
+            weight.data = weight.detach().clone()  # as a view it would keep the whole weights file in memory
 
     @torch.no_grad()
     def __call__(
