@@ -17,6 +17,7 @@ from nextgpt.model.model_dir import WEIGHTS_FILE
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.model.trained_weights import save_trained
 from nextgpt.train.alignment_recipe import AlignmentRecipe, load_sources
+from nextgpt.train.backend import resolve_bf16
 from nextgpt.train.dataset import BatchSampler, DialogueSource, Example, InvalidRecordLog, LocalBatch, iterate_batches
 from nextgpt.train.distributed import DistributedContext
 from nextgpt.train.feature_cache import open_cache
@@ -138,6 +139,9 @@ def configure_llm(model: NextGPT, stage: Stage, recipe: AlignmentRecipe) -> None
     # The frozen prefix runs with a KV cache, which recomputation would fill twice; see prefix_forward.py.
     if recipe.engine.gradient_checkpointing and stage.trainable & {"input_projection", "lora"}:
         transformer.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if transformer.device.type == "cpu" and resolve_bf16(recipe.fit, "cpu"):
+        # One thread, 24 turns of small: 3.8 s a step; 4.3 s with scaled_dot_product_attention.
+        transformer.set_attn_implementation("eager")
     if recipe.fit.compile:
         compile_llm(transformer)
 

@@ -106,6 +106,7 @@ def load_sources(config: Config, context: SourceContext) -> tuple[GeneralSource,
             template=llm_config.template,
             soft_tokens=context.model_config.input_projection.soft_tokens,
             context_length=llm_config.context_length,
+            use_fused_decoder=True,
         )
         distill(llm, prompts, path, max_tokens=config.max_tokens)
         answers = {row.prompt: row for row in read_answers(path)}

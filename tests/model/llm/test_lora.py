@@ -67,3 +67,41 @@ def test_blocks_before_the_first_layer_have_no_adapters():
     llm.add_lora(**SETTINGS, first_layer=1)
     blocks = {name.split(".")[2] for name in lora.adapter_state_dict(llm.transformer)}
     assert blocks == {"1"}
+
+
+def output_and_gradients(*, autocast: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return states of an adapted LLM, and the gradients of inputs and adapters side by side."""
+    llm = tiny_language_model()
+    llm.add_lora(**SETTINGS)
+    adapters = [parameter for name, parameter in llm.transformer.named_parameters() if ".lora_" in name]
+    torch.manual_seed(1)
+    for parameter in adapters:
+        torch.nn.init.normal_(parameter, std=0.3)
+    embeddings = llm.embed_ids([1, 2, 3, 4, 5, 6])[None].clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        states = llm.hidden_states(embeddings, torch.ones(1, 6, dtype=torch.bool), torch.arange(6)[None])
+    (states.float() * torch.linspace(-1, 1, states.shape[-1])).sum().backward()
+    gradients = [parameter.grad.flatten() for parameter in (embeddings, *adapters) if parameter.grad is not None]
+    assert len(gradients) == 1 + len(adapters)
+    return states.detach().float(), torch.cat(gradients)
+
+
+def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((actual - expected).norm() / expected.norm())
+
+
+def test_adapted_layers_compute_what_peft_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, ours_rounded = output_and_gradients(), output_and_gradients(autocast=True)
+    monkeypatch.setattr(lora, "use_lora_function", lambda transformer: None)
+    peft, peft_rounded = output_and_gradients(), output_and_gradients(autocast=True)
+    for actual, rounded, expected, expected_rounded in zip(ours, ours_rounded, peft, peft_rounded, strict=True):
+        assert relative_error(actual, expected) < 1e-5
+        assert relative_error(rounded, expected) < 2 * relative_error(expected_rounded, expected)
+    assert not torch.equal(ours_rounded[0], peft_rounded[0])  # the order of roundings differs: ours did run
+
+
+def test_layers_with_dropout_stay_those_of_peft() -> None:
+    llm = tiny_language_model()
+    llm.add_lora(**{**SETTINGS, "dropout": 0.5})
+    layers = [m for m in llm.transformer.modules() if hasattr(m, "lora_A")]
+    assert layers and not any("forward" in vars(layer) for layer in layers)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nextgpt.errors import WeightsError
+from nextgpt.model.llm.lora_function import use_lora_function
 
 _PEFT_SUFFIXES = {".lora_A.default.weight": ".A", ".lora_B.default.weight": ".B"}
 
@@ -48,6 +49,7 @@ def inject(
         parameter.requires_grad = ".lora_" in name
         if parameter.requires_grad:
             parameter.data = parameter.data.float()  # bfloat16 would round small updates away
+    use_lora_function(transformer)
 
 
 def adapter_state_dict(transformer: nn.Module) -> dict[str, Tensor]:
