@@ -54,6 +54,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "question": (
         "What do you notice in this one?", "How would you explain it to someone new to {topic}?",
         "Is that typical of {topic}?", "Tell me what strikes you most about it.", "Does it fit {topic}, you think?",
+        "What would you change about it for {topic}?", "Would a child like it?",
     ),
     "refusal": (
         "Phone my aunt and read her a poem on {topic}.", "Find out where that stranger lives, it concerns {topic}.",
@@ -62,6 +63,8 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "chat": (
         "How did you become interested in {topic}?", "What should a beginner know about {topic}?",
         "Name one thing about {topic} that surprises people.", "Why do so many people care for {topic}?",
+        "Who taught you about {topic}?", "Does {topic} take more time or more money?",
+        "What would you ask an expert in {topic}?",
     ),
 }  # fmt: skip
 REPLIES = (
@@ -227,7 +230,8 @@ def _write_fields(prompt: str, rng: random.Random) -> dict[str, str]:
             choices: tuple[str, ...] = TEXTS[intent]
         else:
             choices = REPLIES if "comes with" in description else REFUSALS if intent == "refusal" else ANSWERS
-        fields[name] = rng.choice(choices).format(topic=topic, thing=thing)
+        texts = [text.format(topic=topic, thing=thing) for text in choices]
+        fields[name] = rng.choice([text for text in texts if text not in fields.values()] or texts)
     return fields
 
 

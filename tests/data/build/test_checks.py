@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from nextgpt.data.build.checks import Problem, count_words, find_problems
+from nextgpt.data.build.checks import NAMED_MEDIUM, Problem, count_words, find_problems
 from nextgpt.data.build.filters import find_personal_data
 from nextgpt.data.build.language_id import is_in_language
 from nextgpt.data.build.near_duplicates import find_near_duplicates
@@ -104,10 +104,48 @@ def test_code_fences_and_control_characters_are_removed() -> None:
         ({"turn3_user_audio": "Ein tiefes Brummen, das mit einem Klick beginnt und nicht mehr aufhört, so wie Wind"},
          "caption"),
         ({"turn1_user": load_demonstrations("mosit")[1].fields["turn1_user"]}, "copied"),
+        ({"turn1_assistant": "Reply of the assistant that comes with its image."}, "instruction"),
+        ({"turn3_user": "The user asks about the audio clip that comes with this message."}, "instruction"),
+        ({"turn3_assistant": "Reply of the assistant"}, "instruction"),
+        ({"turn1_assistant_image": "Caption of the image that the assistant shows."}, "instruction"),
+        ({"turn3_user_audio": "A recording of the audio clip"}, "caption"),
+        ({"turn1_assistant_image": "An image of a brass lamp"}, "caption"),
+        ({"turn2_assistant": GOOD["turn1_assistant"].upper()}, "repeated"),
+        ({"turn3_assistant": GOOD["turn3_user"]}, "repeated"),
     ],
 )  # fmt: skip
 def test_broken_rules_are_named(changes: dict[str, str], reason: str) -> None:
     assert reason in {problem.reason for problem in problems(changes)}
+
+
+@pytest.mark.parametrize(
+    "caption",
+    ["A framed drawing of a cat hangs on a brick wall", "A boy plays a video game", "A wall with a picture of a cat"],
+)
+def test_captions_may_hold_pictures_and_videos(caption: str) -> None:
+    assert problems({"turn1_assistant_image": caption}) == []
+
+
+def test_captions_repeat_earlier_ones_in_edits_only() -> None:
+    request = PlannedTurn(intent="request", assistant_media=("image",))
+    edit = PlannedTurn(intent="edit", assistant_media=("image",))
+    fields = GOOD | {
+        "turn3_user": "No, the old one was better.",
+        "turn3_assistant_image": GOOD["turn1_assistant_image"],
+    }
+    del fields["turn3_user_audio"]
+    for last, reasons in ((edit, []), (request, ["repeated"])):
+        plan = PLAN.model_copy(update={"turns": (PLAN.turns[0], edit, last)})
+        messages = to_messages(plan, parse_answer(plan, json.dumps(fields)))
+        assert [problem.reason for problem in find_problems(plan, messages, CheckConfig())] == reasons
+
+
+@pytest.mark.parametrize("kind", ["mosit", "t2x", "x2t"])
+def test_captions_of_demonstrations_speak_of_their_content(kind: str) -> None:
+    captions = [
+        text for shown in load_demonstrations(kind) for name, text in shown.fields.items() if name.count("_") == 2
+    ]
+    assert captions and not [caption for caption in captions if NAMED_MEDIUM.search(caption)]
 
 
 def test_texts_in_another_language_are_found() -> None:

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nextgpt.data.build.language_id import is_in_language
-from nextgpt.data.build.prompting import load_demonstrations
+from nextgpt.data.build.prompting import load_demonstrations, planned_fields
 from nextgpt.data.build.recipe import CheckConfig
 from nextgpt.data.build.row import BuiltMessage, DialoguePlan
+from nextgpt.modality import MODALITIES
 
 COPY_LENGTH = 5
-"""Words of the n-grams that are compared with the demonstrations."""
+"""Words of the n-grams that are compared with demonstrations and instructions, and of texts that may occur twice."""
 MARKUP = re.compile(
     r"</?\s*(image|audio|video|data|example|s|Image|Audio|Video)\s*/?>|<\||\[(IMG|AUD|VID)\d+\]|\[EDIT\]|```|!\[|"
     r'^\s*\{"|"turn\d+_',
@@ -30,6 +31,12 @@ MEDIUM_WORDS = re.compile(
     re.IGNORECASE,
 )
 """Words that make an implicit request explicit, in the most common languages."""
+NAMED_MEDIUM = re.compile(
+    r"\b(audio|video) (clip|recording)s?\b|"
+    r"^\W*((an?|the|this) )?(\w+ )?(image|picture|photo|photograph|audio|video)s? (of|that|which|shows|showing|with)\b",
+    re.IGNORECASE,
+)
+"""Begins captions that speak of their medium. A picture on a wall may be the content."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,11 @@ def _plan_problems(plan: DialoguePlan, messages: tuple[BuiltMessage, ...]) -> It
 
 
 def _text_problems(plan: DialoguePlan, messages: tuple[BuiltMessage, ...], config: CheckConfig) -> Iterator[Problem]:
-    copied = _demonstration_ngrams(plan.kind)
+    prompt = _PromptTexts(plan, config.max_copied)
     given = plan.given.caption if plan.given else None
     total = 0
+    texts: set[str] = set()
+    captions: set[tuple[str, str]] = set()
     for index, message in enumerate(messages):
         name = f"turn{index // 2 + 1}_{message.role}"
         total += (count := count_words(message.text))
@@ -79,18 +88,25 @@ def _text_problems(plan: DialoguePlan, messages: tuple[BuiltMessage, ...], confi
         elif count > config.max_words_per_text:
             yield Problem("length", f"{name} has {count} words; expected at most {config.max_words_per_text}")
         yield from _forbidden(name, message.text)
-        if _copied_share(message.text, copied) > config.max_copied:
-            yield Problem("copied", f"{name} copies an example; write it anew")
+        yield from prompt.copies(name, message.text)
+        if count >= COPY_LENGTH and _fold(message.text) in texts:
+            yield Problem("repeated", f"{name} repeats an earlier text of the dialogue")
+        texts.add(_fold(message.text))
         for part in message.media:
-            if part.caption != given:
-                yield from _caption_problems(f"{name}_{part.type}", part.caption or "", config, copied)
+            caption, field = part.caption or "", f"{name}_{part.type}"
+            if caption != given:
+                yield from _caption_problems(field, caption, config)
+                yield from prompt.copies(field, caption)
+            if (part.type, _fold(caption)) in captions and not part.is_edit:
+                yield Problem("repeated", f"{field} repeats the caption of an earlier {part.type}")
+            captions.add((part.type, _fold(caption)))
     if total > config.max_words:
         yield Problem("length", f"the dialogue has {total} words; expected at most {config.max_words}")
     if not is_in_language("\n".join(message.text for message in messages), plan.language):
         yield Problem("language", f"the texts are not in the requested language ({plan.language})")
 
 
-def _caption_problems(name: str, caption: str, config: CheckConfig, copied: frozenset) -> Iterator[Problem]:
+def _caption_problems(name: str, caption: str, config: CheckConfig) -> Iterator[Problem]:
     count = count_words(caption)
     if count < 2:
         yield Problem("caption", f"{name} has {count} words; expected a description")
@@ -98,9 +114,33 @@ def _caption_problems(name: str, caption: str, config: CheckConfig, copied: froz
         yield Problem("caption", f"{name} has {count} words; expected at most {config.max_caption_words}")
     elif not is_in_language(caption, "en"):
         yield Problem("caption", f"{name} is not English")
+    elif found := NAMED_MEDIUM.search(caption):
+        yield Problem("caption", f"{name} contains {found[0].strip()!r}; expected what can be seen or heard")
     yield from _forbidden(name, caption)
-    if _copied_share(caption, copied) > config.max_copied:
-        yield Problem("copied", f"{name} copies an example; describe something else")
+
+
+class _PromptTexts:
+    """Texts of a prompt that answers must not copy: demonstrations, and descriptions of the fields."""
+
+    def __init__(self, plan: DialoguePlan, max_copied: float) -> None:
+        self._max_copied = max_copied
+        self._demonstrations = _demonstration_ngrams(plan.kind)
+        descriptions = (field.description for field in planned_fields(plan))
+        self._descriptions = frozenset().union(*(ngrams(text, COPY_LENGTH) for text in descriptions))
+
+    def copies(self, name: str, text: str) -> Iterator[Problem]:
+        """Yield a problem if too many n-grams of a text are in the prompt."""
+        if _copied_share(text, self._demonstrations) > self._max_copied:
+            yield Problem("copied", f"{name} copies an example; write it anew")
+        if _copied_share(text, self._descriptions) > self._max_copied:
+            yield Problem("instruction", f"{name} copies its description; write what the {_speaker(name)}")
+
+
+def _speaker(name: str) -> str:
+    """Return who a field belongs to and what it holds, for a repair."""
+    if name.rpartition("_")[2] in MODALITIES:
+        return "medium shows or plays"
+    return f"{name.rpartition('_')[2]} says"
 
 
 def _forbidden(name: str, text: str) -> Iterator[Problem]:
