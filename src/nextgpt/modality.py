@@ -1,6 +1,6 @@
-"""The table of modalities: everything that differs between image, audio and video by name or number.
+"""The table of modalities: their names, signal tokens and file suffixes. Knows no media, encoder or synthesizer.
 
-A new modality is one row here, one preprocessor, one synthesizer and one metric; no code branches on a name.
+ARCHITECTURE.md, "How to add", lists what else a new modality needs.
 """
 
 from __future__ import annotations

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from nextgpt.errors import ConfigError
 
 StageName = Literal["encoding-alignment", "decoding-alignment", "instruction-tuning"]
 TrainableModule = Literal["input_projection", "output_projections", "signal_tokens", "lora"]
 Distance = Literal["mse", "l2", "cosine"]
-Loss = Literal["cross_entropy", "mse", "l2", "cosine", "denoising"]
-DISTANCES: tuple[Distance, ...] = ("mse", "l2", "cosine")
-"""Losses between predicted conditions and caption embeddings; see :data:`nextgpt.train.losses.CONDITION_DISTANCES`."""
+"""A loss between predicted conditions and caption embeddings; see :data:`nextgpt.train.losses.CONDITION_DISTANCES`."""
+Loss = Literal["cross_entropy", Distance, "denoising"]
+DISTANCES: tuple[Distance, ...] = get_args(Distance)
+"""All of them."""
 
 
 @dataclass(frozen=True)

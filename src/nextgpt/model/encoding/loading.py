@@ -151,9 +151,9 @@ class EncoderFamily:
     """Config class, builder and loader of one kind of encoder."""
 
     config: type[Any]
-    """Pydantic model of ``config.json``."""
+    """Pydantic model of ``config.json``, with a field ``kind`` and a property ``modalities``."""
     build: Callable[[Path, Any], Any]
-    """Folder and config to an encoder without weights."""
+    """Folder and config to an encoder without weights; its ``towers`` are sub-models by name, which are counted."""
     load: Callable[[Path, Any, torch.dtype, str | torch.device], Any]
     """Folder, config, dtype and device to a loaded encoder."""
 
