@@ -7,7 +7,7 @@ bottom.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from nextgpt.miniworld.language.captions import object_phrase
@@ -122,13 +122,25 @@ def sample_sound_request(state: DialogueState) -> RequestSpec:
 def sample_clip_request(state: DialogueState) -> RequestSpec:
     """Sample a request for a silent video, of either split; object and motion are always stated."""
     stated = _sample_stated(state, "tint", "background")
+    clip = sample_clip_with(state, stated)
+    words = f"{_object_phrase(state, ObjectSpec(clip.object, clip.tint))} {state.choice(MOTION_FORMS[clip.motion])}"
+    where = f" {state.choice(background_forms(clip.background))}" if "background" in stated else ""
+    return RequestSpec(words + where, clip)
+
+
+def sample_object_with(state: DialogueState, stated: Collection[str]) -> ObjectSpec:
+    """Sample an object of an image whose place, size and tint have their defaults unless in ``stated``."""
+    obj = sample_object(state.rng, state.choice(PLACES) if "place" in stated else "center")
+    size = state.choice(SIZES) if "size" in stated else "large"
+    return replace(obj, size=size, tint=obj.tint if "tint" in stated else "natural")
+
+
+def sample_clip_with(state: DialogueState, stated: Collection[str]) -> ClipSpec:
+    """Sample a silent video with any motion whose tint and background have their defaults unless in ``stated``."""
     obj = sample_object(state.rng)
     tint = obj.tint if "tint" in stated else "natural"
     background = state.choice(BACKGROUNDS) if "background" in stated else "white"
-    motion = state.choice(MOTIONS)
-    words = f"{_object_phrase(state, replace(obj, tint=tint))} {state.choice(MOTION_FORMS[motion])}"
-    where = f" {state.choice(background_forms(background))}" if "background" in stated else ""
-    return RequestSpec(words + where, ClipSpec(obj.object, tint, background, motion))
+    return ClipSpec(obj.object, tint, background, state.choice(MOTIONS))
 
 
 def _sample_stated(state: DialogueState, *names: str) -> set[str]:

@@ -15,16 +15,13 @@ from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
 from nextgpt.miniworld.language.phrasings.author import shared_phrasings
 from nextgpt.miniworld.language.phrasings.filling import fill
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
-from nextgpt.miniworld.language.request_specs import DEFAULT_LAYOUTS, RequestSpec
+from nextgpt.miniworld.language.request_specs import DEFAULT_LAYOUTS, RequestSpec, sample_clip_with, sample_object_with
 from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.sample_specs import LAYOUTS, sample_object
 from nextgpt.miniworld.specs import (
     BACKGROUNDS,
-    MOTIONS,
     PITCHES,
-    PLACES,
-    SIZES,
     SOURCES,
     SPEEDS,
     TIMED_PATTERNS,
@@ -211,6 +208,11 @@ def _thing(state: PhrasedState, obj: ObjectSpec, front: set[str]) -> str:
     words = phrases.object_phrase(
         state, shown, size=obj.size if "size" in front else "", may_color="tint" in front or obj.tint == "natural"
     )
+    return _without_article(state, words)
+
+
+def _without_article(state: PhrasedState, words: str) -> str:
+    """Remove the article before ``words``, at times."""
     if state.bernoulli(BARE_NOUN_RATE):
         return words.removeprefix("a ").removeprefix("an ").removeprefix("the ")
     return words
@@ -230,10 +232,7 @@ def _sample_image(state: PhrasedState) -> RequestSpec:
 
 def _one_object(state: PhrasedState) -> RequestSpec:
     stated = _stated(state, "tint", "size", "place", "background")
-    obj = sample_object(state.rng, state.choice(PLACES) if "place" in stated else "center")
-    obj = replace(
-        obj, size=state.choice(SIZES) if "size" in stated else "large", tint=obj.tint if "tint" in stated else "natural"
-    )
+    obj = sample_object_with(state, stated)
     if obj.tint == "natural":
         stated.discard("tint")
     background = state.choice(BACKGROUNDS) if "background" in stated else "white"
@@ -287,9 +286,7 @@ def _sample_audio(state: PhrasedState) -> RequestSpec:
         pattern,
         state.choice(SPEEDS) if "speed" in stated else "slow",
     )
-    noun = phrases.source_noun_phrase(state, source)
-    if state.bernoulli(BARE_NOUN_RATE):
-        noun = noun.removeprefix("a ").removeprefix("an ").removeprefix("the ")
+    noun = _without_article(state, phrases.source_noun_phrase(state, source))
     front = ""
     if "pitch" in stated and noun == source and state.bernoulli(IN_FRONT_RATE):
         stated.discard("pitch")
@@ -309,13 +306,7 @@ def _sample_audio(state: PhrasedState) -> RequestSpec:
 
 def _sample_video(state: PhrasedState) -> RequestSpec:
     stated = _stated(state, "tint", "background")
-    obj = sample_object(state.rng)
-    clip = ClipSpec(
-        obj.object,
-        obj.tint if "tint" in stated else "natural",
-        state.choice(BACKGROUNDS) if "background" in stated else "white",
-        state.choice(MOTIONS),
-    )
+    clip = sample_clip_with(state, stated)
     if clip.tint == "natural":
         stated.discard("tint")
     front = {name for name in stated & {"tint"} if state.bernoulli(IN_FRONT_RATE)}

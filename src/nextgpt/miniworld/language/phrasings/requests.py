@@ -13,7 +13,7 @@ from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
 from nextgpt.miniworld.language.phrasings.author import SLOT, shared_phrasings
 from nextgpt.miniworld.language.phrasings.filling import fill
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
-from nextgpt.miniworld.language.request_specs import DEFAULT_LAYOUTS, RequestSpec
+from nextgpt.miniworld.language.request_specs import DEFAULT_LAYOUTS, RequestSpec, sample_clip_with, sample_object_with
 from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.sample_specs import LAYOUTS, sample_object
@@ -97,11 +97,8 @@ def _request_in_sentences(state: PhrasedState) -> DialogueTurn | None:
 
 def _scene_with(state: PhrasedState, names: Sequence[str]) -> SceneSpec | None:
     """Sample a scene of one object with no default tint, and with any value for the other attributes in ``names``."""
-    obj = sample_object(state.rng, state.choice(PLACES) if "place" in names else "center")
-    obj = replace(obj, size=state.choice(SIZES) if "size" in names else "large")
-    if "tint" not in names:
-        obj = replace(obj, tint="natural")
-    elif obj.tint == "natural":
+    obj = sample_object_with(state, names)
+    if "tint" in names and obj.tint == "natural":
         return None
     return SceneSpec((obj,), state.choice(BACKGROUNDS) if "background" in names else "white")
 
@@ -347,11 +344,7 @@ _REQUESTS: dict[str, Callable[[PhrasedState], RequestSpec]] = {
 
 
 def _any_clip(state: PhrasedState) -> ClipSpec:
-    stated = _stated(state, "tint", "background")
-    obj = sample_object(state.rng)
-    tint = obj.tint if "tint" in stated else "natural"
-    background = state.choice(BACKGROUNDS) if "background" in stated else "white"
-    return ClipSpec(obj.object, tint, background, state.choice(MOTIONS))
+    return sample_clip_with(state, _stated(state, "tint", "background"))
 
 
 def request_several(state: PhrasedState) -> DialogueTurn | None:
