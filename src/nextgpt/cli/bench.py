@@ -1,4 +1,4 @@
-"""``nextgpt bench``: speed and memory of a model beside a plain reference in the same run."""
+"""``nextgpt bench``: speed and memory of a model, compared with a plain reference in the same run."""
 
 from __future__ import annotations
 

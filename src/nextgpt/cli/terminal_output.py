@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 ImageProtocol = Literal["kitty", "iterm", "truecolor", "256", "none"]
-"""The terminal's own protocol, coloured half blocks, or no images."""
+"""The terminal's own protocol, colored half blocks, or no images."""
 
 IMAGE_COLUMNS = 48
 FILMSTRIP_FRAMES = 5
@@ -58,7 +58,7 @@ class Terminal:
 
     protocol: ImageProtocol
     has_blocks: bool
-    """Block characters can be printed, with or without colours."""
+    """Block characters can be printed, with or without colors."""
     columns: int = 80
 
     def draw(self, medium: Medium) -> str:
@@ -181,7 +181,7 @@ def _image_protocol(term: str, environment: Mapping[str, str]) -> ImageProtocol:
 
 
 def half_blocks(image: PIL.Image.Image, columns: int, *, is_truecolor: bool = True) -> str:
-    """Draw two pixels per character: the upper half in the foreground colour, the lower in the background colour."""
+    """Draw two pixels per character: the upper half in the foreground color, the lower in the background color."""
     pixels = _fit(image, columns)  # (H, W, 3), H even
     code = _truecolor_code if is_truecolor else _palette_code
     return "".join(_block_line(upper, lower, code) for upper, lower in zip(pixels[::2], pixels[1::2], strict=True))
@@ -196,7 +196,7 @@ def _fit(image: PIL.Image.Image, columns: int) -> np.ndarray:
 
 
 def _block_line(upper: np.ndarray, lower: np.ndarray, code: Callable[[int, int, int], str]) -> str:
-    """Return one line of text for two lines of pixels; colour codes are repeated only on change."""
+    """Return one line of text for two lines of pixels; color codes are repeated only on change."""
     line, last = [], None
     for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
         colours = f"\x1b[38;{code(*above)};48;{code(*below)}m"
@@ -210,7 +210,7 @@ def _truecolor_code(red: int, green: int, blue: int) -> str:
 
 
 def _palette_code(red: int, green: int, blue: int) -> str:
-    """Return the nearest of xterm's 256 colours: from its grey ramp or its 6 x 6 x 6 cube."""
+    """Return the nearest of xterm's 256 colors: from its gray ramp or its 6 x 6 x 6 cube."""
     if max(red, green, blue) - min(red, green, blue) < 8 and 8 <= red < 238:
         return f"5;{232 + (red - 8) // 10}"
     cube = [0 if level < 48 else 1 if level < 115 else (level - 35) // 40 for level in (red, green, blue)]

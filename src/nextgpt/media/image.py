@@ -124,7 +124,7 @@ def _scale_to(picture: PIL.Image.Image, max_pixels: int) -> PIL.Image.Image:
 
 
 def _without_texts(content: bytes) -> bytes:
-    """Return a PNG without texts and colour profile, which Pillow refuses if they are large (as some editors write)."""
+    """Return a PNG without texts and color profile, which Pillow refuses if they are large (as some editors write)."""
     return content[:8] + b"".join(chunk for name, chunk in png_chunks(content) if name not in _PNG_TEXTS)
 
 

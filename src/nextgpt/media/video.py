@@ -75,7 +75,7 @@ def _trim_padding(audio: Audio | None, duration_s: float) -> Audio | None:
 def write_video(video: Video, path: str | Path) -> Path:
     """Write a video with its audio in the container of the suffix, MP4 (H.264, AAC) if there is none.
 
-    Browsers can play the file: 4:2:0 colours, the index at the front.
+    Browsers can play the file: 4:2:0 colors, the index at the front.
 
     Raises:
         MediaError: The suffix is no container that can be written.
@@ -125,7 +125,7 @@ class _AudioTrack:
 
 
 def _pad_to_even(frames: np.ndarray) -> np.ndarray:
-    """Repeat the last row or column if a side is odd: 4:2:0 colours need even sides."""
+    """Repeat the last row or column if a side is odd: 4:2:0 colors need even sides."""
     height, width = frames.shape[1:3]
     return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 

@@ -39,7 +39,7 @@ class Config(BaseRecipe):
     modality: Literal["image", "audio", "video"]
     architecture: dict[str, Any]
     """Arguments of :class:`~nextgpt.model.synthesis.patch_autoencoder.PatchAutoencoder`; 3 input channels for images,
-    1 for mel spectrograms, 12 for videos (four moments of three channels)."""
+    1 for mel spectrograms, 12 for videos (four frames of three channels)."""
 
     @property
     def output_dir(self) -> Path:

@@ -1,8 +1,8 @@
 """Specifications of the small world as autoencoder inputs: (frames, channels, height, width) in [-1, 1].
 
 An image is one frame of three channels, audio one frame of one channel (its log-mel spectrogram), and a video a few
-frames that each stack several neighboring moments on the channels. All have the same four axes, so that one autoencoder
-recipe and one diffusion recipe serve them all.
+frames that each stack several neighboring video frames on the channels. All have the same four axes, so that one
+autoencoder recipe and one diffusion recipe serve them all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nextgpt.miniworld.sprites import STANDARD, Detail
 from nextgpt.model.synthesis.mel import MelConfig, log_mel
 
 FRAMES_PER_LATENT = 4
-"""Neighboring moments of a video that share one latent frame."""
+"""Neighboring frames of a video that share one latent frame."""
 
 
 def scene_tensor(scenes: list[SceneSpec], detail: Detail = STANDARD) -> Float[Tensor, "B 1 3 H W"]:
@@ -32,7 +32,7 @@ def scene_tensor(scenes: list[SceneSpec], detail: Detail = STANDARD) -> Float[Te
 
 
 def clip_tensor(clips: list[ClipSpec], detail: Detail = STANDARD) -> Float[Tensor, "B F C H W"]:
-    """Return videos as (B, 4, 12, 64, 64): sixteen moments, four per latent frame, channels ordered by moment.
+    """Return videos as (B, 4, 12, 64, 64): sixteen frames, four per latent frame, channels ordered by frame.
 
     Height and width are multiplied by the scale of ``detail``.
     """

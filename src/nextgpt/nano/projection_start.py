@@ -58,7 +58,7 @@ def start_output_projection(
 
     Args:
         hidden: States of ``model`` at the signal tokens of media.
-        words: What the assistant says before each medium.
+        words: The assistant's text before each medium.
 
     Raises:
         ConfigError: The projections differ in more than the first layer.

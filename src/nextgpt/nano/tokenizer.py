@@ -22,7 +22,7 @@ def train_tokenizer(
 
     Args:
         vocabulary: Number of tokens, of which 256 are bytes.
-        markers: Special tokens beside padding, begin and end, such as the roles of a conversation.
+        markers: Special tokens besides padding, begin and end, such as the roles of a conversation.
         for_captions: Append the end token to every text, as text encoders need, and encode the first word like any
             other.
         is_lower_case: Make all texts lower case.

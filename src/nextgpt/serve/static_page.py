@@ -27,7 +27,7 @@ router = APIRouter(include_in_schema=False)
 STATIC = Path(__file__).with_name("static")
 PREFIX = "/static/"
 PUBLIC_PATHS = ("/", "/favicon.ico")
-"""Paths that are answered without a key, beside those under :data:`PREFIX`."""
+"""Paths that are answered without a key, besides those under :data:`PREFIX`."""
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 POLICY = "; ".join(
     (

@@ -16,7 +16,7 @@ ENCODER_WIDTH = 32
 def write_tiny_siglip_clap(
     folder: str | Path, *, features: Literal["pooled", "patches"] = "pooled", seed: int = 0
 ) -> Path:
-    """Write an encoder that sees 16 x 16 pixels in four patches, and hears a second at a time."""
+    """Write an encoder that takes images of 16 x 16 pixels as four patches, and audio in clips of one second."""
     from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, SiglipConfig, SiglipModel
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 

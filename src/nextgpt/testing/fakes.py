@@ -1,4 +1,4 @@
-"""Parts that answer at once and remember how they were asked, for tests of what surrounds them."""
+"""Fake components that answer at once and record their arguments, for tests of the code that calls them."""
 
 from __future__ import annotations
 

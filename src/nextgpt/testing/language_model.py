@@ -13,7 +13,7 @@ from nextgpt.testing.tokenizer import tiny_tokenizer
 def tiny_language_model(
     *, template: Template = TEMPLATES["nano"], soft_tokens: int = 1, context_length: int = 512, seed: int = 0
 ) -> LanguageModel:
-    """Two layers of width 32 that say random bytes; the same seed gives the same weights."""
+    """Two layers of width 32 that generate random bytes; the same seed gives the same weights."""
     tokenizer = tiny_tokenizer()
     settings = LlamaConfig(
         vocab_size=len(tokenizer),

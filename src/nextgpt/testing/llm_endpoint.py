@@ -145,7 +145,7 @@ def create_app(faults: Faults = Faults(), *, delay_s: float = 0.0) -> FastAPI:
     @app.post("/images/generations")
     @app.post("/v1/images/generations")
     async def create_image(request: Request) -> Response:
-        """Answer with an image of one colour."""
+        """Answer with an image of one color."""
         prompt = json.loads(await request.body())["prompt"]
         traffic.received += 1
         colour = tuple(blake2b(prompt.encode(), digest_size=3).digest())

@@ -22,7 +22,7 @@ class FakeHit:
 
     @property
     def attribution(self) -> Attribution:
-        """Return the facts that the user is shown."""
+        """Return the facts to show to the user."""
         return Attribution("7", "a cat", "a shelf", "CC0", self.score)
 
     def open(self) -> Medium:

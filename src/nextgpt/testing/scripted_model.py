@@ -26,7 +26,7 @@ from nextgpt.message import (
 
 
 def tiny_image(colour: tuple[int, int, int] = (255, 0, 0)) -> Image:
-    """Create an image of one colour, 8 x 8."""
+    """Create an image of one color, 8 x 8 pixels."""
     return Image(PIL.Image.new("RGB", (8, 8), colour))
 
 

@@ -15,7 +15,7 @@ from nextgpt.testing.tokenizer import tiny_tokenizer
 
 CONDITION_WIDTH = 16
 NANO_CHANNELS = {"image": 3, "audio": 1, "video": 12}
-"""Channels of nano's pictures: colours, one spectrogram, four moments of three colours."""
+"""Pixel channels of nano's autoencoders: RGB, one spectrogram, four RGB frames."""
 NANO_LATENTS = {"image": (1, 8, 8), "audio": (1, 8, 16), "video": (4, 8, 8)}
 """(F, H, W) of nano's latents."""
 

@@ -106,7 +106,7 @@ class DataParallelBackend:
             self.trained[name].data.copy_(value)
 
     def state_dict(self) -> TrainingState:
-        """Return the checkpoint contents beside the trained weights."""
+        """Return the checkpoint contents besides the trained weights."""
         return TrainingState([optimizer.state_dict() for optimizer in self.optimizers], self._averages())
 
     def load_state_dict(self, state: TrainingState, step: int) -> None:

@@ -33,7 +33,7 @@ Export = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Checkpoint contents beside the trained weights."""
+    """Checkpoint contents besides the trained weights."""
 
     optimizers: Sequence[Mapping[str, Any]]
     """State dicts."""

@@ -60,7 +60,7 @@ class EngineConfig(BaseModel):
     save_total_limit: int = 2
     """Maximum number of checkpoints that are kept."""
     report_to: tuple[Tracker, ...] = ()
-    """Trackers that receive metrics beside ``metrics.jsonl``."""
+    """Trackers that receive metrics besides ``metrics.jsonl``."""
     sample_steps: int | None = None
     """Steps between sample replies of the model in training. None: no samples."""
     num_samples: int = 4

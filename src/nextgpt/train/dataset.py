@@ -117,7 +117,7 @@ class TrainingItem:
     key: str
     example: Example
     prompt: Prompt
-    """Built by the data worker, beside the training."""
+    """Built by the data worker, in parallel to the training."""
     target_captions: tuple[tuple[str, str], ...]
     """Modality and caption of each of the assistant's media."""
     seed: int

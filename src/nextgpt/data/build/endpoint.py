@@ -91,7 +91,7 @@ class ChatClient:
         self._urls = itertools.cycle(config.urls)
         self._takes_schema = dict.fromkeys(config.urls, config.structured != "prompt")
         self._resume_at = 0.0
-        """Time until which all requests pause, because one was told to."""
+        """Time until which all requests pause, because the answer to one asked for a pause."""
         self.sent = 0
         """Attempts of this client."""
 

@@ -26,7 +26,7 @@ MIXES: dict[str, tuple[str, ...]] = {
     "image+video": ("image", "video"),
     "image+audio+video": ("image", "audio", "video"),
 }
-"""Modalities of a dialogue beside text, by the name of the mix."""
+"""Modalities of a dialogue besides text, by the name of the mix."""
 
 
 class EndpointConfig(Config):

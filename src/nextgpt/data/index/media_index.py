@@ -70,7 +70,7 @@ class Hit:
 
     @property
     def attribution(self) -> Attribution:
-        """Facts that the user of a retrieved medium is shown."""
+        """Facts about a retrieved medium to show to the user."""
         return Attribution(self.item_id, self.caption, self.source, self.licence, self.score)
 
     def open(self) -> Medium:

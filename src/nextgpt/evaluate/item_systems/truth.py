@@ -51,7 +51,7 @@ class ShuffledSystem(TruthSystem):
 
 
 class UnchangedSystem:
-    """Answers an edit with its source medium: what a metric says of no edit at all."""
+    """Answers an edit with its source medium: the value of a metric without any edit."""
 
     def __init__(self, data: Path) -> None:
         self._data = data

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nextgpt.modality import EDIT_TOKEN, MODALITIES
 
 EDIT = "edit"
-"""Name of the edit token, beside the names of modalities."""
+"""Name of the edit token, besides the names of modalities."""
 
 
 @dataclass(frozen=True)
