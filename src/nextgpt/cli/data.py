@@ -92,11 +92,11 @@ def stats(corpus: Path_, format: Format_ = None, media: Media = None, limit: Lim
     from nextgpt.cli.printing import print_json
     from nextgpt.data.statistics import compute_statistics
 
-    found = asdict(compute_statistics(_read(corpus, format, media, limit)))
+    statistics = asdict(compute_statistics(_read(corpus, format, media, limit)))
     if json:
-        print_json(lambda: {"path": str(corpus), **found})
+        print_json(lambda: {"path": str(corpus), **statistics})
         return
-    for name, value in found.items():
+    for name, value in statistics.items():
         shown = ", ".join(f"{n} {modality}" for modality, n in value.items()) if isinstance(value, dict) else value
         echo(f"{name:<14}{shown if shown != '' else 'none'}")
 

@@ -57,13 +57,13 @@ def index(
             approximate=approximate,
             on_progress=bars.update,
         )
-    found = _search(out, query) if query is not None else []
+    hits = _search(out, query) if query is not None else []
     if json:
-        print_json(lambda: {"path": str(out), "items": report.items, "invalid": len(report.invalid), "found": found})
+        print_json(lambda: {"path": str(out), "items": report.items, "invalid": len(report.invalid), "found": hits})
         return
     counts = ", ".join(f"{count} {modality}" for modality, count in report.items.items())
     echo(f"wrote {out}: {counts}" + (f"; {len(report.invalid)} invalid, see invalid.jsonl" if report.invalid else ""))
-    for row in found:
+    for row in hits:
         echo("  ".join(str(row[name]) for name in ("score", "modality", "caption", "path", "source", "licence")))
 
 
@@ -88,12 +88,12 @@ def calibrate(
     name = model or opened.manifest.model
     opened.check_text_encoders(name)
     with ProgressBars() as bars:
-        found = find_thresholds(opened, NextGPT.from_pretrained(name), limit=limit, seed=seed, on_progress=bars.update)
+        result = find_thresholds(opened, NextGPT.from_pretrained(name), limit=limit, seed=seed, on_progress=bars.update)
     if json:
-        print_json(lambda: {"path": str(index), **found.model_dump()})
+        print_json(lambda: {"path": str(index), **result.model_dump()})
         return
-    for modality, threshold in found.thresholds.items():
-        row = found.evidence[modality]
+    for modality, threshold in result.thresholds.items():
+        row = result.evidence[modality]
         similarities = ", ".join(f"{way} {row[way]:.3f}" for way in ("retrieve", "generate", "auto"))
         rule = "never retrieve" if threshold > 1 else f"retrieve from a score of {threshold:.3f}"
         share = f"{row['retrieved_share']:.0%} of {row['cases']:.0f} cases"

@@ -52,15 +52,15 @@ def review(
         print_summary(service.summary())
 
 
-def print_summary(found: ReviewSummary) -> None:
+def print_summary(summary: ReviewSummary) -> None:
     """Print progress, reasons and agreement."""
-    echo(f"{found.decided} of {found.rows} dialogues reviewed: {found.kept} kept, {found.changed} corrected")
-    for reason, count in sorted(found.dropped.items(), key=lambda pair: -pair[1]):
+    echo(f"{summary.decided} of {summary.rows} dialogues reviewed: {summary.kept} kept, {summary.changed} corrected")
+    for reason, count in sorted(summary.dropped.items(), key=lambda pair: -pair[1]):
         echo(f"  {count} dropped: {reason}")
-    if found.agreement is None:
+    if summary.agreement is None:
         echo("no dialogue was reviewed by two people")
         return
-    kappa = "" if found.kappa is None else f", Cohen's kappa {found.kappa:.2f}"
-    echo(f"{found.pairs} reviewed by two people: {100 * found.agreement:.0f} % agreement{kappa}")
-    if found.disputed:
-        echo(f"disputed: {', '.join(found.disputed)}")
+    kappa = "" if summary.kappa is None else f", Cohen's kappa {summary.kappa:.2f}"
+    echo(f"{summary.pairs} reviewed by two people: {100 * summary.agreement:.0f} % agreement{kappa}")
+    if summary.disputed:
+        echo(f"disputed: {', '.join(summary.disputed)}")

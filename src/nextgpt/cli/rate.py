@@ -107,8 +107,8 @@ def report(
     from nextgpt.cli.printing import print_json
     from nextgpt.evaluate.rating.report import read_report, to_dict, to_markdown
 
-    found = read_report(ratings, passed_only=passed_only)
+    results = read_report(ratings, passed_only=passed_only)
     if json:
-        print_json(lambda: to_dict(found))
+        print_json(lambda: to_dict(results))
     else:
-        echo(to_markdown(found))
+        echo(to_markdown(results))

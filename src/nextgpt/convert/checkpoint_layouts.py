@@ -156,15 +156,15 @@ def _read_2023(source: Path) -> Checkpoint:
 def _read_2024(source: Path) -> Checkpoint:
     tensors: dict[str, Tensor] = {}
     adapters = [name for name in LORA_FILES_2024 if (source / name).is_file()][:1]
-    found = [name for name in (*FILES_2024, *adapters) if (source / name).is_file()]
-    if not found:
+    files = [name for name in (*FILES_2024, *adapters) if (source / name).is_file()]
+    if not files:
         expected = ", ".join((*FILES_2024, LORA_FILES_2024[0]))
         raise WeightsError(
             f"{source} holds none of {expected}, and is no merged folder ({MERGED_TYPE}); expected the output of the "
             "official code of 2024. Check the path."
         )
     ignored: set[str] = set()
-    for name in found:
+    for name in files:
         held = read_weights(source / name)
         ignored |= _ignored_keys(held)
         kept = {key: held[key] for key in held.keys() - ignored}
@@ -207,8 +207,8 @@ def _ignored_keys(tensors: Mapping[str, Tensor]) -> set[str]:
 
 
 def _input_kind(tensors: Mapping[str, Tensor]) -> str:
-    found = [kind for name, kind in _KINDS.items() if name in tensors]
-    return found[0] if found else "grouping" if any(name.startswith(GROUPED_KEYS) for name in tensors) else "linear"
+    kinds = [kind for name, kind in _KINDS.items() if name in tensors]
+    return kinds[0] if kinds else "grouping" if any(name.startswith(GROUPED_KEYS) for name in tensors) else "linear"
 
 
 def map_keys(path: Path, tensors: Mapping[str, Tensor], layout: CheckpointLayout) -> dict[str, Tensor]:
@@ -216,14 +216,14 @@ def map_keys(path: Path, tensors: Mapping[str, Tensor], layout: CheckpointLayout
     placed: dict[str, Tensor] = {}
     unknown = []
     for key, tensor in tensors.items():
-        found = next(
+        new_key = next(
             (match.expand(name) for pattern, name in layout.patterns.items() if (match := re.fullmatch(pattern, key))),
             None,
         )
-        if found is None:
+        if new_key is None:
             unknown.append(key)
         else:
-            placed[found] = tensor
+            placed[new_key] = tensor
     if unknown:
         raise WeightsError(
             f"{path} has {len(unknown)} unexpected: {', '.join(sorted(unknown))}; expected the keys of the layout of "

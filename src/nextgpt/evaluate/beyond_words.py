@@ -150,8 +150,8 @@ def _place_item(rng: np.random.Generator, offsets: tuple[float, float]) -> Beyon
     expected = measure_place(truth) or (0.0, 0.0)
 
     def error(medium: Medium) -> float | None:
-        found = measure_place(medium) if medium.modality == "image" else None  # type: ignore[arg-type]
-        return None if found is None else float(np.hypot(found[0] - expected[0], found[1] - expected[1]))
+        actual = measure_place(medium) if medium.modality == "image" else None  # type: ignore[arg-type]
+        return None if actual is None else float(np.hypot(actual[0] - expected[0], actual[1] - expected[1]))
 
     request = f"Draw {indefinite(noun(target.objects[0].object))} at exactly this place."
     media = render_moved(given, rows_px, columns_px), truth
@@ -185,8 +185,8 @@ def _pitch_item(rng: np.random.Generator, offsets: tuple[float, float]) -> Beyon
     expected = PITCH_SEMITONES[pitch] + semitones
 
     def error(medium: Medium) -> float | None:
-        found = measure_pitch(medium) if medium.modality == "audio" else None  # type: ignore[arg-type]
-        return None if found is None else abs(found - expected)
+        actual = measure_pitch(medium) if medium.modality == "audio" else None  # type: ignore[arg-type]
+        return None if actual is None else abs(actual - expected)
 
     request = f"Play {source_phrase(target.source)} at exactly this pitch."
     media = render_transposed(given, semitones), render_transposed(target, semitones)

@@ -98,8 +98,8 @@ class NextGPTModel(lmms):
     def _media(self, request: Any) -> Iterator[Medium]:
         """Yield the media of a request's document."""
         _, _, doc_to_visual, doc_id, task, split = request.args
-        found = doc_to_visual(self.task_dict[task][split][doc_id]) if doc_to_visual else None
-        for one in _flatten(found):
+        visuals = doc_to_visual(self.task_dict[task][split][doc_id]) if doc_to_visual else None
+        for one in _flatten(visuals):
             yield to_medium(one)
 
     def _answer(self, reply: Reply, request: Any) -> str:

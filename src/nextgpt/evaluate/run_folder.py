@@ -266,10 +266,10 @@ def write_file(path: Path, content: str | bytes) -> None:
         unfinished.replace(path)
 
 
-def _check_same_run(path: Path, found: RunManifest, wanted: RunManifest) -> None:
+def _check_same_run(path: Path, stored: RunManifest, current: RunManifest) -> None:
     names = ("suite", "model", "model_fingerprint", "seed", "limit", "num_inference_steps", "data_fingerprint")
     for name in (*names, "batch_size"):
-        if (old := getattr(found, name)) != (new := getattr(wanted, name)):
+        if (old := getattr(stored, name)) != (new := getattr(current, name)):
             raise ConfigError(
                 f"{path} is a run with {name} {old}; got {new}. Choose another --out, or repeat the same settings."
             )

@@ -110,9 +110,9 @@ def sniff(content: bytes) -> FileType | None:
     """
     start = id3_size(content)
     behind = content[start : start + SNIFFED_BYTES] if start else b""
-    found = next((row for pattern, row in _PATTERNS if behind and pattern.match(behind)), None)
-    if found is not None and found.modalities[:1] == ("audio",):
-        return found
+    file_type = next((row for pattern, row in _PATTERNS if behind and pattern.match(behind)), None)
+    if file_type is not None and file_type.modalities[:1] == ("audio",):
+        return file_type
     head = content[:SNIFFED_BYTES]
     return next((row for pattern, row in _PATTERNS if pattern.match(head)), None)
 

@@ -36,7 +36,7 @@ class Candidate(Protocol):
 
     @property
     def attribution(self) -> Attribution:
-        """Facts that the user is shown."""
+        """Facts to show to the user."""
         ...
 
     def open(self) -> Medium:
@@ -89,23 +89,23 @@ def retrieve(
     """Split requests into media from the index and requests that remain to be synthesized.
 
     A medium remains to be synthesized if it is an edit, if the index has no item of its modality, if ``auto`` finds
-    nothing similar enough, or if none of the found files can be opened.
+    nothing similar enough, or if none of the candidates' files can be opened.
     """
     if via == "generate" or index is None:
         return {}, list(requests)
     retrieved: dict[SegmentKey, RetrievedMedium] = {}
     for modality in index.modalities:
-        wanted = [item for item in requests if item.modality == modality and item.edit_source is None]
-        if not wanted or (via == "auto" and modality not in index.thresholds):
+        queries = [item for item in requests if item.modality == modality and item.edit_source is None]
+        if not queries or (via == "auto" and modality not in index.thresholds):
             continue
         threshold = index.thresholds[modality] if via == "auto" else -1.0
-        conditions = torch.stack([request.condition for request in wanted])
+        conditions = torch.stack([request.condition for request in queries])
         for request, candidates in zip(
-            wanted, index.search_conditions(conditions, modality, MAX_CANDIDATES), strict=True
+            queries, index.search_conditions(conditions, modality, MAX_CANDIDATES), strict=True
         ):
-            found = _first_readable(candidate for candidate in candidates if candidate.score >= threshold)
-            if found is not None:
-                retrieved[request.key] = found
+            medium = _first_readable(candidate for candidate in candidates if candidate.score >= threshold)
+            if medium is not None:
+                retrieved[request.key] = medium
     remaining = [_with_source(request, retrieved) for request in requests if request.key not in retrieved]
     return retrieved, remaining
 

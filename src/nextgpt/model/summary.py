@@ -248,8 +248,8 @@ def _from_card(key: str, folder: Path) -> str | None:
     """Return the value of a key in the header of a folder's model card."""
     card = folder / "README.md"
     header = card.read_text(encoding="utf-8", errors="replace")[:4096] if card.is_file() else ""
-    found = re.search(rf"\A---\s.*?^{key}:\s*(\S+)", header, flags=re.DOTALL | re.MULTILINE)
-    return found[1].strip("\"'") if found else None
+    match = re.search(rf"\A---\s.*?^{key}:\s*(\S+)", header, flags=re.DOTALL | re.MULTILINE)
+    return match[1].strip("\"'") if match else None
 
 
 def _dtype(files: Iterable[Path]) -> str | None:

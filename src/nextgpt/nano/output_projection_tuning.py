@@ -61,7 +61,7 @@ class CachedStates:
     hidden: Float[Tensor, "B S D"]
     captions: tuple[str, ...]
     words: tuple[str, ...]
-    """What the assistant says right before each medium, or its caption."""
+    """The assistant's text right before each medium, or its caption."""
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -149,13 +149,13 @@ def compute_states(model: NextGPT, recipe: Config) -> dict[str, CachedStates]:
     """Return the hidden states of at least ``recipe.num_states`` media, by modality."""
     sampler = replace(make_sampler(recipe, model), batch_size=recipe.llm_batch_size)
     encoders = FrozenEncoders(lambda media: model.encoder.encode(media))
-    found: dict[str, list[tuple[Tensor, str, str]]] = {}
+    states: dict[str, list[tuple[Tensor, str, str]]] = {}
     for batch in attach_encoder_outputs((sampler.local_batch(step) for step in count()), encoders):
         for modality, *row in _batch_states(model, batch):
-            found.setdefault(modality, []).append(tuple(row))
-        if sum(map(len, found.values())) >= recipe.num_states:
+            states.setdefault(modality, []).append(tuple(row))
+        if sum(map(len, states.values())) >= recipe.num_states:
             break
-    return {modality: _stack(rows) for modality, rows in found.items()}
+    return {modality: _stack(rows) for modality, rows in states.items()}
 
 
 def _stack(rows: Sequence[tuple[Tensor, str, str]]) -> CachedStates:

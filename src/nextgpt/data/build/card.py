@@ -72,28 +72,28 @@ def count_outcomes(rows: Sequence[BuildRow]) -> dict[tuple[str, str, str], int]:
 
 def write_card(rows: Sequence[BuildRow], recipe: BuildRecipe, path: Path) -> None:
     """Write the card as Markdown with the header of Hugging Face cards."""
-    found = compute_build_statistics(rows)
-    total = {name: found.user_media.get(name, 0) + found.assistant_media.get(name, 0) for name in FOLDER_NOUNS}
+    stats = compute_build_statistics(rows)
+    total = {name: stats.user_media.get(name, 0) + stats.assistant_media.get(name, 0) for name in FOLDER_NOUNS}
     own = {
-        "instances": f"{found.dialogues:,}",
-        "turns per dialogue": f"{found.turns_mean} ({recipe.turns[0]} to {recipe.turns[1]} planned)",
+        "instances": f"{stats.dialogues:,}",
+        "turns per dialogue": f"{stats.turns_mean} ({recipe.turns[0]} to {recipe.turns[1]} planned)",
         **{noun: f"{total[name]:,}" for name, noun in FOLDER_NOUNS.items()},
     }
     outcomes = {", ".join(key): number for key, number in count_outcomes(rows).items()}
     lines = [
-        "---", "language: [" + ", ".join(sorted(found.languages)) + "]", "task_categories: [any-to-any]",
+        "---", "language: [" + ", ".join(sorted(stats.languages)) + "]", "task_categories: [any-to-any]",
         f"pretty_name: {recipe.name}", "---", "", f"# {recipe.name}", "",
         f"{KINDS[recipe.kind]} Texts were written by `{recipe.llm.model}` and checked by programs; media: "
         f"`media.mode: {recipe.media.mode}`. `nextgpt data build` wrote this card.", "",
         "| | this set | MosIT in the paper |", "| --- | ---: | ---: |",
         *(f"| {name} | {value} | {PAPER[name] if recipe.kind == 'mosit' else ''} |" for name, value in own.items()),
-        "", f"Words per dialogue: {found.words_mean} on average. Edits: {found.edits}.", "",
-        *_table("modality", {name: f"{found.user_media.get(name, 0)} | {found.assistant_media.get(name, 0)}"
+        "", f"Words per dialogue: {stats.words_mean} on average. Edits: {stats.edits}.", "",
+        *_table("modality", {name: f"{stats.user_media.get(name, 0)} | {stats.assistant_media.get(name, 0)}"
                              for name in FOLDER_NOUNS}, "in requests | in replies"),
-        *_table("mix of modalities", found.mixes, "dialogues"),
-        f"Dialogues with media on both sides: {found.both_sides}.", "",
-        *_table("intent", found.intents, "turns"), *_table("language", found.languages, "dialogues"),
-        *_table("source of media", found.sources, "media"), *_table("licence of media", found.licences, "media"),
+        *_table("mix of modalities", stats.mixes, "dialogues"),
+        f"Dialogues with media on both sides: {stats.both_sides}.", "",
+        *_table("intent", stats.intents, "turns"), *_table("language", stats.languages, "dialogues"),
+        *_table("source of media", stats.sources, "media"), *_table("licence of media", stats.licences, "media"),
         "Source, licence and origin of every medium are in `sources.jsonl`. Media of replies are outside the formats "
         "of LLaMA-Factory and ms-swift; `sharegpt` holds them as tags with files, like those of requests.", "",
         "## What was left out", "",

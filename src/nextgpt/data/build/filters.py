@@ -54,8 +54,8 @@ def filter_dialogues(rows: Sequence[BuildRow], recipe: BuildRecipe, on_progress:
 def find_personal_data(text: str) -> str | None:
     """Return what kind of personal data a text seems to hold."""
     for name, pattern in PERSONAL_DATA.items():
-        for found in pattern.finditer(text):
-            if name != "a card number" or _has_valid_check_digit(found[0]):
+        for match in pattern.finditer(text):
+            if name != "a card number" or _has_valid_check_digit(match[0]):
                 return name
     return None
 
@@ -99,8 +99,8 @@ class _Filters:
     def faults(self, row: BuildRow) -> Iterator[Fault]:
         """Yield what is wrong with a row; the cheap checks come first."""
         texts = [row.text, *(part.caption or "" for part in row.media)]
-        if self._limits.personal_data and (found := find_personal_data("\n".join(texts))):
-            yield "personal_data", f"the text seems to hold {found}"
+        if self._limits.personal_data and (kind := find_personal_data("\n".join(texts))):
+            yield "personal_data", f"the text seems to hold {kind}"
         if self._recipe.media.mode == "none":
             return
         for part in row.media:
@@ -121,8 +121,8 @@ class _Filters:
 
     def _media_faults(self, row: BuildRow) -> Iterator[Fault]:
         for part, medium in self._row_media:
-            if self._limits.nsfw is not None and (found := self._nudity.find(medium)):
-                yield "nsfw", f"{part.path} shows {found}"
+            if self._limits.nsfw is not None and (nudity := self._nudity.find(medium)):
+                yield "nsfw", f"{part.path} shows {nudity}"
             if twin := self._find_twin(part, medium):
                 yield "near_duplicate_medium", f"{part.path} repeats {twin}"
 

@@ -32,11 +32,11 @@ def is_in_language(text: str, code: str) -> bool:
         return len(re.findall(SCRIPTS[code], text)) >= MIN_LETTERS_SHARE * len(letters)
     if len(re.findall(r"[a-zA-Z\u00c0-\u024f\u1e00-\u1eff]", text)) < MIN_LETTERS_SHARE * len(letters):
         return False
-    found = re.findall(r"[^\W\d_]+", text.lower())
+    words = re.findall(r"[^\W\d_]+", text.lower())
     profiles = _profiles()
-    if len(found) < MIN_WORDS or code not in profiles:
+    if len(words) < MIN_WORDS or code not in profiles:
         return True
-    counts = {language: sum(word in frequent for word in found) for language, frequent in profiles.items()}
+    counts = {language: sum(word in frequent for word in words) for language, frequent in profiles.items()}
     return counts[code] >= max(counts.values()) - 1
 
 

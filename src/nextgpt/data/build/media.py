@@ -94,14 +94,14 @@ def _run_jobs(jobs: Sequence[MediumJob], maker: MediaMaker, work: Path) -> Itera
         cached = [_read_cache(stem, work) for stem in stems]
         if not all(cached):
             try:
-                made = maker.make(batch, stems)
+                outputs = maker.make(batch, stems)
             except JobFailed as failure:
                 yield from ((job, stored or failure) for job, stored in zip(batch, cached, strict=True))
                 continue
-            for stem, candidates in zip(stems, made, strict=True):
+            for stem, candidates in zip(stems, outputs, strict=True):
                 content = [candidate.model_dump(exclude_defaults=True) for candidate in candidates]
                 write_atomically(stem.with_suffix(".json"), json.dumps(content, ensure_ascii=False))
-            cached = list(made)
+            cached = list(outputs)
         for job, candidates in zip(batch, cached, strict=True):
             if candidates:
                 maker.remember(candidates[0])

@@ -47,7 +47,7 @@ class EndpointMaker:
         """See :meth:`.media.MediaMaker.make`."""
         store = RequestStore(self._work / REQUESTS_FILE, budget=self._budget)
         try:
-            found = [
+            candidates = [
                 [self._candidate(job, stem, number, store) for number in range(self._count)]
                 for job, stem in zip(jobs, paths, strict=True)
             ]
@@ -55,7 +55,7 @@ class EndpointMaker:
             raise JobFailed("budget", str(reached), is_final=False) from None
         finally:
             store.close()
-        return rank(found, [job.caption for job in jobs], self._model)
+        return rank(candidates, [job.caption for job in jobs], self._model)
 
     def remember(self, chosen: Candidate) -> None:
         """See :meth:`.media.MediaMaker.remember`."""

@@ -86,7 +86,7 @@ class SynthesisMaker:
         settings = self._model.settings
         synthesizer = self._model.synthesizer(self._modality)
         conditions = self._model.prompt_encoder(self._modality).encode([job.caption for job in jobs])
-        found: list[list[Candidate]] = [[] for _ in jobs]
+        candidates: list[list[Candidate]] = [[] for _ in jobs]
         for number in range(settings.candidates):
             for rows in _split([bool(job.edit_source) for job in jobs]):
                 sources = [self._model.open(jobs[row].edit_source) for row in rows if jobs[row].edit_source]
@@ -97,8 +97,8 @@ class SynthesisMaker:
                     edit_source=sources or None,
                 )
                 for row, medium in zip(rows, synthesizer.decode(last.latents), strict=True):
-                    found[row].append(self._save(medium, paths[row], jobs[row], number))
-        return rank(found, [job.caption for job in jobs], self._model)
+                    candidates[row].append(self._save(medium, paths[row], jobs[row], number))
+        return rank(candidates, [job.caption for job in jobs], self._model)
 
     def remember(self, chosen: Candidate) -> None:
         """See :meth:`.media.MediaMaker.remember`."""
@@ -117,13 +117,13 @@ class SynthesisMaker:
 
 
 def rank(
-    found: Sequence[Sequence[Candidate]], captions: Sequence[str], model: ModelMedia
+    by_job: Sequence[Sequence[Candidate]], captions: Sequence[str], model: ModelMedia
 ) -> list[tuple[Candidate, ...]]:
     """Score all candidates with the encoder, as files that were read again, and sort them."""
-    flat = [(row, candidate) for row, candidates in enumerate(found) for candidate in candidates]
+    flat = [(row, candidate) for row, candidates in enumerate(by_job) for candidate in candidates]
     media = [model.open(candidate.path) for _, candidate in flat]
     scores = score_captions(model.encoder, media, [captions[row] for row, _ in flat])
-    ranked: list[list[Candidate]] = [[] for _ in found]
+    ranked: list[list[Candidate]] = [[] for _ in by_job]
     for (row, candidate), score in zip(flat, scores, strict=True):
         rounded = None if score is None else round(score, 4)
         ranked[row].append(candidate.model_copy(update={"score": rounded}))

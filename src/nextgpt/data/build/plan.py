@@ -225,7 +225,7 @@ def _given_media(
     from nextgpt.data.record import media_of
 
     assert recipe.corpus is not None
-    found: dict[str, list[GivenMedium]] = {}
+    media: dict[str, list[GivenMedium]] = {}
     for record in read_corpus(recipe.corpus, media=recipe.corpus_media).records:
         for medium in media_of(record):
             is_file = medium.byte_range is None and not medium.is_missing
@@ -237,13 +237,13 @@ def _given_media(
                     source=medium.source or str(recipe.corpus),
                     licence=medium.licence,
                 )
-                found.setdefault(medium.modality, []).append(given)
-    usable = {name: weights[name] for name in found if weights.get(name, 0) > 0}
+                media.setdefault(medium.modality, []).append(given)
+    usable = {name: weights[name] for name in media if weights.get(name, 0) > 0}
     if not usable:
         raise ConfigError(
             f"{recipe.corpus} has no captioned {', '.join(weights)} that {recipe.kind} can use; expected captions"
             f"{' with media files' if recipe.kind == 'x2t' else ''}. Name another corpus, or unpack its tars."
         )
     names = allot(rng, normalized(usable), recipe.dialogues)
-    queues = {name: shuffled(rng, found[name], names.count(name)) for name in usable}
+    queues = {name: shuffled(rng, media[name], names.count(name)) for name in usable}
     return [(name, queues[name].pop()) for name in names]

@@ -50,13 +50,13 @@ def write_report(rows: Sequence[BuildRow], recipe: BuildRecipe, ledger: Ledger) 
     chosen = random.Random(recipe.seed).sample(kept, min(SAMPLES, len(kept)))
     outcomes = sorted(count_outcomes(rows).items(), key=lambda item: (STAGES.index(item[0][1]), item[0]))  # type: ignore[arg-type]
     left_out = [(", ".join(key), number) for key, number in outcomes]
-    found = compute_build_statistics(rows)
+    stats = compute_build_statistics(rows)
     counts = {
-        "dialogues planned": len(rows), "kept": len(kept), "turns per dialogue": found.turns_mean,
-        "media in requests": _counts(found.user_media), "media in replies": _counts(found.assistant_media),
-        "media on both sides": found.both_sides, "mixes": _counts(found.mixes), "intents": _counts(found.intents),
-        "languages": _counts(found.languages), "sources of media": _counts(found.sources),
-        "licences of media": _counts(found.licences),
+        "dialogues planned": len(rows), "kept": len(kept), "turns per dialogue": stats.turns_mean,
+        "media in requests": _counts(stats.user_media), "media in replies": _counts(stats.assistant_media),
+        "media on both sides": stats.both_sides, "mixes": _counts(stats.mixes), "intents": _counts(stats.intents),
+        "languages": _counts(stats.languages), "sources of media": _counts(stats.sources),
+        "licences of media": _counts(stats.licences),
     }  # fmt: skip
     money = {
         "answered requests": ledger.answered, "input tokens": ledger.input_tokens,

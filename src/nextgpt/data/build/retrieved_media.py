@@ -41,21 +41,21 @@ class RetrievalMaker:
 
     def make(self, jobs: Sequence[MediumJob], paths: Sequence[Path]) -> list[tuple[Candidate, ...]]:
         """See :meth:`.media.MediaMaker.make`."""
-        made: list[tuple[Candidate, ...]] = [()] * len(jobs)
+        outputs: list[tuple[Candidate, ...]] = [()] * len(jobs)
         batch_uses: Counter[str] = Counter()  # remember() counts them when the batch is done
-        wanted = [row for row, job in enumerate(jobs) if not job.edit_source]
-        if wanted and self._modality in self._index.modalities:
-            captions = [jobs[row].caption for row in wanted]
+        retrievable = [row for row, job in enumerate(jobs) if not job.edit_source]
+        if retrievable and self._modality in self._index.modalities:
+            captions = [jobs[row].caption for row in retrievable]
             depth = self._settings.candidates * (1 + self._settings.max_reuse)
             search = self._index.search_words if self._by_words else self._index.search_texts
-            for row, hits in zip(wanted, search(captions, self._modality, k=depth), strict=True):
-                made[row] = self._copy(hits, paths[row], batch_uses)
-        left = [row for row, candidates in enumerate(made) if not candidates]
-        if left and self._otherwise is not None:
-            others = self._otherwise.make([jobs[row] for row in left], [paths[row] for row in left])
-            for row, candidates in zip(left, others, strict=True):
-                made[row] = candidates
-        return made
+            for row, hits in zip(retrievable, search(captions, self._modality, k=depth), strict=True):
+                outputs[row] = self._copy(hits, paths[row], batch_uses)
+        remaining = [row for row, candidates in enumerate(outputs) if not candidates]
+        if remaining and self._otherwise is not None:
+            others = self._otherwise.make([jobs[row] for row in remaining], [paths[row] for row in remaining])
+            for row, candidates in zip(remaining, others, strict=True):
+                outputs[row] = candidates
+        return outputs
 
     def remember(self, chosen: Candidate) -> None:
         """See :meth:`.media.MediaMaker.remember`."""

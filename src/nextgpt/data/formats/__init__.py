@@ -25,12 +25,12 @@ def find_format(document: CorpusFile, name: str | None = None) -> Format:
         if name not in FORMATS:
             raise ConfigError(unknown_name_message("format", name, FORMATS))
         return FORMATS[name]
-    found = next((format_ for format_ in FORMATS.values() if format_.fits(document)), None)
-    if found is None:
+    fitting = next((format_ for format_ in FORMATS.values() if format_.fits(document)), None)
+    if fitting is None:
         keys = ", ".join(sorted(document.first_row))
         problem = f"begins with the keys {keys}" if keys else "has no row with keys"
         raise ConfigError(
             f"{document.path} {problem}; expected those of one of {', '.join(FORMATS)}. "
             "Name its format, or convert it to messages_jsonl."
         )
-    return found
+    return fitting

@@ -30,9 +30,9 @@ class Format:
 
     def fits(self, document: CorpusFile) -> bool:
         """Return whether a file matches this format."""
-        found = document.first_row.keys()
-        has_any = not self.any_of or bool(self.any_of & found)
-        return document.container in self.containers and self.keys <= found and has_any
+        keys = document.first_row.keys()
+        has_any = not self.any_of or bool(self.any_of & keys)
+        return document.container in self.containers and self.keys <= keys and has_any
 
     def records(self, document: CorpusFile) -> Iterator[Record | InvalidRecord]:
         """Yield all records; invalid rows become :class:`InvalidRecord`."""
@@ -53,5 +53,5 @@ class Format:
 
 def row_key(row: Row, default: str) -> str:
     """Return the identifier of a row."""
-    found = (row.get(name) for name in ("__key__", "id", "audiocap_id", "videoid", "image_id", "video_id"))
-    return str(next((name for name in found if name not in (None, "")), default))
+    values = (row.get(name) for name in ("__key__", "id", "audiocap_id", "videoid", "image_id", "video_id"))
+    return str(next((name for name in values if name not in (None, "")), default))

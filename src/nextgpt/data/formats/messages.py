@@ -79,9 +79,9 @@ def _part(part: Row, find: Find) -> Part:
 def _medium(part: Row, find: Find) -> MediaFile:
     if part["type"] not in MODALITIES:
         raise ValueError(unknown_name_message("type", str(part["type"]), ["text", *MODALITIES]))
-    found = find(part["type"], part["path"])
+    medium = find(part["type"], part["path"])
     texts = {name: str(part.get(name) or "") for name in ("caption", "source", "licence")}
-    return replace(found, is_edit=bool(part.get("is_edit", False)), **texts)
+    return replace(medium, is_edit=bool(part.get("is_edit", False)), **texts)
 
 
 def _format_medium(medium: MediaFile, name: Name) -> Row:
@@ -96,9 +96,9 @@ def _line(row: Row, document: CorpusFile) -> Iterator[Record]:
 
 def _sample(row: Row, document: CorpusFile) -> Iterator[Record]:
     def find(modality: str, path: str) -> MediaFile:
-        found = row.get(path.lower())
-        if isinstance(found, MediaFile):
-            return replace(found, modality=modality)
+        entry = row.get(path.lower())
+        if isinstance(entry, MediaFile):
+            return replace(entry, modality=modality)
         return MediaFile(modality, document.media / path)  # is not there, as what the assistant makes need not be
 
     yield parse_row(json.loads(row["messages.json"]), find)

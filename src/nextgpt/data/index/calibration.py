@@ -121,9 +121,9 @@ def calibrate(
             "auto": outcomes.similarity(thresholds[modality]),
             "retrieved_share": float((outcomes.scores >= thresholds[modality]).mean()),
         }
-    found = Calibration(thresholds=thresholds, condition_means=means, evidence=evidence)
-    write_atomically(index.folder / CALIBRATION, lambda file: file.write_text(found.model_dump_json(indent=1) + "\n"))
-    return found
+    result = Calibration(thresholds=thresholds, condition_means=means, evidence=evidence)
+    write_atomically(index.folder / CALIBRATION, lambda file: file.write_text(result.model_dump_json(indent=1) + "\n"))
+    return result
 
 
 @dataclass(frozen=True)
@@ -213,5 +213,5 @@ def _media(reply: Reply, modality: str) -> list[Medium]:
 def _cosines(
     vectors: Float[np.ndarray, "N E"], truth: Float[np.ndarray, "N E"], center: Float[np.ndarray, " E"]
 ) -> Float[np.ndarray, " N"]:
-    """Return the cosines of pairs after centring: what all media have in common says nothing."""
+    """Return the cosines of pairs after centering, because all vectors share a large common component."""
     return np.sum(normalize(vectors - center) * normalize(truth - center), axis=1)

@@ -38,20 +38,20 @@ def summarize_review(ids: Sequence[str], decisions: Sequence[Decision]) -> Revie
     for decision in last.values():
         if decision.id in by_row:
             by_row[decision.id].append(decision)
-    decided = [found for found in by_row.values() if found]
-    pairs = [(found[0], found[1]) for found in by_row.values() if len(found) > 1]
-    disputed = tuple(name for name, found in by_row.items() if len({one.decision for one in found}) > 1)
+    decided = [group for group in by_row.values() if group]
+    pairs = [(group[0], group[1]) for group in by_row.values() if len(group) > 1]
+    disputed = tuple(name for name, group in by_row.items() if len({one.decision for one in group}) > 1)
     dropped = Counter(
-        "disputed" if found[0].id in disputed else next(one.reason for one in found if one.decision == "drop")
-        for found in decided
-        if any(one.decision == "drop" for one in found)
+        "disputed" if group[0].id in disputed else next(one.reason for one in group if one.decision == "drop")
+        for group in decided
+        if any(one.decision == "drop" for one in group)
     )
     same = sum(first.decision == second.decision for first, second in pairs)
     return ReviewSummary(
         rows=len(ids),
         decided=len(decided),
         kept=len(decided) - dropped.total(),
-        changed=sum(any(one.messages is not None for one in found) for found in decided),
+        changed=sum(any(one.messages is not None for one in group) for group in decided),
         dropped=dict(dropped),
         pairs=len(pairs),
         agreement=same / len(pairs) if pairs else None,

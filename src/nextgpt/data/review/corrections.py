@@ -51,16 +51,16 @@ def correct(row: BuildRow, corrections: Sequence[Correction]) -> tuple[BuiltMess
 
 def corrections_of(row: BuildRow, messages: Sequence[BuiltMessage] | None) -> list[dict[str, object]]:
     """Return the corrections that lead from a row to ``messages``, as the page shows them."""
-    found: list[dict[str, object]] = []
+    corrections: list[dict[str, object]] = []
     for number, (old, new) in enumerate(zip(row.messages, messages or (), strict=False)):
         for index, (before, after) in enumerate(zip(old.content, new.content, strict=False)):
             place: Mapping[str, object] = {"message": number, "part": index}
             if before.text != after.text:
-                found.append({**place, "text": after.text})
+                corrections.append({**place, "text": after.text})
             if before.path != after.path:
                 paths = [candidate.path for candidate in before.candidates]
-                found.append({**place, "candidate": paths.index(after.path) if after.path in paths else None})
-    return found
+                corrections.append({**place, "candidate": paths.index(after.path) if after.path in paths else None})
+    return corrections
 
 
 def _correct_part(row: BuildRow, part: Part, change: Correction | None) -> Part:

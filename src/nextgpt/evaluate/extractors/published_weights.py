@@ -28,7 +28,7 @@ _NUMPY_SCALARS = [
     np.dtype,
     *(type(np.dtype(kind)) for kind in ("int64", "float64")),
 ]
-"""Plain numbers that some published files hold beside tensors; NumPy 2 writes them under another name."""
+"""Plain numbers that some published files hold besides tensors; NumPy 2 writes them under another name."""
 
 
 def load_published(
@@ -85,16 +85,16 @@ def _read_pickle(path: Path, name: str, expected: str) -> Any:
 
 def _check(network: nn.Module, tensors: Mapping[str, Any], path: Path, name: str, expected: str) -> None:
     """Compare names and shapes with the network's; counters of batch norms may be missing."""
-    wanted = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
-    found = {key: value for key, value in tensors.items() if isinstance(value, Tensor)}
+    required = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
+    loaded = {key: value for key, value in tensors.items() if isinstance(value, Tensor)}
     for key, value in network.state_dict().items():
-        if key not in wanted and key not in found:
-            found[key] = tensors[key] = value  # type: ignore[index]
+        if key not in required and key not in loaded:
+            loaded[key] = tensors[key] = value  # type: ignore[index]
     problems = {
-        "missing": sorted(wanted.keys() - found.keys()),
+        "missing": sorted(required.keys() - loaded.keys()),
         "unexpected": sorted(tensors.keys() - network.state_dict().keys()),
         "of another shape": sorted(
-            key for key in wanted.keys() & found.keys() if wanted[key].shape != found[key].shape
+            key for key in required.keys() & loaded.keys() if required[key].shape != loaded[key].shape
         ),
     }
     listed = [f"{len(keys)} {problem}: {', '.join(keys[:LISTED])}" for problem, keys in problems.items() if keys]

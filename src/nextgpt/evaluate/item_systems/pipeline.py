@@ -78,7 +78,7 @@ class Pipeline:
         media: dict[str, Medium] = {}
         messages: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM}]
         messages += [self._to_message(message, media) for message in conversation]
-        made: list[Medium] = []
+        outputs: list[Medium] = []
         text = ""
         for _ in range(MAX_ROUNDS):
             message = self._endpoint.complete(messages, tools=list(TOOLS), temperature=0.0, seed=sampling.seed)
@@ -88,11 +88,11 @@ class Pipeline:
                 break
             messages.append({"role": "assistant", "content": text, "tool_calls": calls})
             for call in calls:
-                result = self._call(call["function"], media, made, sampling.seed)
+                result = self._call(call["function"], media, outputs, sampling.seed)
                 messages.append({"role": "tool", "tool_call_id": call.get("id", ""), "content": result})
-        return Reply((*([Text(text)] if text else []), *made), sampling.seed)
+        return Reply((*([Text(text)] if text else []), *outputs), sampling.seed)
 
-    def _call(self, function: dict[str, Any], media: dict[str, Medium], made: list[Medium], seed: int) -> str:
+    def _call(self, function: dict[str, Any], media: dict[str, Medium], outputs: list[Medium], seed: int) -> str:
         """Run a tool and return what the LLM reads; a wrong call is answered, not raised."""
         name = function.get("name", "")
         try:
@@ -106,13 +106,13 @@ class Pipeline:
             return self._captioner.describe([media[value]])[0]
         if name not in MAKERS:
             return f"Error: no tool {name!r}; the tools are caption, draw, play, film."
-        if len(made) >= MAX_MEDIA:
+        if len(outputs) >= MAX_MEDIA:
             return "Error: no more media in this answer."
-        reply = self._synthesizer.to_replies([["", MAKERS[name], value, ""]], [seed + len(made)])[0]
+        reply = self._synthesizer.to_replies([["", MAKERS[name], value, ""]], [seed + len(outputs)])[0]
         if not reply.message.media:
             return f"Error: this system makes no {MAKERS[name]}."
-        made.extend(reply.message.media)
-        return f"{_add(media, made[-1])} is shown to the user."
+        outputs.extend(reply.message.media)
+        return f"{_add(media, outputs[-1])} is shown to the user."
 
     @staticmethod
     def _to_message(message: Message, media: dict[str, Medium]) -> dict[str, Any]:

@@ -31,14 +31,14 @@ class TrueCaptionSystem:
             ["", item.expected_modalities[0], item.canonical_caption or item.target_caption, ""]
             for item, _ in captioned
         ]
-        made = self._cascade.synthesizer.to_replies(answers, [seed for _, seed in captioned])
-        replies |= {item.id: reply for (item, _), reply in zip(captioned, made, strict=True)}
-        asked = [pair for pair in zip(items, seeds, strict=True) if not pair[0].target_caption]
-        requests = [[_captioned(message, item) for message in item.request] for item, _ in asked]
+        outputs = self._cascade.synthesizer.to_replies(answers, [seed for _, seed in captioned])
+        replies |= {item.id: reply for (item, _), reply in zip(captioned, outputs, strict=True)}
+        uncaptioned = [pair for pair in zip(items, seeds, strict=True) if not pair[0].target_caption]
+        requests = [[_captioned(message, item) for message in item.request] for item, _ in uncaptioned]
         if requests:
-            samplings = item_samplings([seed for _, seed in asked], self._num_inference_steps)
+            samplings = item_samplings([seed for _, seed in uncaptioned], self._num_inference_steps)
             written = self._cascade.answer_captioned(requests, samplings)
-            replies |= {item.id: reply for (item, _), reply in zip(asked, written, strict=True)}
+            replies |= {item.id: reply for (item, _), reply in zip(uncaptioned, written, strict=True)}
         return [replies[item.id] for item in items]
 
 

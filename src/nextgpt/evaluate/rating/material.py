@@ -56,12 +56,12 @@ class Material:
 
     def true_answer(self, item: str) -> ShownParts | None:
         """Return the reference media of an item, else its first reference text; ``None`` if it has neither."""
-        found = self.items[item]
-        shown = ShownParts(found.reference_media, self.data[item])
-        if found.reference_media and all(path.is_file() for path in shown.files):
+        entry = self.items[item]
+        shown = ShownParts(entry.reference_media, self.data[item])
+        if entry.reference_media and all(path.is_file() for path in shown.files):
             return shown
-        if found.references and not found.expected_modalities:
-            return ShownParts((TextEntry(type="text", text=found.references[0]),), self.data[item])
+        if entry.references and not entry.expected_modalities:
+            return ShownParts((TextEntry(type="text", text=entry.references[0]),), self.data[item])
         return None
 
 
@@ -170,11 +170,11 @@ def _choose(names: Mapping[tuple[int, str], str], wanted: Sequence[str]) -> dict
 
 def _system_names(folders: Sequence[RunFolder]) -> dict[tuple[int, str], str]:
     """Name systems; where two runs have one of the same name, the name of the run stands before it."""
-    found = [(index, system) for index, run in enumerate(folders) for system in run.systems]
-    counts = Counter(system for _, system in found)
+    pairs = [(index, system) for index, run in enumerate(folders) for system in run.systems]
+    counts = Counter(system for _, system in pairs)
     names = {
         (index, system): system if counts[system] == 1 else f"{folders[index].path.name}/{system}"
-        for index, system in found
+        for index, system in pairs
     }
     if len(set(names.values())) < len(names):
         raise ConfigError("Two runs have the same folder name and systems. Rename one of the folders.")

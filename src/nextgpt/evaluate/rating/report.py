@@ -117,8 +117,8 @@ def _means(scale: str, values: Sequence[Value]) -> dict[str, MetricResult]:
     systems = sorted({system for value in values for system in value.systems})
     rows = {system: [v for v in values if v.systems == (system,)] for system in systems}
     return {
-        system: mean_rating(scale, [Rating(v.item, v.rater, v.value, v.position) for v in found])
-        for system, found in rows.items()
+        system: mean_rating(scale, [Rating(v.item, v.rater, v.value, v.position) for v in ratings])
+        for system, ratings in rows.items()
     }
 
 
@@ -127,8 +127,8 @@ def _compare(scale: str, values: Sequence[Value]) -> Iterator[Comparison]:
     systems = sorted({system for value in values for system in value.systems})
     for first, second in combinations(systems, 2):
         if scale == PREFERENCE:
-            found = _item_means([v for v in values if v.systems == (first, second)])
-            left, right = [-value for value in found.values()], [0.0] * len(found)
+            means = _item_means([v for v in values if v.systems == (first, second)])
+            left, right = [-value for value in means.values()], [0.0] * len(means)
         else:
             of_first, of_second = (_item_means([v for v in values if v.systems == (one,)]) for one in (first, second))
             items = [item for item in of_first if item in of_second]
@@ -140,7 +140,7 @@ def _item_means(values: Sequence[Value]) -> dict[str, float]:
     by_item: dict[str, list[float]] = {}
     for value in values:
         by_item.setdefault(value.item, []).append(value.value)
-    return {item: fmean(found) for item, found in by_item.items()}
+    return {item: fmean(ratings) for item, ratings in by_item.items()}
 
 
 def _repeats(study: Study, answers: Sequence[Answer], scale: str) -> MetricResult:
@@ -168,12 +168,12 @@ def _control_outcomes(file: StudyFile) -> Iterator[tuple[str, bool]]:
                 chosen = sides.get(one.judgement.choice or "")
                 yield rater, chosen is not None and chosen.source == "true"
             continue
-        found = {one.task.shown[0].source: _control_score(one) for one in controls}
+        control_scores = {one.task.shown[0].source: _control_score(one) for one in controls}
         main = [_control_score(one) for one in answers if one.task.kind == "main"]
-        if file.study.has_true_answers and len(found) == 2:
-            yield rater, found["shuffled"] < found["true"]
-        elif not file.study.has_true_answers and found and main:
-            yield rater, found["shuffled"] < median(main)
+        if file.study.has_true_answers and len(control_scores) == 2:
+            yield rater, control_scores["shuffled"] < control_scores["true"]
+        elif not file.study.has_true_answers and control_scores and main:
+            yield rater, control_scores["shuffled"] < median(main)
 
 
 def _control_score(answer: Answer) -> int:

@@ -88,14 +88,14 @@ class RatingService:
         }
 
     def show(self, given: str, position: int) -> dict[str, Any]:
-        """Return a task without anything that tells where its answers come from."""
+        """Return a task without the names and keys of the systems that answered."""
         rater, task = self._find(given, position)
         request = [
             {"role": message.role, "parts": self._parts(message.parts, folder)}
             for message, folder in self._material.request(task.item)
         ]
         found_answers = [answer_parts(self._file.study, self._material, shown) for shown in task.shown]
-        answers = [self._parts(found.parts, found.folder) for found in found_answers]
+        answers = [self._parts(answer.parts, answer.folder) for answer in found_answers]
         earlier = self._file.answers.get((rater.rater, task.id))
         return {
             "position": position,

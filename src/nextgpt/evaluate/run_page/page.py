@@ -133,12 +133,12 @@ def _table(scored: ScoredRun) -> str:
     """Return the table of all metrics and systems; each metric has a scale of its own."""
     rows = []
     for metric in dict.fromkeys(row["name"] for row in scored.scores["rows"]):
-        found = [row for row in scored.scores["rows"] if row["name"] == metric and row["value"] is not None]
-        if not found:
+        group = [row for row in scored.scores["rows"] if row["name"] == metric and row["value"] is not None]
+        if not group:
             continue
-        numbers = [n for row in found for n in (*_point(row).bounds, row["floor"], row["judge"]) if n is not None]
+        numbers = [n for row in group for n in (*_point(row).bounds, row["floor"], row["judge"]) if n is not None]
         scale = Scale.over(numbers, 8, 312)
-        rows += [_table_row(row, scale, is_first=index == 0, span=len(found)) for index, row in enumerate(found)]
+        rows += [_table_row(row, scale, is_first=index == 0, span=len(group)) for index, row in enumerate(group)]
     head = "<tr><th>metric</th><th>system</th><th>value</th><th>95 % interval</th><th>n</th><th>drawn</th></tr>"
     legend = f'<p class="help">{LEGEND}</p>'
     body = "".join(rows)
@@ -202,8 +202,8 @@ def _curves(runs: Sequence[ScoredRun]) -> str:
 
 def checkpoint_numbers(models: Sequence[str]) -> list[float]:
     """Return the last number in each model's name if all differ, else 1, 2, 3, ..."""
-    found = [re.findall(r"\d+", model) for model in models]
-    numbers = [float(digits[-1]) if digits else None for digits in found]
+    digit_groups = [re.findall(r"\d+", model) for model in models]
+    numbers = [float(digits[-1]) if digits else None for digits in digit_groups]
     if None in numbers or len(set(numbers)) < len(numbers):
         return [float(index) for index in range(1, len(models) + 1)]
     return [number for number in numbers if number is not None]

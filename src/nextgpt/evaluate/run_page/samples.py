@@ -52,7 +52,7 @@ def choose_samples(run: RunFolder, systems: Sequence[str], count: int) -> Sample
     half = min(count, (len(ranked) + 1) // 2)
 
     def sample(item: EvalItem) -> Sample:
-        records = {name: found[item.id] for name, found in answers.items() if item.id in found}
+        records = {name: by_id[item.id] for name, by_id in answers.items() if item.id in by_id}
         return Sample(item, values[item.id], records)
 
     wrong = ranked[max(half, len(ranked) - count) :]
