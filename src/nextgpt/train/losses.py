@@ -103,7 +103,7 @@ def condition_losses(
             raise ConfigError(
                 f"The {modality} output projection returns {tuple(spans.conditions.shape[1:])} (queries, "
                 f"condition_width); its synthesizer's text encoder returns {tuple(embeddings.shape[1:])}. Set "
-                f"output_projections.{modality} accordingly."
+                f"synthesizers.{modality}.output_projection accordingly."
             )
         for name in distances:
             losses[f"{name}.{modality}"] = CONDITION_DISTANCES[name](spans.conditions, embeddings)

@@ -99,7 +99,7 @@ def _sample(row: Row, document: CorpusFile) -> Iterator[Record]:
         entry = row.get(path.lower())
         if isinstance(entry, MediaFile):
             return replace(entry, modality=modality)
-        return MediaFile(modality, document.media / path)  # is not there, as what the assistant makes need not be
+        return MediaFile(modality, document.media / path)  # may be missing: media of the assistant need no file
 
     yield parse_row(json.loads(row["messages.json"]), find)
 
