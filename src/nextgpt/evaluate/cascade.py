@@ -1,8 +1,8 @@
 """Cascade baseline: the LLM writes captions, and the diffusion models' own text encoders encode them.
 
 Earlier media are captions in the LLM's prompt: true captions in the small world's suites, otherwise the model's own
-descriptions (:class:`Cascade`). True captions in the answer are the upper bound of this approach. Denoisers, number of
-steps, guidance scale and seeds are those of the full model.
+descriptions (:class:`.cascade_model.Cascade`). True captions in the answer are the upper bound of this approach.
+Denoisers, number of steps, guidance scale and seeds are those of the full model.
 """
 
 from __future__ import annotations

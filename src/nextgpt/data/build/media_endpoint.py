@@ -44,7 +44,7 @@ class EndpointMaker:
         self.name = f"endpoint {self._endpoint.url} {self._endpoint.model} {self._count}"
 
     def make(self, jobs: Sequence[MediumJob], paths: Sequence[Path]) -> list[tuple[Candidate, ...]]:
-        """See :meth:`.media.MediaMaker.make`."""
+        """See :meth:`.media_job.MediaMaker.make`."""
         store = RequestStore(self._work / REQUESTS_FILE, budget=self._budget)
         try:
             candidates = [
@@ -58,7 +58,7 @@ class EndpointMaker:
         return rank(candidates, [job.caption for job in jobs], self._model)
 
     def remember(self, chosen: Candidate) -> None:
-        """See :meth:`.media.MediaMaker.remember`."""
+        """See :meth:`.media_job.MediaMaker.remember`."""
 
     def _candidate(self, job: MediumJob, stem: Path, number: int, store: RequestStore) -> Candidate:
         path = stem.with_name(f"{stem.name}-{number}{MODALITIES[self._modality].suffix}")

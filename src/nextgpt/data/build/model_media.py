@@ -82,7 +82,7 @@ class SynthesisMaker:
 
     @torch.inference_mode()
     def make(self, jobs: Sequence[MediumJob], paths: Sequence[Path]) -> list[tuple[Candidate, ...]]:
-        """See :meth:`.media.MediaMaker.make`."""
+        """See :meth:`.media_job.MediaMaker.make`."""
         settings = self._model.settings
         synthesizer = self._model.synthesizer(self._modality)
         conditions = self._model.prompt_encoder(self._modality).encode([job.caption for job in jobs])
@@ -101,7 +101,7 @@ class SynthesisMaker:
         return rank(candidates, [job.caption for job in jobs], self._model)
 
     def remember(self, chosen: Candidate) -> None:
-        """See :meth:`.media.MediaMaker.remember`."""
+        """See :meth:`.media_job.MediaMaker.remember`."""
 
     def _save(self, medium: Medium, stem: Path, job: MediumJob, number: int) -> Candidate:
         settings = self._model.settings

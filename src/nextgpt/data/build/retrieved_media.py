@@ -40,7 +40,7 @@ class RetrievalMaker:
         self._uses: Counter[str] = Counter()
 
     def make(self, jobs: Sequence[MediumJob], paths: Sequence[Path]) -> list[tuple[Candidate, ...]]:
-        """See :meth:`.media.MediaMaker.make`."""
+        """See :meth:`.media_job.MediaMaker.make`."""
         outputs: list[tuple[Candidate, ...]] = [()] * len(jobs)
         batch_uses: Counter[str] = Counter()  # remember() counts them when the batch is done
         retrievable = [row for row, job in enumerate(jobs) if not job.edit_source]
@@ -58,7 +58,7 @@ class RetrievalMaker:
         return outputs
 
     def remember(self, chosen: Candidate) -> None:
-        """See :meth:`.media.MediaMaker.remember`."""
+        """See :meth:`.media_job.MediaMaker.remember`."""
         self._uses[chosen.made_by] += 1
 
     def _copy(self, hits: Sequence[Hit], stem: Path, batch_uses: Counter[str]) -> tuple[Candidate, ...]:

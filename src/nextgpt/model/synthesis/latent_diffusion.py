@@ -1,7 +1,7 @@
 """The synthesizer of all modalities: latent diffusion with a diffusers folder, without its text encoder.
 
-It combines the independent adapters (:mod:`denoisers`, :mod:`autoencoders`, :mod:`schedule`, :mod:`media_codecs`) and
-the loop (:mod:`denoise`).
+It combines the independent adapters (:mod:`.denoisers`, :mod:`.autoencoders`, :mod:`.schedule`,
+:mod:`.media_codecs`) and the loop (:mod:`.denoise`).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LatentDiffusion:
         edit_source: Sequence[Medium] | None = None,
         strength: float | None = None,
     ) -> Iterator[DenoisingStep]:
-        """Denoise; see :meth:`Synthesizer.denoise`. Arguments are validated here, not at the first step.
+        """Denoise; see :meth:`.base.Synthesizer.denoise`. Arguments are validated here, not at the first step.
 
         Raises:
             ConfigError: The number of steps, the guidance scale or the strength is out of range.
@@ -80,12 +80,12 @@ class LatentDiffusion:
 
     @property
     def device(self) -> torch.device:
-        """See :attr:`Synthesizer.device`."""
+        """See :attr:`.base.Synthesizer.device`."""
         return self.components.device
 
     @cached_property
     def macs_per_step(self) -> float:
-        """See :attr:`Synthesizer.macs_per_step`, without corrections for patches and lower resolutions."""
+        """See :attr:`.base.Synthesizer.macs_per_step`, without corrections for patches and lower resolutions."""
         frames, _, height, width = self.latent_shape
         return sum(weight.numel() for weight in self.components.denoiser.parameters()) * frames * height * width
 

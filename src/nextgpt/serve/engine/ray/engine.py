@@ -103,7 +103,7 @@ class RayEngine:
             self._lifecycle_thread.start()
 
     def submit(self, requests: Sequence[EngineRequest]) -> list[RequestHandle]:
-        """Accept all requests or none. Raises :class:`~.base.QueueFullError` or :class:`EngineError`."""
+        """Accept all requests or none; raises as :meth:`nextgpt.serve.engine.base.Engine.submit`."""
         self._ready_stages()
         admitted = self._admission.admit(requests)
         loop = asyncio.get_running_loop()
