@@ -11,8 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 recipes=${1:-recipes/nano} out=${2:-out} cases=${3:-100}
 nextgpt=${NEXTGPT:-.venv/bin/nextgpt}  # installed by make install
 
-# 1. The recipes in the order of their names: autoencoders, diffusion models, language model, encoder, and the three
-#    stages of the paper. docs/training.md describes each.
+# 1. The recipes in the order of their names: autoencoders, diffusion models, language model, encoder, projections with
+#    the three stages of the paper, decoders, text tower. docs/training.md describes each.
 for recipe in "$recipes"/*.yaml; do
   name=$(basename "$recipe" .yaml)
   $nextgpt train "$recipe" model="$out/nano" work="$out/nano-work/${name#*-}"
