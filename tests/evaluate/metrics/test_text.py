@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import json
+import os
 import random
 import shutil
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -156,6 +160,69 @@ def test_spice_says_which_models_are_missing(captions):
         pytest.skip("the models of SPICE are installed")
     with pytest.raises(ConfigError, match=r"stanford-corenlp-3\.6\.0-models\.jar in .*Copy them"):
         compute("spider", captions)
+
+
+FAKE_JAVA = """#!{python}
+import json, pathlib, sys
+arguments = sys.argv[1:]
+assert arguments[:3] == ["-Xmx8G", "-jar", "spice-1.0.jar"], arguments
+assert pathlib.Path("lib/stanford-corenlp-3.6.0-models.jar").exists()  # it runs in the folder of the scorer
+if pathlib.Path("broken").exists():
+    sys.exit("Parsing reference captions\\nException in thread main: java.lang.OutOfMemoryError\\n at Main:1")
+items = json.load(open(arguments[3]))
+pathlib.Path("seen.json").write_text(json.dumps(items))
+scores = [0.5, None, float("nan"), 0.25]
+rows = [dict(image_id=item["image_id"], scores=dict(All=dict(f=f))) for item, f in zip(items, scores)]
+pathlib.Path(arguments[arguments.index("-out") + 1]).write_text(json.dumps(rows[::-1]))
+"""
+
+
+@pytest.fixture
+def scorer(tmp_path, monkeypatch):
+    """A folder like that of pycocoevalcap, and a program in place of Java that scores as SPICE reports it."""
+    folder = tmp_path / "pycocoevalcap"
+    (folder / "spice" / "lib").mkdir(parents=True)
+    (folder / "spice" / "spice-1.0.jar").touch()
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text(FAKE_JAVA.format(python=sys.executable))
+    java.chmod(0o755)
+    monkeypatch.setenv("PATH", str(java.parent), prepend=os.pathsep)
+    monkeypatch.setattr(
+        caption_tokens, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(folder)])
+    )
+    return folder / "spice"
+
+
+def test_spice_and_spider_take_the_scores_of_the_scorer(scorer):
+    texts = ["A Dog, runs.", "a cat", "green grass", "an old tree"]
+    references = [["a dog runs."], ["a bird", "the cat"], ["green grass"], ["an old tree", "a tree"]]
+    with pytest.raises(ConfigError, match=rf"needs stanford-corenlp-3\.6\.0\.jar and .*-models\.jar in {scorer}/lib;"):
+        compute("spice", (texts, references))
+    (scorer / "lib" / "stanford-corenlp-3.6.0.jar").touch()
+    with pytest.raises(ConfigError, match=r"SPICE needs stanford-corenlp-3\.6\.0-models\.jar in"):
+        compute("spice", (texts, references))
+    (scorer / "lib" / "stanford-corenlp-3.6.0-models.jar").touch()
+    result = compute("spice", (texts, references))
+    assert result.item_values == (0.5, 0.0, 0.0, 0.25) and result.value == pytest.approx(0.1875)
+    assert result.parameters == {"corenlp": "3.6.0", "tokenizer": "plain"}
+    seen = json.loads((scorer / "seen.json").read_text())
+    assert seen[0] == {"image_id": 0, "test": "a dog runs", "refs": ["a dog runs"]}  # tokens, as coco-caption passes
+    cider = compute("cider_d", (texts, references))
+    spider = compute("spider", (texts, references))
+    assert np.allclose(spider.item_values, (np.array(cider.item_values) + result.item_values) / 2)
+    assert compute("spice", ([], [])).n == 0
+
+
+def test_a_scorer_that_fails_says_why_in_one_line(scorer):
+    for name in ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar"):
+        (scorer / "lib" / name).touch()
+    (scorer / "broken").touch()
+    with pytest.raises(
+        ConfigError, match=r"^SPICE stopped with status 1 \(Exception in .*OutOfMemoryError\)"
+    ) as raised:
+        compute("spice", (["a dog"], [["a dog"]]))
+    assert "\n" not in str(raised.value)
 
 
 def test_plain_tokens_split_contractions():

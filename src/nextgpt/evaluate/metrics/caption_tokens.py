@@ -11,6 +11,8 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from nextgpt.errors import ConfigError
+
 PACKAGE = "pycocoevalcap"
 INSTALL = "Install Java and run `pip install 'nextgpt[eval]'`."
 TOKENIZER_JAR = "tokenizer/stanford-corenlp-3.4.1.jar"
@@ -57,11 +59,27 @@ def _tokenize_captions(
 
 def ptb_tokenize(texts: Sequence[str], jar: Path) -> list[tuple[str, ...]]:
     """Tokenize texts with the PTB tokenizer of Stanford CoreNLP, without punctuation."""
-    command = ["java", "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"]
+    arguments = ["-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"]
     lines = "".join(" ".join(text.split()) + "\n" for text in texts)
-    done = subprocess.run(command, input=lines.encode(), capture_output=True, check=True)
-    outputs = done.stdout.decode().split("\n")[: len(texts)]
+    outputs = run_java(arguments, "the PTB tokenizer", stdin=lines.encode()).decode().split("\n")[: len(texts)]
     return [tuple(token for token in line.split() if token not in PUNCTUATION) for line in outputs]
+
+
+def run_java(arguments: Sequence[str], name: str, *, folder: Path | None = None, stdin: bytes = b"") -> bytes:
+    """Run Java and return its output.
+
+    Args:
+        name: What is run, for the error.
+
+    Raises:
+        ConfigError: It fails.
+    """
+    done = subprocess.run(["java", *arguments], cwd=folder, input=stdin, capture_output=True)
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+        reason = next((line for line in lines if re.search("Error|Exception", line)), (lines or ["no message"])[-1])
+        raise ConfigError(f"{name} stopped with status {done.returncode} ({reason}); expected it to work. Check Java.")
+    return done.stdout
 
 
 def plain_tokenize(text: str) -> tuple[str, ...]:

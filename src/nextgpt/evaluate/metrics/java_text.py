@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from nextgpt.errors import ConfigError
-from nextgpt.evaluate.metrics.caption_tokens import INSTALL, find_jar, tokenize_captions
+from nextgpt.evaluate.metrics.caption_tokens import INSTALL, TokenizedCaptions, find_jar, run_java, tokenize_captions
 from nextgpt.evaluate.metrics.result import MetricResult
 from nextgpt.evaluate.metrics.statistics import mean_result
 from nextgpt.evaluate.metrics.text import cider_d
@@ -33,7 +33,7 @@ def meteor(texts: Sequence[str], references: Sequence[Sequence[str]]) -> MetricR
     Raises:
         ConfigError: Java or pycocoevalcap is missing.
     """
-    jar = _require_jar(METEOR_JAR, "METEOR")
+    jar = require_meteor()
     captions = tokenize_captions(texts, references)
     n = len(captions.texts)
     parameters = {"version": "1.5", "language": "en", "tokenizer": captions.tokenizer}
@@ -57,9 +57,24 @@ def meteor(texts: Sequence[str], references: Sequence[Sequence[str]]) -> MetricR
 def spice(texts: Sequence[str], references: Sequence[Sequence[str]]) -> MetricResult:
     """Return the mean SPICE: F-score of scene-graph tuples. Texts without tuples count as 0.
 
+    As in coco-caption, the scorer gets tokenized captions.
+
     Raises:
         ConfigError: Java, pycocoevalcap or the models of Stanford CoreNLP 3.6.0 are missing.
     """
+    jar = require_spice()
+    captions = tokenize_captions(texts, references)
+    parameters = {"corenlp": "3.6.0", "tokenizer": captions.tokenizer}
+    return mean_result("spice", _spice_values(jar, captions), parameters=parameters)
+
+
+def require_meteor() -> Path:
+    """Return the jar of METEOR. Raises :class:`ConfigError` if Java or pycocoevalcap is missing."""
+    return _require_jar(METEOR_JAR, "METEOR")
+
+
+def require_spice() -> Path:
+    """Return the jar of SPICE. Raises :class:`ConfigError` if Java, pycocoevalcap or CoreNLP's files are missing."""
     jar = _require_jar(SPICE_JAR, "SPICE")
     missing = [jar.parents[1] / name for name in SPICE_MODELS if not (jar.parents[1] / name).exists()]
     if missing:
@@ -68,7 +83,7 @@ def spice(texts: Sequence[str], references: Sequence[Sequence[str]]) -> MetricRe
             f"SPICE needs {names} in {missing[0].parent}; pycocoevalcap does not contain them. "
             "Copy them from stanford-corenlp-full-2015-12-09.zip (nlp.stanford.edu/software), or leave SPICE out."
         )
-    return mean_result("spice", _spice_values(jar, texts, references), parameters={"corenlp": "3.6.0"})
+    return jar
 
 
 def spider(texts: Sequence[str], references: Sequence[Sequence[str]]) -> MetricResult:
@@ -132,13 +147,19 @@ class _MeteorProcess:
         return line
 
 
-def _spice_values(jar: Path, texts: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+def _spice_values(jar: Path, captions: TokenizedCaptions) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "captions.json"), Path(folder, "scores.json")
-        pairs = zip(texts, references, strict=True)
-        items = [{"image_id": i, "test": text, "refs": list(group)} for i, (text, group) in enumerate(pairs)]
+        pairs = enumerate(zip(captions.texts, captions.references, strict=True))
+        items = [
+            {"image_id": index, "test": " ".join(text), "refs": [" ".join(tokens) for tokens in group]}
+            for index, (text, group) in pairs
+        ]
+        if not items:
+            return []
         source.write_text(json.dumps(items))
-        command = ["java", "-Xmx8G", "-jar", jar.name, str(source), "-out", str(target), "-subset", "-silent"]
-        subprocess.run(command, cwd=jar.parent, check=True, capture_output=True)
-        scores = {entry["image_id"]: entry["scores"]["All"]["f"] for entry in json.loads(target.read_text())}
-    return [float(scores[i] or 0.0) for i in range(len(texts))]
+        arguments = ["-Xmx8G", "-jar", jar.name, str(source), "-out", str(target), "-subset", "-silent"]
+        run_java(arguments, "SPICE", folder=jar.parent)
+        values = {entry["image_id"]: entry["scores"]["All"]["f"] for entry in json.loads(target.read_text())}
+    scores = [float(values[index] or 0) for index in range(len(items))]
+    return [score if math.isfinite(score) else 0.0 for score in scores]  # without tuples: null or NaN

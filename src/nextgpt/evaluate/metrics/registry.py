@@ -16,7 +16,7 @@ from nextgpt.evaluate.metrics.agreement import clap_score, clip_i, clip_score, c
 from nextgpt.evaluate.metrics.audio import mel_cepstral_distance
 from nextgpt.evaluate.metrics.distributions import fad, fd, fid, inception_score, kad, kid
 from nextgpt.evaluate.metrics.edits import edit_regions
-from nextgpt.evaluate.metrics.java_text import meteor, spice, spider
+from nextgpt.evaluate.metrics.java_text import meteor, require_meteor, require_spice, spice, spider
 from nextgpt.evaluate.metrics.modality_choice import modality_choice, structure
 from nextgpt.evaluate.metrics.result import EMPTY, MetricResult
 from nextgpt.evaluate.metrics.text import bleu, cider_d, rouge_l
@@ -54,6 +54,8 @@ class Metric:
     better: Literal["higher", "lower"] = "higher"
     requires: str = ""
     """Optional package or program that it needs; empty if none."""
+    check: Callable[[], object] = lambda: None
+    """Raises :class:`~nextgpt.errors.ConfigError` if something that it requires is missing."""
     published: tuple[str, ...] = ()
     """Extractors that papers use, preferred if they are given."""
 
@@ -69,9 +71,9 @@ ROWS: tuple[Metric, ...] = (
     Metric("bleu_4", bleu),
     Metric("rouge_l", rouge_l),
     Metric("cider_d", cider_d),
-    Metric("meteor", meteor, requires=JAVA),
-    Metric("spice", spice, requires=f"{JAVA}, Stanford CoreNLP 3.6.0"),
-    Metric("spider", spider, requires=f"{JAVA}, Stanford CoreNLP 3.6.0"),
+    Metric("meteor", meteor, requires=JAVA, check=require_meteor),
+    Metric("spice", spice, requires=f"{JAVA}, Stanford CoreNLP 3.6.0", check=require_spice),
+    Metric("spider", spider, requires=f"{JAVA}, Stanford CoreNLP 3.6.0", check=require_spice),
     Metric("fid", fid, "features", "lower", published=("inception",)),
     Metric("fd", fd, "features", "lower", published=("cnn14",)),
     Metric("fad", fad, "features", "lower", published=("vggish",)),
