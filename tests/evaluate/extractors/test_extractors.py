@@ -206,13 +206,60 @@ def test_clip_from_a_transformers_folder_is_that_of_transformers(tmp_path):
         create_extractor(f"clip-l14={folder}")
 
 
+def test_clap_from_a_transformers_folder_is_that_of_transformers(tmp_path):
+    folder = tiny_clap(tmp_path / "clap")
+    extractor = create_extractor(f"clap={folder}")
+    from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
+
+    model = ClapModel.from_pretrained(folder).eval()
+    tokens = AutoTokenizer.from_pretrained(folder)(["a dog", "a red cat"], padding=True, return_tensors="pt")
+    generator = np.random.default_rng(0)
+    short, long = (generator.normal(size=seconds * 48_000).astype(np.float32) / 10 for seconds in (3, 11))
+    features = ClapFeatureExtractor.from_pretrained(folder)
+    cut = long[: 10 * 48_000]  # transformers would take a random part of longer audio
+    for samples, ours in zip((short, cut), extractor.extract([Audio(short, 48_000), Audio(long, 48_000)]), strict=True):
+        inputs = features(samples, sampling_rate=48_000, return_tensors="pt")
+        with torch.inference_mode():
+            output = model(**inputs, input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
+        assert np.allclose(unit(ours[None]), output.audio_embeds.numpy(), atol=1e-5)
+        ours_text = extractor.embed_texts(["a dog", "a red cat"])
+        assert np.allclose(unit(ours_text), output.text_embeds.numpy(), atol=1e-5)
+    assert not np.allclose(*extractor.extract([Audio(short, 48_000), Audio(cut, 48_000)]), atol=1e-3)
+    assert extractor.extract([Audio(short[::3].copy(), 16_000)]).shape == (1, 8)  # other rates are resampled
+    (folder / "preprocessor_config.json").unlink()
+    with pytest.raises(WeightsError, match="cannot be loaded as ClapFeatureExtractor"):
+        create_extractor(f"clap={folder}")
+
+
+def test_the_folder_of_another_model_is_no_clap(tmp_path):
+    with pytest.raises(WeightsError, match=r"clap: .* (lacks \d+ weights of|cannot be loaded as) ClapModel") as raised:
+        create_extractor(f"clap={tiny_clip(tmp_path / 'clip', patch_px=32)}")
+    assert "\n" not in str(raised.value)
+
+
+def tiny_clap(folder: Path) -> Path:
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
+
+    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    audio = {"spec_size": 256, "num_mel_bins": 64, "patch_embeds_hidden_size": 8, "depths": [1, 1, 1, 1]}
+    config = ClapConfig(
+        text_config={**text, "vocab_size": 10, "pad_token_id": 1, "max_position_embeddings": 80},
+        audio_config={**audio, "num_attention_heads": [1, 1, 2, 2], "hidden_size": 64, "window_size": 8},
+        projection_dim=8,
+    )
+    torch.manual_seed(0)
+    ClapModel(config).save_pretrained(folder)
+    ClapFeatureExtractor(truncation="rand_trunc", padding="repeatpad").save_pretrained(folder)
+    word_tokenizer().save_pretrained(folder)
+    return folder
+
+
 def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def tiny_clip(folder: Path, patch_px: int) -> Path:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
+    from transformers import CLIPConfig, CLIPModel
 
     sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = CLIPConfig(
@@ -222,11 +269,18 @@ def tiny_clip(folder: Path, patch_px: int) -> Path:
     )
     torch.manual_seed(0)
     CLIPModel(config).save_pretrained(folder)
+    word_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def word_tokenizer():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
     words = {word: index for index, word in enumerate(("<s>", "</s>", "[UNK]", "a", "dog", "red", "cat"))}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", pad_token="</s>").save_pretrained(folder)
-    return folder
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", pad_token="</s>")
 
 
 def test_efficientnet_gives_features_and_probabilities():

@@ -70,7 +70,10 @@ class ClapExtractor:
         from transformers import ClapFeatureExtractor
 
         self._model, self._tokenizer = _load_pair(path, self.name, "ClapModel")
-        self._processor = ClapFeatureExtractor.from_pretrained(path, local_files_only=True)
+        try:
+            self._processor = ClapFeatureExtractor.from_pretrained(path, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise WeightsError(_load_problem(path, self.name, "ClapFeatureExtractor", error)) from None
 
     @torch.inference_mode()
     def extract(self, media: Sequence[Medium]) -> np.ndarray:
@@ -127,13 +130,17 @@ def _load_pair(path: Path, name: str, class_name: str) -> tuple[Any, Any]:
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{name}: {path} cannot be loaded as {class_name} ({reason}); give its folder.") from None
+        raise WeightsError(_load_problem(path, name, class_name, error)) from None
     if missing := sorted(report["missing_keys"]):
         raise WeightsError(
             f"{name}: {path} lacks {len(missing)} weights of {class_name}, such as {missing[0]}; give a whole folder."
         )
     return model.eval().requires_grad_(False), tokenizer
+
+
+def _load_problem(path: Path, name: str, class_name: str, error: Exception) -> str:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return f"{name}: {path} cannot be loaded as {class_name} ({reason}); give its folder."
 
 
 def _vectors(output: Any) -> Tensor:
