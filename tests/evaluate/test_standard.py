@@ -226,6 +226,90 @@ def test_media_that_are_missing_are_counted(tmp_path: Path, system: StandIn) -> 
         run("audiocaps-t2a", tmp_path / "other", tmp_path / "data")
 
 
+def damage(path: Path, content: bytes = b"no medium") -> None:
+    path.write_bytes(content)
+
+
+def test_items_whose_true_medium_is_damaged_are_left_out_of_all_metrics(
+    tmp_path: Path, system: StandIn, extractor: MeanColors
+) -> None:
+    export_miniworld(tmp_path / "data", count=COUNT)
+    images = sorted((tmp_path / "data" / "coco" / "val2014").glob("*.png"))
+    damage(images[0])
+    damage(images[1])
+    damage(images[2], b"")
+    content = run("coco-t2i", tmp_path / "run", tmp_path / "data", metrics=("kid", "clip_score", "modality"))
+    rows = {row["name"]: row for row in content["rows"] if row["system"] == "direct"}
+    reasons = {"a medium has content of unknown type": 2, "a medium is empty": 1}  # without names of files
+    for name in ("kid", "clip_score", "modality.exact"):
+        assert (rows[name]["cases"], rows[name]["left_out"]) == (COUNT - 3, reasons)
+    assert rows["clip_score"]["judge"] is not None
+
+
+def test_a_damaged_mask_true_sound_or_source_leaves_its_item_out(
+    tmp_path: Path, system: StandIn, extractor: MeanColors
+) -> None:
+    data = tmp_path / "data"
+    export_miniworld(data, count=COUNT)
+    damage(data / "edit-image" / "00000-mask.png")
+    content = run("edit-image", tmp_path / "image", data, metrics=("edit_regions",))
+    rows = {row["name"]: row for row in content["rows"] if row["system"] == "direct"}
+    reason = {"a medium has content of unknown type": 1}
+    assert rows["edit_regions.inside"]["left_out"].items() >= reason.items()
+    assert rows["edit_regions.inside"]["cases"] == COUNT - 1
+    damage(data / "edit-audio" / "00001-target.wav")
+    content = run("edit-audio", tmp_path / "audio", data, metrics=("mcd",))
+    row = next(row for row in content["rows"] if row["system"] == "direct")
+    assert (row["cases"], row["left_out"]) == (COUNT - 1, reason)
+    lines = (data / "edit-image" / "edits.jsonl").read_text().splitlines()
+    edits = [{name: value for name, value in json.loads(line).items() if name != "target"} for line in lines]
+    (data / "edit-image" / "edits.jsonl").write_text("".join(json.dumps(edit) + "\n" for edit in edits))
+    damage(data / "edit-image" / "00002-source.png")  # without targets, sources are the true pictures of distances
+    content = run("edit-image", tmp_path / "sources", data, metrics=("kid",))
+    row = next(row for row in content["rows"] if row["system"] == "direct")
+    assert (row["cases"], row["left_out"]) == (COUNT - 1, reason)
+
+
+@pytest.mark.parametrize(
+    ("suite", "metric", "message"),
+    [
+        (
+            "coco-t2i",
+            "rouge_l",
+            r"metric rouge_l: it scores text, and coco-t2i answers with image; expected one of fid,",
+        ),
+        ("coco-t2i", "mcd", "metric mcd: it scores audio, and coco-t2i answers with image"),
+        ("edit-video", "edit_regions", "metric edit_regions: it scores image, and edit-video answers with video"),
+        ("coco-i2t", "clip_score", "metric clip_score: no extractor gives features of media and texts of text"),
+        ("msrvtt-t2v", "is", "metric is: no extractor gives class probabilities of video"),
+        ("coco-i2t", "meteor", "metric meteor: METEOR needs Java and the package pycocoevalcap"),
+    ],
+)
+def test_a_chosen_metric_that_cannot_be_computed_is_refused_before_the_work(
+    suite: str,
+    metric: str,
+    message: str,
+    tmp_path: Path,
+    data: Path,
+    system: StandIn,
+    extractor: MeanColors,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ConfigError, match=message):
+        run(suite, tmp_path / "run", data, metrics=(metric,))
+    assert system.batches == [] and not (tmp_path / "run").exists()
+
+
+def test_a_metric_of_the_suite_that_cannot_be_computed_is_named_in_the_report(
+    tmp_path: Path, data: Path, system: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    content = run("coco-i2t", tmp_path, data)
+    assert {row["name"] for row in content["rows"]} == {"bleu_4", "rouge_l", "cider_d"}
+    assert [note.partition(":")[0] for note in content["notes"]] == ["meteor", "spice", "spider"]
+
+
 @pytest.mark.parametrize(
     ("suite", "options", "message"),
     [
@@ -309,6 +393,7 @@ def test_stamps_are_read_from_the_unpacked_package(tmp_path: Path, system: Stand
     run("coco-t2i", tmp_path / "run", tmp_path / "package", metrics=("modality",))
     captions = {item.target_caption for item in open_run(tmp_path / "run").items}
     assert captions == {"A frog.", "A owl."}
+    assert "- Data: 2 items in the form of tuxpaint-stamps." in (tmp_path / "run" / "report.md").read_text()
 
 
 def test_systems_are_compared_on_the_items_that_both_answered(

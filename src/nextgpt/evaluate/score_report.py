@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nextgpt.evaluate.items import EvalItem
 from nextgpt.evaluate.protocols import Protocol
 from nextgpt.evaluate.result_store import ScoreRow
 from nextgpt.evaluate.run_folder import RunManifest
@@ -15,18 +17,21 @@ DIGITS = 4
 PUBLISHED = "published (protocol unstated)"
 
 
-def scores_to_dict(manifest: RunManifest, protocol: Protocol, scores: Scores) -> dict[str, Any]:
+def scores_to_dict(
+    manifest: RunManifest, protocol: Protocol, scores: Scores, items: Sequence[EvalItem]
+) -> dict[str, Any]:
     """Return the content of ``scores.json``.
 
     Each row has the keys of every evaluation: ``name``, ``value``, ``low``, ``high``, ``cases``, and ``judge`` (the
     value of true answers). Its own keys are ``system``, ``floor``, ``left_out``, ``parameters``, ``published``.
     """
     rows = [_row_to_dict(row, scores.rows, protocol) for row in scores.rows]
+    run = manifest.model_dump(include={"seed", "limit", "num_inference_steps", "data_fingerprint", "left_out"})
     return {
         "model": manifest.model,
         "suite": manifest.suite,
         "protocol": protocol.about,
-        "run": manifest.model_dump(include={"seed", "limit", "num_inference_steps", "data_fingerprint", "left_out"}),
+        "run": {**run, "data_sources": dict(Counter(item.data_source for item in items))},
         "rows": rows,
         "comparisons": [_comparison_to_dict(comparison) for comparison in scores.comparisons],
         "notes": list(scores.notes),
@@ -94,6 +99,8 @@ def _remarks(content: Mapping[str, Any]) -> Iterator[str]:
         for row in content["rows"]
         if "extractor" in row["parameters"]
     )
+    if sources := content["run"].get("data_sources"):  # the name of a suite does not say which corpus it read
+        yield f"- Data: {', '.join(f'{count} items in the form of {name}' for name, count in sources.items())}."
     if extractors:
         yield f"- Extractors: {', '.join(extractors)}."
     for reason, count in content["run"]["left_out"].items():

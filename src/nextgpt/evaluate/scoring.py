@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nextgpt.errors import ConfigError
+from nextgpt.errors import ConfigError, MediaError
 from nextgpt.evaluate.feature_store import FeatureStore
 from nextgpt.evaluate.item_systems.base import open_medium
 from nextgpt.evaluate.items import EvalItem, MediumEntry
@@ -24,6 +24,7 @@ from nextgpt.evaluate.records import ItemRecord
 from nextgpt.evaluate.result_store import ResultStore, ScoreRow
 from nextgpt.evaluate.run_folder import ItemScores, RunFolder
 from nextgpt.media import READERS
+from nextgpt.media.types import Medium
 
 TRUTH, SHUFFLED = "truth", "shuffled"
 NO_TRUE_MEDIUM = "no true medium in the data"
@@ -89,6 +90,23 @@ def select_metrics(protocol: Protocol, names: Sequence[str]) -> Protocol:
     return replace(protocol, metrics=tuple(names)) if names else protocol
 
 
+def check_metric(metric: Metric, protocol: Protocol, extractors: Extractors) -> None:
+    """Raise :class:`ConfigError` if a metric cannot be computed for a suite, before anything is answered."""
+    for need, modality in _SCORED_MODALITIES.items():
+        if need in metric.needs and protocol.output != modality:
+            raise ConfigError(
+                f"it scores {modality}, and {protocol.name} answers with {protocol.output}; expected one of "
+                f"{', '.join(protocol.metrics)}."
+            )
+    metric.check()
+    if metric.extractor is not None:
+        extractors.choose(metric, protocol.output)
+
+
+_SCORED_MODALITIES = {"output_audio": "audio", "output_images": "image", "references": "text"}
+"""Inputs of one modality only."""
+
+
 class _Scorer:
     """Scores systems by metrics; what is stored in the folder of the run is not computed again."""
 
@@ -96,8 +114,13 @@ class _Scorer:
         self._run, self._protocol, self._extractors = run, protocol, extractors
         self._features, self._results = FeatureStore(run.path), ResultStore(run.path)
 
+    @cached_property
+    def _damaged(self) -> dict[str, str]:
+        return _damaged_items(self._run)
+
     def score(self, metric: Metric, system: str) -> list[ScoreRow]:
         """Return the rows of a metric. Raises :class:`ConfigError` if it cannot be computed."""
+        check_metric(metric, self._protocol, self._extractors)
         facts = [*self._run.facts(system), self._protocol.output.encode(), self._tool(metric).encode()]
         return self._results.get(metric.name, system, facts, lambda: self._compute(metric, system))
 
@@ -110,14 +133,18 @@ class _Scorer:
     def _compute(self, metric: Metric, system: str) -> list[ScoreRow]:
         left_out: Counter[str] = Counter()
         answers = _answers(self._run, self._protocol, system)
-        answers = [answer for answer in answers if _is_usable(answer, metric, self._protocol, left_out)]
+        answers = [answer for answer in answers if _is_usable(answer, metric, self._protocol, self._damaged, left_out)]
         if system == TRUTH and "references" in metric.needs:
             answers = _drop_single_references(answers, left_out)
         if not answers:
             result = MetricResult(metric.name, float("nan"), None, None, 0, dict(left_out))
             return [ScoreRow(system, metric.name, result)]
-        inputs = InputBuilder(self._run, self._protocol, system, answers, self._extractors, self._features)
-        values = {need: inputs.build(metric, need) for need in metric.needs}
+        inputs = InputBuilder(
+            self._run, self._protocol, system, answers, self._extractors, self._features, self._damaged
+        )
+        inputs, values = inputs.open_media(metric, left_out)
+        answers = inputs.answers
+        values |= {need: inputs.build(metric, need) for need in metric.needs if need not in values}
         results = compute_metric(metric.name, values, left_out=left_out)
         parameters = inputs.parameters(metric)
         results = tuple(replace(result, parameters={**result.parameters, **parameters}) for result in results)
@@ -136,12 +163,35 @@ def _answers(run: RunFolder, protocol: Protocol, system: str) -> list[Answer]:
     ]
 
 
-def _is_usable(answer: Answer, metric: Metric, protocol: Protocol, left_out: Counter[str]) -> bool:
+def _damaged_items(run: RunFolder) -> dict[str, str]:
+    """Return why items have no readable true media, by id: the system ``truth`` has opened them all."""
+    reasons = {}
+    for item, record in zip(run.items, run.records(TRUTH), strict=False):
+        if record.error is not None and item.reference_media:
+            reasons[item.id] = record.error
+        elif record.error is not None and item.source_medium is not None:  # an edit without a result
+            try:
+                open_medium(item.source_medium, run.data)
+            except MediaError as error:
+                reasons[item.id] = str(error)
+    return reasons
+
+
+def _reason(error: str, item: EvalItem) -> str:
+    """Return the reason in an error without names of files, so that equal reasons are counted together."""
+    for name in sorted({Path(path).name for path in item.paths}, key=len, reverse=True):
+        error = error.replace(name, "a medium")
+    return " ".join(error.partition("; expected ")[0].split())[:MAX_REASON_CHARS]
+
+
+def _is_usable(
+    answer: Answer, metric: Metric, protocol: Protocol, damaged: Mapping[str, str], left_out: Counter[str]
+) -> bool:
     """Count the reason if an answer has not what the metric needs."""
     reason = None
     needs = set(metric.needs)
-    if answer.record.error is not None:
-        reason = answer.record.error[:MAX_REASON_CHARS]
+    if error := answer.record.error or damaged.get(answer.item.id):
+        reason = _reason(error, answer.item)
     elif any(need.startswith("output_") for need in needs) and answer.medium is None:
         reason = f"no {protocol.output} in the answer"
     elif "reference_audio" in needs and not answer.item.reference_media:
@@ -174,13 +224,32 @@ class InputBuilder:
     answers: Sequence[Answer]
     extractors: Extractors
     store: FeatureStore
+    damaged: Mapping[str, str]
+    """Reasons of items without readable true media, by id."""
+
+    def open_media(self, metric: Metric, left_out: Counter[str]) -> tuple[InputBuilder, dict[str, list[Medium]]]:
+        """Open the media that a metric takes as they are.
+
+        Returns:
+            The builder of the answers whose media can be read, and their media by input; others are counted.
+        """
+        values: dict[str, list[Medium]] = {need: [] for need in metric.needs if need in _MEDIA_INPUTS}
+        usable = []
+        for answer in self.answers:
+            try:
+                media = [_MEDIA_INPUTS[need](self, answer) for need in values]
+            except MediaError as error:
+                left_out[_reason(str(error), answer.item)] += 1
+                continue
+            usable.append(answer)
+            for opened, medium in zip(values.values(), media, strict=True):
+                opened.append(medium)
+        return replace(self, answers=usable), values
 
     def build(self, metric: Metric, need: str) -> Any:
-        """Return an input by its name in :data:`~nextgpt.evaluate.metrics.INPUTS`."""
+        """Return an input by its name in :data:`~nextgpt.evaluate.metrics.INPUTS`; see also :meth:`open_media`."""
         if need in _PLAIN_INPUTS:
             return [_PLAIN_INPUTS[need](answer) for answer in self.answers]
-        if need in _MEDIA_INPUTS:
-            return [_MEDIA_INPUTS[need](self, answer) for answer in self.answers]
         return _FEATURE_INPUTS[need](self, metric)
 
     def parameters(self, metric: Metric) -> dict[str, Any]:
@@ -204,10 +273,11 @@ class InputBuilder:
         return self._media_arrays(metric, media, self.run.system_dir(self.system))
 
     def reference_features(self, metric: Metric) -> np.ndarray:
-        """Return the features of all true media of the run; of edits without results, of their sources."""
+        """Return the features of all readable true media of the run; of edits without results, of their sources."""
         entries = dict.fromkeys(
             entry
             for item in self.run.items
+            if item.id not in self.damaged
             for entry in (item.reference_media or ((item.source_medium,) if item.source_medium else ()))
             if entry.type == self.protocol.output
         )
@@ -238,7 +308,7 @@ _PLAIN_INPUTS: Mapping[str, Callable[[Answer], Any]] = {
     "chosen_modalities": lambda answer: answer.record.modalities,
     "expected_modalities": lambda answer: answer.item.expected_modalities,
 }
-_MEDIA_INPUTS: Mapping[str, Callable[[InputBuilder, Answer], Any]] = {
+_MEDIA_INPUTS: Mapping[str, Callable[[InputBuilder, Answer], Medium]] = {
     "output_audio": lambda inputs, answer: open_medium(answer.medium, inputs.run.system_dir(inputs.system)),
     "reference_audio": lambda inputs, answer: open_medium(answer.item.reference_media[0], inputs.run.data),
     "output_images": lambda inputs, answer: open_medium(answer.medium, inputs.run.system_dir(inputs.system)),

@@ -16,6 +16,7 @@ from nextgpt.evaluate.answering import answer_items
 from nextgpt.evaluate.item_sources import sample_items
 from nextgpt.evaluate.item_systems.registry import EvaluatedModel, SystemContext, check_system, create_system
 from nextgpt.evaluate.media_features import Extractors, find_extractors
+from nextgpt.evaluate.metrics import get_metric
 from nextgpt.evaluate.protocols import ALL_SMALL, PROTOCOLS, Protocol
 from nextgpt.evaluate.run_folder import (
     REPORT_FILE,
@@ -29,7 +30,7 @@ from nextgpt.evaluate.run_folder import (
     write_file,
 )
 from nextgpt.evaluate.score_report import all_to_markdown, scores_to_dict, scores_to_markdown
-from nextgpt.evaluate.scoring import SHUFFLED, TRUTH, item_scores, score_run, select_metrics
+from nextgpt.evaluate.scoring import SHUFFLED, TRUTH, check_metric, item_scores, score_run, select_metrics
 from nextgpt.logging import ProgressCallback
 
 BATCH_SIZE = 16
@@ -86,7 +87,13 @@ def run_standard(suite: str, options: StandardOptions) -> dict[str, Any]:
         return _run_all_small(options, parts)
     if options.data is None:
         raise ConfigError(f"suite {suite} needs a corpus; expected --data DIR. docs/evaluation.md says which files.")
-    return _run_suite(PROTOCOLS[suite], options, parts, options.data, options.out, options.limit or DEFAULT_LIMIT)
+    protocol = PROTOCOLS[suite]
+    for metric in map(get_metric, options.metrics):  # a metric of the suite itself is left out with a note
+        try:
+            check_metric(metric, protocol, parts.extractors)
+        except ConfigError as error:
+            raise ConfigError(f"metric {metric.name}: {error}") from None
+    return _run_suite(protocol, options, parts, options.data, options.out, options.limit or DEFAULT_LIMIT)
 
 
 def _run_all_small(options: StandardOptions, parts: Parts) -> dict[str, Any]:
@@ -132,7 +139,7 @@ def _run_suite(
             parts.extractors.load()  # wrong weights are refused before the work
         answer_items(run, names, lambda name: create_system(name, context), options.on_progress)
         scores = score_run(run, protocol, names, parts.extractors)
-        content = scores_to_dict(run.manifest, protocol, scores)
+        content = scores_to_dict(run.manifest, protocol, scores, run.items)
         run.write_item_scores(item_scores(scores))
         run.write_scores(content, scores_to_markdown(content))
     return content
