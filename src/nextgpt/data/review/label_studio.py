@@ -20,6 +20,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from nextgpt.annotation.journal import Journal
+from nextgpt.annotation.label_studio import MEDIA_TAGS, MEDIA_URL, annotator_name, read_annotations
 from nextgpt.annotation.pages import opaque_id
 from nextgpt.data.build.review import Decision, read_decisions
 from nextgpt.data.build.row import BuildRow, Part
@@ -28,11 +29,6 @@ from nextgpt.data.review.corrections import Correction, correct
 from nextgpt.data.review.server import REASONS
 from nextgpt.errors import ConfigError
 from nextgpt.media.save_media import wrap_write_errors
-from nextgpt.text_files import read_text
-
-MEDIA_URL = "/data/local-files/?d=media/"
-"""Address of a file in Label Studio's local storage whose root is the exported folder."""
-MEDIA_TAGS = {"image": "Image", "audio": "Audio", "video": "Video"}
 
 
 @dataclass
@@ -71,7 +67,7 @@ def import_annotations(path: Path, work: Path, journal: Journal) -> ImportCounts
     rows = {row.id: row for row in read_reviewable(work)}
     last = {(one.id, one.reviewer): one for one in read_decisions(journal.path)}
     counts = ImportCounts()
-    for row_id, annotation in _annotations(path):
+    for row_id, annotation in read_annotations(path, "id"):
         if row_id not in rows:
             raise ConfigError(f"{path}: {row_id!r} is no dialogue of {work}. Choose the work directory of its export.")
         decision = None if annotation.get("was_cancelled") else _decision(rows[row_id], annotation)
@@ -147,18 +143,6 @@ def _choices(name: str, values: tuple[str, ...] | list[str], *, is_required: boo
     return [head, *(f"    <Choice value={quoteattr(value)}/>" for value in values), "  </Choices>"]
 
 
-def _annotations(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the id of the dialogue with each annotation."""
-    try:
-        for task in json.loads(read_text(path)):
-            for annotation in task["annotations"]:
-                yield str(task["data"]["id"]), dict(annotation)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConfigError(
-            f"{path} is not a list of Label Studio tasks with annotations ({error!r}). Export the project as JSON."
-        ) from None
-
-
 def _decision(row: BuildRow, annotation: dict[str, Any]) -> Decision | None:
     """Return the decision of an annotation; ``None`` if it is incomplete or has unknown values."""
     places = {str(number): (message, part) for number, message, part, _ in _numbered_parts(row)}
@@ -181,7 +165,7 @@ def _decision(row: BuildRow, annotation: dict[str, Any]) -> Decision | None:
         reason = values.get("reason", "other") if decision == "drop" else ""
         return Decision(
             id=row.id,
-            reviewer=_annotator(annotation),
+            reviewer=annotator_name(annotation),
             decision=decision,  # type: ignore[arg-type]
             reason=reason,
             messages=messages,
@@ -189,9 +173,3 @@ def _decision(row: BuildRow, annotation: dict[str, Any]) -> Decision | None:
         )
     except (KeyError, IndexError, TypeError, ValueError):
         return None
-
-
-def _annotator(annotation: dict[str, Any]) -> str:
-    by = annotation.get("completed_by")
-    found = (by.get("email") or by.get("id")) if isinstance(by, dict) else by
-    return f"label-studio {found if found is not None else 'unknown'}"

@@ -25,6 +25,7 @@ from xml.sax.saxutils import quoteattr
 from pydantic import ValidationError
 
 from nextgpt.annotation.journal import Journal
+from nextgpt.annotation.label_studio import MEDIA_TAGS, MEDIA_URL, annotator_name, read_annotations
 from nextgpt.annotation.pages import opaque_id
 from nextgpt.errors import ConfigError
 from nextgpt.evaluate.items import MediumEntry
@@ -32,11 +33,7 @@ from nextgpt.evaluate.rating.material import Material, ShownParts
 from nextgpt.evaluate.rating.server import answer_parts, rater_tasks
 from nextgpt.evaluate.rating.study import CRITERIA, MAX_SCORE, Answer, Choice, Judgement, Rater, Study, StudyFile, Task
 from nextgpt.media.save_media import wrap_write_errors
-from nextgpt.text_files import read_text
 
-MEDIA_URL = "/data/local-files/?d=media/"
-"""Address of a file in Label Studio's local storage whose root is the exported folder."""
-MEDIA_TAGS = {"image": "Image", "audio": "Audio", "video": "Video"}
 CHOICES: dict[str, Choice] = {"A is better": "left", "About equal": "tie", "B is better": "right"}
 
 
@@ -78,7 +75,7 @@ def import_annotations(path: Path, journal: Journal, material: Material) -> Impo
     file = StudyFile.from_rows(journal.rows, str(journal.path))
     tasks = {task.id: (position, task) for position, task in enumerate(rater_tasks(file, material, 0))}
     counts = ImportCounts()
-    for task_id, annotation in _annotations(path):
+    for task_id, annotation in read_annotations(path, "task"):
         if task_id not in tasks:
             raise ConfigError(f"{path}: task {task_id!r} is not one of {journal.path}. Choose the file of its study.")
         if annotation.get("was_cancelled"):
@@ -90,7 +87,7 @@ def import_annotations(path: Path, journal: Journal, material: Material) -> Impo
             continue
         position, task = tasks[task_id]
         _add(file, journal, counts, Answer(
-            rater=_annotator(annotation), position=position, task=task, judgement=judgement, at=_time(annotation)
+            rater=annotator_name(annotation), position=position, task=task, judgement=judgement, at=_time(annotation)
         ))  # fmt: skip
     return counts
 
@@ -122,9 +119,9 @@ def _task_data(
     data["request"] = lines
     names = ("answer",) if len(task.shown) == 1 else ("answer_A", "answer_B")
     for name, shown in zip(names, task.shown, strict=True):
-        found = answer_parts(study, material, shown)
-        data[name] = " ".join(part.text for part in found.parts if not isinstance(part, MediumEntry)) or "(no text)"
-        tags += [("Text", name), *_add_media(data, name, found, study.secret, media, media_url)]
+        answer = answer_parts(study, material, shown)
+        data[name] = " ".join(part.text for part in answer.parts if not isinstance(part, MediumEntry)) or "(no text)"
+        tags += [("Text", name), *_add_media(data, name, answer, study.secret, media, media_url)]
     return data, tags
 
 
@@ -172,19 +169,6 @@ def _config(study: Study, tags: Sequence[tuple[str, str]]) -> str:
     return "\n".join([*lines, "</View>"]) + "\n"
 
 
-def _annotations(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the study's id of the task with each annotation."""
-    try:
-        tasks = json.loads(read_text(path))
-        for task in tasks:
-            for annotation in task["annotations"]:
-                yield str(task["data"]["task"]), dict(annotation)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConfigError(
-            f"{path} is not a list of Label Studio tasks with annotations ({error!r}). Export the project as JSON."
-        ) from None
-
-
 def _judgement(annotation: dict[str, Any]) -> Judgement | None:
     """Return the rating of an annotation; ``None`` if a value is not of the exported configuration."""
     scores: dict[str, Any] = {}
@@ -201,12 +185,6 @@ def _judgement(annotation: dict[str, Any]) -> Judgement | None:
         return Judgement(scores=scores or None, **fields)
     except (KeyError, IndexError, TypeError, ValidationError):
         return None
-
-
-def _annotator(annotation: dict[str, Any]) -> str:
-    by = annotation.get("completed_by")
-    found = (by.get("email") or by.get("id")) if isinstance(by, dict) else by
-    return f"label-studio {found if found is not None else 'unknown'}"
 
 
 def _time(annotation: dict[str, Any]) -> float:
