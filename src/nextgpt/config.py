@@ -179,7 +179,7 @@ class ModelConfig(Config):
     llm: LanguageModelConfig
     input_projection: InputProjectionConfig
     synthesizers: dict[str, SynthesizerConfig]
-    """By modality."""
+    """Synthesizers by modality."""
 
     @model_validator(mode="after")
     def _validate_modalities(self) -> ModelConfig:

@@ -115,7 +115,7 @@ class Command:
     run: Callable[[str], None]
     help: str
     arguments: str = ""
-    """What must follow the name; empty if nothing may follow."""
+    """Arguments after the name; empty if it takes none."""
 
 
 @dataclass

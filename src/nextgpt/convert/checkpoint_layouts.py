@@ -40,9 +40,9 @@ class CheckpointLayout:
     """New tokens in the order of their ids; those before the signal tokens stay ordinary tokens of the LLM."""
     template: str | PromptTemplate
     features: str
-    """What its encoder gives: ``pooled`` vectors or ``patches``."""
+    """Features of its encoder: ``pooled`` vectors or ``patches``."""
     preset: str
-    """Whose design it has."""
+    """Name of the preset with the same architecture."""
 
     @property
     def ordinary_tokens(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class Checkpoint:
     """Projections and LoRA by the names of ``nextgpt.safetensors``, and the LLM's rows."""
     lora: LoraConfig | None
     input_kind: str
-    """Of the input projection: ``linear``, ``mlp`` or ``grouping``."""
+    """Kind of the input projection: ``linear``, ``mlp`` or ``grouping``."""
     ignored: tuple[str, ...] = ()
     """Keys of the checkpoint that were not read, sorted."""
     llm: Mapping[str, Tensor] | None = None
@@ -83,7 +83,7 @@ LAYOUT_2023 = CheckpointLayout(
     features="pooled",
     preset="paper",
 )
-"""One file of what was trained, of any stage: stages 1 and 2 have no ``base_model.model`` and no LoRA."""
+"""A single file with the trained weights of any stage; stages 1 and 2 have no ``base_model.model`` and no LoRA."""
 
 _PREFIX = r"(?:base_model\.model\.)?model\."
 _OUTPUTS = {"img": "image", "vid": "video", "aud": "audio"}
@@ -118,9 +118,9 @@ Media stand among the words without tags.
 """
 
 FILES_2024 = ("mm_input_projector.bin", "mm_output_projector.bin", "non_lora_trainables.bin")
-"""In the order of the stages."""
+"""Files of trained weights, in the order of the stages."""
 LORA_FILES_2024 = ("adapter_model.safetensors", "adapter_model.bin")
-"""Of which peft writes one."""
+"""Alternative names of the adapters; peft writes one of them."""
 OTHER_LORA = ("use_rslora", "use_dora", "lora_bias", "rank_pattern", "alpha_pattern", "modules_to_save")
 """Settings of peft that make other adapters."""
 MERGED_TYPE = "nextgpt_llama"

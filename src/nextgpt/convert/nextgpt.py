@@ -43,7 +43,7 @@ from nextgpt.model.output_projection import create_output_projection
 from nextgpt.model.safetensors_io import check_state_dict
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
-"""What a LLaMA calls its embedding and its head."""
+"""Names of LLaMA's embedding and head."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class Converted:
 def convert_nextgpt(
     source: Path, *, llm: Path, imagebind: Path, out: Path, synthesizers: Mapping[str, Path]
 ) -> Converted:
-    """Write a model folder from a published checkpoint and the frozen parts that it was trained with.
+    """Write a model folder from a published checkpoint and the frozen components that it was trained with.
 
-    The LLM is written anew, as the checkpoint trained its embedding and head; the other parts stay where they are.
+    The LLM is written anew, as the checkpoint trained its embedding and head; the other components stay where they are.
 
     Args:
         source: ``pytorch_model.pt`` of 2023, or a folder of the official code of 2024, merged or not.
-        llm: What it was trained with; of a merged folder's, only the config and the tokenizer are taken.
-        synthesizers: Diffusers folders by modality; what is not named comes from the Hub.
+        llm: LLM that it was trained with; for a merged folder, only its config and tokenizer are read.
+        synthesizers: Diffusers folders by modality; missing ones come from the Hub.
 
     Raises:
         WeightsError: A tensor has no place, is missing, or does not fit the LLM or the encoder; all are named.
@@ -115,7 +115,7 @@ def _rows(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> dict[str, Tensor]
     if OUTPUT_ROWS not in rows and checkpoint.layout.name == "2024":
         raise WeightsError(
             f"{checkpoint.source} has no lm_head.weight: before May 2025 stages 1 and 2 of the official code did not "
-            "save it, so how likely each signal token is cannot be known; expected it in one of the files, as later "
+            "save it, so the probabilities of signal tokens are unknown; expected it in one of the files, as later "
             "versions and the third stage (non_lora_trainables.bin) save it. Take the output of one of those."
         )
     faults = [f"{name} is missing" for name in (INPUT_ROWS, OUTPUT_ROWS) if name not in rows]

@@ -13,7 +13,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 OBSOLETE_BUFFER = "rotary_emb.inv_freq"
 """A buffer that old versions of transformers wrote and newer ones compute."""
 NAMES = {"pytorch_model": "model"}
-"""What transformers calls safetensors where pickles have another name; diffusers keeps the name."""
+"""Stems of safetensors files that differ from those of pickles in transformers; diffusers keeps the stem."""
 
 
 def convert_folder(source: Path, folder: Path) -> list[str]:

@@ -43,7 +43,7 @@ class MediaFile:
     caption: str = ""
     """Description of the content; required for output media."""
     is_edit: bool = False
-    """Whether it is an edit of the last input medium."""
+    """True if it is an edit of the last input medium."""
     source: str = ""
     """Origin for attribution, for example an address; empty if unknown."""
     licence: str = ""
@@ -120,7 +120,7 @@ class Dialogue:
     key: str
     turns: tuple[Turn, ...]
     is_truncated: bool = False
-    """Whether the last answer breaks off; training then leaves out the end of its turn."""
+    """True if the last answer breaks off; training then leaves out the end of its turn."""
 
     @property
     def input_media(self) -> tuple[MediaFile, ...]:

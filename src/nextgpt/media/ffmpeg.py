@@ -40,12 +40,12 @@ class DecodedStreams:
     fps: float
     audio: Audio | None
     damage: str
-    """What could not be decoded, in words; empty if nothing was lost."""
+    """Description of what could not be decoded; empty if nothing was lost."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How decoded frames are turned for display: transposed first, then mirrored.
+    """Orientation of decoded frames for display: transposed first, then mirrored.
 
     Telephones record in landscape and store the rotation; front cameras may store a mirrored picture.
     """

@@ -21,7 +21,7 @@ class Page:
     """Offset in the file."""
     flags: int
     is_intact: bool
-    """Whether its checksum is right."""
+    """True if its checksum is right."""
 
 
 def read_pages(content: bytes) -> Iterator[Page]:

@@ -41,7 +41,7 @@ class _MediaFile:
 
     modality: ClassVar[str]
     damage: str = ""
-    """What of the file could not be read, in words; empty if nothing was lost."""
+    """Description of what could not be read of the file; empty if nothing was lost."""
 
     def note_damage(self: File, damage: str) -> File:
         """Note what was lost of the file that this medium was just read from."""

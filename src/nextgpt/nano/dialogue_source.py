@@ -46,7 +46,7 @@ class Config(BaseModel):
     self_generated: SelfGeneratedConfig | None = None
     """Mix self-generated media into the user's media. None: true renderings alone."""
     weight: float = 1.0
-    """How often dialogues are drawn from it, relative to other sources."""
+    """Sampling weight of its dialogues, relative to other sources."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

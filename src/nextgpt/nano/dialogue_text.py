@@ -29,7 +29,7 @@ class TextSpan:
 
     text: str
     is_reply: bool
-    """Whether the assistant wrote it."""
+    """True if the assistant wrote it."""
 
 
 def dialogue_to_text(dialogue: Dialogue) -> Iterator[TextSpan]:

@@ -57,7 +57,7 @@ class SelfGeneratedMedia:
 
     share: float = 0.0
     media: Mapping[str, Mapping[MediaSpec, Medium]] = field(default_factory=dict)
-    """By modality and specification."""
+    """Generated media by modality and specification."""
 
     def sample_spec(self, rng: np.random.Generator, modality: str, sample: Callable[[], MediaSpec]) -> MediaSpec:
         """Return a specification of ``modality``: a generated one, or the result of ``sample``."""

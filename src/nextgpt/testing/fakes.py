@@ -50,7 +50,7 @@ class FakeSynthesizer:
     macs_per_step: float = 1.0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     calls: list[dict[str, object]] = field(default_factory=list)
-    """How :meth:`denoise` was called, call by call."""
+    """Arguments of each call of :meth:`denoise`."""
 
     def denoise(
         self,

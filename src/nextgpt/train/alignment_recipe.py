@@ -30,7 +30,7 @@ class AlignmentRecipe(InitialModelRecipe):
     batch_mixing: BatchMixing = "mixed"
     """``one_source_per_batch``, as published, or sources ``mixed`` in each batch."""
     batch_unit: BatchUnit = "example"
-    """What ``fit.batch_size`` counts. With ``turn``, batches of long dialogues hold fewer of them."""
+    """Unit that ``fit.batch_size`` counts. With ``turn``, batches of long dialogues hold fewer of them."""
     length_pool_batches: int = LENGTH_POOL_BATCHES
     """Batches that are drawn and sorted by length for each one that is trained on; more of them leave less padding."""
     max_tokens: int | None = None

@@ -22,7 +22,7 @@ TASKS: dict[str, tuple[PairTask, ...]] = {
     "decoding-alignment": ("generation",),
     "instruction-tuning": ("captioning", "generation"),
 }
-"""What caption pairs are used for in each stage."""
+"""Uses of caption pairs by stage."""
 
 
 class CorpusConfig(BaseModel):
@@ -36,7 +36,7 @@ class CorpusConfig(BaseModel):
     media: Path | None = None
     """Folder of the media. None: the folder of the file."""
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    """How often dialogues are drawn from it, relative to other sources."""
+    """Sampling weight of its dialogues, relative to other sources."""
     task: PairTask | None = None
     """Use of caption pairs. None: as the stage needs, both in turn if it needs both."""
     limit: int | None = None

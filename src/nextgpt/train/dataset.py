@@ -95,7 +95,7 @@ class Example:
     edit_indices: frozenset[int] = field(default_factory=frozenset)
     """Indices of edits among the assistant's media."""
     is_truncated: bool = False
-    """Whether the last answer breaks off, so that the end of its turn is not trained on."""
+    """True if the last answer breaks off, so that the end of its turn is not trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ class EncodedItem:
     """Outputs of the frozen components for one dialogue."""
 
     features: tuple[Features, ...]
-    """Of the user's media."""
+    """Features of the user's media, in order."""
     targets: tuple[Float[Tensor, "_ _"], ...]
     """Caption embeddings (Q, C) of the assistant's media."""
     latents: tuple[Float[Tensor, "_ _ _ _"] | None, ...] = ()
@@ -183,7 +183,7 @@ class BatchSampler:
     batch_unit: BatchUnit = "example"
     cache_lookup: CacheLookup | None = None
     loads_targets: bool = False
-    """Whether the assistant's media are decoded too, if they exist."""
+    """True to decode the assistant's media too, if they exist."""
     length_pool_batches: int = LENGTH_POOL_BATCHES
     """Batches of dialogues that are drawn, sorted by length, to take one batch from."""
 

@@ -54,7 +54,7 @@ class CacheContents:
 
     media: tuple[MediaFile, ...]
     captions: dict[str, tuple[str, ...]]
-    """By modality."""
+    """Captions by modality."""
     target_media: dict[str, tuple[MediaFile, ...]]
     """Output media that exist, by modality, if a loss uses their latents."""
 

@@ -31,9 +31,9 @@ class FrozenEncoders:
 
     encode: EncodeMedia
     encode_prompts: Mapping[str, EncodePrompts] = field(default_factory=dict)
-    """By modality; empty if no loss uses caption embeddings."""
+    """Text encoders by modality; empty if no loss uses caption embeddings."""
     encode_latents: Mapping[str, EncodeLatents] = field(default_factory=dict)
-    """By modality; empty if no loss uses latents."""
+    """Autoencoders by modality; empty if no loss uses latents."""
 
     @classmethod
     def of(cls, model: NextGPT, model_dir: Path, stage: Stage) -> FrozenEncoders:

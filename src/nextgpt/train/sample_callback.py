@@ -22,7 +22,7 @@ class SampleCallback:
     folder: Path
     """Receives a folder per step, with one per request."""
     writes: bool = True
-    """Whether this process writes; with sharded weights all answer and one writes."""
+    """True if this process writes; with sharded weights all answer and one writes."""
 
     def __call__(self, step: int) -> dict[str, Sequence[Part]]:
         """Answer all requests; write and return the replies by name."""

@@ -45,7 +45,7 @@ class Config(BaseModel):
     max_tokens: int = 56
     """Answers are truncated to this length; the end of a truncated answer is not trained on."""
     weight: float = 1.0
-    """How often dialogues are drawn from it, relative to other sources."""
+    """Sampling weight of its dialogues, relative to other sources."""
 
 
 @dataclass(frozen=True)

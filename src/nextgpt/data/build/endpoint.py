@@ -68,7 +68,7 @@ class _Failure:
     wait_s: float | None = None
     """Pause that the endpoint asks for."""
     pauses_all: bool = False
-    """Whether other requests wait too."""
+    """True if other requests wait too."""
 
 
 class ChatClient:

@@ -12,7 +12,7 @@ from nextgpt.data.build.recipe import BuildRecipe
 from nextgpt.data.build.row import BuildRow
 
 CHARACTERS_PER_TOKEN = 4.0
-"""Of English prompts; other languages need more tokens."""
+"""Average of English prompts; other languages need more tokens."""
 TEXT_TOKENS, CAPTION_TOKENS, KEY_TOKENS = 30, 20, 8
 REPAIR_SHARE = 0.1
 """Assumed share of answers that go back once."""
@@ -24,11 +24,11 @@ class Estimate:
 
     dialogues: int
     requests: int
-    """With the assumed repairs."""
+    """Number of requests, with the assumed repairs."""
     input_tokens: int
     output_tokens: int
     price: float
-    """Of the LLM and of media from an endpoint."""
+    """Price of the LLM and of media from an endpoint."""
     media: dict[str, int]
     """Media by modality, without the alternatives of each."""
     mixes: dict[str, int]

@@ -49,7 +49,7 @@ class PlannedTurn(Config):
 
 
 class DialoguePlan(Config):
-    """What a dialogue must contain."""
+    """Plan of a dialogue: topic, language and turns."""
 
     kind: Kind
     topic: str
@@ -67,7 +67,7 @@ class DialoguePlan(Config):
 
     @property
     def has_media_on_both_sides(self) -> bool:
-        """Whether users and assistant show media."""
+        """True if users and assistant show media."""
         return any(turn.user_media for turn in self.turns) and any(turn.assistant_media for turn in self.turns)
 
 
@@ -139,7 +139,7 @@ class BuildRow(Config):
 
     @property
     def is_kept(self) -> bool:
-        """Whether later stages work on the row."""
+        """True if later stages work on the row."""
         return self.status == "kept"
 
     @property

@@ -52,7 +52,7 @@ class BuildReport:
     """Counts of a finished build."""
 
     items: dict[str, int]
-    """By modality."""
+    """Number of items by modality."""
     invalid: tuple[InvalidRecord, ...]
     """Media that are not in the index, with the reason; ``invalid.jsonl`` has the same."""
 

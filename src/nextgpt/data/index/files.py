@@ -52,9 +52,9 @@ class Manifest(Config):
     """Licence of the items that name none."""
     dtype: Dtype = "float32"
     approximate: bool = False
-    """Whether there are lists for approximate search."""
+    """True if there are lists for approximate search."""
     ranges: dict[str, ModalityRange] = Field(default_factory=dict)
-    """By modality; empty until the index is complete."""
+    """Item numbers by modality; empty until the index is complete."""
 
 
 class Calibration(Config):

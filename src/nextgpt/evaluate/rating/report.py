@@ -22,7 +22,7 @@ CONTROL_CRITERION = CRITERION_NAMES[0]
 
 @dataclass(frozen=True)
 class Value:
-    """One number that a rater gave: a score of a system, or a preference between two."""
+    """A rater's number: a score of a system, or a preference between two."""
 
     scale: str
     rater: str

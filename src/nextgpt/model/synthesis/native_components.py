@@ -36,7 +36,7 @@ NATIVE_CLASSES: Mapping[str, _NativeClass] = {
         lambda config: True,
     ),
 }
-"""By the name in ``model_index.json``."""
+"""Classes of this package by the class name in ``model_index.json``."""
 
 
 def load_native_component(

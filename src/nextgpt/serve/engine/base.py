@@ -35,11 +35,11 @@ class EngineRequest:
     conversation: Conversation
     sampling: Sampling
     has_previews: bool = False
-    """Whether progress events have previews."""
+    """True if progress events have previews."""
     via: Via = "generate"
     """Origin of the media of the answer; one of the engine's ``vias``."""
     warnings: tuple[str, ...] = ()
-    """What of the client's request was left out; the reply repeats it."""
+    """Descriptions of what was left out of the client's request; the reply repeats them."""
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,9 @@ class RequestParser:
     """Address of this server; media URLs that begin with it are its own files."""
     num_media: int = field(default=0, init=False)
     budget: DecodingBudget = field(init=False)
-    """What the media of this request may still use."""
+    """Time and memory that the media of this request may still use."""
     warnings: list[str] = field(default_factory=list, init=False)
-    """What of the request was left out."""
+    """Descriptions of what was left out of the request."""
 
     def __post_init__(self) -> None:
         settings = self.settings

@@ -38,7 +38,7 @@ class StageHandles:
     embed: RemoteMethod
     run_llm: RemoteMethod
     synthesize: Mapping[str, RemoteMethod]
-    """By modality."""
+    """Method of each modality's synthesizer."""
 
 
 class RayEngine:
