@@ -1,4 +1,4 @@
-"""How often the best of several synthesized media is correct, if the encoder's text tower chooses it.
+"""Share of correct media if the encoder's text tower chooses the best of several synthesized ones.
 
     python benchmarks/candidate_ranking.py [--model nano] [--cases 40] [--candidates 4] [--json]
 

@@ -1,4 +1,4 @@
-"""Builds under attack: ``kill -9`` at random moments, and an endpoint that fails in every way.
+"""Robustness of data building: ``kill -9`` at random moments, and an endpoint that fails in every way.
 
 ``python -m benchmarks.data_build kill`` compares a build that is killed again and again with one that is not; with
 ``--during media`` it is killed while media are synthesized.

@@ -1,4 +1,4 @@
-"""What fine-tuning leaves of the LLM's general abilities: the tuned model against its own frozen LLM.
+"""General abilities of the LLM after fine-tuning: the tuned model against its own frozen LLM.
 
     python benchmarks/general_abilities.py [MODEL] [--limit 200] [--json]
 

@@ -1,1 +1,1 @@
-"""``kill -9`` at random moments: what stands on disk is whole, and what goes on ends as if nothing had happened."""
+"""``kill -9`` at random moments: files on disk stay complete, and continued runs equal undisturbed ones."""
