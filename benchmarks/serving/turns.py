@@ -1,7 +1,8 @@
 """``python -m benchmarks.serving.turns``: hold one long conversation and print one JSON object.
 
 Every turn sends the whole conversation, as clients do; media are sent back by their addresses. Turns repeat in cycles,
-and the last whole cycle is compared with the one around turn 10, kind by kind.
+so that turns of the same kinds are compared: the medians of the last three cycles, and of three around turn 10. Besides
+the clock, the processor time of the server's process is compared, which other work on the machine changes less.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from benchmarks.serving.run import run_server
 CYCLE = ("Hello! How are you?", "Draw a cat.", "What is this?", "Make it blue.")
 """A text answer, an image, a question about it, and an edit."""
 EARLY_TURN = 10
+NEIGHBOURS = 3
+"""Cycles whose median is taken."""
+PROCESSOR_SECONDS = "process_cpu_seconds_total"
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,13 @@ class Turn:
     """One turn."""
 
     seconds: float
+    processor_s: float
+    """Processor time of the server's process; that of the processes that decode media is not in it."""
     truncated_turns: int
 
 
 def main(
-    turns: Annotated[int, typer.Option(min=16, help="Turns of the conversation.")] = 100,
+    turns: Annotated[int, typer.Option(min=24, help="Turns of the conversation.")] = 100,
     url: Annotated[str | None, typer.Option(help="Server. Default: start one.")] = None,
     model: Annotated[str, typer.Option(help="Model of the server.")] = "nano",
     key: Annotated[str, typer.Option(help="API key.")] = "none",
@@ -53,29 +59,43 @@ def run_conversation(http: httpx.Client, model: str, turns: int) -> list[Turn]:
     results = []
     for number in range(turns):
         messages.append({"role": "user", "content": CYCLE[number % len(CYCLE)]})
-        start = time.perf_counter()
         body = {"model": model, "messages": messages, "seed": 0, "nextgpt": {"media": "url"}}
+        processor_start_s, start = _processor_seconds(http), time.perf_counter()
         response = http.post("/v1/chat/completions", json=body)
         seconds = time.perf_counter() - start
+        processor_s = _processor_seconds(http) - processor_start_s
         if response.status_code != 200:
             raise RuntimeError(f"turn {number + 1} got {response.status_code}: {response.text[:200]}")
         answer = response.json()
         messages.append({"role": "assistant", "content": None, "parts": answer["choices"][0]["message"]["parts"]})
-        results.append(Turn(seconds, (answer.get("nextgpt") or {}).get("truncated_turns", 0)))
+        results.append(Turn(seconds, processor_s, (answer.get("nextgpt") or {}).get("truncated_turns", 0)))
     return results
 
 
+def _processor_seconds(http: httpx.Client) -> float:
+    """Return the processor time that the server's process has used."""
+    lines = http.get("/metrics").raise_for_status().text.splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(f"{PROCESSOR_SECONDS} ")))
+
+
 def summarize(turns: list[Turn]) -> dict[str, object]:
-    """Return the figures of a conversation."""
+    """Return the figures of a conversation; times are those of one turn."""
     kinds = len(CYCLE)
-    first = EARLY_TURN - EARLY_TURN % kinds  # begins a cycle
-    early, late = turns[first : first + kinds], turns[len(turns) // kinds * kinds - kinds :][:kinds]
-    early_s, late_s = (sum(turn.seconds for turn in cycle) / kinds for cycle in (early, late))
-    return {
-        "turns": len(turns),
-        f"around_turn_{EARLY_TURN}_s": round(early_s, 4),
-        f"around_turn_{len(turns)}_s": round(late_s, 4),
-        "ratio": round(late_s / early_s, 2),
+    cycles = [turns[start : start + kinds] for start in range(0, len(turns) - kinds + 1, kinds)]
+    first = EARLY_TURN // kinds - NEIGHBOURS // 2
+    early, late = cycles[first : first + NEIGHBOURS], cycles[-NEIGHBOURS:]
+    figures: dict[str, object] = {"turns": len(turns)}
+    for name, field in (("", "seconds"), ("processor_", "processor_s")):
+        early_s, late_s = (
+            statistics.median(sum(getattr(turn, field) for turn in cycle) / kinds for cycle in group)
+            for group in (early, late)
+        )
+        figures |= {
+            f"{name}around_turn_{EARLY_TURN}_s": round(early_s, 4),
+            f"{name}around_turn_{len(turns)}_s": round(late_s, 4),
+            f"{name}ratio": round(late_s / early_s, 2),
+        }
+    return figures | {
         "median_s": round(statistics.median(turn.seconds for turn in turns), 4),
         "slowest_s": round(max(turn.seconds for turn in turns), 4),
         "truncated_turns": turns[-1].truncated_turns,
