@@ -2,8 +2,12 @@
 
     python -m benchmarks.interrupted_evaluation --kills 10
 
-With --stand-in the model is replaced by noise that depends on the seed, so that the run needs no weights; the folder of
-the run, the batches, the systems truth and shuffled and the metrics are the real ones.
+Moments are drawn from the duration of the uninterrupted run, from its first line on, so kills fall into the loading of
+the model, the answers, the features and the metrics. A run that finishes before its moment makes room for a new one.
+
+With --stand-in the model is replaced by noise that depends on the seed, and the extractor by means of colors, so that
+the run needs no weights; the folder of the run, the batches, the systems truth and shuffled, the store of features and
+the metrics are the real ones.
 """
 
 from __future__ import annotations
@@ -19,10 +23,10 @@ from typing import Annotated
 
 import typer
 
-from nextgpt.evaluate.run_folder import RECORDS_FILE, SCORES_FILE
+from nextgpt.evaluate.run_folder import FEATURES_DIR, RECORDS_FILE, RESULTS_DIR, SCORES_FILE
 from nextgpt.miniworld.export import export_miniworld
 
-SUITE, METRICS = "coco-t2i", ("modality",)
+SUITE, METRICS = "coco-t2i", ("fid", "kid", "clip_score", "modality")
 
 
 def child(data: Path, out: Path, stand_in: bool) -> None:
@@ -30,9 +34,10 @@ def child(data: Path, out: Path, stand_in: bool) -> None:
     from nextgpt.evaluate import standard
 
     if stand_in:
-        from tests.evaluate.stand_ins import StandIn, create
+        from tests.evaluate.stand_ins import MeanColors, StandIn, create, extractors
 
         standard.create_system = create(StandIn(delay_s=0.2))
+        standard.find_extractors = lambda names, model: extractors(MeanColors())
     standard.BATCH_SIZE = 4
     print("started", flush=True)
     standard.run_standard(SUITE, standard.StandardOptions("nano", out, data, metrics=METRICS))
@@ -41,11 +46,10 @@ def child(data: Path, out: Path, stand_in: bool) -> None:
 def main(
     kills: Annotated[int, typer.Option(min=1)] = 10,
     items: Annotated[int, typer.Option(min=4, help="Items of the run.")] = 40,
-    max_wait_s: Annotated[float, typer.Option(help="Longest time from the start of a run to its kill.")] = 2.0,
     seed: int = 0,
     stand_in: Annotated[bool, typer.Option("--stand-in")] = False,
 ) -> None:
-    """Print the number of records at each kill, and whether the results are equal."""
+    """Print what was on disk at each kill, and whether the results are equal."""
     random.seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
@@ -54,30 +58,45 @@ def main(
         def start(name: str) -> subprocess.Popen[str]:
             arguments = [str(data), str(Path(folder) / name), *(["--stand-in"] if stand_in else [])]
             command = [sys.executable, "-m", "benchmarks.interrupted_evaluation", "--child", *arguments]
-            return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-        for kill in range(kills):
-            run = start("killed")
+            run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert run.stdout is not None and run.stdout.readline() == "started\n", "the run did not start"
-            wait_s = random.uniform(0, max_wait_s)
+            return run
+
+        def finish(name: str) -> float:
+            run, begin = start(name), time.monotonic()
+            assert run.wait() == 0, f"the run {name} failed"
+            return time.monotonic() - begin
+
+        duration_s = finish("whole")
+        print(f"whole run: {duration_s:.1f} s; {_state(Path(folder) / 'whole')}", flush=True)
+        done, name = 0, "killed-1"
+        while done < kills:
+            run, wait_s = start(name), random.uniform(0, duration_s)
             time.sleep(wait_s)
             is_running = run.poll() is None
             run.kill()
             run.wait()
-            state = "killed" if is_running else "was finished"
-            print(
-                f"{kill + 1}: {state} after {wait_s:.2f} s, {_count_lines(Path(folder) / 'killed')} records", flush=True
-            )
-        for name in ("killed", "whole"):
-            assert start(name).wait() == 0, f"the run {name} failed"
-        killed, whole = (_content(Path(folder) / name) for name in ("killed", "whole"))
-        different = sorted(name for name in killed.keys() | whole.keys() if killed.get(name) != whole.get(name))
-        print(f"files compared: {len(whole)}; different: {', '.join(different) or 'none'}")
-        raise typer.Exit(bool(different))
+            if not is_running:
+                name = f"killed-{int(name.partition('-')[2]) + 1}"
+                continue
+            done += 1
+            print(f"{done}: {name} after {wait_s:.1f} s; {_state(Path(folder) / name)}", flush=True)
+        whole, is_different = _content(Path(folder) / "whole"), False
+        for path in sorted(Path(folder).glob("killed-*")):
+            finish(path.name)
+            killed = _content(path)
+            different = sorted(key for key in killed.keys() | whole.keys() if killed.get(key) != whole.get(key))
+            print(f"{path.name}: {len(whole)} files compared; different: {', '.join(different) or 'none'}", flush=True)
+            is_different |= bool(different)
+        raise typer.Exit(is_different)
 
 
-def _count_lines(run: Path) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in run.glob(f"*/{RECORDS_FILE}"))
+def _state(run: Path) -> str:
+    """Return what is on disk: records of complete batches and others, files of features, values, the scores."""
+    records = sum(path.read_bytes().count(b"\n") for path in run.glob(f"*/{RECORDS_FILE}"))
+    features, values = len(list(run.glob(f"{FEATURES_DIR}/*/*.npz"))), len(list(run.glob(f"{RESULTS_DIR}/*.json")))
+    scores = "scores" if (run / SCORES_FILE).is_file() else "no scores"
+    return f"{records} records, {features} files of features, {values} values, {scores}"
 
 
 def _content(run: Path) -> dict[str, object]:
