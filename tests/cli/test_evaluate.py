@@ -86,6 +86,7 @@ def test_a_standard_suite_prints_its_rows_and_keeps_its_run(
         (["--suite", "coco-t2", "--data", "."], "suite 'coco-t2' is unknown; expected one of miniworld, "),
         (["--suite", "coco-t2"], "Did you mean 'coco-t2i'?"),
         (["--suite", "miniworld", "--data", "."], "suite miniworld takes no --data"),
+        (["--suite", "miniworld", "--extractor", "clip"], "suite miniworld takes no --extractor"),
         (["--suite", "coco-t2i", "--data", ".", "--extractor", "clip"], "extractor 'clip' is unknown"),
         (["--suite", "coco-t2i", "--data", "/nowhere"], "/nowhere is no folder"),
     ],

@@ -68,7 +68,8 @@ def evaluate(
             out=out,
         )
         return
-    if unused := [name for name, value in (("--data", data), ("--against", against), ("--metric", metric)) if value]:
+    options = (("--data", data), ("--against", against), ("--metric", metric), ("--extractor", extractor))
+    if unused := [name for name, value in options if value]:
         raise ConfigError(f"suite {suite} takes no {unused[0]}; expected one of {', '.join(PROTOCOLS)} with it.")
 
     def measure() -> nextgpt.evaluate.suite.Results:
