@@ -3,7 +3,8 @@
 ``python -m benchmarks.transformers_endpoint FOLDER --port 8010`` serves a folder with a chat template. Requests
 wait for each other.
 With a JSON schema of strings as ``response_format``, the keys are given and the LLM writes the values one by one, so
-that even a small LLM answers with valid JSON.
+that even a small LLM answers with valid JSON. ``--no-repeat-ngram 4`` forbids n-grams of tokens that the prompt or the
+answer already has: a small LLM otherwise copies its instructions, and itself.
 """
 
 from __future__ import annotations
@@ -23,12 +24,17 @@ from fastapi.responses import JSONResponse
 from torch import Tensor
 
 
-def create_app(folder: str) -> FastAPI:
-    """Load the LLM and create the endpoint."""
+def create_app(folder: str, *, dtype: torch.dtype = torch.float32, no_repeat_ngram: int = 0) -> FastAPI:
+    """Load the LLM and create the endpoint.
+
+    Args:
+        dtype: Of the weights.
+        no_repeat_ngram: Length in tokens of n-grams that occur once at most in prompt and answer; 0 allows all.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    llm = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+    llm = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
     lock = threading.Lock()
     app = FastAPI()
 
@@ -42,7 +48,7 @@ def create_app(folder: str) -> FastAPI:
         return tokenizer.decode(output, skip_special_tokens=True), ids.shape[1], len(output)
 
     def write_fields(text: str, names: list[str], limit: int, sampling: dict[str, Any]) -> tuple[str, int, int]:
-        """Write the values of an object whose keys are given; a value ends with a quotation mark or its line.
+        """Write the values of an object whose keys are given.
 
         All values share one KV cache, so that the prompt is read once.
         """
@@ -58,8 +64,7 @@ def create_app(folder: str) -> FastAPI:
                 tokenizer=tokenizer,
                 **sampling,
             )[:, ids.shape[1] :]
-            value = tokenizer.decode(output[0], skip_special_tokens=True)
-            values[name] = re.split(r'["\n]', value)[0].strip()
+            values[name] = first_line(tokenizer.decode(output[0], skip_special_tokens=True))
             written += output.shape[1]
             # The cache keeps what was read before the value; the value is read again as it stands in the object.
             if (extra := cache.get_seq_length() - ids.shape[1]) > 0:
@@ -74,9 +79,10 @@ def create_app(folder: str) -> FastAPI:
         text = tokenizer.apply_chat_template(body["messages"], add_generation_prompt=True, tokenize=False)
         digest = hashlib.sha256(json.dumps(body["messages"]).encode()).digest()
         temperature = body.get("temperature", 1.0)
-        sampling = (
+        sampling: dict[str, Any] = (
             {"do_sample": True, "temperature": temperature, "top_p": 0.9} if temperature else {"do_sample": False}
         )
+        sampling["no_repeat_ngram_size"] = no_repeat_ngram
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
         with lock:
             torch.manual_seed(int.from_bytes(digest[:4], "big"))
@@ -96,13 +102,23 @@ def create_app(folder: str) -> FastAPI:
     return app
 
 
+def first_line(text: str) -> str:
+    """Return a text up to its line's end or a quotation mark; without one, its whole sentences, if it has any."""
+    value, *rest = re.split(r'["\n]', text, maxsplit=1)
+    sentences = None if rest else re.match(r".*[.!?](?= |$)", value)
+    return (sentences[0] if sentences else value).strip()
+
+
 def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description="A chat endpoint around an LLM of transformers.")
     parser.add_argument("folder")
     parser.add_argument("--port", type=int, default=8010)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--no-repeat-ngram", type=int, default=0, help="Length of n-grams that may not repeat.")
     options = parser.parse_args()
-    uvicorn.run(create_app(options.folder), host="127.0.0.1", port=options.port, log_level="warning")
+    app = create_app(options.folder, dtype=getattr(torch, options.dtype), no_repeat_ngram=options.no_repeat_ngram)
+    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -97,6 +97,7 @@ def test_code_fences_and_control_characters_are_removed() -> None:
         ({"turn1_assistant": "Here: <image>lamp</image>"}, "markup"),
         ({"turn1_assistant": "Look: [IMG0][IMG1]"}, "markup"),
         ({"turn3_assistant": "Assistant: felt helps."}, "speaker"),
+        ({"turn3_user": "The user asks openly for a lamp."}, "speaker"),
         ({"turn3_assistant": "See https://example.org/felt."}, "address"),
         ({"turn3_assistant": ""}, "empty"),
         ({"turn3_assistant": "felt " * 200}, "length"),

@@ -23,7 +23,10 @@ MARKUP = re.compile(
     re.MULTILINE,
 )
 """Tags, signal tokens, code fences and JSON that belong to no text."""
-SPEAKER = re.compile(r"^\s*(user|assistant|human|gpt|machine|system)\s*:", re.IGNORECASE | re.MULTILINE)
+SPEAKER = re.compile(
+    r"^\s*(user|assistant|human|gpt|machine|system)\s*:|^\W*the (user|assistant)\b", re.IGNORECASE | re.MULTILINE
+)
+"""Speaker names, and texts that tell what a speaker does instead of what is said."""
 ADDRESS = re.compile(r"https?://|www\.", re.IGNORECASE)
 MEDIUM_WORDS = re.compile(
     r"\b(images?|pictures?|photos?|drawings?|draw|paint|sketch|illustrat\w+|sounds? (clip|file)|audio|recordings?|"
@@ -64,8 +67,8 @@ def _plan_problems(plan: DialoguePlan, messages: tuple[BuiltMessage, ...]) -> It
     last_caption: dict[str, str] = {}
     for index, turn in enumerate(plan.turns):
         request, reply = messages[2 * index : 2 * index + 2]
-        if turn.intent == "implicit" and (found := MEDIUM_WORDS.search(request.text)):
-            yield Problem("explicit", f"turn{index + 1}_user names {found[0]!r}; the request must stay implicit")
+        if turn.intent == "implicit" and (match := MEDIUM_WORDS.search(request.text)):
+            yield Problem("explicit", f"turn{index + 1}_user names {match[0]!r}; the request must stay implicit")
         last_caption |= {part.type: part.caption or "" for part in request.media}
         if turn.intent == "edit":
             edited = reply.media[0]
@@ -114,8 +117,8 @@ def _caption_problems(name: str, caption: str, config: CheckConfig) -> Iterator[
         yield Problem("caption", f"{name} has {count} words; expected at most {config.max_caption_words}")
     elif not is_in_language(caption, "en"):
         yield Problem("caption", f"{name} is not English")
-    elif found := NAMED_MEDIUM.search(caption):
-        yield Problem("caption", f"{name} contains {found[0].strip()!r}; expected what can be seen or heard")
+    elif match := NAMED_MEDIUM.search(caption):
+        yield Problem("caption", f"{name} contains {match[0].strip()!r}; expected what can be seen or heard")
     yield from _forbidden(name, caption)
 
 
@@ -145,8 +148,8 @@ def _speaker(name: str) -> str:
 
 def _forbidden(name: str, text: str) -> Iterator[Problem]:
     for reason, pattern in (("markup", MARKUP), ("speaker", SPEAKER), ("address", ADDRESS)):
-        if found := pattern.search(text):
-            yield Problem(reason, f"{name} contains {found[0].strip()!r}")
+        if match := pattern.search(text):
+            yield Problem(reason, f"{name} contains {match[0].strip()!r}")
 
 
 def count_words(text: str) -> int:
@@ -162,9 +165,9 @@ def words(text: str) -> list[str]:
 
 def ngrams(text: str, length: int) -> frozenset[tuple[str, ...]]:
     """Return the n-grams of a text, or its words if it is shorter."""
-    found = words(text)
-    starts = range(max(1, len(found) - length + 1)) if found else ()
-    return frozenset(tuple(found[start : start + length]) for start in starts)
+    tokens = words(text)
+    starts = range(max(1, len(tokens) - length + 1)) if tokens else ()
+    return frozenset(tuple(tokens[start : start + length]) for start in starts)
 
 
 def _copied_share(text: str, copied: frozenset) -> float:
