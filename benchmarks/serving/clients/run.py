@@ -24,10 +24,16 @@ from benchmarks.serving.run import run_server
 
 from nextgpt.errors import ConfigError
 from nextgpt.miniworld.render import render
-from nextgpt.miniworld.specs import ObjectSpec, SceneSpec, SoundSpec
+from nextgpt.miniworld.specs import ClipSpec, ObjectSpec, SceneSpec, SoundSpec
 
 PROBES = Path(__file__).parent / "probes"
 COLUMNS = ("chat", "stream", "image_in", "audio_in", "media_out", "errors")
+# lmms-eval depends on the libraries of all of its models; these are what its classes for OpenAI's API import. Its
+# version 0.7.3 uses a private module of filelock that version 4 lacks.
+LMMS_EVAL_PARTS = (
+    *("torch", "transformers", "accelerate", "datasets", "evaluate", "sacrebleu", "pandas", "pytz"),
+    *("openai", "aiohttp", "loguru", "python-dotenv", "tenacity", "jinja2", "filelock<4"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Client:
     packages: tuple[str, ...]
     reasons: Mapping[str, str]
     """Why a column is empty."""
+    parts: tuple[str, ...] = ()
+    """The dependencies that the probe needs. If set, ``packages`` are installed without theirs."""
 
 
 CLIENTS = (
@@ -54,6 +62,13 @@ CLIENTS = (
     Client("ai-sdk-compatible", "ai_sdk_compatible.mjs", ("ai", "@ai-sdk/openai-compatible"), {}),
     Client("openrouter", "openrouter_python.py", ("openrouter",), {"errors": "reads no error codes but numbers"}),
     Client("ai-sdk-openrouter", "openrouter.mjs", ("ai", "@openrouter/ai-sdk-provider"), {}),
+    Client(
+        "lmms-eval",
+        "lmms_eval_client.py",
+        ("lmms-eval",),
+        {"stream": "does not stream", "media_out": "reads text only"},
+        parts=LMMS_EVAL_PARTS,
+    ),
 )
 
 
@@ -80,10 +95,14 @@ def main(
 
 def _save_media(folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
-    apple, piano = render(SceneSpec((ObjectSpec("apple"),))), render(SoundSpec("piano"))
-    paths = {"IMAGE": folder / "apple.png", "AUDIO": folder / "piano.wav"}
-    apple.save(paths["IMAGE"])
-    piano.save(paths["AUDIO"])
+    media = {
+        "IMAGE": (render(SceneSpec((ObjectSpec("apple"),))), "apple.png"),
+        "AUDIO": (render(SoundSpec("piano")), "piano.wav"),
+        "VIDEO": (render(ClipSpec("car")), "car.mp4"),
+    }
+    paths = {name: folder / file for name, (_, file) in media.items()}
+    for name, (medium, _) in media.items():
+        medium.save(paths[name])
     return {name: str(path) for name, path in paths.items()}
 
 
@@ -104,7 +123,11 @@ def _prepare_python(client: Client, folder: Path) -> list[str]:
     python = folder / "bin" / "python"
     if not (folder / "installed").exists():
         venv.create(folder, with_pip=True, clear=True)
-        _install([str(python), "-m", "pip", "install", "-q", *client.packages], folder)
+        pip = [str(python), "-m", "pip", "install", "-q"]
+        commands = [[*pip, *client.packages]]
+        if client.parts:
+            commands = [[*pip, "--no-deps", *client.packages], [*pip, *client.parts]]
+        _install(commands, folder)
     return [str(python), str(PROBES / client.probe)]
 
 
@@ -115,16 +138,17 @@ def _prepare_node(client: Client, folder: Path) -> list[str]:
     if not (folder / "installed").exists():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text('{"private": true}')
-        _install([npm, "install", "--silent", *client.packages], folder)
+        _install([[npm, "install", "--silent", *client.packages]], folder)
     # Node looks for packages beside the script.
     for path in (*PROBES.glob("checks.mjs"), PROBES / client.probe):
         shutil.copy(path, folder)
     return [node, str(folder / client.probe)]
 
 
-def _install(command: list[str], folder: Path) -> None:
-    if subprocess.run(command, cwd=folder, stdout=sys.stderr).returncode:
-        raise ConfigError(f"The packages cannot be installed: {' '.join(command)}")
+def _install(commands: list[list[str]], folder: Path) -> None:
+    for command in commands:
+        if subprocess.run(command, cwd=folder, stdout=sys.stderr).returncode:
+            raise ConfigError(f"The packages cannot be installed: {' '.join(command)}")
     (folder / "installed").touch()
 
 
