@@ -209,7 +209,10 @@ def test_an_item_that_cannot_be_answered_is_left_out_with_its_reason(
     content = run("coco-t2i", tmp_path, data, metrics=("modality",))
     row = next(row for row in content["rows"] if row["system"] == "direct")
     assert (row["cases"], row["left_out"]) == (COUNT - 1, {"item 2 is too long": 1})
-    assert "Left out of modality.exact, direct: 1 (item 2 is too long)." in (tmp_path / "report.md").read_text()
+    line = (
+        "- Left out of modality.exact, modality.image.precision, modality.image.recall, direct: 1 (item 2 is too long)."
+    )
+    assert line in (tmp_path / "report.md").read_text()
 
 
 def test_media_that_are_missing_are_counted(tmp_path: Path, system: StandIn) -> None:
@@ -244,6 +247,8 @@ def test_items_whose_true_medium_is_damaged_are_left_out_of_all_metrics(
     for name in ("kid", "clip_score", "modality.exact"):
         assert (rows[name]["cases"], rows[name]["left_out"]) == (COUNT - 3, reasons)
     assert rows["clip_score"]["judge"] is not None
+    floor = next(row for row in content["rows"] if (row["name"], row["system"]) == ("kid", "shuffled"))
+    assert set(floor["left_out"]) == set(reasons)
 
 
 def test_a_damaged_mask_true_sound_or_source_leaves_its_item_out(

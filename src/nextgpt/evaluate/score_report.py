@@ -106,13 +106,13 @@ def _remarks(content: Mapping[str, Any]) -> Iterator[str]:
     for reason, count in content["run"]["left_out"].items():
         if count:
             yield f"- Not sampled from: {count} ({reason})."
-    left_out = dict.fromkeys(
-        f"- Left out of {row['name']}, {row['system']}: {count} ({reason})."
-        for row in content["rows"]
-        for reason, count in row["left_out"].items()
-        if count
-    )
-    yield from left_out
+    left_out: dict[tuple[str, int, str], list[str]] = {}
+    for row in content["rows"]:
+        for reason, count in row["left_out"].items():
+            if count:
+                left_out.setdefault((row["system"], count, reason), []).append(row["name"])
+    for (system, count, reason), names in left_out.items():
+        yield f"- Left out of {', '.join(dict.fromkeys(names))}, {system}: {count} ({reason})."
     for test in content["comparisons"]:
         first, second = test["systems"]
         yield (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -118,6 +119,10 @@ class _Scorer:
     def _damaged(self) -> dict[str, str]:
         return _damaged_items(self._run)
 
+    @cached_property
+    def _files(self) -> frozenset[str]:
+        return frozenset(Path(path).name for item in self._run.items for path in item.paths)
+
     def score(self, metric: Metric, system: str) -> list[ScoreRow]:
         """Return the rows of a metric. Raises :class:`ConfigError` if it cannot be computed."""
         check_metric(metric, self._protocol, self._extractors)
@@ -133,14 +138,18 @@ class _Scorer:
     def _compute(self, metric: Metric, system: str) -> list[ScoreRow]:
         left_out: Counter[str] = Counter()
         answers = _answers(self._run, self._protocol, system)
-        answers = [answer for answer in answers if _is_usable(answer, metric, self._protocol, self._damaged, left_out)]
+        answers = [
+            answer
+            for answer in answers
+            if _is_usable(answer, metric, self._protocol, self._damaged, self._files, left_out)
+        ]
         if system == TRUTH and "references" in metric.needs:
             answers = _drop_single_references(answers, left_out)
         if not answers:
             result = MetricResult(metric.name, float("nan"), None, None, 0, dict(left_out))
             return [ScoreRow(system, metric.name, result)]
         inputs = InputBuilder(
-            self._run, self._protocol, system, answers, self._extractors, self._features, self._damaged
+            self._run, self._protocol, system, answers, self._extractors, self._features, self._damaged, self._files
         )
         inputs, values = inputs.open_media(metric, left_out)
         answers = inputs.answers
@@ -177,21 +186,35 @@ def _damaged_items(run: RunFolder) -> dict[str, str]:
     return reasons
 
 
-def _reason(error: str, item: EvalItem) -> str:
-    """Return the reason in an error without names of files, so that equal reasons are counted together."""
-    for name in sorted({Path(path).name for path in item.paths}, key=len, reverse=True):
-        error = error.replace(name, "a medium")
+def _reason(error: str, files: Collection[str]) -> str:
+    """Return the reason in an error without the name of the file, so that equal reasons are counted together.
+
+    Args:
+        files: Names of the files of all items; the floor fails by the file of another item.
+    """
+    first = _FILE_NAME.match(error)
+    if first and first[1] in files:
+        error = f"a medium {error[first.end() :]}"
     return " ".join(error.partition("; expected ")[0].split())[:MAX_REASON_CHARS]
 
 
+_FILE_NAME = re.compile(r"(.+?\.\w+) (?=has |is |cannot )")
+"""Name at the beginning of an error about a file."""
+
+
 def _is_usable(
-    answer: Answer, metric: Metric, protocol: Protocol, damaged: Mapping[str, str], left_out: Counter[str]
+    answer: Answer,
+    metric: Metric,
+    protocol: Protocol,
+    damaged: Mapping[str, str],
+    files: Collection[str],
+    left_out: Counter[str],
 ) -> bool:
     """Count the reason if an answer has not what the metric needs."""
     reason = None
     needs = set(metric.needs)
     if error := answer.record.error or damaged.get(answer.item.id):
-        reason = _reason(error, answer.item)
+        reason = _reason(error, files)
     elif any(need.startswith("output_") for need in needs) and answer.medium is None:
         reason = f"no {protocol.output} in the answer"
     elif "reference_audio" in needs and not answer.item.reference_media:
@@ -226,6 +249,8 @@ class InputBuilder:
     store: FeatureStore
     damaged: Mapping[str, str]
     """Reasons of items without readable true media, by id."""
+    files: Collection[str]
+    """Names of the files of all items."""
 
     def open_media(self, metric: Metric, left_out: Counter[str]) -> tuple[InputBuilder, dict[str, list[Medium]]]:
         """Open the media that a metric takes as they are.
@@ -239,7 +264,7 @@ class InputBuilder:
             try:
                 media = [_MEDIA_INPUTS[need](self, answer) for need in values]
             except MediaError as error:
-                left_out[_reason(str(error), answer.item)] += 1
+                left_out[_reason(str(error), self.files)] += 1
                 continue
             usable.append(answer)
             for opened, medium in zip(values.values(), media, strict=True):
