@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from nextgpt.atomic_files import write_atomically
 from nextgpt.errors import ConfigError, ModelError, unknown_name_message
 from nextgpt.modality import MODALITIES
 from nextgpt.prompt_template import PromptTemplate
@@ -279,6 +280,5 @@ def read_config(folder: Path) -> ModelConfig:
 
 def write_config(config: ModelConfig, folder: Path) -> None:
     """Write ``config.json`` into ``folder``, whole or not at all."""
-    unfinished = folder / f".{CONFIG_FILE}.unfinished"
-    unfinished.write_text(config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
-    unfinished.replace(folder / CONFIG_FILE)
+    content = config.model_dump_json(indent=2, exclude_none=True) + "\n"
+    write_atomically(folder / CONFIG_FILE, lambda file: file.write_text(content, encoding="utf-8"))

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from nextgpt.atomic_files import write_atomically
 from nextgpt.errors import WeightsError
 from nextgpt.model.llm import lora
 from nextgpt.model.safetensors_io import check_state_dict, read_safetensors
@@ -31,13 +32,8 @@ LORA = "lora."
 def save_trained(model: NextGPT, path: Path, *, dtype: torch.dtype | None = None) -> None:
     """Write the trained weights, whole or not at all; in their own dtype unless ``dtype`` is set."""
     tensors = trained_state_dict(model)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    save_file(
-        {name: tensor.to("cpu", dtype).contiguous() for name, tensor in tensors.items()},
-        unfinished,
-        metadata={"format": "pt"},
-    )
-    unfinished.replace(path)
+    converted = {name: tensor.to("cpu", dtype).contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda file: save_file(converted, file, metadata={"format": "pt"}))
 
 
 def load_trained(model: NextGPT, path: Path, *, merge_lora: bool = True) -> None:

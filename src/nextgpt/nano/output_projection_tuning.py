@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nextgpt.atomic_files import write_atomically
 from nextgpt.message import Text
 from nextgpt.model.nextgpt import NextGPT
 from nextgpt.nano.component_training import DrawnBatch, train_component
@@ -139,9 +140,8 @@ def _load_or_compute_states(recipe: Config) -> dict[str, CachedStates]:
     # Loaded for inference, so that the states are those of the dtype that replies are generated in.
     states = compute_states(NextGPT.from_pretrained(recipe.model_dir).requires_grad_(False), recipe)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    torch.save({modality: (row.hidden, row.captions, row.words) for modality, row in states.items()}, unfinished)
-    unfinished.replace(path)
+    content = {modality: (row.hidden, row.captions, row.words) for modality, row in states.items()}
+    write_atomically(path, lambda file: torch.save(content, file))
     return states
 
 

@@ -23,6 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from nextgpt.atomic_files import write_atomically
 from nextgpt.message import Audio, Image, Medium, Video
 from nextgpt.miniworld.judge.media_judge import recognize_media
 from nextgpt.miniworld.language import canonical_caption
@@ -103,11 +104,13 @@ def load_or_generate(
         if not _is_current(file, fingerprint):
             file.parent.mkdir(parents=True, exist_ok=True)
             indices, arrays = _generate(synthesizer_dirs[modality], modality, count)
-            unfinished = file.with_suffix(".unfinished")
-            save_file({"indices": indices, "media": arrays}, unfinished, metadata={"fingerprint": fingerprint})
-            unfinished.replace(file)
+            _save(file, {"indices": indices, "media": arrays}, fingerprint)
         media[modality] = _read(file, modality)
     return SelfGeneratedMedia(config.share, media)
+
+
+def _save(file: Path, tensors: dict[str, Tensor], fingerprint: str) -> None:
+    write_atomically(file, lambda unfinished: save_file(tensors, unfinished, metadata={"fingerprint": fingerprint}))
 
 
 def _fingerprint(folder: Path, count: int) -> str:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from nextgpt.atomic_files import write_atomically
 from nextgpt.miniworld.language import canonical_caption
 from nextgpt.miniworld.language.captions import caption
 from nextgpt.miniworld.language.dialogue_state import sample_spec
@@ -198,9 +199,8 @@ def _load_or_compute_data(recipe: Config) -> tuple[Tokenizer, dict[str, Captione
     tokenizer, data = compute_data(recipe)
     tensors = {modality: (rows.vectors, rows.captions, rows.media) for modality, rows in data.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    torch.save({"key": key, "tokenizer": tokenizer.to_str(), "data": tensors}, unfinished)
-    unfinished.replace(path)
+    content = {"key": key, "tokenizer": tokenizer.to_str(), "data": tensors}
+    write_atomically(path, lambda file: torch.save(content, file))
     return tokenizer, data
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from nextgpt.atomic_files import write_atomically
 from nextgpt.errors import ConfigError
 from nextgpt.message import Audio, Image, Part, Text, Video
 from nextgpt.train.config import Tracker, TrainerConfig
@@ -140,6 +141,4 @@ def truncate_metrics(step: int, path: Path) -> None:
         return
     lines = path.read_text().splitlines(keepends=True)
     kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text("".join(kept))
-    unfinished.replace(path)
+    write_atomically(path, lambda file: file.write_text("".join(kept)))

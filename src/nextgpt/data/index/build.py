@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nextgpt.atomic_files import write_atomically
 from nextgpt.data.corpus import Corpus
 from nextgpt.data.index.approximate import build_lists, is_available
 from nextgpt.data.index.encoders import IndexEncoders, normalize
@@ -31,7 +32,6 @@ from nextgpt.data.index.files import (
     ModalityRange,
     format_item,
     read_manifest,
-    write_atomically,
 )
 from nextgpt.data.record import InvalidRecord, MediaFile, media_of
 from nextgpt.errors import ConfigError, MediaError
@@ -145,12 +145,12 @@ def _compute_parts(
     if path.is_file():
         _check_plan(path, Manifest.model_validate_json(path.read_bytes()), plan)
     else:
-        write_atomically(path, lambda file: file.write_text(plan.model_dump_json(indent=1)))
+        write_atomically(path, lambda file: file.write_text(plan.model_dump_json(indent=1)), sync=True)
     for modality, rows in items.items():
         for path, chunk in _parts(parts, modality, rows):
             if not path.is_file():
                 arrays = _encode(chunk, modality, encoders)
-                write_atomically(path, lambda file, arrays=arrays: _save_arrays(file, arrays))
+                write_atomically(path, lambda file, arrays=arrays: _save_arrays(file, arrays), sync=True)
             on_progress(modality, min((_number(path) + 1) * ITEMS_PER_PART, len(rows)), len(rows))
 
 
@@ -216,12 +216,12 @@ def _assemble(items: dict[str, list[Item]], out: Path, plan: Manifest) -> None:
             f"No medium can be read; the first: {invalid[0].reason} Correct the corpus, and run this again."
         )
     offsets = np.cumsum([0, *map(len, lines)])
-    write_atomically(out / ITEMS, lambda file: file.write_bytes(b"".join(lines)))
-    write_atomically(out / OFFSETS, lambda file: _save_array(file, offsets))
+    write_atomically(out / ITEMS, lambda file: file.write_bytes(b"".join(lines)), sync=True)
+    write_atomically(out / OFFSETS, lambda file: _save_array(file, offsets), sync=True)
     refused = "".join(json.dumps(asdict(record)) + "\n" for record in invalid)
-    write_atomically(out / INVALID, lambda file: file.write_text(refused))
+    write_atomically(out / INVALID, lambda file: file.write_text(refused), sync=True)
     manifest = plan.model_copy(update={"ranges": ranges})
-    write_atomically(out / MANIFEST, lambda file: file.write_text(manifest.model_dump_json(indent=1) + "\n"))
+    write_atomically(out / MANIFEST, lambda file: file.write_text(manifest.model_dump_json(indent=1) + "\n"), sync=True)
 
 
 def _save_table(out: Path, modality: str, parts: Sequence[Path], count: int, dtype: str) -> None:
@@ -230,7 +230,7 @@ def _save_table(out: Path, modality: str, parts: Sequence[Path], count: int, dty
     Captions lose their mean: otherwise what all of them have in common would dominate the similarity.
     """
     mean = sum(np.load(path)["captions"].sum(axis=0, dtype=np.float64) for path in parts) / count
-    write_atomically(out / f"{modality}.mean.npy", lambda file: _save_array(file, mean.astype(np.float32)))
+    write_atomically(out / f"{modality}.mean.npy", lambda file: _save_array(file, mean.astype(np.float32)), sync=True)
     for name in VECTORS & np.load(parts[0]).keys():
 
         def write(file: Path, name: str = name) -> None:
@@ -243,13 +243,13 @@ def _save_table(out: Path, modality: str, parts: Sequence[Path], count: int, dty
                 start += len(rows)
             table.flush()
 
-        write_atomically(out / f"{modality}.{name}.npy", write)
+        write_atomically(out / f"{modality}.{name}.npy", write, sync=True)
 
 
 def _add_lists(out: Path, modality: str) -> None:
     """Write the lists for approximate search."""
     captions = np.load(out / f"{modality}.captions.npy", mmap_mode="r")
-    write_atomically(out / f"{modality}{LISTS_SUFFIX}", lambda file: build_lists(captions, file))
+    write_atomically(out / f"{modality}{LISTS_SUFFIX}", lambda file: build_lists(captions, file), sync=True)
 
 
 def _save_array(path: Path, array: np.ndarray) -> None:

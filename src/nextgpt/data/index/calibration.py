@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from nextgpt.atomic_files import write_atomically
 from nextgpt.data.index.encoders import normalize, pool_conditions
-from nextgpt.data.index.files import CALIBRATION, Calibration, write_atomically
+from nextgpt.data.index.files import CALIBRATION, Calibration
 from nextgpt.data.index.media_index import Hit, MediaIndex
 from nextgpt.logging import ProgressCallback
 from nextgpt.message import Conversation, Medium, Reply, Sampling, Via
@@ -122,7 +123,8 @@ def calibrate(
             "retrieved_share": float((outcomes.scores >= thresholds[modality]).mean()),
         }
     result = Calibration(thresholds=thresholds, condition_means=means, evidence=evidence)
-    write_atomically(index.folder / CALIBRATION, lambda file: file.write_text(result.model_dump_json(indent=1) + "\n"))
+    content = result.model_dump_json(indent=1) + "\n"
+    write_atomically(index.folder / CALIBRATION, lambda file: file.write_text(content), sync=True)
     return result
 
 
