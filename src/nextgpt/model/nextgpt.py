@@ -257,15 +257,15 @@ class NextGPT(nn.Module):
             yield from ((row, event) for event in assemblers[row].on_llm_event(llm_event))
         with timer.time("output_projection"):
             outputs = [assembler.llm_output for assembler in assemblers]
-            wanted = build_synthesis_requests(outputs, conversations, samplings, self.project_conditions)
+            synthesis_requests = build_synthesis_requests(outputs, conversations, samplings, self.project_conditions)
         if via != "generate":
             with timer.time("retrieval"):
-                retrieved, wanted = retrieve(wanted, via, index)
+                retrieved, synthesis_requests = retrieve(synthesis_requests, via, index)
             for (row, part), item in retrieved.items():
                 events = assemblers[row].on_synthesis_event(part, item.medium, item.attribution)
                 yield from ((row, event) for event in events)
         synthesis = synthesize_batch(
-            wanted, self.synthesizer, previews=previews, threads=self._synthesis_threads, timer=media_timer
+            synthesis_requests, self.synthesizer, previews=previews, threads=self._synthesis_threads, timer=media_timer
         )
         with closing(synthesis):
             for (row, part), synthesis_event in timer.time_each("media", synthesis):

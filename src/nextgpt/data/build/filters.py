@@ -81,8 +81,8 @@ def sample_frames(medium: Medium) -> list[PIL.Image.Image]:
         return [medium.image]  # type: ignore[union-attr]
     if medium.modality == "video":
         frames = medium.frames  # type: ignore[union-attr]
-        chosen = np.linspace(0, len(frames) - 1, VIDEO_SAMPLES).round().astype(int)
-        return [PIL.Image.fromarray(frames[index]) for index in chosen]
+        indices = np.linspace(0, len(frames) - 1, VIDEO_SAMPLES).round().astype(int)
+        return [PIL.Image.fromarray(frames[index]) for index in indices]
     return []
 
 

@@ -57,7 +57,7 @@ class EndpointMaker:
             store.close()
         return rank(candidates, [job.caption for job in jobs], self._model)
 
-    def remember(self, chosen: Candidate) -> None:
+    def remember(self, candidate: Candidate) -> None:
         """See :meth:`.media_job.MediaMaker.remember`."""
 
     def _candidate(self, job: MediumJob, stem: Path, number: int, store: RequestStore) -> Candidate:

@@ -41,7 +41,7 @@ class MediaMaker(Protocol):
         """
         ...
 
-    def remember(self, chosen: Candidate) -> None:
+    def remember(self, candidate: Candidate) -> None:
         """Count a chosen medium, made in this run or an earlier one."""
         ...
 

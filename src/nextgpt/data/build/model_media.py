@@ -100,7 +100,7 @@ class SynthesisMaker:
                     candidates[row].append(self._save(medium, paths[row], jobs[row], number))
         return rank(candidates, [job.caption for job in jobs], self._model)
 
-    def remember(self, chosen: Candidate) -> None:
+    def remember(self, candidate: Candidate) -> None:
         """See :meth:`.media_job.MediaMaker.remember`."""
 
     def _save(self, medium: Medium, stem: Path, job: MediumJob, number: int) -> Candidate:

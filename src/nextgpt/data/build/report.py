@@ -47,7 +47,7 @@ figure {{ margin: .5rem 0 }} figcaption, small {{ opacity: .75; font-size: .85re
 def write_report(rows: Sequence[BuildRow], recipe: BuildRecipe, ledger: Ledger) -> Path:
     """Write the page and return its path."""
     kept = [row for row in rows if row.is_kept]
-    chosen = random.Random(recipe.seed).sample(kept, min(SAMPLES, len(kept)))
+    samples = random.Random(recipe.seed).sample(kept, min(SAMPLES, len(kept)))
     outcomes = sorted(count_outcomes(rows).items(), key=lambda item: (STAGES.index(item[0][1]), item[0]))  # type: ignore[arg-type]
     left_out = [(", ".join(key), number) for key, number in outcomes]
     stats = compute_build_statistics(rows)
@@ -68,7 +68,7 @@ def write_report(rows: Sequence[BuildRow], recipe: BuildRecipe, ledger: Ledger) 
         _HEAD.format(title=html.escape(f"Build of {recipe.name}")),
         _table(counts.items()), "<h2>Requests</h2>", _table(money.items()),
         "<h2>Left out</h2>", _table(left_out or [("nothing", "")]),
-        f"<h2>Samples</h2><p>{len(chosen)} of {len(kept)}, at random.</p>", *map(_article, chosen),
+        f"<h2>Samples</h2><p>{len(samples)} of {len(kept)}, at random.</p>", *map(_article, samples),
         "<h2>Dropped and pending</h2>",
         *(_article(row) for row in [row for row in rows if not row.is_kept][:MAX_DROPPED]), "</body></html>\n",
     ]  # fmt: skip

@@ -57,9 +57,9 @@ class RetrievalMaker:
                 outputs[row] = candidates
         return outputs
 
-    def remember(self, chosen: Candidate) -> None:
+    def remember(self, candidate: Candidate) -> None:
         """See :meth:`.media_job.MediaMaker.remember`."""
-        self._uses[chosen.made_by] += 1
+        self._uses[candidate.made_by] += 1
 
     def _copy(self, hits: Sequence[Hit], stem: Path, batch_uses: Counter[str]) -> tuple[Candidate, ...]:
         """Copy the best hits above the threshold that are not used up."""

@@ -101,9 +101,9 @@ class Part(Config):
     candidates: tuple[Candidate, ...] = ()
     """All files made for the caption, best first, the chosen one included."""
 
-    def with_candidate(self, chosen: Candidate) -> Part:
+    def with_candidate(self, candidate: Candidate) -> Part:
         """Return the medium with another file; its alternatives stay."""
-        return self.model_copy(update=chosen.model_dump())
+        return self.model_copy(update=candidate.model_dump())
 
 
 class BuiltMessage(Config):

@@ -121,21 +121,21 @@ def create_study(runs: Sequence[Path], material: Material, *, mode: Mode, seed: 
     )
 
 
-def open_study(journal: Journal, material: Material, wanted: Study) -> Study:
+def open_study(journal: Journal, material: Material, new_study: Study) -> Study:
     """Write ``wanted`` into an empty file, or return the study that the file holds.
 
     Raises:
         ConfigError: The file holds another study, or its runs have lost items.
     """
     if not journal.rows:
-        journal.append(wanted.model_dump())
-        return wanted
+        journal.append(new_study.model_dump())
+        return new_study
     study = StudyFile.from_rows(journal.rows, str(journal.path)).study
     facts = {
-        "systems": (sorted(study.systems.values()), sorted(wanted.systems.values())),
-        "mode": (study.mode, wanted.mode),
-        "seed": (study.seed, wanted.seed),
-        "tasks per rater": (study.per_rater, wanted.per_rater),
+        "systems": (sorted(study.systems.values()), sorted(new_study.systems.values())),
+        "mode": (study.mode, new_study.mode),
+        "seed": (study.seed, new_study.seed),
+        "tasks per rater": (study.per_rater, new_study.per_rater),
     }
     for name, (old, new) in facts.items():
         if old != new:

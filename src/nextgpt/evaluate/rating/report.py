@@ -165,8 +165,8 @@ def _control_outcomes(file: StudyFile) -> Iterator[tuple[str, bool]]:
         if file.study.mode == "pairs":
             for one in controls:
                 sides = dict(zip(("left", "right"), one.task.shown, strict=True))
-                chosen = sides.get(one.judgement.choice or "")
-                yield rater, chosen is not None and chosen.source == "true"
+                winner = sides.get(one.judgement.choice or "")
+                yield rater, winner is not None and winner.source == "true"
             continue
         control_scores = {one.task.shown[0].source: _control_score(one) for one in controls}
         main = [_control_score(one) for one in answers if one.task.kind == "main"]

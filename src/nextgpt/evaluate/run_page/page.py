@@ -210,16 +210,16 @@ def checkpoint_numbers(models: Sequence[str]) -> list[float]:
 
 
 def _samples(scored: ScoredRun, media: MediaCopies, count: int) -> str:
-    chosen = choose_samples(scored.run, scored.systems, count)
-    if chosen is None or not chosen.right:
+    selection = choose_samples(scored.run, scored.systems, count)
+    if selection is None or not selection.right:
         return ""
-    failed = f" {chosen.num_failed} items have no answer." if chosen.num_failed else ""
+    failed = f" {selection.num_failed} items have no answer." if selection.num_failed else ""
     parts = [
-        f'<h3>Samples</h3><p class="help">Best and worst answers of {escape(chosen.system)} by '
-        f"{escape(chosen.metric)}.{failed}</p>"
+        f'<h3>Samples</h3><p class="help">Best and worst answers of {escape(selection.system)} by '
+        f"{escape(selection.metric)}.{failed}</p>"
     ]
-    for title, samples in (("Best", chosen.right), ("Worst", chosen.wrong)):
-        shown = "".join(_sample(scored.run, sample, chosen.metric, media) for sample in samples)
+    for title, samples in (("Best", selection.right), ("Worst", selection.wrong)):
+        shown = "".join(_sample(scored.run, sample, selection.metric, media) for sample in samples)
         parts.append(f"<h4>{title}</h4>{shown}" if samples else "")
     return "".join(parts)
 

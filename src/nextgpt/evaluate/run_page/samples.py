@@ -73,5 +73,5 @@ def _item_values(
         if len(set(values.values())) > 1:
             row = METRICS.get(metric)
             return metric, values, -1 if row is not None and row.better == "lower" else 1
-    chosen = {item.id: float(records[item.id].modalities == item.expected_modalities) for item in answered}
-    return MODALITIES, chosen, 1
+    scores = {item.id: float(records[item.id].modalities == item.expected_modalities) for item in answered}
+    return MODALITIES, scores, 1
