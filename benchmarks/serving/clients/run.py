@@ -13,11 +13,12 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import venv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 from benchmarks.serving.run import run_server
@@ -27,6 +28,8 @@ from nextgpt.miniworld.render import render
 from nextgpt.miniworld.specs import ClipSpec, ObjectSpec, SceneSpec, SoundSpec
 
 PROBES = Path(__file__).parent / "probes"
+TIMEOUT_S = 600.0
+"""Time limit of a probe; the checks that it finished until then count."""
 COLUMNS = ("chat", "stream", "image_in", "audio_in", "media_out", "errors")
 # lmms-eval depends on the libraries of all of its models; these are what its classes for OpenAI's API import. Its
 # version 0.7.3 uses a private module of filelock that version 4 lacks.
@@ -89,7 +92,10 @@ def main(
     media = _save_media(work / "media")
     with contextlib.nullcontext(url) if url else run_server(model) as address:
         environment = os.environ | {"BASE_URL": f"{address}/v1", "MODEL": model} | media
-        results = {client.name: dict(_run_probe(client, work, environment)) for client in clients}
+        results: dict[str, dict[str, str]] = {}
+        for client in clients:
+            results[client.name] = dict(_run_probe(client, work, environment))
+            print(client.name, results[client.name], file=sys.stderr, flush=True)
     print(json.dumps(results, indent=1) if json_output else _to_markdown(clients, results))
 
 
@@ -111,12 +117,22 @@ def _run_probe(client: Client, work: Path, environment: Mapping[str, str]) -> It
     folder = work / client.name
     command = _prepare_node(client, folder) if client.probe.endswith(".mjs") else _prepare_python(client, folder)
     with (folder / "probe.log").open("w") as log:
-        result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, timeout=600)
-    lines = [json.loads(line) for line in result.stdout.splitlines() if line.startswith('{"check"')]
+        output = _run_within(command, environment, log)
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith('{"check"')]
     if not lines:
         yield "chat", f"the probe failed; see {folder / 'probe.log'}"
     for line in lines:
         yield line["check"], "OK" if line["ok"] else line["detail"]
+
+
+def _run_within(command: list[str], environment: Mapping[str, str], log: IO[str]) -> str:
+    """Return what the probe printed, until its end or the time limit."""
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+        timer = threading.Timer(TIMEOUT_S, process.kill)
+        timer.start()
+        output = process.communicate()[0]
+        timer.cancel()
+    return output
 
 
 def _prepare_python(client: Client, folder: Path) -> list[str]:

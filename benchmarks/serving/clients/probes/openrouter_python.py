@@ -3,7 +3,8 @@
 from checks import BASE_URL, DRAW, KEY, MODEL, OPENAI_MESSAGES, TALK, is_png, run, says
 from openrouter import OpenRouter
 
-client = OpenRouter(server_url=BASE_URL, api_key=KEY)
+# Its default time limit is 5 s, after which it repeats a request for up to an hour.
+client = OpenRouter(server_url=BASE_URL, api_key=KEY, timeout_ms=300_000)
 
 
 def ask(content):
