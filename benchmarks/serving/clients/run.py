@@ -35,7 +35,7 @@ COLUMNS = ("chat", "stream", "image_in", "audio_in", "media_out", "errors")
 # version 0.7.3 uses a private module of filelock that version 4 lacks.
 LMMS_EVAL_PARTS = (
     *("torch", "transformers", "accelerate", "datasets", "evaluate", "sacrebleu", "pandas", "pytz"),
-    *("openai", "aiohttp", "loguru", "python-dotenv", "tenacity", "jinja2", "filelock<4"),
+    *("openai", "aiohttp", "loguru", "python-dotenv", "tenacity", "jinja2", "filelock<4", "pillow", "httpx"),
 )
 
 
