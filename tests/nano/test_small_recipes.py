@@ -36,7 +36,7 @@ def moved(path: Path, home: Path) -> BaseRecipe:
     settings = [f"model={home / 'small'}", f"work={home / 'work' / path.stem}"]
     if path.stem == "1-attribute-pretraining":
         settings.append(f"init_from={ROOT / 'src/nextgpt/weights/nano'}")
-    if path.stem.startswith("2"):
+    if path.stem.endswith("instruction-tuning"):
         settings.append(f"data.general.prompts={SMALL / 'smoke' / 'general-prompts.txt'}")
     return read_recipe(path, settings)
 
@@ -62,13 +62,14 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 
 def test_each_recipe_trains_its_modules(run: Run) -> None:
-    pretrained, started, tuned, last = run.weights
+    pretrained, started, tuned, projected, continued, last = run.weights
     assert changed(pretrained, started) == {"output_projections"}
     assert changed(started, tuned) == {"signals", "output_projections"}
     assert torch.equal(pretrained["signals.input"].bfloat16(), tuned["signals.input"].bfloat16())
     blocks = {int(name.split(".")[3]) for name in tuned if name.startswith("lora.")}
     assert blocks and min(blocks) == 1
-    assert changed(tuned, last) == {"output_projections"}
+    assert changed(tuned, projected) == {"output_projections"}
+    assert "lora" in changed(projected, continued) and changed(continued, last) == {"output_projections"}
 
 
 def test_output_projections_that_start_from_those_of_nano_are_near_their_targets(run: Run) -> None:
