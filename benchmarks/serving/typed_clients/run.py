@@ -2,8 +2,8 @@
 
     python -m benchmarks.serving.typed_clients.run --work out/typed-clients
 
-openapi-typescript and tsc come from npm, openapi-python-client from pip, both into the work folder. Ends with status 1 if
-an answer is untyped.
+openapi-typescript and tsc come from npm, openapi-python-client from pip, both into the work folder. Ends with status 1
+if an answer is untyped.
 """
 
 from __future__ import annotations
