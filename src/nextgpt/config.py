@@ -88,6 +88,8 @@ class LanguageModelConfig(Config):
     """A name in :data:`~nextgpt.prompt_template.TEMPLATES`, ``chat_template`` for the tokenizer's own, or fields."""
     context_length: int | None = None
     """Maximum positions per conversation, reply included; ``None``: from the LLM's own config."""
+    stop_at_loops: bool = False
+    """End a reply that repeats one phrase, as small LLMs do; see :mod:`nextgpt.model.llm.loops`."""
     lora: LoraConfig | None = None
 
 

@@ -114,10 +114,11 @@ def lazy_components(
                 context_length=config.llm.context_length,
             )
             if native is not None:
+                native.stops_at_loops = config.llm.stop_at_loops
                 return native
         from nextgpt.model.llm.loading import load_language_model  # importing transformers' models takes seconds
 
-        return load_language_model(
+        loaded = load_language_model(
             folder,
             template=(quirks and quirks.template) or config.llm.template,
             has_signal_separators=quirks is not None and quirks.has_signal_separators,
@@ -127,6 +128,8 @@ def lazy_components(
             device=placement.device,
             use_fused_decoder=placement.use_fused_decoder,
         )
+        loaded.stops_at_loops = config.llm.stop_at_loops
+        return loaded
 
     def synthesizer(folder: Path, placement: ComponentPlacement, modality: str) -> Synthesizer:
         from nextgpt.model.synthesis import load_synthesizer  # importing diffusers takes seconds

@@ -243,3 +243,10 @@ def test_requests_keep_their_own_sampling(llm):
     with torch.no_grad():
         ends = [row for row, spoken in generate(llm, [loud, quiet], NO_MEDIA) if isinstance(spoken, LLMOutput)]
     assert ends[0] == 1
+
+
+@pytest.mark.parametrize(("stops_at_loops", "length"), [(True, 30), (False, 50)])
+def test_a_reply_that_repeats_one_phrase_ends_where_the_model_asks_for_it(llm, monkeypatch, stops_at_loops, length):
+    llm.stops_at_loops = stops_at_loops
+    scripted(llm, monkeypatch, *["abc"] * 40)
+    assert len(answer(llm, max_tokens=50)[-1].token_ids) == length

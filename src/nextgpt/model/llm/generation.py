@@ -19,6 +19,7 @@ from nextgpt.model.llm.detokenizer import IncrementalDetokenizer
 from nextgpt.model.llm.grammar import TokenGrammar
 from nextgpt.model.llm.kv_cache import BatchedKVCache
 from nextgpt.model.llm.language_model import LanguageModel
+from nextgpt.model.llm.loops import ends_in_loop
 from nextgpt.model.llm.output import LLMOutput, MediumSegment, Segment, TextSegment
 from nextgpt.model.llm.prompt import Prompt
 from nextgpt.model.llm.sampler import sample_next_tokens
@@ -218,8 +219,12 @@ class _Sequence:
         if text:
             yield TextDelta(text)
         self._append((token_id,))
-        if self._detokenizer.is_stopped or self._tokens_left == 0:
+        if self._detokenizer.is_stopped or self._tokens_left == 0 or self._is_in_loop():
             yield from self._finish()
+
+    def _is_in_loop(self) -> bool:
+        """Return True if the reply repeats one phrase, and the LLM is one that ends there."""
+        return self._llm.stops_at_loops and not self.sampling.json_schema and ends_in_loop(self._token_ids)
 
     def _append_signal_token(self, token_id: int) -> Iterator[LLMEvent]:
         vocabulary = self._llm.signals.vocabulary

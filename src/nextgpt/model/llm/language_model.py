@@ -108,6 +108,8 @@ class LanguageModel(nn.Module):
         self.prompt_builder = PromptBuilder(self.tokenizer, template, self.signals.vocabulary)
         self.soft_tokens = soft_tokens
         self.context_length = context_length
+        self.stops_at_loops = False
+        """Whether a reply ends when it repeats one phrase."""
         self.prefix_cache = PrefixCache()
         self.adapters: dict[str, Tensor] = {}
         """LoRA adapters that were merged into the weights; kept for saving."""
