@@ -61,8 +61,14 @@ def test_the_source_generates_missing_answers_beside_the_work_folder(tmp_path: P
     context = SourceContext(INSTRUCTION_TUNING, read_config(model_dir), model_dir, tmp_path / "work" / "stage")
     config = Config(prompts=tmp_path / "prompts.txt", max_tokens=4, weight=0.2)
     (source,) = load_sources(config, context)
-    assert source.weight == 0.2 and len(read_answers(tmp_path / "work" / ANSWERS_FILE)) == 2
+
+    def num_answers(max_tokens: int) -> int:
+        return len(read_answers(tmp_path / "work" / ANSWERS_FILE.format(max_tokens=max_tokens)))
+
+    assert source.weight == 0.2 and num_answers(4) == 2
     assert {row.prompt for row in source.answers} <= {"hello", "a cat"}
+    load_sources(Config(prompts=tmp_path / "prompts.txt", max_tokens=5), context)
+    assert num_answers(5) == 2 and num_answers(4) == 2
 
 
 def test_a_missing_file_of_prompts_is_an_error(tmp_path: Path) -> None:

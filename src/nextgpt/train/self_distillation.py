@@ -29,8 +29,8 @@ from nextgpt.model.llm.output import LLMOutput, TextSegment
 from nextgpt.text_files import read_text
 from nextgpt.train.dataset import SourceContext
 
-ANSWERS_FILE = "general-answers.jsonl"
-"""File beside the work folder, so that all recipes of a model share the answers."""
+ANSWERS_FILE = "general-answers-{max_tokens}.jsonl"
+"""File beside the work folder, so that all recipes of a model share the answers of one length."""
 BATCH_SIZE = 24
 """Prompts that are answered side by side."""
 
@@ -97,7 +97,7 @@ def load_sources(config: Config, context: SourceContext) -> tuple[GeneralSource,
         )
     lines = read_text(config.prompts).splitlines()
     prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    path = context.work.parent / ANSWERS_FILE
+    path = context.work.parent / ANSWERS_FILE.format(max_tokens=config.max_tokens)
     answers = {row.prompt: row for row in read_answers(path)}
     if set(prompts) - answers.keys():
         llm_config = context.model_config.llm
