@@ -16,13 +16,14 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, sync: bool 
     unfinished = path.with_name(f".{path.name}.unfinished")
     write(unfinished)
     if sync:
-        _flush(unfinished)
+        flush(unfinished)
     unfinished.replace(path)
     if sync:
-        _flush(path.parent)
+        flush(path.parent)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from nextgpt.atomic_files import flush
 from nextgpt.errors import ConfigError
 from nextgpt.media.save_media import wrap_write_errors
 
@@ -41,7 +42,7 @@ class Journal:
             self._file.close()
             raise
         if is_new:
-            _fsync_folder(path.parent)
+            flush(path.parent)
 
     def append(self, row: Row) -> None:
         """Append one row and return when it is on disk."""
@@ -111,11 +112,3 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise ConfigError(f"{path} is in use by another process. Stop it, or choose another file.") from None
-
-
-def _fsync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from nextgpt.atomic_files import flush
 from nextgpt.data.corpus_file import UNFINISHED_MARK
 from nextgpt.data.formats.messages import format_row
 from nextgpt.data.record import CaptionPair, InvalidRecord, MediaFile, Record, media_of
@@ -122,11 +123,5 @@ def _atomic_path(path: Path) -> Iterator[Path]:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
-        _flush(unfinished)
+        flush(unfinished)
         unfinished.replace(path)
-
-
-def _flush(path: Path) -> None:
-    """Flush a file to disk, so that a power cut can't leave a complete name on half of it."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

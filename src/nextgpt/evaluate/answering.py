@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
+from nextgpt.atomic_files import flush
 from nextgpt.evaluate.item_systems.base import ItemSystem, answer_each
 from nextgpt.evaluate.items import MediumEntry, TextEntry
 from nextgpt.evaluate.records import ItemRecord
@@ -67,11 +67,6 @@ def _save_parts(reply: Reply, folder: Path, subfolder: str) -> tuple[TextEntry |
             continue
         (folder / subfolder).mkdir(parents=True, exist_ok=True)
         path = part.save(folder / subfolder / media_filename(index, part))
-        _flush(path)
+        flush(path)
         entries.append(MediumEntry(type=part.modality, path=f"{subfolder}/{path.name}"))
     return tuple(entries)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -14,7 +14,6 @@ The position in the data and the random numbers need no file: both are functions
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from nextgpt.atomic_files import flush
 from nextgpt.errors import ModelError
 
 Export = Callable[[Path], None]
@@ -85,7 +85,7 @@ class CheckpointManager:
         target = self.folder / f"step-{step:08d}"
         shutil.rmtree(target, ignore_errors=True)
         unfinished.rename(target)
-        _fsync_folder(self.folder)
+        flush(self.folder)
         for old in sorted(self.folder.glob("step-????????"))[: -self.save_total_limit]:
             obsolete = self.folder / ".obsolete"  # a folder that is half deleted must not look like a checkpoint
             shutil.rmtree(obsolete, ignore_errors=True)
@@ -157,13 +157,4 @@ def _fsync_files(folder: Path) -> None:
     """Flush files to disk, so that a power cut can't leave a complete name on half a file."""
     for path in folder.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            flush(path)

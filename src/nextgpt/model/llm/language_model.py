@@ -109,7 +109,7 @@ class LanguageModel(nn.Module):
         self.soft_tokens = soft_tokens
         self.context_length = context_length
         self.stops_at_loops = False
-        """Whether a reply ends when it repeats one phrase."""
+        """True to end a reply that repeats one phrase; see :mod:`.loops`."""
         self.prefix_cache = PrefixCache()
         self.adapters: dict[str, Tensor] = {}
         """LoRA adapters that were merged into the weights; kept for saving."""
