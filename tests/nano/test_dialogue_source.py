@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from nextgpt.miniworld.language.out_of_domain import unknown_fact_answer
 from nextgpt.miniworld.specs import MediaSpec
 from nextgpt.miniworld.splits import is_held_out
 from nextgpt.model.llm.prompt import Prompt
+from nextgpt.model.nextgpt import NextGPT
 from nextgpt.nano.dialogue_source import MiniworldSource
 from nextgpt.nano.self_generated import SelfGeneratedMedia
 from nextgpt.testing.model import write_tiny_model
 from nextgpt.testing.scripted_model import tiny_image
+from nextgpt.train.align import build_example_prompt
 from nextgpt.train.alignment_recipe import AlignmentRecipe
 from nextgpt.train.dataset import BatchSampler, example_of
 from nextgpt.train.feature_cache import build_cache
@@ -110,3 +113,19 @@ def test_dialogues_with_excluded_tasks_are_drawn_again() -> None:
     answer = unknown_fact_answer()
     assert any(answer in text for text in every)
     assert not any(answer in text for text in remaining)
+
+
+def test_batches_of_similar_length_need_little_padding() -> None:
+    model = NextGPT.from_pretrained("nano")
+    sampled = sampler(
+        MiniworldSource(),
+        batch_size=24,
+        build_prompt=partial(build_example_prompt, model, None),
+        length_pool_batches=24,
+    )
+    lengths = [
+        [item.prompt.length(model.llm.soft_tokens) for item in sampled.local_batch(step).items] for step in range(8)
+    ]
+    padded = sum(max(batch) * len(batch) for batch in lengths)
+    # 1.12 times; 2.55 if batches are drawn at random, and 1.34 if dialogues are sorted by their text alone.
+    assert padded < 1.2 * sum(map(sum, lengths))

@@ -159,8 +159,9 @@ def test_batches_of_one_source_hold_one_modality(recipe: Make) -> None:
     assert all(len(found) <= 1 for found in kinds) and len(set().union(*kinds)) == 3
 
 
-def test_neighbours_in_length_share_a_batch(recipe: Make) -> None:
-    drawn = sampler(recipe("decoding-alignment"), batch_size=8)
+def test_neighbours_in_length_share_a_batch(recipe: Make, corpora: Path) -> None:
+    sources = {"image": {"path": corpora / "image.json"}}
+    drawn = sampler(recipe("decoding-alignment", sources=sources), batch_size=8)
     spans = [[len(d.text) for d in drawn.global_batch(step)] for step in range(20)]
     assert sum(max(span) - min(span) for span in spans) / 20 < 0.5 * (max(map(max, spans)) - min(map(min, spans)))
 

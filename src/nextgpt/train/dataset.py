@@ -23,6 +23,7 @@ from nextgpt.config import ModelConfig
 from nextgpt.data.record import Dialogue, InvalidRecord, MediaFile
 from nextgpt.errors import ConfigError, ConversationError, MediaError
 from nextgpt.message import Audio, Conversation, Image, Medium, Video
+from nextgpt.modality import MODALITIES
 from nextgpt.model.encoding.base import Features
 from nextgpt.model.llm.prompt import Prompt
 from nextgpt.train.batch_pickle import dumps, loads
@@ -34,8 +35,10 @@ LENGTH_POOL_BATCHES = 8
 """Batches of dialogues that are drawn, sorted by length, to take one batch from, unless a recipe says otherwise."""
 MAX_DRAWS = 100
 """Draws per position of a batch before the training gives up."""
-_MEDIUM_CHARACTERS = 30
-"""Length of a medium in characters of text, to compare dialogues by length."""
+_CHARACTERS_PER_TOKEN = 4.4
+_INPUT_MEDIUM_TOKENS = 12
+_MESSAGE_TOKENS = 6
+"""To sort dialogues by length without a tokenizer: typical numbers of tokens, the last of a template's markers."""
 PLACEHOLDER_MEDIA: dict[str, Medium] = {
     "image": Image(PIL.Image.new("RGB", (1, 1))),
     "audio": Audio(np.zeros((1, 1), dtype=np.float32), 16_000),
@@ -214,7 +217,7 @@ class BatchSampler:
         selected = int(rng.integers(self.length_pool_batches))
         batches: list[list[Dialogue]] = [[] for _ in range(self.length_pool_batches)]
         units = 0
-        for dialogue in sorted(pool, key=_length):
+        for dialogue in sorted(pool, key=_estimated_tokens):
             batches[min(units // self.batch_size, self.length_pool_batches - 1)].append(dialogue)
             units += self._num_units(dialogue)
         return batches[selected] or batches[0]
@@ -266,9 +269,14 @@ def open_if_present(medium: MediaFile) -> Medium | None:
     return None if medium.is_missing else medium.open()
 
 
-def _length(dialogue: Dialogue) -> int:
-    media = len(dialogue.input_media) + len(dialogue.output_media)
-    return len(dialogue.text) + _MEDIUM_CHARACTERS * media
+def _estimated_tokens(dialogue: Dialogue) -> float:
+    signal_tokens = sum(MODALITIES[medium.modality].signal_count for medium in dialogue.output_media)
+    return (
+        len(dialogue.text) / _CHARACTERS_PER_TOKEN
+        + _INPUT_MEDIUM_TOKENS * len(dialogue.input_media)
+        + signal_tokens
+        + _MESSAGE_TOKENS * len(dialogue.turns)
+    )
 
 
 class _StepDataset(Dataset):
