@@ -46,8 +46,11 @@ def test_parts_are_carried_unless_the_hub_has_them():
         (changed(encoder={"path": "a", "hub": "b"}), "encoder: .*either 'path' or 'hub'"),
         (changed(encoder={}), "either 'path' or 'hub'"),
         (changed(synthesizers={"smell": MINIMAL["synthesizers"]["image"]}), "modality 'smell' is unknown"),
-        (changed(input_projection={"encoder_width": "wide"}), r"input_projection.encoder_width: .*\(got 'wide'\)"),
-        ({key: value for key, value in MINIMAL.items() if key != "llm"}, "llm: Field required"),
+        (
+            changed(input_projection={"encoder_width": "wide"}),
+            "input_projection.encoder_width: got 'wide'; expected a valid integer.",
+        ),
+        ({key: value for key, value in MINIMAL.items() if key != "llm"}, r"recipe: key 'llm' is missing\.$"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_key(values, message):

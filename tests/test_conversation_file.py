@@ -55,22 +55,22 @@ def test_media_are_found_beside_the_file_wherever_one_stands(tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        ("", "the whole file"),
-        ("{", "the whole file"),
-        ("{}", "the whole file"),
-        ("\udcff", "the whole file"),
-        ('[{"role": "robot", "parts": []}]', "0.role"),
-        ('[{"role": "user"}]', "0.parts"),
-        ('[{"role": "user", "parts": [{"type": "smell", "path": "x"}]}]', "0.parts.0"),
-        ('[{"role": "user", "parts": [{"type": "text", "text": 3}]}]', "0.parts.0.text"),
-        ('[{"role": "user", "parts": [], "mood": "good"}]', "0.mood"),
-        ("[" * 100_000, "the whole file"),
+        ("", ""),
+        ("{", ""),
+        ("{}", ""),
+        ("\udcff", ""),
+        ('[{"role": "robot", "parts": []}]', " at 0.role"),
+        ('[{"role": "user"}]', " at 0.parts"),
+        ('[{"role": "user", "parts": [{"type": "smell", "path": "x"}]}]', " at 0.parts.0"),
+        ('[{"role": "user", "parts": [{"type": "text", "text": 3}]}]', " at 0.parts.0.text"),
+        ('[{"role": "user", "parts": [], "mood": "good"}]', " at 0.mood"),
+        ("[" * 100_000, ""),
     ],
 )
 def test_a_file_of_another_form_is_refused_with_the_place(content: str, named: str, tmp_path: Path) -> None:
     path = tmp_path / "history.json"
     path.write_text(content, errors="surrogateescape")
-    with pytest.raises(ConversationError, match=r"history\.json at " + named.replace(".", r"\.")) as caught:
+    with pytest.raises(ConversationError, match=r"history\.json" + named.replace(".", r"\.")) as caught:
         read_conversation(path)
     assert len(str(caught.value)) < 500
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nextgpt.atomic_files import write_atomically
-from nextgpt.errors import ConfigError, ModelError, unknown_name_message
+from nextgpt.errors import ConfigError, ModelError, accepted_values, unknown_name_message
 from nextgpt.modality import MODALITIES
 from nextgpt.prompt_template import PromptTemplate
 from nextgpt.renamed_keys import RENAMED_KEYS
 from nextgpt.text_files import read_text
 
 CONFIG_FILE = "config.json"
+MAX_SHOWN_LENGTH = 80
+"""Characters of a wrong value that an error shows."""
 
 
 class Config(BaseModel):
@@ -231,7 +234,9 @@ def parse_config(cls: type[Parsed], values: Mapping[str, Any], *, where: str) ->
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_explain(cls, problem) for problem in error.errors())) from None
+        problems = sorted((_explain(cls, problem) for problem in error.errors()), key=lambda text: text.endswith("?"))
+        message = "; ".join(problem.removesuffix(".") for problem in problems)
+        raise ConfigError(f"{where}: {message}" + ("" if message.endswith("?") else ".")) from None
 
 
 def _explain(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:
@@ -243,7 +248,10 @@ def _explain(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:
             if (new_key := f"{prefix}.{new}" if prefix else new) in known:
                 return f"key {key!r} was renamed; expected {new_key!r}. Rename it."
         return unknown_name_message("key", key, known)
-    return f"{key}: {problem['msg']} (got {problem['input']!r})" if key else problem["msg"]
+    if problem["type"] == "missing":
+        return f"key {key!r} is missing."
+    accepted = accepted_values(problem["msg"]).removesuffix(".")
+    return f"{key}: got {shorten(repr(problem['input']), MAX_SHOWN_LENGTH)}; {accepted}." if key else f"{accepted}."
 
 
 def _siblings(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
@@ -268,8 +276,10 @@ def read_config(folder: Path) -> ModelConfig:
     """Read the ``config.json`` of a model folder. Raises :class:`ModelError` or :class:`ConfigError`."""
     path = folder / CONFIG_FILE
     if not path.is_file():
+        problem = f"has no {CONFIG_FILE}" if folder.is_dir() else "is not a folder"
         raise ModelError(
-            f"{folder} has no {CONFIG_FILE}; expected a model folder. Name one that save_pretrained wrote."
+            f"{folder} {problem}; expected a model folder, as save_pretrained or a finished training writes it. "
+            "Check the path, or run the training first."
         )
     try:
         values = json.loads(read_text(path))

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from nextgpt.errors import ConversationError
+from nextgpt.errors import ConversationError, accepted_values
 from nextgpt.media.save_media import wrap_write_errors
 from nextgpt.message import (
     Audio,
@@ -115,10 +115,10 @@ def _parse(path: Path, content: bytes) -> tuple[MessageEntry, ...]:
         return ConversationFile.validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
+        where = f" at {'.'.join(map(str, first['loc']))}" if first["loc"] else ""
         raise ConversationError(
-            f"{path} at {where}: {first['msg']}; expected a list of messages such as "
-            '{"role": "user", "parts": [{"type": "text", "text": "Hello"}]}. Correct the file.'
+            f"{path}{where}: {accepted_values(first['msg'])}. The file must be a list of messages such as "
+            '{"role": "user", "parts": [{"type": "text", "text": "Hello"}]}. Correct it.'
         ) from None
 
 

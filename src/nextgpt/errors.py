@@ -43,6 +43,21 @@ class WeightsError(ModelError):
     """A weights file with missing, unexpected or broken tensors."""
 
 
+_PLAIN_REASONS = {"Field required": "key is missing", "Extra inputs are not permitted": "key is unknown"}
+
+
+def accepted_values(reason: str) -> str:
+    """Return a message of pydantic in this project's words: "Input should be an integer" -> "expected an integer"."""
+    if reason in _PLAIN_REASONS:
+        return _PLAIN_REASONS[reason]
+    reason = reason.removeprefix("Value error, ")
+    accepted = reason.removeprefix("Input should be ")
+    if accepted == reason:
+        return reason
+    accepted = accepted.partition(", unable to")[0]
+    return f"expected {'a value ' if accepted.startswith(('greater', 'less')) else ''}{accepted}"
+
+
 def unknown_name_message(kind: str, name: str, known: Iterable[str]) -> str:
     """Return a message that lists ``known`` and the nearest name."""
     choices = list(known)

@@ -40,6 +40,21 @@ def test_a_bad_option_is_one_line_and_status_2(arguments: list[str], capsys: pyt
     assert "--help" in printed.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["chat", "--seed", "-1"], "Invalid value for '--seed': expected a value greater than or equal to 0. See"),
+        (["chat", "--sampling", "fast"], "Invalid value for '--sampling': 'fast' is not one of 'published'. See"),
+        (["chat", "--steps", "3"], "No such option: --steps (Possible options: --help, --seed). See"),
+    ],
+)
+def test_what_an_option_accepts_is_a_sentence(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith(f"nextgpt: {message} nextgpt chat --help.")
+
+
 def test_the_nearest_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chad"]) == 2
     assert "expected one of chat, info" in (said := capsys.readouterr().err) and "Did you mean 'chat'?" in said

@@ -91,10 +91,12 @@ def test_a_base_that_is_missing_is_named_with_who_asked_for_it(tmp_path: Path) -
         (["modlity=image"], "Did you mean 'modality'?"),
         (["fitt.steps=3"], "Did you mean 'fit'?"),
         (["fit.max_steps"], "expected key=value"),
-        (["fit.max_steps=many"], "fit.max_steps: Input should be a valid integer"),
+        (["fit.max_steps=many"], "fit.max_steps: got 'many'; expected a valid integer."),
+        (["fit.max_steps=0"], "fit.max_steps: got 0; expected a value greater than 0."),
+        (["fit.learning_rate=-1"], "fit.learning_rate: got -1; expected a value greater than or equal to 0."),
         (["fit.max_steps=[1"], "is not YAML"),
         (["kind=autoencode"], "Did you mean 'autoencoder'?"),
-        (["modality=smell"], "modality: Input should be 'image', 'audio' or 'video'"),
+        (["modality=smell"], "modality: got 'smell'; expected 'image', 'audio' or 'video'."),
     ],
 )
 def test_a_wrong_setting_is_named_with_the_nearest_known_one(overrides: list[str], said: str, path: Path) -> None:

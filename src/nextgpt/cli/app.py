@@ -22,7 +22,7 @@ from nextgpt.cli.rate import app as rate
 from nextgpt.cli.runs import app as runs
 from nextgpt.cli.serve import serve
 from nextgpt.cli.train import train
-from nextgpt.errors import ConfigError, NextGPTError, unknown_name_message
+from nextgpt.errors import ConfigError, NextGPTError, accepted_values, unknown_name_message
 from nextgpt.malloc import disable_malloc_trim
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -84,7 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _one_line_message(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     hint = f" See {context.command_path} --help." if context else ""
-    return error.format_message() + hint
+    subject, separator, reason = error.format_message().rpartition(": ")
+    message = subject + separator + accepted_values(reason)
+    return message + ("" if message.endswith((".", "?")) else ".") + hint
 
 
 def _print_error(message: str, status: int) -> int:

@@ -29,6 +29,10 @@ def wrap_write_errors(path: Path) -> Iterator[None]:
     """Convert :class:`OSError` to :class:`MediaError`."""
     try:
         yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise media_error(
+            str(path), "cannot be written, as a file has the name of its folder", "a folder", "Choose another one."
+        ) from error
     except OSError as error:
         reason = error.strerror or error
         raise media_error(

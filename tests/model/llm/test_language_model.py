@@ -85,5 +85,5 @@ def test_runs_of_signal_tokens_begin_and_end_at_special_tokens_alone():
     words = llm.transformer.get_input_embeddings().weight
     assert torch.equal(llm.signals.span_embeddings("image")[0], words[row])
     assert torch.equal(llm.signals.span_embeddings("video")[-1], words[row])
-    with pytest.raises(ConfigError, match="signals_end_at is 'a cat'; expected one special token"):
+    with pytest.raises(ConfigError, match="init_signal_ends_from is 'a cat'; expected one special token"):
         llm.init_signals_from_tokens({}, end="a cat")

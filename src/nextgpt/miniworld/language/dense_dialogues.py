@@ -96,8 +96,8 @@ def _multi_object(spec_source: SpecSource, may_be_alike: bool = False) -> SpecSo
             if len(objects) > 1:
                 return spec
         raise ConfigError(
-            f"{MAX_TRIES} pictures were drawn, none of several objects; expected some, which exercises are about. "
-            "Give own_media.share below 1, or leave the exercises out."
+            f"none of {MAX_TRIES} sampled images has several objects; expected some, as the tasks "
+            f"{', '.join(DENSE_TASKS)} need them. Set self_generated.share below 1, or remove these tasks."
         )
 
     return multi_object

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from nextgpt.errors import ConfigError, ModelError, unknown_name_message
+from nextgpt.errors import ConfigError, ModelError, accepted_values, unknown_name_message
 from nextgpt.model.encoding.config import EncoderConfig
 from nextgpt.model.encoding.imagebind import ImageBind
 from nextgpt.model.encoding.siglip_clap import SiglipClap, SiglipClapConfig, build_siglip_clap, load_siglip_clap
@@ -23,13 +23,13 @@ from nextgpt.model.safetensors_io import check_state_dict, read_safetensors
 
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "config.json", "model.safetensors", "tokenizer.json"
 TEXT_DIR = "text"
-"""Folder in that of an encoder without a text tower: an encoder of the same space with a text tower alone."""
+"""Sub-folder of an encoder that has no text tower; contains an encoder with only a text tower, for the same space."""
 
 
 def save_encoder(encoder: ImageBind, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
     """Write an ImageBind encoder into ``folder``; weights keep their dtype unless ``dtype`` is set.
 
-    An encoder of texts in the folder is removed: it was trained for the space of the former weights.
+    A separate text encoder in the folder is removed, because it was trained for the space of the earlier weights.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,9 @@ def read_encoder_config(folder: Path) -> EncoderConfig | SiglipClapConfig:
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
         problems = str(error)
         if isinstance(error, ValidationError):
-            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+            problems = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'file'}: {accepted_values(e['msg'])}" for e in error.errors()
+            )
         raise ConfigError(
             f"{path} has invalid settings ({problems}); expected those of an encoder. "
             "Correct them, or download the model again."
@@ -105,7 +107,7 @@ def _load_imagebind(folder: Path, config: EncoderConfig, dtype: torch.dtype, dev
 
 
 def has_text_encoder(folder: Path) -> bool:
-    """Return True if texts are embedded by an encoder of its own in the folder of this one."""
+    """Return True if the folder contains a separate text encoder (:data:`TEXT_DIR`)."""
     return (folder / TEXT_DIR / CONFIG_FILE).is_file()
 
 
@@ -116,7 +118,7 @@ def encoder_modalities(folder: Path) -> tuple[str, ...]:
 
 
 def _load_text_encoder(folder: Path, width: int) -> ImageBind:
-    """Load the encoder of texts; it is small and is used rarely, so that it stays in float32 on the CPU."""
+    """Load the separate text encoder; always float32 on the CPU, as it is small and rarely used."""
     encoder = load_encoder(folder)
     if not isinstance(encoder, ImageBind) or encoder.config.text is None or encoder.width != width:
         raise ConfigError(

@@ -130,10 +130,10 @@ class LanguageModel(nn.Module):
         """
         words, head = self.transformer.get_input_embeddings(), self.transformer.get_output_embeddings()
         for name, marker in markers.items():
-            row = self._special_token(marker, f"signals_begin_at.{name}")
+            row = self._special_token(marker, f"init_signals_from.{name}")
             self.signals.init_span_from_token(name, words.weight[row], head.weight[row], words.weight.mean(dim=0))
         if end is not None:
-            self.signals.init_span_end_from_token(words.weight[self._special_token(end, "signals_end_at")])
+            self.signals.init_span_end_from_token(words.weight[self._special_token(end, "init_signal_ends_from")])
 
     def _special_token(self, marker: str, setting: str) -> int:
         pieces = self.tokenizer.split_special_tokens(marker)
