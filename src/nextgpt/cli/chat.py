@@ -40,7 +40,7 @@ def chat(
     imu: Annotated[list[Path] | None, _file_option("inertial measurements")] = None,
     history: Annotated[Path | None, Option(metavar="FILE", help="Continue from a conversation.json.")] = None,
     seed: Annotated[int, Option(min=0, max=2**63 - 1, help="The same seed gives the same reply.")] = 0,
-    out: Annotated[Path | None, Option(metavar="DIR", help="Write media here; else into a temporary folder.")] = None,
+    out: Annotated[Path | None, Option(metavar="DIR", help="Folder for media; default: a temporary one.")] = None,
     device: Device = None,
     dtype: Dtype = None,
     max_memory: MaxMemory = None,

@@ -1,4 +1,4 @@
-"""``nextgpt convert``: foreign weights into this project's layout. Each command is one function."""
+"""``nextgpt convert``: convert published weights to this project's layout. Each command is one function."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import Annotated
 
 from typer import Argument, Option, Typer, echo
 
-New = Annotated[Path, Argument(metavar="DIR", help="The new folder; written whole or not at all.")]
+New = Annotated[Path, Argument(metavar="DIR", help="The new folder; written completely or not at all.")]
 Synthesizer = Annotated[
-    Path | None, Option(metavar="DIR", help="Its synthesizer, a diffusers folder; else fetched from the Hub.")
+    Path | None,
+    Option(
+        metavar="DIR",
+        help="Synthesizer of this modality, a diffusers folder; default: downloaded from the Hub on first use.",
+    ),
 ]
 
 app = Typer(
     name="convert",
-    help="Bring foreign weights into this project's layout.",
+    help="Convert published weights to this project's layout.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -26,13 +30,13 @@ def imagebind(
     weights: Annotated[Path, Argument(metavar="imagebind_huge.pth", help="The published weights.")],
     folder: New,
     tokenizer: Annotated[
-        Path | None, Option(metavar="FILE", help="CLIP's tokenizer.json, if texts are to be encoded.")
+        Path | None, Option(metavar="FILE", help="CLIP's tokenizer.json; needed to encode texts.")
     ] = None,
     patches: Annotated[
-        bool, Option("--patches", help="Give a vector for each patch, as the paper's later version does.")
+        bool, Option("--patches", help="Return one vector per patch, as the paper's later version does.")
     ] = False,
 ) -> None:
-    """Write ImageBind-huge as an encoder's folder; any missing or unexpected key stops it."""
+    """Convert ImageBind-huge to an encoder folder; a missing or unexpected key is an error."""
     from nextgpt.convert import convert_imagebind
 
     placed = convert_imagebind(weights, folder, tokenizer=tokenizer, has_patches=patches)
@@ -44,14 +48,16 @@ def nextgpt(
     checkpoint: Annotated[
         Path, Argument(metavar="CHECKPOINT", help="pytorch_model.pt of 2023, or a folder of 2024, merged or not.")
     ],
-    llm: Annotated[Path, Option(metavar="DIR", help="The LLM that it was trained with, a transformers folder.")],
-    imagebind: Annotated[Path, Option(metavar="DIR", help="What nextgpt convert imagebind wrote.")],
-    out: Annotated[Path | None, Option(metavar="DIR", help="The model folder; else the preset's own.")] = None,
+    llm: Annotated[Path, Option(metavar="DIR", help="The LLM that it was trained with, a folder of transformers.")],
+    imagebind: Annotated[Path, Option(metavar="DIR", help="Encoder folder written by nextgpt convert imagebind.")],
+    out: Annotated[
+        Path | None, Option(metavar="DIR", help="The new model folder; default: that of the preset.")
+    ] = None,
     image: Synthesizer = None,
     audio: Synthesizer = None,
     video: Synthesizer = None,
 ) -> None:
-    """Write a model folder from a published NExT-GPT; any key without a place stops it."""
+    """Convert a published NExT-GPT to a model folder; an unknown key is an error."""
     from nextgpt.logging import silence_libraries
 
     silence_libraries()
@@ -67,18 +73,18 @@ def nextgpt(
         keys = ", ".join(f"{prefix}.* ({count:,})" for prefix, count in sorted(counts.items()))
         echo(f"Keys that were not read, as the encoder comes from {imagebind}: {keys}.")
     if done.untrained:
-        echo(f"It holds no output projection of {', '.join(done.untrained)}, so the model does not answer with these.")
+        echo(f"No output projection of {', '.join(done.untrained)}: the model does not generate these modalities.")
     if done.missing_parts:
-        echo(f"From the Hub when first needed: {', '.join(done.missing_parts)}.")
+        echo(f"Downloaded from the Hub on first use: {', '.join(done.missing_parts)}.")
 
 
 @app.command()
 def vicuna(
-    base: Annotated[Path, Argument(metavar="LLAMA", help="LLaMA, a transformers folder.")],
-    delta: Annotated[Path, Argument(metavar="DELTA", help="The published difference, e.g. vicuna-7b-delta-v0.")],
+    base: Annotated[Path, Argument(metavar="LLAMA", help="LLaMA, a folder of transformers.")],
+    delta: Annotated[Path, Argument(metavar="DELTA", help="The published delta weights, e.g. vicuna-7b-delta-v0.")],
     folder: New,
 ) -> None:
-    """Add Vicuna's published difference to LLaMA."""
+    """Add Vicuna's published delta weights to LLaMA."""
     from nextgpt.convert import convert_vicuna
 
     echo(f"{convert_vicuna(base, delta, folder)} tensors added. Written to {folder}.")
@@ -89,7 +95,7 @@ def folder(
     source: Annotated[Path, Argument(metavar="SOURCE", help="A folder of transformers or diffusers with pickles.")],
     folder: New,
 ) -> None:
-    """Copy a folder of transformers or diffusers, its pickles as safetensors."""
+    """Copy a folder of transformers or diffusers; convert its pickles to safetensors."""
     from nextgpt.convert import convert_folder
 
     converted = convert_folder(source, folder)
@@ -99,10 +105,14 @@ def folder(
 @app.command()
 def parts(
     name: Annotated[str, Argument(metavar="PRESET", help="A preset that nextgpt models lists, such as open.")],
-    source: Annotated[Path, Argument(metavar="PARTS", help="The folder with its fetched parts, one folder each.")],
-    out: Annotated[Path | None, Option(metavar="DIR", help="The model folder; else the preset's own.")] = None,
+    source: Annotated[
+        Path, Argument(metavar="PARTS", help="Folder with the downloaded components, one sub-folder each.")
+    ],
+    out: Annotated[
+        Path | None, Option(metavar="DIR", help="The new model folder; default: that of the preset.")
+    ] = None,
 ) -> None:
-    """Join a preset's fetched parts to its model folder, whose projections are still to be trained."""
+    """Join the downloaded components of a preset in a model folder, which has no trained projections yet."""
     from nextgpt.convert import convert_parts
     from nextgpt.presets import presets_dir
 
@@ -113,9 +123,9 @@ def parts(
 
 @app.command()
 def negative(
-    folder: Annotated[Path, Argument(metavar="DIR", help="A synthesizer, a diffusers folder with its text encoder.")],
+    folder: Annotated[Path, Argument(metavar="DIR", help="Synthesizer: a diffusers folder with its text encoder.")],
 ) -> None:
-    """Keep a synthesizer's condition of the empty caption beside it, so that guidance needs no text encoder."""
+    """Store the condition of the empty caption in a synthesizer's folder; guidance then needs no text encoder."""
     from nextgpt.logging import silence_libraries
 
     silence_libraries()

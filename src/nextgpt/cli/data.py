@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 Path_ = Annotated[Path, Argument(metavar="CORPUS", help="A JSON, JSONL, CSV or tar file, or a folder of tars.")]
 Format_ = Annotated[
-    str | None, Option("--format", metavar="NAME", help="One of nextgpt data formats; detected if omitted.")
+    str | None, Option("--format", metavar="NAME", help="A format that nextgpt data formats lists; default: detected.")
 ]
-Media = Annotated[Path | None, Option(metavar="DIR", help="Where its media lie; else beside the file.")]
+Media = Annotated[Path | None, Option(metavar="DIR", help="Folder of its media; default: that of the corpus file.")]
 Limit = Annotated[int | None, Option(min=1, help="Read the first rows only.")]
 
 SHOWN = 20
@@ -46,7 +46,7 @@ def formats(json: Json = False) -> None:
         print_json(lambda: {"formats": [{"name": row.name, "about": row.about} for row in FORMATS.values()]})
         return
     for row in FORMATS.values():
-        echo(f"{row.name:<16}{'/'.join(row.containers):<8}{row.about}")
+        echo(f"{row.name:<16}{'/'.join(row.containers):<12}{row.about}")
 
 
 @app.command()
@@ -104,12 +104,12 @@ def stats(corpus: Path_, format: Format_ = None, media: Media = None, limit: Lim
 @app.command()
 def preview(
     corpus: Path_,
-    out: Annotated[Path, Option(metavar="DIR", help="Takes the page and the media that it shows.")],
+    out: Annotated[Path, Option(metavar="DIR", help="Folder for the page and its media.")],
     format: Format_ = None,
     media: Media = None,
     limit: Limit = None,
-    samples: Annotated[int, Option(min=1, help="How many.")] = 20,
-    seed: Annotated[int, Option(help="Which.")] = 0,
+    samples: Annotated[int, Option(min=1, help="Number of records on the page.")] = 20,
+    seed: Annotated[int, Option(help="Seed of the sampled records.")] = 0,
 ) -> None:
     """Write an HTML page that shows and plays random samples."""
     from nextgpt.data.preview import write_preview
@@ -125,7 +125,7 @@ def convert(
     media: Media = None,
     limit: Limit = None,
 ) -> None:
-    """Write the project's own form: JSON lines of typed parts that name media where they lie."""
+    """Convert a corpus to this project's own format: JSON lines with text and the paths of media."""
     from nextgpt.data.writers import write_jsonl
 
     read = _read(corpus, format, media, limit)
@@ -136,13 +136,13 @@ def convert(
 @app.command()
 def pack(
     corpus: Path_,
-    out: Annotated[Path, Option(metavar="DIR", help="Takes 00000.tar, 00001.tar, ...")],
+    out: Annotated[Path, Option(metavar="DIR", help="Folder for 00000.tar, 00001.tar, ...")],
     format: Format_ = None,
     media: Media = None,
     limit: Limit = None,
     shard_mib: Annotated[int, Option(min=1, help="Size of one tar.")] = 512,
 ) -> None:
-    """Write tars with words and media together, readable by webdataset, for disks that dislike small files."""
+    """Pack text and media into tars, readable by webdataset; avoids many small files."""
     from nextgpt.data.record import InvalidRecord
     from nextgpt.data.writers import write_tar_shards
 
@@ -183,11 +183,11 @@ def write_invalid(invalid: tuple[InvalidRecord, ...], path: Path) -> None:
 
 @app.command()
 def cache(
-    recipe: Annotated[Path, Argument(metavar="RECIPE.yaml", help="A training on corpora that names a cache.")],
+    recipe: Annotated[Path, Argument(metavar="RECIPE.yaml", help="A recipe with data.corpora and cache.")],
     overrides: Overrides = None,
     processes: Annotated[int, Option(min=1, help="Processes that compute, each every n-th shard.")] = 1,
 ) -> None:
-    """Compute features and targets of a training once; goes on where it broke off, refuses what is stale.
+    """Compute the features and targets of a training once; an interrupted build continues.
 
     Under torchrun its processes share the work in the same way.
     """

@@ -1,4 +1,4 @@
-"""``nextgpt data index`` and ``calibrate``: build and search an index of captioned media, set the scores of auto."""
+"""``nextgpt data index`` and ``calibrate``: build and search an index of captioned media; set thresholds for auto."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nextgpt.cli.options import Json
 Corpora = Annotated[
     list[Path], Argument(metavar="CORPUS...", help="JSON, JSONL, CSV or tar files, or folders of tars.")
 ]
-Out = Annotated[Path, Option(metavar="DIR", help="Takes the index.")]
-Source = Annotated[str, Option(metavar="TEXT", help="Origin of media for which the corpus names none.")]
-Licence = Annotated[str, Option(metavar="TEXT", help="Licence of media for which the corpus names none.")]
+Out = Annotated[Path, Option(metavar="DIR", help="Folder of the index.")]
+Source = Annotated[str, Option(metavar="TEXT", help="Source of media if the corpus names none.")]
+Licence = Annotated[str, Option(metavar="TEXT", help="Licence of media if the corpus names none.")]
 VectorDtype = Annotated[
-    Literal["float32", "float16"], Option(help="Of the vectors on disk; float16 is half as large and slower.")
+    Literal["float32", "float16"], Option(help="Dtype of the vectors on disk; float16 is half as large and slower.")
 ]
-Query = Annotated[str | None, Option(metavar="TEXT", help="Afterwards print what is found for these words.")]
+Query = Annotated[str | None, Option(metavar="TEXT", help="Search for this text afterwards and print the results.")]
 
 
 def index(
@@ -26,13 +26,17 @@ def index(
     out: Out,
     model: Annotated[str, Option(help="Model whose encoders make the vectors.")] = "nano",
     format: Annotated[
-        str | None, Option("--format", metavar="NAME", help="Of the corpora; detected if omitted.")
+        str | None, Option("--format", metavar="NAME", help="Format of the corpora; default: detected.")
     ] = None,
-    media: Annotated[Path | None, Option(metavar="DIR", help="Where the media lie; else beside the file.")] = None,
+    media: Annotated[
+        Path | None, Option(metavar="DIR", help="Folder of the media; default: that of each corpus file.")
+    ] = None,
     source: Source = "",
     licence: Licence = "",
     dtype: VectorDtype = "float32",
-    approximate: Annotated[bool, Option("--approximate", help="Add lists for faster, approximate search.")] = False,
+    approximate: Annotated[
+        bool, Option("--approximate", help="Add inverted lists for faster, approximate search (needs nextgpt[faiss]).")
+    ] = False,
     query: Query = None,
     json: Json = False,
 ) -> None:
@@ -69,9 +73,9 @@ def index(
 
 def calibrate(
     index: Annotated[Path, Argument(metavar="INDEX", help="A folder written by nextgpt data index.")],
-    model: Annotated[str | None, Option(help="Model that will answer; else that of the index.")] = None,
+    model: Annotated[str | None, Option(help="Model that will reply; default: the one that made the index.")] = None,
     limit: Annotated[int, Option(min=1, help="Cases per modality.")] = 100,
-    seed: Annotated[int, Option(help="Which cases.")] = 0,
+    seed: Annotated[int, Option(help="Seed of the sampled cases.")] = 0,
     json: Json = False,
 ) -> None:
     """Find the scores from which retrieved media are better than generated ones, for --via auto."""
@@ -101,7 +105,7 @@ def calibrate(
 
 
 def _search(folder: Path, query: str) -> list[dict[str, str | float]]:
-    """Return the best items of each modality for words."""
+    """Return the best items of each modality for a text."""
     from nextgpt.data.index import MediaIndex
 
     opened = MediaIndex.open(folder)

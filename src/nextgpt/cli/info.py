@@ -78,7 +78,7 @@ def _part(part: ComponentSummary) -> dict[str, Any]:
 
 
 def _published_comparison(model: str, report: dict[str, Any]) -> dict[str, Any]:
-    """Return the published numbers of a preset beside our own."""
+    """Return the published parameter counts of a preset, to compare with those that were counted."""
     from nextgpt.presets import preset
 
     token_rows = sum(part["parameters"] for part in report["parts"] if part["name"] == TOKEN_ROWS)

@@ -9,7 +9,9 @@ from typer import Option, echo
 
 from nextgpt.cli.options import Json
 
-What = Annotated[str | None, Option("--what", metavar="MODEL", help="Print the content that an embedded model knows.")]
+What = Annotated[
+    str | None, Option("--what", metavar="MODEL", help="Print the contents that an embedded model was trained on.")
+]
 
 
 def models(what: What = None, json: Json = False) -> None:
@@ -36,8 +38,8 @@ def _print_knowledge(model: str, json: bool) -> None:
     knowledge = knowledge_of(model)
     if knowledge is None:
         raise ConfigError(
-            f"The content that {model!r} knows is not recorded; expected an embedded model: {', '.join(MODELS)}. Its "
-            "training data decide."
+            f"--what {model} is not an embedded model, and the contents of its training data are not listed; expected "
+            f"one of {', '.join(MODELS)}."
         )
     if json:
         print_json(lambda: {"model": model, **asdict(knowledge)})

@@ -8,9 +8,11 @@ from typer import Argument, Option
 
 from nextgpt.model.placement import PlacementOptions
 
-Model = Annotated[str, Argument(help="What nextgpt models lists.")]
+Model = Annotated[str, Argument(help="A name that nextgpt models lists, a folder, or a Hub id.")]
 Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
-Overrides = Annotated[list[str] | None, Argument(metavar="[KEY.SUB=VALUE]...", help="Other settings.")]
+Overrides = Annotated[
+    list[str] | None, Argument(metavar="[KEY.SUB=VALUE]...", help="Settings that replace those of the recipe.")
+]
 Device = Annotated[
     list[str] | None,
     Option(metavar="[COMPONENT=]DEVICE", help="cpu, cuda, cuda:1; auto spreads the LLM. May be repeated."),

@@ -13,7 +13,7 @@ from nextgpt.errors import ConfigError
 
 Runs = Annotated[list[Path], Argument(metavar="RUN...", help="Folders of nextgpt eval --out DIR.")]
 Ratings = Annotated[Path, Argument(metavar="RATINGS.jsonl", help="File of nextgpt rate serve.")]
-Out = Annotated[Path, Option(metavar="FILE.jsonl", help="Takes the study and all ratings; continued if it exists.")]
+Out = Annotated[Path, Option(metavar="FILE.jsonl", help="File of the study and all ratings; continued if it exists.")]
 Systems = Annotated[
     list[str] | None, Option("--system", metavar="NAME", help="System to rate; repeatable, default all but controls.")
 ]
@@ -62,7 +62,7 @@ def serve(
 def export(
     runs: Runs,
     out: Out,
-    folder: Annotated[Path, Option("--to", metavar="DIR", help="Takes tasks, configurations and media.")],
+    folder: Annotated[Path, Option("--to", metavar="DIR", help="Folder for tasks, configurations and media.")],
     mode: Mode = "scores",
     system: Systems = None,
     per_rater: PerRater = 40,

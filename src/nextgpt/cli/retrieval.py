@@ -27,7 +27,7 @@ ViaOption = Annotated[
     ChatVia | None,
     Option(
         "--via",
-        help="Origin of media; default generate, and with --index auto if it is calibrated, else retrieve. "
+        help="Origin of media. Default: generate; with a calibrated --index: auto, with another one: retrieve. "
         "cascade: the LLM writes captions, which the synthesizers' text encoders read.",
     ),
 ]

@@ -15,7 +15,7 @@ app = Typer(
 @app.command()
 def page(
     runs: Annotated[list[Path], Argument(metavar="RUN...", help="Runs, or folders of runs; several become curves.")],
-    out: Annotated[Path, Option(metavar="DIR", help="Takes index.html and the media that it shows.")],
+    out: Annotated[Path, Option(metavar="DIR", help="Folder for index.html and its media.")],
     samples: Annotated[int, Option(min=0, help="Best and worst answers per run.")] = 6,
 ) -> None:
     """Write an HTML page: intervals drawn, curves over checkpoints, right and wrong answers."""
@@ -27,7 +27,7 @@ def page(
 @app.command()
 def export(
     run: Annotated[Path, Argument(metavar="RUN", help="Folder of nextgpt eval --out DIR.")],
-    out: Annotated[Path, Option(metavar="DIR", help="Takes the layout; must not exist.")],
+    out: Annotated[Path, Option(metavar="DIR", help="New folder for the layout; must not exist.")],
     layout: Annotated[str, Option(metavar="NAME", help="geneval, vbench or audioldm_eval.")],
     system: Annotated[str, Option(metavar="NAME", help="System whose answers are exported.")] = "direct",
     geneval_prompts: Annotated[

@@ -65,10 +65,9 @@ def run_with_progress(name: str, recipe: BaseRecipe, log: Callable[[str], None])
 
 
 def with_first_start(path: Path, recipe: BaseRecipe) -> BaseRecipe:
-    """Return a recipe whose ``init_from`` exists.
+    """Return a recipe whose ``init_from`` exists, so that a dry run works before the earlier recipes have run.
 
-    Where the model to start from is yet to be trained, ``init_from`` becomes that of the recipe beside ``path`` that
-    writes it: all stages of a training can be counted before the first one runs.
+    If the initial model is not trained yet, ``init_from`` is that of the recipe in the same folder that writes it.
     """
     from nextgpt.presets import PRESETS
     from nextgpt.train.initial_model import InitialModelRecipe

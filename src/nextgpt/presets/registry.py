@@ -1,6 +1,6 @@
 """The table of presets: configs of models whose weights are downloaded separately.
 
-A preset is a folder beside this file: a model folder without weights (``config.json``, the components' configs, and
+A preset is a sub-folder of this package: a model folder without weights (``config.json``, the components' configs, and
 cards with licence and source), plus ``preset.json``, which is read here.
 """
 
@@ -98,6 +98,6 @@ def installed_preset_dir(name: str) -> Path:
         for number, download in enumerate(wanted.downloads, start=1)
     )
     raise ModelError(
-        f"The model {name!r} is not on this machine; expected it in {folder}. Get {wanted.size_gb:.1f} GB, where a "
-        f"command that is run again takes up a broken download: {files}. Then: {wanted.final_command}"
+        f"The model {name!r} is not on this machine; expected it in {folder}. Download {wanted.size_gb:.1f} GB; "
+        f"a repeated command resumes an interrupted download: {files}. Then: {wanted.final_command}"
     )
