@@ -9,9 +9,9 @@ import argparse
 
 import numpy as np
 
-from nextgpt.evaluate.beyond_words import CASCADE, DIRECT, KINDS, SYSTEMS, TRUTH, measure_beyond_words
 from nextgpt.evaluate.metrics.statistics import mean_result, paired_permutation_test, share_result
-from nextgpt.evaluate.suite import RunOptions
+from nextgpt.evaluate.miniworld.beyond_words import CASCADE, DIRECT, KINDS, SYSTEMS, TRUTH, measure_beyond_words
+from nextgpt.evaluate.miniworld.suite import RunOptions
 from nextgpt.model.model_dir import resolve_model_dir
 
 UNITS = {"hue": "°", "place": "px", "pitch": "semitones"}

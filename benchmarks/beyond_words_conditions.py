@@ -14,8 +14,8 @@ import argparse
 import torch
 from torch import Tensor
 
-from nextgpt.evaluate.beyond_words import BeyondWordsItem, sample_items
-from nextgpt.evaluate.cascade import create_prompt_encoders
+from nextgpt.evaluate.caption_synthesizer import create_prompt_encoders
+from nextgpt.evaluate.miniworld.beyond_words import BeyondWordsItem, sample_items
 from nextgpt.miniworld.language.canonical_captions import canonical_caption
 from nextgpt.model.model_dir import resolve_model_dir
 from nextgpt.model.nextgpt import NextGPT

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nextgpt.evaluate.beyond_words import KINDS, OFFSETS, BeyondWordsItem, sample_items
-from nextgpt.evaluate.systems import MAX_TOKENS, batched
+from nextgpt.evaluate.miniworld.beyond_words import KINDS, OFFSETS, BeyondWordsItem, sample_items
+from nextgpt.evaluate.miniworld.systems import MAX_TOKENS, batched
 from nextgpt.message import Conversation, Sampling
 from nextgpt.model.llm.generation import generate
 from nextgpt.model.llm.output import LLMOutput, MediumSegment

@@ -23,7 +23,7 @@ from typing import Annotated
 
 import typer
 
-from nextgpt.evaluate.run_folder import FEATURES_DIR, RECORDS_FILE, RESULTS_DIR, SCORES_FILE
+from nextgpt.evaluate.standard.run_folder import FEATURES_DIR, RECORDS_FILE, RESULTS_DIR, SCORES_FILE
 from nextgpt.miniworld.export import export_miniworld
 
 SUITE, METRICS = "coco-t2i", ("fid", "kid", "clip_score", "modality")
@@ -31,16 +31,16 @@ SUITE, METRICS = "coco-t2i", ("fid", "kid", "clip_score", "modality")
 
 def child(data: Path, out: Path, stand_in: bool) -> None:
     """Run the evaluation once."""
-    from nextgpt.evaluate import standard
+    from nextgpt.evaluate.standard import run_suite
 
     if stand_in:
         from tests.evaluate.stand_ins import MeanColors, StandIn, create, extractors
 
-        standard.create_system = create(StandIn(delay_s=0.2))
-        standard.find_extractors = lambda names, model: extractors(MeanColors())
-    standard.BATCH_SIZE = 4
+        run_suite.create_system = create(StandIn(delay_s=0.2))
+        run_suite.find_extractors = lambda names, model: extractors(MeanColors())
+    run_suite.BATCH_SIZE = 4
     print("started", flush=True)
-    standard.run_standard(SUITE, standard.StandardOptions("nano", out, data, metrics=METRICS))
+    run_suite.run_standard(SUITE, run_suite.StandardOptions("nano", out, data, metrics=METRICS))
 
 
 def main(

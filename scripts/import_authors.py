@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nextgpt.errors import ConfigError
-from nextgpt.evaluate.people_labels import DialogueLabel, TurnLabel
+from nextgpt.evaluate.miniworld.people_labels import DialogueLabel, TurnLabel
 from nextgpt.miniworld.language.phrasings.author import DATA_DIR, SLOT, parse_author
 from nextgpt.miniworld.specs import WORD_SOURCES
 

@@ -12,10 +12,10 @@ import json
 from pathlib import Path
 
 from nextgpt.evaluate.metrics.statistics import wilson_interval
-from nextgpt.evaluate.people import item_cases, judge_turn
-from nextgpt.evaluate.people_labels import PeopleItems
-from nextgpt.evaluate.runner import DIRECT, run_cases
-from nextgpt.evaluate.suite import RunOptions
+from nextgpt.evaluate.miniworld.people import item_cases, judge_turn
+from nextgpt.evaluate.miniworld.people_labels import PeopleItems
+from nextgpt.evaluate.miniworld.runner import DIRECT, run_cases
+from nextgpt.evaluate.miniworld.suite import RunOptions
 from nextgpt.miniworld.language.descriptions import describe
 from nextgpt.model.model_dir import resolve_model_dir
 

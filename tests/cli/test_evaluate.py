@@ -7,8 +7,9 @@ import pytest
 from tests.evaluate.stand_ins import StandIn, create
 
 from nextgpt.cli.app import main
-from nextgpt.evaluate import standard, suite
+from nextgpt.evaluate.miniworld import suite
 from nextgpt.evaluate.score import Score
+from nextgpt.evaluate.standard import run_suite
 from nextgpt.miniworld.export import export_miniworld
 
 Printed = pytest.CaptureFixture[str]
@@ -67,7 +68,7 @@ def test_a_standard_suite_prints_its_rows_and_keeps_its_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
 ) -> None:
     export_miniworld(tmp_path / "data", count=2)
-    monkeypatch.setattr(standard, "create_system", create(StandIn()))
+    monkeypatch.setattr(run_suite, "create_system", create(StandIn()))
     arguments = ["eval", "nano", "--suite", "coco-t2i", "--data", str(tmp_path / "data"), "--metric", "modality"]
     assert main([*arguments, "--out", str(tmp_path / "run"), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from nextgpt.conversation_file import MediumEntry, TextEntry
-from nextgpt.evaluate.items import EvalItem, medium, user_message
-from nextgpt.evaluate.records import ItemRecord
-from nextgpt.evaluate.run_folder import RunFolder, RunManifest, create_run, data_fingerprint
+from nextgpt.evaluate.standard.items import EvalItem, medium, user_message
+from nextgpt.evaluate.standard.records import ItemRecord
+from nextgpt.evaluate.standard.run_folder import RunFolder, RunManifest, create_run, data_fingerprint
 from nextgpt.media.types import Audio, Video
 from nextgpt.testing.scripted_model import tiny_image
 

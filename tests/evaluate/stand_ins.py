@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import PIL.Image
 
-from nextgpt.evaluate.item_systems.base import ItemSystem
-from nextgpt.evaluate.items import EvalItem
-from nextgpt.evaluate.media_features import Extractors
+from nextgpt.evaluate.standard.item_systems.base import ItemSystem
+from nextgpt.evaluate.standard.items import EvalItem
+from nextgpt.evaluate.standard.media_features import Extractors
 from nextgpt.message import Audio, Image, Medium, Reply, Text, Video
 
 WITHOUT_MODEL = ("truth", "shuffled", "unchanged")
@@ -24,7 +24,7 @@ class StandIn:
         self.delay_s = delay_s
 
     def answer(self, items: Sequence[EvalItem], seeds: Sequence[int]) -> list[Reply]:
-        """See :meth:`~nextgpt.evaluate.item_systems.base.ItemSystem.answer`."""
+        """See :meth:`~nextgpt.evaluate.standard.item_systems.base.ItemSystem.answer`."""
         time.sleep(self.delay_s)
         self.batches.append([item.id for item in items])
         return [
@@ -67,7 +67,7 @@ class MeanColors:
 
 def create(system: ItemSystem):
     """Return a creator of systems: ``system`` in place of all that need a model."""
-    from nextgpt.evaluate.item_systems import registry
+    from nextgpt.evaluate.standard.item_systems import registry
 
     def create_system(name: str, context: registry.SystemContext) -> ItemSystem:
         return registry.SYSTEMS[name](context, "") if name in WITHOUT_MODEL else system

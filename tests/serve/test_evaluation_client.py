@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nextgpt.evaluate.item_systems.openai_endpoint import OpenAIChat, OpenAIEndpoint
+from nextgpt.evaluate.standard.item_systems.openai_endpoint import OpenAIChat, OpenAIEndpoint
 from nextgpt.message import Conversation, Sampling
 from nextgpt.testing.scripted_model import tiny_audio, tiny_image, tiny_video
 

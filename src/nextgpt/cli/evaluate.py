@@ -11,7 +11,7 @@ from nextgpt.cli.options import Json, Model
 from nextgpt.errors import ConfigError, unknown_name_message
 
 if TYPE_CHECKING:
-    import nextgpt.evaluate.suite
+    import nextgpt.evaluate.miniworld.suite
 
 DEFAULT_LIMIT = 200
 """Cases per row of the small world's suites."""
@@ -47,9 +47,9 @@ def evaluate(
     A run of standard tasks with --out continues where it was interrupted.
     """
     from nextgpt.cli.printing import print_json
-    from nextgpt.evaluate.protocols import ALL_SMALL, PROTOCOLS
-    from nextgpt.evaluate.report import to_dict, to_markdown
-    from nextgpt.evaluate.suite import SUITES
+    from nextgpt.evaluate.miniworld.report import to_dict, to_markdown
+    from nextgpt.evaluate.miniworld.suite import SUITES
+    from nextgpt.evaluate.standard.protocols import ALL_SMALL, PROTOCOLS
 
     if suite not in (known := (*SUITES, *PROTOCOLS, ALL_SMALL)):
         raise ConfigError(unknown_name_message("suite", suite, known))
@@ -72,7 +72,7 @@ def evaluate(
     if unused := [name for name, value in options if value]:
         raise ConfigError(f"suite {suite} takes no {unused[0]}; expected one of {', '.join(PROTOCOLS)} with it.")
 
-    def measure() -> nextgpt.evaluate.suite.Results:
+    def measure() -> nextgpt.evaluate.miniworld.suite.Results:
         return _measure(model, suite, out, limit=limit or DEFAULT_LIMIT, seed=seed, workers=workers, steps=steps)
 
     if json:
@@ -93,10 +93,10 @@ def _measure_standard(json: bool, suite: str, model: str, **options: Any) -> Non
 
 def _measure(
     model: str, suite: str, out: Path | None, *, limit: int, seed: int, workers: int | None, steps: int | None
-) -> nextgpt.evaluate.suite.Results:
+) -> nextgpt.evaluate.miniworld.suite.Results:
     from nextgpt.cli.progress import ProgressBars, error_console
-    from nextgpt.evaluate import report
-    from nextgpt.evaluate import suite as suites
+    from nextgpt.evaluate.miniworld import report
+    from nextgpt.evaluate.miniworld import suite as suites
     from nextgpt.logging import silence_libraries
     from nextgpt.media.save_media import wrap_write_errors
 

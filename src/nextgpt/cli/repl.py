@@ -92,7 +92,7 @@ def load_model(
 def _load_cascade(name: str, placement: PlacementOptions) -> ChatModel:
     """Load the cascade; a folder without trained weights is enough if nothing is placed."""
     from nextgpt import NextGPT
-    from nextgpt.evaluate.cascade_model import Cascade
+    from nextgpt.evaluate.standard.cascade_model import Cascade
 
     if placement == PlacementOptions():
         return Cascade.from_pretrained(name)

@@ -35,7 +35,7 @@ def export(
     ] = None,
 ) -> None:
     """Copy the media of a run into the folders that published scorers read."""
-    from nextgpt.evaluate.exports import export_run
+    from nextgpt.evaluate.standard.exports import export_run
 
     result = export_run(run, system, layout, out, geneval_prompts=geneval_prompts)
     echo(f"wrote {out}: {result.num_media} media of {system}")

@@ -24,7 +24,7 @@ def run(
 ) -> dict[str, Any]:
     """Run a suite and return its scores; without ``out`` its folder is removed at the end."""
     from nextgpt.cli.progress import ProgressBars, error_console
-    from nextgpt.evaluate.standard import StandardOptions, run_standard
+    from nextgpt.evaluate.standard.run_suite import StandardOptions, run_standard
     from nextgpt.logging import silence_libraries
 
     silence_libraries()
@@ -40,7 +40,7 @@ def run(
 
 def report(content: dict[str, Any]) -> str:
     """Return the scores of :func:`run` as Markdown tables."""
-    from nextgpt.evaluate.score_report import all_to_markdown
+    from nextgpt.evaluate.standard.score_report import all_to_markdown
 
     return all_to_markdown(content)
 

@@ -1,32 +1,39 @@
 """Evaluation of models. Nothing here trains, and the model does not depend on it.
 
-Two families of suites share the cascade and little else.
+There are two families of suites, a folder each. Neither imports the other; both import the shared modules.
 
-Suites of the small world, in which the judge decides whether a case is correct; a row is a fraction of correct cases:
+``miniworld/``, suites of the small world: the judge decides if a case is correct; a row is a fraction of correct cases.
 
 ===============================================  ==============================================================
 ``suite``, ``runner``                            interface and table of the suites; work in several processes
-``miniworld``, ``text_only``                     held-out media in held-out templates; the same with captions
+``held_out``, ``text_only``                      held-out media in held-out templates; the same with captions
 ``people``, ``people_labels``                    requests in people's own words
 ``beyond_words``, ``continuous_attributes``      attributes that captions have no word for
-``cases``, ``systems``                           a dialogue to hold, and what answers it
-``miniworld_metrics``, ``correctness``           rows of the table, and their predicates
-``score``, ``report``, ``contact_sheet``         intervals, tables and pictures of the results
+``cases``, ``systems``, ``cascade``              a dialogue to hold, and what answers it
+``metrics``, ``correctness``                     rows of the table, and their predicates
+``report``, ``contact_sheet``                    tables and pictures of the results
 ===============================================  ==============================================================
 
-Suites of standard tasks, on a corpus, with the metrics of papers (docs/evaluation.md):
+``standard/``, suites of standard tasks: items of a corpus, with the metrics of papers (docs/evaluation.md).
 
 ===============================================  ==============================================================
-``protocols``, ``standard``                      table of the suites; run of one
+``protocols``, ``run_suite``                     table of the suites; run of one
 ``annotations``, ``item_sources``, ``items``     annotations of a corpus to evaluation items
-``item_systems``                                 what answers items: the model, baselines, floor and ceiling
+``item_systems``, ``cascade_model``              what answers items: the model, baselines, floor and ceiling
 ``run_folder``, ``records``, ``answering``       answers on disk
-``extractors``, ``media_features``               networks that turn media into features
-``metrics``, ``scoring``, ``score_report``       values per metric and system, and their tables
-``feature_store``, ``result_store``              features and values of a run that are not computed again
-``rating``, ``run_page``                         ratings by people; page of a run
-``exports``, ``lmms_eval``                       other people's scorers
+``media_features``, ``feature_store``            features of media; those of a run are not computed again
+``scoring``, ``score_report``                    values per metric and system, and their tables
+``result_store``                                 values of a run that are not computed again
+``exports``                                      folders for other people's scorers
 ===============================================  ==============================================================
 
-``caption_llm``, ``cascade`` and ``cascade_model`` are the cascade: the LLM writes captions instead of signal tokens.
+Shared modules, and tools around runs of standard tasks:
+
+===============================================  ==============================================================
+``metrics``, ``extractors``                      functions from values to a result; networks from media to features
+``score``                                        fraction of correct cases with its interval
+``caption_llm``, ``caption_synthesizer``         the cascade: the LLM writes captions instead of signal tokens
+``rating``, ``run_page``                         ratings by people; page of a run
+``lmms_eval``                                    adapter for lmms-eval
+===============================================  ==============================================================
 """

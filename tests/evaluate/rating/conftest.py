@@ -8,7 +8,7 @@ import pytest
 from tests.browser import browser, tolerated, visit
 from tests.evaluate.small_run import make_run
 
-from nextgpt.evaluate.run_folder import RunFolder
+from nextgpt.evaluate.standard.run_folder import RunFolder
 
 __all__ = ["browser", "tolerated", "visit"]
 

@@ -10,7 +10,7 @@ import pytest
 from nextgpt.annotation.journal import read_rows
 from nextgpt.cli.app import main
 from nextgpt.evaluate.rating.report import read_report
-from nextgpt.evaluate.run_folder import RunFolder
+from nextgpt.evaluate.standard.run_folder import RunFolder
 
 
 def annotate(folder: Path, path: Path, result: list[dict[str, Any]], annotators: tuple[Any, ...] = (1,)) -> int:

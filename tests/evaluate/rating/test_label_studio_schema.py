@@ -9,7 +9,7 @@ import pytest
 
 from nextgpt.annotation.journal import read_rows
 from nextgpt.cli.app import main
-from nextgpt.evaluate.run_folder import RunFolder
+from nextgpt.evaluate.standard.run_folder import RunFolder
 
 SDK_PYTHON = os.environ.get("NEXTGPT_LABEL_STUDIO_PYTHON")
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "label_studio_schema.py"

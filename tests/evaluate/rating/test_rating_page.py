@@ -18,7 +18,7 @@ from nextgpt.errors import ConfigError
 from nextgpt.evaluate.rating.material import create_study, open_study, read_material
 from nextgpt.evaluate.rating.server import create_rating_app
 from nextgpt.evaluate.rating.study import Mode, StudyFile
-from nextgpt.evaluate.run_folder import RunFolder
+from nextgpt.evaluate.standard.run_folder import RunFolder
 
 PLAYED = """new Promise((resolve) => {
   const player = document.querySelector('.answer audio, .answer video');

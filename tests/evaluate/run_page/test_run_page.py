@@ -10,10 +10,10 @@ import pytest
 from tests.evaluate.small_run import make_run
 
 from nextgpt.cli.app import main
-from nextgpt.evaluate.run_folder import RunFolder
 from nextgpt.evaluate.run_page.charts import Point, Scale, curve_chart, interval_chart, number
 from nextgpt.evaluate.run_page.page import checkpoint_numbers, write_page
 from nextgpt.evaluate.run_page.samples import choose_samples
+from nextgpt.evaluate.standard.run_folder import RunFolder
 
 SYSTEMS = ("cascade", "direct", "shuffled", "truth")
 

@@ -28,10 +28,10 @@ from nextgpt.annotation.journal import Journal
 from nextgpt.annotation.label_studio import MEDIA_TAGS, MEDIA_URL, annotator_name, read_annotations
 from nextgpt.annotation.pages import opaque_id
 from nextgpt.errors import ConfigError
-from nextgpt.evaluate.items import MediumEntry
 from nextgpt.evaluate.rating.material import Material, ShownParts
 from nextgpt.evaluate.rating.server import answer_parts, rater_tasks
 from nextgpt.evaluate.rating.study import CRITERIA, MAX_SCORE, Answer, Choice, Judgement, Rater, Study, StudyFile, Task
+from nextgpt.evaluate.standard.items import MediumEntry
 from nextgpt.media.save_media import wrap_write_errors
 
 CHOICES: dict[str, Choice] = {"A is better": "left", "About equal": "tie", "B is better": "right"}

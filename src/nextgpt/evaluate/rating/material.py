@@ -10,10 +10,10 @@ from pathlib import Path
 
 from nextgpt.annotation.journal import Journal
 from nextgpt.errors import ConfigError, unknown_name_message
-from nextgpt.evaluate.items import EvalItem, MediumEntry, MessageEntry, TextEntry
 from nextgpt.evaluate.rating.study import Mode, Study, StudyFile
-from nextgpt.evaluate.records import ItemRecord
-from nextgpt.evaluate.run_folder import RunFolder, open_run
+from nextgpt.evaluate.standard.items import EvalItem, MediumEntry, MessageEntry, TextEntry
+from nextgpt.evaluate.standard.records import ItemRecord
+from nextgpt.evaluate.standard.run_folder import RunFolder, open_run
 
 PartEntry = TextEntry | MediumEntry
 CONTROL_SYSTEMS = ("truth", "shuffled")

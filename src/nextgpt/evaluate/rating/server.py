@@ -22,10 +22,10 @@ from pydantic import BaseModel
 
 from nextgpt.annotation.journal import Journal
 from nextgpt.annotation.pages import MediaTable, create_pages, opaque_id
-from nextgpt.evaluate.items import MediumEntry
 from nextgpt.evaluate.rating.material import Material, PartEntry, ShownParts
 from nextgpt.evaluate.rating.order import session_tasks
 from nextgpt.evaluate.rating.study import CRITERIA, Answer, Judgement, Rater, Shown, Study, StudyFile, Task
+from nextgpt.evaluate.standard.items import MediumEntry
 from nextgpt.serve.errors import ApiError
 
 STATIC = Path(__file__).with_name("static")

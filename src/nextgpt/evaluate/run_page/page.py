@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from nextgpt.errors import ConfigError
-from nextgpt.evaluate.items import EvalItem, MediumEntry, TextEntry
-from nextgpt.evaluate.run_folder import SCORES_FILE, RunFolder, is_run, open_run, write_file
 from nextgpt.evaluate.run_page.charts import Point, Scale, curve_chart, interval_chart, number
 from nextgpt.evaluate.run_page.samples import Sample, choose_samples
-from nextgpt.evaluate.scoring import SHUFFLED, TRUTH
+from nextgpt.evaluate.standard.items import EvalItem, MediumEntry, TextEntry
+from nextgpt.evaluate.standard.run_folder import SCORES_FILE, RunFolder, is_run, open_run, write_file
+from nextgpt.evaluate.standard.scoring import SHUFFLED, TRUTH
 from nextgpt.media.save_media import wrap_write_errors
 from nextgpt.serve.static_page import STATIC
 

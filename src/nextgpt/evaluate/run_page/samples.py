@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nextgpt.evaluate.items import EvalItem
 from nextgpt.evaluate.metrics.registry import METRICS
-from nextgpt.evaluate.records import ItemRecord
-from nextgpt.evaluate.run_folder import RunFolder, read_item_scores
-from nextgpt.evaluate.scoring import SHUFFLED, TRUTH
+from nextgpt.evaluate.standard.items import EvalItem
+from nextgpt.evaluate.standard.records import ItemRecord
+from nextgpt.evaluate.standard.run_folder import RunFolder, read_item_scores
+from nextgpt.evaluate.standard.scoring import SHUFFLED, TRUTH
 
 DIRECT = "direct"
 """System whose answers are shown if the run has it."""
