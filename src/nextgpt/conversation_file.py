@@ -1,4 +1,4 @@
-"""A conversation as files: ``conversation.json`` and the media that it names, beside it.
+"""A conversation as a folder: ``conversation.json`` and the media that it names.
 
 ::
 

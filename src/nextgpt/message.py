@@ -1,4 +1,4 @@
-"""Messages, conversations, streaming events and replies. Immutable; knows no model, features or tokens."""
+"""Messages, conversations, streaming events and replies. Immutable; independent of models, features and tokens."""
 
 from __future__ import annotations
 

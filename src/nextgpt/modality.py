@@ -1,4 +1,4 @@
-"""The table of modalities: their names, signal tokens and file suffixes. Knows no media, encoder or synthesizer.
+"""The table of modalities: their names, signal tokens and file suffixes; independent of encoders and synthesizers.
 
 ARCHITECTURE.md, "How to add", lists what else a new modality needs.
 """

@@ -1,4 +1,4 @@
 """Local pages on which people judge media: their server and their append-only files.
 
-Knows neither evaluations nor corpora; :mod:`nextgpt.evaluate.rating` and :mod:`nextgpt.data.review` build on it.
+Independent of evaluations and corpora; :mod:`nextgpt.evaluate.rating` and :mod:`nextgpt.data.review` build on it.
 """

@@ -1,4 +1,4 @@
-"""Parts that all exchanges with Label Studio share. Knows neither ratings nor reviews."""
+"""Exchange with Label Studio: what ratings and reviews share."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
     /                   index.html of the page
     /static/<name>      files of the page, of this package and of the chat page
-    /media/<id>         a medium; the id tells nothing about where it comes from
+    /media/<id>         a medium; the id does not reveal its origin
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The baseline: the same components without any optimization.
 
 All components are loaded at once, text encoders included. Text and signal tokens are generated one by one
-with ``transformers``' default ``generate``, over the whole conversation in every turn; all of its media are
+with ``transformers``' default ``generate``, over the complete conversation in every turn; all of its media are
 encoded again. Media are synthesized one at a time in 50 steps, with guidance as two calls of the denoiser.
 """
 
@@ -75,7 +75,7 @@ class Baseline:
         return time.perf_counter() - start
 
     def turn_s(self, turns: Sequence[Turn]) -> float:
-        """Measure the average turn of a recorded conversation with as many tokens and the same media."""
+        """Measure the average turn of a recorded conversation, with the same number of tokens and the same media."""
         image = next(self._images)
         start = time.perf_counter()
         for turn in turns:
@@ -109,7 +109,7 @@ class Baseline:
         prompt = self._llm.build_prompt(conversation)
         if prompt.media:
             self._encoder.encode(prompt.media)
-        # Soft and signal tokens cost what any token costs: as many of the vocabulary stand for them.
+        # Soft and signal tokens cost as much as other tokens, so ordinary token ids replace them.
         length = prompt.length(self._soft_tokens)
         ids = torch.full((1, length), self._llm.vocabulary_size - 1)
         self._llm.transformer.generate(

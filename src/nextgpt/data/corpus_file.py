@@ -1,6 +1,6 @@
 """Corpus files as rows of plain values: JSON, JSON lines, CSV or tar.
 
-Knows containers only; :mod:`nextgpt.data.formats` interprets the keys of a row.
+Handles containers only; :mod:`nextgpt.data.formats` interprets the keys of a row.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 UNFINISHED_MARK = ".unfinished"
 """File in a folder of tars that is still being written."""
 MAX_LINE_CHARS = 2**20
-"""Beginning of a JSON file that tells its container."""
+"""Characters at the beginning of a JSON file that are read to distinguish JSON from JSON lines."""
 MEDIA_FOLDERS = ("", "images", "videos", "audios", "image", "video", "audio")
-"""Folders of media beside the corpus file, tried in order."""
+"""Sub-folders of the media folder, tried in order."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CorpusFile:
 
     @cached_property
     def container(self) -> str:
-        """``json``, ``jsonl``, ``csv`` or ``tar``; the content tells JSON from JSON lines."""
+        """``json``, ``jsonl``, ``csv`` or ``tar``; the content decides between JSON and JSON lines."""
         if self.path.is_dir():
             return "tar"
         suffix = self.path.suffix.lower().removeprefix(".")
@@ -83,7 +83,7 @@ def open_corpus_file(path: Path, media: Path | None = None) -> CorpusFile:
         raise ConfigError(f"{path} is missing; expected a corpus (JSON, JSONL, CSV, tar, or a folder of tars).")
     if (path / UNFINISHED_MARK).is_file():
         raise ConfigError(
-            f"{path} was not written to its end; expected all of its tars. Run the command that writes it again, or "
+            f"{path} is unfinished; expected all of its tars. Run the command that writes it again, or "
             f"delete {UNFINISHED_MARK} in it to use what is there."
         )
     document = CorpusFile(path, media or (path if path.is_dir() else path.parent))

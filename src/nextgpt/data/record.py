@@ -63,7 +63,7 @@ class MediaFile:
 
     @property
     def key(self) -> str:
-        """Identifies the content for caches: its place on this machine, size and time of change.
+        """Identify the content for caches: by path, size and modification time.
 
         Names and sizes alone are not enough: two corpora may both have an ``audio/0.wav`` of the same length.
         """
@@ -120,7 +120,7 @@ class Dialogue:
     key: str
     turns: tuple[Turn, ...]
     is_truncated: bool = False
-    """True if the last answer breaks off; training then leaves out the end of its turn."""
+    """True if the last answer is cut off; the end of its turn is then not trained on."""
 
     @property
     def input_media(self) -> tuple[MediaFile, ...]:

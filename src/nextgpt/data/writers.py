@@ -1,4 +1,4 @@
-"""Write corpora in the project's own form: JSON lines beside their media, or tars with the media inside."""
+"""Write corpora in this project's own format: JSON lines with paths of media, or tars with the media inside."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from nextgpt.media.save_media import wrap_write_errors
 
 
 def write_jsonl(records: Iterable[Record], path: Path) -> int:
-    """Write records as JSON lines that name their media where they lie; those in tars are taken out beside ``path``.
+    """Write records as JSON lines with relative paths of their media; return the number of records.
 
-    The file is written whole or not at all. Returns the number of records.
+    Media in tars are extracted into a folder next to ``path``. The file is written completely or not at all.
     """
     home = path.parent.resolve()
     taken_out = home / f"{path.stem}-media"
@@ -53,8 +53,8 @@ def _relative_path(member: str) -> Path:
 def write_tar_shards(records: Iterable[Record], folder: Path, *, shard_bytes: int) -> Iterator[Path | InvalidRecord]:
     """Write records as tars of about ``shard_bytes``, each sample its messages and then its media.
 
-    Yields every tar when it is whole, and every record that is left out because a medium of it cannot be read. Until
-    the last tar is written the folder holds :data:`UNFINISHED_MARK`, and is refused as a corpus.
+    Yields every tar when it is complete, and every record that is left out because its media cannot be read. Until the
+    last tar is written the folder holds :data:`UNFINISHED_MARK`, and is refused as a corpus.
     """
     mark = folder / UNFINISHED_MARK
     with wrap_write_errors(folder):

@@ -1,4 +1,4 @@
-"""Read, resample, resize and write images, audio and video. Knows no model.
+"""Read, resample, resize and write images, audio and video. Independent of models.
 
 Sources are paths, bytes or open files. Their type follows from their content, and :class:`MediaLimits` are checked
 before and while they are decoded; a violation raises :class:`~nextgpt.errors.MediaError`.

@@ -1,4 +1,4 @@
-"""Repair of images whose data end early or are damaged, so that what is left can be decoded, as browsers do."""
+"""Repair of truncated or damaged images, so that the intact part can be decoded, as browsers do."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _BLOCK_BYTES = 64
 
 
 def repair_jpeg(content: bytes, max_pixels: int) -> tuple[bytes, str]:
-    """End a JPEG where it is cut off, whereupon libjpeg leaves the rest grey; return it and what was lost, in words."""
+    """Add the end marker to a truncated JPEG; libjpeg fills the rest with grey. Return it and the loss in words."""
     return content + _END_OF_JPEG, "its data end early, the rest of the image is grey"
 
 
 def repair_png(content: bytes, max_pixels: int) -> tuple[bytes, str]:
-    """Replace what cannot be decompressed by zeros: black, or transparent; return the PNG and what was lost, in words.
+    """Replace what cannot be decompressed by zeros: black, or transparent; return it and the loss in words.
 
     Raises:
         ValueError: Not one row can be decompressed, the header is damaged, or there are more than ``max_pixels``.
@@ -102,4 +102,4 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 REPAIRS: Mapping[str, Callable[[bytes, int], tuple[bytes, str]]] = {"jpeg": repair_jpeg, "png": repair_png}
-"""Repair by the name of the file type, of the content and at most so many pixels."""
+"""``(content, max_pixels) -> (repaired content, loss)`` by name of the file type."""

@@ -1,4 +1,4 @@
-"""Media types: everything that a conversation holds besides text. Immutable; knows no message and no model.
+"""Media types: everything that a conversation holds besides text. Immutable; independent of messages and models.
 
 Constructors convert what is unambiguous (tensors, integer samples, floats in [0, 1], one channel without an axis) and
 refuse the rest with a :class:`~nextgpt.errors.MediaError`.
@@ -266,7 +266,7 @@ def _array(values: Any, name: str) -> np.ndarray:
 
 
 def _pixels(values: Any, name: str, *, dimensions: int) -> np.ndarray:
-    """Convert to uint8 (..., H, W, 3); floats must lie in [0, 1]; channels may stand before the rows."""
+    """Convert to uint8 (..., H, W, 3); floats must lie in [0, 1]; channels may precede the rows."""
     pixels = _array(values, name)
     if pixels.ndim == dimensions and pixels.shape[-1] != 3 == pixels.shape[-3]:
         pixels = np.moveaxis(pixels, -3, -1)

@@ -8,7 +8,7 @@
     edit-image/edits.jsonl, edit-audio/edits.jsonl, edit-video/edits.jsonl   with their media and masks
     modality-choice/requests.jsonl, unim/interleaved.jsonl                   with their media
 
-Fields that the official forms do not have are added: ``canonical_caption``, the caption in the form that nano's
+A field is added to the official formats: ``canonical_caption``, the caption in the form that nano's
 synthesizers were trained on. Captions and requests come from the test templates, which no training has seen.
 """
 
@@ -175,7 +175,7 @@ def _with_placeholders(parts: Iterable[str | MediaPart], media: dict[str, str], 
 
 
 def _single_turns(tasks: tuple[str, ...], count: int, seed: int) -> Iterator[DialogueTurn]:
-    """Yield turns of the held-out split, each the only one of its dialogue; tasks take turns."""
+    """Yield turns of the held-out split, one per dialogue, cycling through the tasks."""
     rng = np.random.default_rng([seed, len(tasks), len(tasks[0])])
     produced = 0
     while produced < count:

@@ -10,7 +10,7 @@ from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import BACKGROUNDS, PATTERNS, PLACES, SOURCES, TINTS
 
 MODELS = ("nano", "small")
-"""Embedded models, which know the small world only."""
+"""Embedded models whose media are those of the small world."""
 
 EXAMPLES = (
     "Draw a red car on grass.",
@@ -45,7 +45,7 @@ class Knowledge:
 
 
 def knowledge_of(model: str) -> Knowledge | None:
-    """Return the content that an embedded model knows; ``None`` for other models, whose content is not known here."""
+    """Return the contents that an embedded model was trained on; ``None`` for other models."""
     if model not in MODELS:
         return None
     return Knowledge(

@@ -1,7 +1,7 @@
 """Specifications of the small world's images, audio and video as plain values.
 
 A spec is a complete description: rendering it always gives the same bytes, and every question, answer and
-judgement about a medium follows from its spec. This module knows nothing about pixels, samples or language.
+judgement about a medium follows from its spec. This module does not depend on pixels, samples or language.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Find model folders, plan where their components lie in memory, and load the components on first use."""
+"""Plan dtype, device and offloading of a model's components, and load each component on first use."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def make_memory_plan(
 
     Args:
         components: Summary of the model; required for a budget and for sizes in the plan.
-        names: Names of the components, if there is no summary.
+        names: Names of the components; needed only if ``components`` is empty.
 
     Raises:
         ConfigError: The options contradict each other.
@@ -150,18 +150,20 @@ def lazy_components(
 
 
 def check_device(device: str) -> None:
-    """Raise :class:`ConfigError` for a device that torch does not know, or that this machine does not have."""
+    """Raise :class:`ConfigError` if torch or this machine does not have the device."""
     if device in AUTO_DEVICE_MAPS:
         return
     try:
         known = torch.device(device)
         if known.type == "meta":
-            raise RuntimeError("it holds no numbers")
+            raise RuntimeError("it has shapes, but no values")
         torch.empty(0, device=known)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         usable = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         usable += ["mps"] if torch.backends.mps.is_available() else []
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        if reason.startswith("Expected one of"):  # torch lists every backend that it was ever built for
+            reason = "torch has no such device"
         raise ConfigError(
             f"device {device!r} cannot be used ({reason}); expected one of {', '.join(usable)} on this machine. "
             "Leave --device out to use the CPU."

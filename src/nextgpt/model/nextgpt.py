@@ -52,8 +52,8 @@ from nextgpt.model.trained_weights import load_trained, save_trained
 from nextgpt.model.truncation import truncate
 
 MAX_RECORDED_EDITS = 1024
-MIN_REPLY_SHARE = 4
-"""Turns leave a conversation until this part of the context, or the reply's token limit, is free for the reply."""
+REPLY_FRACTION = 0.25
+"""Part of the context that truncation keeps free for the reply; less if the reply's token limit is lower."""
 
 
 class NextGPT(nn.Module):
@@ -290,8 +290,8 @@ class NextGPT(nn.Module):
     # ---- single steps, also used by the serving engines --------------------------------------------------------
 
     def make_request(self, conversation: Conversation, sampling: Sampling) -> GenerationRequest:
-        """Build and validate the LLM request for a conversation; beyond the context its oldest turns leave."""
-        reserved = min(sampling.max_tokens, self.llm.context_length // MIN_REPLY_SHARE)
+        """Build and validate the LLM request for a conversation; the oldest turns are removed if it is too long."""
+        reserved = min(sampling.max_tokens, int(self.llm.context_length * REPLY_FRACTION))
         fits = partial(self.llm.fits_context, reserved_tokens=reserved, is_edit=self._was_edited)
         truncated = truncate(conversation, fits)
         prompt = self.llm.build_prompt(truncated.conversation, is_edit=self._was_edited)

@@ -6,13 +6,13 @@
   clip times of pytorchvideo 0.1.5; see :meth:`~nextgpt.model.encoding.config.EncoderConfig.as_in_nextgpt`;
 - the same pair of tags, ``<Img>`` and ``</Img>``, encloses images, audio and video;
 - a start token precedes every piece of text, so also after every medium;
-- text beside a tag or a signal token has no blank or line break there, as the tokenizer of transformers 4.29 removed
+- text next to a tag or a signal token has no blank or line break there, as the tokenizer of transformers 4.29 removed
   them: no 29871 before ``<Img>``, and 835 (``###``) instead of 13 2277 29937 after a generated medium;
 - the prompt format is ``### Human: ... ### Assistant: ...``;
 - captions in training prompts are lower case, without some punctuation (:func:`clean_caption`); the targets are
   embeddings of the captions as they are.
 
-Two things differ from the first release on purpose: media that the model generated earlier stand in the prompt as
+Two things differ from the first release on purpose: media that the model generated earlier are in the prompt as
 their signal tokens, as in training, not as inputs between tags; and a turn may have several media, each with its own
 tags and soft token, not their sum.
 

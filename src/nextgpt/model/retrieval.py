@@ -1,7 +1,7 @@
-"""Retrieval as a way to answer: a medium of an index instead of a synthesized one, with its source and licence.
+"""Media of an index instead of synthesized ones, with source and licence.
 
-The condition of a medium, which the output projection makes, is searched among the caption embeddings of the index, so
-nothing is trained for it. Edits are always synthesized. The index itself is an input: :mod:`nextgpt.data.index`.
+The condition that the output projection predicts is compared with the caption embeddings of the index, so nothing is
+trained for retrieval. Edits are always synthesized. :mod:`nextgpt.data.index` has the index.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class RetrievedMedium:
 
 
 def check_via(via: str, index: RetrievalIndex | None) -> None:
-    """Raise :class:`ConfigError` if replies cannot be made in this way."""
+    """Raise :class:`ConfigError` if ``via`` needs an index or a calibration that is missing."""
     if via not in get_args(Via):
         raise ConfigError(unknown_name_message("via", via, get_args(Via)))
     if via != "generate" and index is None:

@@ -1,4 +1,4 @@
-"""Shorten conversations that exceed the context of the language model: the oldest turns leave."""
+"""Shorten conversations that exceed the context of the LLM by removing their oldest turns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from nextgpt.message import Conversation, Medium, Message
 
 TURNS_PER_STEP = 8
-"""Turns that leave together. The next turns then begin with the same messages, which the prefix cache holds."""
+"""Turns that are removed together. The following requests then share a prefix, which the prefix cache holds."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class TruncatedConversation:
 
     conversation: Conversation
     num_turns: int = 0
-    """Number of turns that left."""
+    """Number of removed turns."""
 
 
 def truncate(conversation: Conversation, fits: Callable[[Conversation], bool]) -> TruncatedConversation:

@@ -1,12 +1,13 @@
-"""Recipe kind ``attribute_pretraining``: each soft token learns to name one attribute in the LLM's own embeddings.
+"""Recipe kind ``attribute_pretraining``: each soft token learns the LLM's word embedding of one attribute.
 
-Behind a frozen LLM an input projection learns last to distinguish many values: for thousands of steps it conveys
-where an object is and on which background, but not which of a hundred objects. Here it is trained directly, as BLIP-2
-trains its Q-Former before the LLM is attached (Li et al. 2023, arXiv:2301.12597, section 3.2): among all values of its
-attribute, soft token k must be nearest to the mean word embedding of the right one. The captioning loss follows.
+Trained by captioning through a frozen LLM, an input projection learns attributes with many values last: for thousands
+of steps the captions name place and background, but not which of a hundred objects. Here it is trained directly, as
+BLIP-2 trains its Q-Former before the LLM is attached (Li et al. 2023, arXiv:2301.12597, section 3.2): among all values
+of its attribute, soft token k must be nearest to the mean word embedding of the right one. Captioning is trained
+afterwards.
 
-The encoder can be trained along; it then separates three objects of an image better than a projection behind a frozen
-encoder does.
+The encoder can be trained as well; soft tokens then distinguish three objects in an image better than with a frozen
+encoder.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ MSE_WEIGHT = 0.1
 """Weight of the squared distance to the target, in units of the average distance."""
 
 START_MEDIA = 3000
-"""Media to which the last layer is fitted with ``start_from``."""
+"""Number of media in the ridge regression of ``start_from``."""
 
 
 class Config(InitialModelRecipe):
@@ -70,7 +71,7 @@ class Config(InitialModelRecipe):
 
     kind: Literal["attribute_pretraining"]
     tune_encoder: bool = False
-    """Train the encoder along, and replace its folder in ``model``."""
+    """Train the encoder as well, and replace its folder in ``model``."""
     self_generated: SelfGeneratedConfig | None = None
     """Mix self-generated media into the training. None: true renderings alone."""
     start_from: str | None = None
@@ -79,7 +80,7 @@ class Config(InitialModelRecipe):
 
 
 class AttributeEmbeddings:
-    """The values of all attributes as points among the LLM's word embeddings."""
+    """Embeddings of all attribute values: means of the LLM's word embeddings."""
 
     def __init__(self, llm: LanguageModel) -> None:
         self._llm = llm

@@ -1,7 +1,7 @@
 """Recipe kind ``decoder``: larger media from the latents of a trained autoencoder.
 
-The encoder and so the latents stay as they are, and with them the diffusion model. The targets are rendered from larger
-sprites than the package holds.
+The encoder is frozen, so latents and diffusion model stay valid. The targets are rendered from larger sprites than
+those of the package.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Config(BaseRecipe):
     kind: Literal["decoder"]
     modality: Literal["image", "video"]
     output_scale: int = Field(3, ge=2, le=4)
-    """Height and width of the output in terms of the small world's 64 pixels."""
+    """Height and width of the output in units of the small world's 64 pixels."""
     sheets: Path | None = None
     """Folder with the sprites at this scale (``scripts/make_miniworld_sprites.py``). Default: the embedded sprites,
-    enlarged; good for tests alone."""
+    enlarged; sufficient for tests only."""
     frames_per_clip: int = Field(1, ge=1, le=4)
     """Latent frames of each video in a batch, chosen at random."""
 

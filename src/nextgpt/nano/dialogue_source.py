@@ -1,6 +1,6 @@
 """The data source ``miniworld``: dialogues of the small world, sampled without end.
 
-Knows nothing of the model that is trained: template, LLM and dtypes are the recipe's.
+Independent of the trained model: template, LLM and dtypes are those of the recipe.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
     <|assistant|>This is a red cat.<|end|><|user|>Draw it on the sea.<|end|>
     <|assistant|>Here it is.<|image|>large red cat top left, sea background<|close|><|end|>
 
-nano's language model is pretrained on this text. The cascade of the evaluation passes such captions on.
+nano's language model is pretrained on this text. The evaluation's cascade passes such captions to the synthesizers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Recipe kind ``diffusion``: captions -> latents by flow matching, with a text encoder of its own.
+"""Recipe kind ``diffusion``: flow matching of latents given captions; the text encoder is trained as well.
 
 One recipe serves images, audio and videos: their latents differ in shape only. The denoiser is diffusers'
 :class:`CogVideoXTransformer3DModel`: condition tokens and latent tokens attend to each other, and positions are
@@ -36,7 +36,7 @@ from nextgpt.train.registry import check_arguments, require_component
 from nextgpt.train.trainer import Objective
 
 NUM_TRAIN_TIMESTEPS = 1000
-"""The denoiser receives times in [0, 1] in thousandths, as diffusers' schedulers pass them."""
+"""Factor on times in [0, 1] before the denoiser, as diffusers' schedulers scale them."""
 EMPTY_CAPTION_PROBABILITY = 0.1
 """Share of empty captions, for classifier-free guidance."""
 TOKENIZER_CAPTIONS = 12_000
@@ -146,7 +146,7 @@ def create_denoiser(recipe: Config, text_encoder: CLIPTextModel) -> CogVideoXTra
 
 
 def run(recipe: Config, on_metrics: MetricsCallback | None = None) -> bool:
-    """Train and write a diffusers folder around the autoencoder that it holds already."""
+    """Train, and add denoiser and text encoder to the diffusers folder of the autoencoder."""
     check_arguments(CogVideoXTransformer3DModel, recipe.denoiser, where="denoiser")
     check_arguments(CLIPTextConfig, recipe.text_encoder, where="text_encoder")
     parse_config(SynthesisSettings, recipe.settings, where="settings")

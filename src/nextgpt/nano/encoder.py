@@ -1,9 +1,9 @@
-"""Recipe kind ``encoder``: media and captions in one space by contrast (CLIP, arXiv 2103.00020), with attributes.
+"""Recipe kind ``encoder``: contrastive training on media and captions (CLIP, arXiv 2103.00020), plus attribute losses.
 
-As in ImageBind, one tower binds the others; there it is vision, here it is text, since every medium of the small world
-has a caption. Batches hold groups of specifications that differ in one attribute, so that a vector must carry place,
-tint, pitch and motion, not only the object; :mod:`.attributes` requires the same directly, and is the only loss when
-training is continued.
+As in ImageBind, all towers are trained against one: there vision, here text, since every medium of the small world has
+a caption. Batches have groups of specs that differ in one attribute, so that vectors must encode place, tint, pitch and
+motion, not only the object. The classifiers of :mod:`.attributes` require the same directly; theirs is the only loss
+when training is continued.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ MODALITY_SPECS = {
 
 
 class Config(BaseRecipe):
-    """The encoder, with a tokenizer of its own."""
+    """Train the encoder and its tokenizer."""
 
     kind: Literal["encoder"]
     encoder: EncoderConfig
     """``text.vocabulary`` is the maximum size of the tokenizer."""
     continue_training: bool = False
-    """Start from the existing encoder, with the attribute loss alone: its text tower is not kept."""
+    """Start from the existing encoder, with the attribute loss only, because its text tower was not saved."""
     self_generated: SelfGeneratedConfig | None = None
     """With ``continue_training``: mix self-generated media into the training. None: true renderings alone."""
 
@@ -133,7 +133,7 @@ class EncoderObjective(Objective):
             self.encoder.modality_trunks[tower].compile(dynamic=False)
 
     def draw_batch(self, rng: np.random.Generator, size: int) -> list[CaptionBatch]:
-        """Draw media of every modality; for contrast in groups."""
+        """Draw media of every modality; in groups of hard negatives for the contrastive loss."""
         batches = []
         for modality, modality_spec in MODALITY_SPECS.items():
             sample = partial(modality_spec.sample, rng, "train")
@@ -218,7 +218,7 @@ def _with_one_attribute_of(spec: MediaSpec, other: MediaSpec, rng: np.random.Gen
 
 
 def without_sound(spec: MediaSpec) -> MediaSpec:
-    """Return a specification without the sound of a video, which is none of its attributes."""
+    """Return a specification without a video's audio, which is not an attribute to classify."""
     return replace(spec, sound=None) if isinstance(spec, ClipSpec) else spec
 
 
@@ -262,7 +262,7 @@ def augment_audio(
 def init_sincos_positions(encoder: ImageBind) -> None:
     """Initialize image positions with sines and cosines of row and column, as large as the patch embeddings.
 
-    Small random positions are negligible beside the colors of the patches, and places are then learned late or never.
+    Small random positions are negligible compared with the patches' colors; places would be learned late or never.
     """
     table = encoder.modality_preprocessors["vision"].pos_embedding_helper.pos_embed  # (1, 1 + P, D)
     side = math.isqrt(table.shape[1] - 1)

@@ -44,7 +44,7 @@ class Config(AlignmentRecipe):
     num_states: int
     """Media whose hidden states are cached."""
     llm_batch_size: int = 16
-    """Dialogues that the LLM reads side by side."""
+    """Dialogues per forward pass of the LLM."""
     start_from: str | None = None
     """Model whose output projections are the start; their first layers are fitted to its hidden states by ridge
     regression. None: the initial model's own."""

@@ -1,8 +1,8 @@
 """Start projections from those of a model with the same encoder and synthesizers but another LLM.
 
 Only the layer on the LLM's side depends on the LLM: the last one of an input projection, the first one of an output
-projection. It is fitted by ridge regression; all other weights are copied. Fresh projections need hours behind a frozen
-LLM to reach what this gives at once.
+projection. It is fitted by ridge regression; all other weights are copied. Fresh projections need hours of training
+with a frozen LLM to reach the same accuracy.
 """
 
 from __future__ import annotations

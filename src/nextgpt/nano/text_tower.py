@@ -1,8 +1,8 @@
-"""Recipe kind ``text_tower``: a text tower for a finished encoder of media, by contrast (CLIP, arXiv 2103.00020).
+"""Recipe kind ``text_tower``: contrastive training of a text tower for a finished encoder (CLIP, arXiv 2103.00020).
 
-The encoder is frozen, since the projections of a model were trained on its vectors. So its media are data: they are
+The encoder is frozen, since the projections of a model were trained on its vectors. Therefore media are
 rendered and encoded once, and each step compares captions with the vectors of all cached media of a modality. Captions
-are those of the templates and, as people write otherwise, noun phrases and whole requests in the words of authors.
+come from the templates and, because people write differently, from noun phrases and complete requests by authors.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from nextgpt.train.trainer import Objective
 CACHE_FILE = "captioned-vectors.pt"
 REQUEST_TASKS = {"image": ("text_to_image",), "audio": ("text_to_audio", "speech"), "video": ("text_to_video",)}
 REQUEST_SHARE = 0.4
-"""Share of whole requests among the texts of authors; others are noun phrases."""
+"""Share of complete requests among the texts of authors; others are noun phrases."""
 NO_ARTICLE_SHARE = 0.3
 """Share of noun phrases that lose their article, as in search queries."""
 ARTICLES = ("a", "an", "the", "some")
 TEMPLATE_CAPTIONS = 2
-"""Captions of the templates per medium, beside its canonical caption."""
+"""Captions from the templates per medium, besides its canonical caption."""
 ENCODE_BATCH_SIZE = 64
 LENGTH_GROUPS = 4
 """Forward passes per modality and step."""
@@ -62,13 +62,13 @@ class TextData(BaseModel):
     num_media: int
     """Maximum number of different media."""
     num_phrases: int
-    """Texts of authors that are drawn; those of further media than fit are dropped."""
+    """Number of sampled texts of authors; those about media beyond ``num_media`` are dropped."""
     batch_share: float
     """Share of the batch."""
 
 
 class Config(BaseRecipe):
-    """The text tower of the encoder in ``model``, with a tokenizer of its own."""
+    """Train the text tower of the encoder in ``model``, and its tokenizer."""
 
     kind: Literal["text_tower"]
     text: TextTower
@@ -102,7 +102,7 @@ class CaptionedVectors:
 
 
 class TextTowerObjective(Objective):
-    """A text tower, and the vectors that its own shall match."""
+    """Contrastive objective of a text tower against cached media vectors."""
 
     loss_weights: Mapping[str, float] = {"contrast": 1.0}
 
@@ -145,7 +145,7 @@ def _media_to_text_loss(logits: Float[Tensor, "B N"], targets: Int[Tensor, " B"]
 
 
 def run(recipe: Config, on_metrics: MetricsCallback | None = None) -> bool:
-    """Cache vectors and captions, train the tower, and write it beside the encoder."""
+    """Cache vectors and captions, train the tower, and write it into the encoder's folder."""
     tokenizer, data = _load_or_compute_data(recipe)
     torch.manual_seed(recipe.fit.seed)
     width = next(iter(data.values())).vectors.shape[1]

@@ -1,4 +1,4 @@
-"""Errors as OpenAI's clients expect them. No traceback and no internal text leaves the server.
+"""Errors as OpenAI's clients expect them. Tracebacks and internal messages are not sent.
 
 ApiError      ``{"error": {"message", "type", "param", "code"}}`` with an HTTP status
 """
@@ -126,7 +126,7 @@ async def _handle_invalid_request(request: Request, error: Exception) -> JSONRes
 def summarize_validation_errors(problems: Sequence[Any]) -> tuple[str, str | None]:
     """Return a message and the field of pydantic's first error; input values are left out, as they may be secret.
 
-    Of a union the branch counts whose error lies deepest: for a list of parts with one invalid part, that part.
+    For a union, the branch with the deepest error is reported: for a list of parts with one invalid part, that part.
     """
     location, reason, num_siblings = _most_specific(list(problems), 0)
     field = _field(location)[:200]

@@ -30,7 +30,7 @@ RETRY_AFTER_S = 5
 
 
 class SandboxedDecoder:
-    """Decodes files in worker processes that are started on first use, and again after they died.
+    """Decodes files in worker processes that are started on first use and restarted after a crash.
 
     Args:
         limits: Limits for one file.

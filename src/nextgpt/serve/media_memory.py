@@ -46,9 +46,9 @@ class MediaMemory:
             return True
 
     def release(self, num_bytes: int) -> None:
-        """Give back memory of a medium that did not come about."""
+        """Release memory that was reserved for a medium whose decoding failed."""
         self._freed.append(num_bytes)
 
     def release_with(self, medium: Medium, num_bytes: int) -> None:
-        """Give back memory once ``medium`` is no longer used."""
+        """Release memory when ``medium`` is garbage-collected."""
         weakref.finalize(medium, self._freed.append, num_bytes).atexit = False

@@ -1,6 +1,6 @@
 """Serve the chat page: the files of ``static/`` with a strict Content-Security-Policy, cached and compressed.
 
-The page is a client of the HTTP API like any other; this module knows nothing of chats. The files hold no secret, so
+The page is a client of the HTTP API like any other; this module does not depend on chats. The files hold no secret, so
 they need no key.
 
 ::
@@ -54,7 +54,7 @@ PAGE_HEADERS = {
 
 @dataclass(frozen=True)
 class StaticFile:
-    """A file as it is sent."""
+    """A file with its compressed content and headers."""
 
     content: bytes
     compressed: bytes
@@ -97,7 +97,7 @@ async def get_page(request: Request) -> Response:
 
 @router.get("/favicon.ico", response_model=None)
 async def get_favicon() -> Response:
-    """Redirect browsers that ask for the icon by its old name."""
+    """Redirect browsers that request the icon under its conventional name."""
     return RedirectResponse(f"{PREFIX}{static_files()[0]}/icon.svg")
 
 

@@ -98,7 +98,7 @@ class Faults:
     huge: float = 0.0
     """A chat completion of ten megabytes."""
     nonsense: float = 0.0
-    """A body that is no chat completion."""
+    """A body that is not a chat completion."""
     invalid_json: float = 0.0
     """A chat completion whose content is broken JSON; half of them only in the first round."""
     wrong: float = 0.0
@@ -205,7 +205,7 @@ def _write_answer(body: dict[str, Any], rng: random.Random, faults: Faults) -> s
 
 
 def _write_fields(prompt: str, rng: random.Random) -> dict[str, str]:
-    """Write fields from templates, with captions that the synthesizers of nano know."""
+    """Write fields from templates, with captions as in the training of nano's synthesizers."""
     request = prompt.rpartition("</data>")[2]
     topic = (TOPIC.findall(prompt) or ["this"])[-1]
     numbers = np.random.default_rng(rng.getrandbits(32))

@@ -1,6 +1,6 @@
 """Gradients to optimizer steps: data parallelism, precision, clipping, optimizers and the moving average.
 
-Knows nothing of data, losses or when checkpoints are written.
+Independent of data, losses and checkpoints.
 """
 
 from __future__ import annotations

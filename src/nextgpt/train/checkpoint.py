@@ -154,7 +154,7 @@ def _unflatten_optimizers(tensors: Mapping[str, Tensor], plain: Sequence[Mapping
 
 
 def _fsync_files(folder: Path) -> None:
-    """Flush files to disk, so that a power cut can't leave a complete name on half a file."""
+    """Flush files to disk, so that after a power failure no file with its final name is incomplete."""
     for path in folder.rglob("*"):
         if path.is_file():
             flush(path)

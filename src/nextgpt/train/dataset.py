@@ -2,7 +2,7 @@
 
 A batch is a function of the seed and the step. Its dialogues are of similar length, so that little is padding. An
 invalid record is replaced by a draw of its own position in the batch, so that the batch does not depend on the number
-of processes; it is counted and listed. Knows nothing of where dialogues come from.
+of processes; it is counted and listed. Independent of the sources of dialogues.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Example:
     edit_indices: frozenset[int] = field(default_factory=frozenset)
     """Indices of edits among the assistant's media."""
     is_truncated: bool = False
-    """True if the last answer breaks off, so that the end of its turn is not trained on."""
+    """True if the last answer is cut off, so that the end of its turn is not trained on."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """The processes of a run, by accelerate and torch: DDP for trained weights, FSDP2 for frozen ones.
 
 Trained weights are small and replicated; their gradients are averaged. Frozen weights may be sharded: each process
-holds a slice of each layer, and layers are gathered while they are used. Knows nothing of what is trained.
+holds a slice of each layer, and layers are gathered while they are used. Independent of what is trained.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def build_cache_in_processes(
 def build_cache(
     recipe: AlignmentRecipe, *, rank: int = 0, world_size: int = 1, on_progress: ProgressCallback = lambda *_: None
 ) -> Path:
-    """Compute the missing shards of a recipe's cache that belong to this process, on a GPU of its own if any.
+    """Compute the missing shards of a recipe's cache that belong to this process, on its own GPU if any.
 
     Raises:
         ConfigError: The recipe names no cache, or the folder holds a cache of something else.

@@ -27,7 +27,7 @@ class ParameterCount:
 
     @classmethod
     def of(cls, component: str, module: nn.Module) -> ParameterCount:
-        """Count a module by which of its parameters require a gradient."""
+        """Count the parameters of a module that require a gradient, and the others."""
         counts = {True: 0, False: 0}
         for parameter in module.parameters():
             counts[parameter.requires_grad] += parameter.numel()

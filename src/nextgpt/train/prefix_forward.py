@@ -1,6 +1,6 @@
 """LLM forward pass that skips gradients for the frozen prefix of each prompt.
 
-In decoding-side alignment nothing before the first signal token is trained: the LLM and its inputs are frozen. The
+In ``decoding-alignment`` nothing before the first signal token is trained: the LLM and its inputs are frozen. The
 prefix is prefilled once without gradients; its keys and values are constants for the suffix. Each row is split at its
 own first signal token, so that the suffixes start side by side::
 

@@ -1,7 +1,7 @@
 """The data source ``general``: prompts with the answers that the frozen LLM itself gives.
 
 An LLM that is tuned on requests for media alone soon answers everything with media. Its own greedy answers, mixed into
-the training, keep its general abilities, and cost little capacity: the frozen weights produce them already.
+the training, keep its general abilities. They need little capacity, because the frozen weights already produce them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from nextgpt.text_files import read_text
 from nextgpt.train.dataset import SourceContext
 
 ANSWERS_FILE = "general-answers-{max_tokens}.jsonl"
-"""File beside the work folder, so that all recipes of a model share the answers of one length."""
+"""File next to the work folder, so that all recipes of a model share the answers of one length."""
 BATCH_SIZE = 24
-"""Prompts that are answered side by side."""
+"""Prompts per batch."""
 
 
 class Config(BaseModel):

@@ -14,7 +14,7 @@ Distance = Literal["mse", "l2", "cosine"]
 """A loss between predicted conditions and caption embeddings; see :data:`nextgpt.train.losses.CONDITION_DISTANCES`."""
 Loss = Literal["cross_entropy", Distance, "denoising"]
 DISTANCES: tuple[Distance, ...] = get_args(Distance)
-"""All of them."""
+"""All values of :data:`Distance`."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 ``config.batch_size`` is global: each process takes its local batch of it. Losses are means over terms, such as tokens
 or media, and are weighted by the number of terms in each local batch, so that averaged gradients are those of the whole
-batch. Batches and random numbers are functions of the step. The loop knows nothing of what is trained.
+batch. Batches and random numbers are functions of the step. The loop does not depend on what is trained.
 """
 
 from __future__ import annotations

@@ -22,11 +22,11 @@ MARKUP = re.compile(
     r'^\s*\{"|"turn\d+_',
     re.MULTILINE,
 )
-"""Tags, signal tokens, code fences and JSON that belong to no text."""
+"""Tags, signal tokens, code fences and JSON, which must not occur in texts."""
 SPEAKER = re.compile(
     r"^\s*(user|assistant|human|gpt|machine|system)\s*:|^\W*the (user|assistant)\b", re.IGNORECASE | re.MULTILINE
 )
-"""Speaker names, and texts that tell what a speaker does instead of what is said."""
+"""Speaker names, and texts that describe what a speaker does in place of the speaker's words."""
 ADDRESS = re.compile(r"https?://|www\.", re.IGNORECASE)
 MEDIUM_WORDS = re.compile(
     r"\b(images?|pictures?|photos?|drawings?|draw|paint|sketch|illustrat\w+|sounds? (clip|file)|audio|recordings?|"
@@ -39,7 +39,7 @@ NAMED_MEDIUM = re.compile(
     r"^\W*((an?|the|this) )?(\w+ )?(image|picture|photo|photograph|audio|video)s? (of|that|which|shows|showing|with)\b",
     re.IGNORECASE,
 )
-"""Begins captions that speak of their medium. A picture on a wall may be the content."""
+"""Beginnings of captions that name their own medium; elsewhere a word such as picture may be content."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Client of OpenAI-compatible chat endpoints: stored answers, limited concurrency, back-off and a budget.
 
-It knows nothing about dialogues. Every attempt is recorded by :class:`~.request_store.RequestStore` before it is sent.
+It does not depend on dialogues. Every attempt is recorded by :class:`~.request_store.RequestStore` before it is sent.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from nextgpt.data.build.request_store import Answer, RequestStore
 from nextgpt.errors import ConfigError
 
 FATAL = (401, 403, 404)
-"""Statuses that no other request of this recipe can avoid."""
+"""Statuses that all requests of this recipe would get."""
 RETRIED = (408, 409, 425, 429)
-"""Statuses besides 5xx that pass with time."""
+"""Statuses besides 5xx after which another attempt may succeed."""
 MESSAGE_OVERHEAD_TOKENS = 16
 """Upper bound of the tokens that a chat template adds to each message."""
 

@@ -1,4 +1,4 @@
-"""Files of a build that are whole or absent, also after a kill or a power failure."""
+"""Files of a build that are complete or absent, even after a kill or a power failure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Language of a text: by its script, and among languages of the Latin script by its frequent short words.
 
-It recognizes a text in a wrong language; it is no classifier of short or mixed texts, which always pass.
+It detects texts in a wrong language. Short and mixed texts always pass.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Media stage: give every caption a file, and keep the alternatives for the review.
 
 Jobs are grouped by what they depend on: an edit starts from the medium that was chosen before it. Each finished job is
-a JSON file beside its media, written last, so an interrupted stage continues where it was.
+a JSON file next to its media, written last, so an interrupted stage continues.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _create_makers(recipe: BuildRecipe) -> Mapping[str, MediaMaker]:
 def _ready_jobs(
     rows: Sequence[BuildRow], chosen: Mapping[Slot, object], failed: Mapping[str, object], seed: int
 ) -> list[MediumJob]:
-    """Return jobs that wait for nothing: no edits, or edits of media that are there."""
+    """Return jobs that can run: those without edits, and edits of media that exist already."""
     jobs: list[MediumJob] = []
     for row in rows:
         if not row.is_kept or row.id in failed:
@@ -115,7 +115,7 @@ def _stem(job: MediumJob, maker: MediaMaker, work: Path) -> Path:
 
 
 def _read_cache(stem: Path, work: Path) -> tuple[Candidate, ...]:
-    """Return the candidates of a finished job whose files are there."""
+    """Return the candidates of a finished job if their files exist."""
     try:
         content = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A caption that needs a file, and the interface of what makes files."""
+"""A caption that needs a file, and the interface of classes that make files."""
 
 from __future__ import annotations
 

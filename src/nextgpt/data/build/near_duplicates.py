@@ -1,4 +1,4 @@
-"""Near duplicates of texts: MinHash finds pairs that may be alike, and their exact Jaccard similarity decides."""
+"""Near duplicates of texts: MinHash finds candidate pairs, and their exact Jaccard similarity decides."""
 
 from __future__ import annotations
 

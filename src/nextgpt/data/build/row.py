@@ -1,4 +1,4 @@
-"""A row of the store: one planned dialogue, as far as it has come."""
+"""A row of the stage files: one planned dialogue and its current state."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class DialoguePlan(Config):
 
 
 class Candidate(Config):
-    """A file that can stand for a caption."""
+    """A candidate file for a caption."""
 
     path: str
     """Relative to the work directory."""
@@ -162,7 +162,7 @@ class BuildRow(Config):
 
 
 def write_rows(rows: Iterable[BuildRow], path: Path) -> None:
-    """Write a stage file as a whole."""
+    """Write a complete stage file."""
     lines = (row.model_dump_json(exclude_defaults=True, exclude_none=True) for row in rows)
     write_atomically(path, "".join(f"{line}\n" for line in lines))
 

@@ -1,9 +1,9 @@
 """Calibrate ``auto``: find the score from which a retrieved medium is better than a generated one.
 
-Sampled items are requested by their captions. Every second one is left out of the index meanwhile, since users ask for
-what an index has and for what it lacks. The encoder compares both results with the words of the request or, without a
+Sampled items are requested by their captions. For every second one its item is excluded from the search, since
+users also request what an index lacks. The encoder compares both results with the text of the request or, without a
 text tower, with the true medium. The threshold of a modality is the one that gives the most similar media on average.
-The mean of the conditions is measured too: searches then remove it, as the captions lose theirs.
+The mean of the conditions is measured too: searches subtract it, as the mean of the captions is subtracted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_SHARE = 0.2
 """Maximum share of a modality's items that are left out of the index as cases."""
 BATCH_SIZE = 16
 MIN_CONDITIONS = 20
-"""Conditions from which their mean is used."""
+"""Number of conditions from which on their mean is used."""
 NEVER = 2.0
 """Threshold above all cosines: ``auto`` then always generates."""
 

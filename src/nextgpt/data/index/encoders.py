@@ -2,7 +2,7 @@
 
 NExT-GPT's decoding-side alignment trains conditions to equal what the synthesizer's text encoder returns for the
 caption. So a condition, averaged over its positions like a caption embedding, finds the captions that mean the same.
-Knows no files of an index.
+Independent of the files of an index.
 """
 
 from __future__ import annotations

@@ -48,10 +48,10 @@ TASK_SAMPLERS: dict[str, tuple[TurnSampler, float]] = {
 TASKS = (*TASK_SAMPLERS, "dialogue")
 """Tasks that :func:`sample_dialogue` accepts."""
 ANY_TASK = "any"
-"""Task name for the own mixture of the small world, as None."""
+"""Task name for a dialogue sampled from all tasks of the small world; the same as None."""
 PHRASED_TASK = "phrased"
-"""Task name for dialogues in the words of training authors; see :mod:`.phrasings`. ``phrased.edit`` and the like end in
-a turn of one of :data:`.phrasings.PHRASED_TASKS`."""
+"""Task name for dialogues in the words of training authors; see :mod:`.phrasings`. ``phrased.<task>`` samples dialogues
+that end in a turn of ``<task>``, one of :data:`.phrasings.PHRASED_TASKS`."""
 RENAMED_TASKS = {"interview": "many_questions", "editing": "many_edits", "describing": "many_descriptions"}
 """Current name of each renamed task."""
 DIALOGUE_SHARE = 0.4

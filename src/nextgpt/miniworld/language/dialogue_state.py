@@ -33,7 +33,7 @@ CLOSING = "Shall I change anything?"
 MEDIUM_NOUNS = {"image": ("picture", "image"), "audio": ("sound",), "video": ("video", "clip")}
 
 Choice = TypeVar("Choice")
-Candidate = TypeVar("Made")
+Candidate = TypeVar("Candidate")
 
 
 SpecSource = Callable[[np.random.Generator, str, Split], MediaSpec]

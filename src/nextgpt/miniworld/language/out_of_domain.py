@@ -1,4 +1,4 @@
-"""Requests outside the small world, answered with what the model does not know and what it can do."""
+"""Requests outside the small world; the answer declines and gives examples of possible requests."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class GenerationRequest:
     editable: tuple[str, ...] = ()
     """Modalities with at least one medium in the conversation."""
     truncated_turns: int = 0
-    """Turns that left the conversation because it exceeded the context."""
+    """Turns that were removed because the conversation exceeded the context."""
 
 
 def generate(

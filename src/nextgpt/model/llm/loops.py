@@ -8,7 +8,7 @@ MIN_REPEATS = 3
 MIN_TOKENS = 30
 """Length of all repetitions together; "ha ha ha" is no loop yet."""
 MAX_PERIOD = 60
-"""Tokens of the longest phrase that is found."""
+"""Maximum length of the repeated phrase, in tokens."""
 
 
 def ends_in_loop(ids: Sequence[int]) -> bool:

@@ -166,7 +166,7 @@ def _join_text(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
 
 
 def _trim_text(pieces: list[_Piece]) -> Iterator[_Piece]:
-    """Remove whitespace of texts beside tokens and media, as the tokenizer of the first release did."""
+    """Remove whitespace next to special tokens and media, as the tokenizer of the first release did."""
     for index, (content, in_loss) in enumerate(pieces):
         if isinstance(content, str):
             if index > 0 and not isinstance(pieces[index - 1][0], str):

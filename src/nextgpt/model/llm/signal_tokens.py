@@ -26,7 +26,7 @@ class SignalSpan:
 
     modality: str
     start: int
-    """Position of the first signal token; an edit token stands directly before it."""
+    """Position of the first signal token; an edit token is directly before it."""
     stop: int
     """Position after the last signal token."""
     is_edit: bool
@@ -67,7 +67,7 @@ class SignalVocabulary:
         raise KeyError(modality)
 
     def span_sequence(self, modality: str) -> tuple[int, ...]:
-        """Return a span as it stands in a sequence: N signal tokens, or 2N - 1 ids with separators."""
+        """Return the ids of a span in a sequence: N signal tokens, or 2N - 1 ids with separators."""
         if self.separator is None:
             return self.span_ids(modality)
         first, *rest = self.span_ids(modality)

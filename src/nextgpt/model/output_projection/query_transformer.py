@@ -47,7 +47,7 @@ class QueryTransformer(nn.Module):
         self.query_embs = nn.Parameter(torch.randn(1, queries, width))
 
     def forward(self, hidden: Float[Tensor, "B S D"], signal_rows: Float[Tensor, "S D"]) -> Float[Tensor, "B Q C"]:
-        """Return one condition per span of signal tokens."""
+        """Return one condition per span; ``signal_rows`` are the input embeddings of its signal tokens."""
         states = self.fc(hidden + signal_rows)  # (B, S, width)
         queries = self.query_embs.expand(len(hidden), -1, -1)  # (B, Q, width)
         return self.model(self.tfm(states, queries))

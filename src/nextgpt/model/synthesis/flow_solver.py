@@ -19,7 +19,7 @@ from nextgpt.model.synthesis.native_config import NativeConfig
 
 CLASS_NAME = "DPMSolverMultistepScheduler"
 FOLDER_CLASSES = ("FlowMatchEulerDiscreteScheduler", CLASS_NAME)
-"""Schedulers of folders that the solver can take the place of."""
+"""Scheduler classes in folders that the solver can replace."""
 SETTINGS: Mapping[str, Any] = {
     "prediction_type": "flow_prediction",
     "use_flow_sigmas": True,

@@ -1,4 +1,4 @@
-"""Interface between the server and an engine. Knows no HTTP and no torch."""
+"""Interface between the server and an engine. Independent of HTTP and torch."""
 
 from __future__ import annotations
 
