@@ -117,7 +117,7 @@ def _show_plan(plan: dict[str, Any]) -> None:
     from nextgpt.cli.printing import print_table
 
     table = Table(box=None, pad_edge=False)
-    for name in ("part", "dtype", "device", "weights GB", "while inactive"):
+    for name in ("component", "dtype", "device", "weights GB", "while inactive"):
         table.add_column(name, justify="right" if name == "weights GB" else "left")
     for name, part in plan["parts"].items():
         table.add_row(
