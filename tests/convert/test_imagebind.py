@@ -106,7 +106,7 @@ def _other_zip(path: Path) -> None:
     ("write", "told"),
     [
         (lambda path: None, "is missing"),
-        (_with_code, "asks for code to be run"),
+        (_with_code, "contains code"),
         (_cut_off, "is damaged"),
         (_with_state, "model, epoch besides tensors"),
         (_other_zip, "is damaged"),

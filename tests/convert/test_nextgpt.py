@@ -310,7 +310,7 @@ def _cut_off(path: Path) -> None:
         (lambda path: None, "is missing"),
         (_cut_off, "is damaged"),
         (_renamed, "1 unexpected: llama_projection.weight"),
-        (lambda path: torch.save({"llama_proj.weight": _Code()}, path), "asks for code to be run"),
+        (lambda path: torch.save({"llama_proj.weight": _Code()}, path), "contains code"),
     ],
     ids=["missing", "cut off", "renamed", "code"],
 )
@@ -558,7 +558,7 @@ def test_the_first_stage_alone_makes_a_model_that_hears_and_says_words(
         (run_2024 / name).unlink()
     command = ["convert", "nextgpt", str(run_2024), "--llm", str(parts / "llm"), "--imagebind"]
     assert main([*command, str(imagebind_of_patches), "--out", str(tmp_path / "model")]) == 0
-    assert "no output projection of image, audio, video" in capsys.readouterr().out
+    assert "No output projection of image, audio, video" in capsys.readouterr().out
     model = NextGPT.from_pretrained(tmp_path / "model")
     assert model.modalities == ("text",)
     reply = model.chat([Image(PIL.Image.new("RGB", (30, 30))), "What is it?"], Sampling(max_tokens=3))
@@ -636,7 +636,7 @@ def test_the_command_writes_the_presets_own_folder(written, parts, imagebind, tm
     named = [word for name in ("image", "audio", "video") for word in (f"--{name}", str(parts / name))]
     command = ["convert", "nextgpt", str(written), "--llm", str(parts / "llm"), "--imagebind", str(imagebind), *named]
     assert main(command) == 0
-    assert "all of them" in capsys.readouterr().out
+    assert "Converted all" in capsys.readouterr().out
     assert NextGPT.from_pretrained("paper").config.quirks == "nextgpt_2023"
 
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from nextgpt.cli.app import main
 from nextgpt.convert import convert_folder, convert_vicuna
-from nextgpt.errors import WeightsError
+from nextgpt.errors import ModelError, WeightsError
 from nextgpt.model.synthesis import load_synthesizer
 
 
@@ -72,6 +72,13 @@ def test_an_llm_in_several_pickles_keeps_its_parts_and_loses_old_buffers(tmp_pat
     model, report = AutoModelForCausalLM.from_pretrained(tmp_path / "converted", output_loading_info=True)
     assert not any(report.values())
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_folder_without_pickles_is_refused(tmp_path):
+    (tmp_path / "source").mkdir()
+    with pytest.raises(ModelError, match=r"source has no weights to convert; expected files that end with \.bin"):
+        convert_folder(tmp_path / "source", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_bad_pickle_leaves_no_folder(tmp_path, capsys):

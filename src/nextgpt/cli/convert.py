@@ -40,7 +40,7 @@ def imagebind(
     from nextgpt.convert import convert_imagebind
 
     placed = convert_imagebind(weights, folder, tokenizer=tokenizer, has_patches=patches)
-    echo(f"{placed} tensors placed, all of them. Written to {folder}.")
+    echo(f"Converted all {placed} tensors. Written to {folder}.")
 
 
 @app.command()
@@ -67,7 +67,7 @@ def nextgpt(
     target = out or presets_dir("paper-v2" if checkpoint.is_dir() else "paper")
     named = {name: path for name, path in (("image", image), ("audio", audio), ("video", video)) if path is not None}
     done = convert_nextgpt(checkpoint, llm=llm, imagebind=imagebind, out=target, synthesizers=named)
-    echo(f"Layout of {done.layout}: {done.placed} tensors placed, all of them. Written to {done.folder}.")
+    echo(f"Converted all {done.placed} tensors of the release of {done.layout}. Written to {done.folder}.")
     if done.ignored:
         counts = Counter(".".join(key.removeprefix("base_model.model.").split(".")[:2]) for key in done.ignored)
         keys = ", ".join(f"{prefix}.* ({count:,})" for prefix, count in sorted(counts.items()))

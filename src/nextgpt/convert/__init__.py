@@ -1,4 +1,4 @@
-"""Foreign weights into this project's layout: read as data alone, placed key by key, written whole or not at all."""
+"""Conversion of published weights to this project's layout, key by key; no code in pickles is executed."""
 
 from __future__ import annotations
 

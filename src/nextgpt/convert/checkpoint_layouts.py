@@ -1,6 +1,6 @@
-"""Where every tensor of a published NExT-GPT checkpoint belongs: the file of 2023, the files of 2024, merged folders.
+"""Map the tensors of published NExT-GPT checkpoints: the file of 2023, the files of 2024, and merged folders.
 
-A layout is a table of patterns. A key that no pattern matches is never dropped: it is listed, and nothing is written.
+A layout is a table of patterns. A key that no pattern matches is an error, so no tensor is dropped silently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nextgpt.modality import AUDIO, IMAGE, VIDEO
 from nextgpt.prompt_template import TEMPLATES, PromptTemplate
 
 INPUT_ROWS, OUTPUT_ROWS = "rows.input", "rows.output"
-"""The LLM's whole embedding and head, new tokens last."""
+"""Complete embedding and LM head of the LLM, new tokens last."""
 SIGNAL_ORDER = (IMAGE, VIDEO, AUDIO)
 """The order in which both versions of the official code add signal tokens to the vocabulary."""
 LORA_LAYER = r"(?P<layer>model\.layers\.\d+\.\w+\.\w+)\.lora_(?P<matrix>[AB])"
@@ -31,11 +31,11 @@ LORA_LAYER = r"(?P<layer>model\.layers\.\d+\.\w+\.\w+)\.lora_(?P<matrix>[AB])"
 
 @dataclass(frozen=True)
 class CheckpointLayout:
-    """A published form."""
+    """Names of tensors and tokens in one published release."""
 
     name: str
     patterns: Mapping[str, str]
-    """Whole keys as regular expressions, and what they become."""
+    """Regular expressions for complete keys, and their replacements."""
     tokens: tuple[str, ...]
     """New tokens in the order of their ids; those before the signal tokens stay ordinary tokens of the LLM."""
     template: str | PromptTemplate
@@ -46,7 +46,7 @@ class CheckpointLayout:
 
     @property
     def ordinary_tokens(self) -> tuple[str, ...]:
-        """New tokens that are no signal tokens."""
+        """New tokens except the signal tokens."""
         return self.tokens[: len(self.tokens) - sum(modality.signal_count for modality in SIGNAL_ORDER)]
 
 
@@ -64,7 +64,7 @@ class Checkpoint:
     ignored: tuple[str, ...] = ()
     """Keys of the checkpoint that were not read, sorted."""
     llm: Mapping[str, Tensor] | None = None
-    """Shapes of the LLM's own tensors, without content, where the folder has the whole LLM, LoRA merged into it."""
+    """Tensors of the LLM on the meta device, if the folder has the complete LLM with merged LoRA."""
 
 
 LAYOUT_2023 = CheckpointLayout(
@@ -112,9 +112,9 @@ LAYOUT_2024 = CheckpointLayout(
     features="patches",
     preset="paper-v2",
 )
-"""A folder of up to four files, or a whole merged one. What a later stage saved again replaces what an earlier one did.
+"""A folder of up to four files, or of a merged model. Tensors of a later stage replace those of an earlier one.
 
-Media stand among the words without tags.
+Prompts have no tags around media.
 """
 
 FILES_2024 = ("mm_input_projector.bin", "mm_output_projector.bin", "non_lora_trainables.bin")
@@ -122,11 +122,11 @@ FILES_2024 = ("mm_input_projector.bin", "mm_output_projector.bin", "non_lora_tra
 LORA_FILES_2024 = ("adapter_model.safetensors", "adapter_model.bin")
 """Alternative names of the adapters; peft writes one of them."""
 OTHER_LORA = ("use_rslora", "use_dora", "lora_bias", "rank_pattern", "alpha_pattern", "modules_to_save")
-"""Settings of peft that make other adapters."""
+"""Settings of peft for adapters other than plain LoRA."""
 MERGED_TYPE = "nextgpt_llama"
 """``model_type`` in the ``config.json`` of a merged folder."""
 KNOWN_KEYS = r"model\.(?:layers\..+|norm\.weight)"
-"""Keys of the LLM's own in a merged folder, besides its embedding and head."""
+"""Keys of the LLM in a merged folder, except its embedding and head."""
 IGNORED_KEYS = rf"{_PREFIX}(?:multimodal_tower\..+|layers\.\d+\.self_attn\.{re.escape(OBSOLETE_BUFFER)})"
 """Keys of 2024 that are not read: the frozen ImageBind (``--imagebind`` replaces it), buffers of old transformers."""
 GROUPED_KEYS = "input_projection.networks.shared.in_proj."
@@ -138,7 +138,7 @@ def read_checkpoint(source: Path) -> Checkpoint:
     """Read a published checkpoint: a file is that of 2023, a folder one of 2024.
 
     Raises:
-        WeightsError: A file is missing or damaged, or has keys that belong nowhere; all are named.
+        WeightsError: A file is missing or damaged, or has unknown keys; all are listed.
     """
     if not source.is_dir():
         return _read_2023(source)
@@ -148,7 +148,7 @@ def read_checkpoint(source: Path) -> Checkpoint:
 def _read_2023(source: Path) -> Checkpoint:
     tensors = map_keys(source, read_pickle(source), LAYOUT_2023)
     ranks = {len(tensor) for name, tensor in tensors.items() if name.startswith("lora.") and name.endswith(".A")}
-    # The published adapters have alpha = rank; the file does not say it.
+    # The published adapters have alpha = rank, which is not in the file.
     lora = LoraConfig(rank=max(ranks), alpha=max(ranks)) if ranks else None
     return Checkpoint(LAYOUT_2023, source, tensors, lora, input_kind="linear")
 
@@ -176,7 +176,7 @@ def _read_2024(source: Path) -> Checkpoint:
 
 
 def _is_merged(source: Path) -> bool:
-    """Return whether a folder has the whole LLM. Every folder of the official code has the ``config.json`` of one."""
+    """Return whether a folder has the complete LLM; all folders of the official code have an LLM's ``config.json``."""
     path = source / "config.json"
     if not has_shards(source):
         return False
@@ -212,7 +212,7 @@ def _input_kind(tensors: Mapping[str, Tensor]) -> str:
 
 
 def map_keys(path: Path, tensors: Mapping[str, Tensor], layout: CheckpointLayout) -> dict[str, Tensor]:
-    """Tensors by this project's names. Raises :class:`WeightsError` that names every key that belongs nowhere."""
+    """Rename tensors to this project's names. Raises :class:`WeightsError` that lists all unknown keys."""
     placed: dict[str, Tensor] = {}
     unknown = []
     for key, tensor in tensors.items():

@@ -1,8 +1,7 @@
-"""Names of the weights of GroupViT, of which the official code's ``group`` projector is made, and what ours are called.
+"""Map the weight names of GroupViT, the network of the official code's ``group`` projector, to ours.
 
-Theirs are those of NVlabs/GroupViT, as huggingface/transformers (``convert_groupvit_nvlab_to_hf.py``) lists them,
-between ``in_fc`` and ``out_fc``. No such checkpoint was ever published to try them on; a name that is not here stops a
-conversion.
+The names are those of NVlabs/GroupViT, as listed by huggingface/transformers (``convert_groupvit_nvlab_to_hf.py``),
+between ``in_fc`` and ``out_fc``. No such checkpoint was published to test them with; an unknown name is an error.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ GATHER = {
 
 
 def grouping_patterns(theirs: str, ours: str) -> dict[str, str]:
-    """Regular expressions of whole names that begin with ``theirs``, and the names below ``ours`` that they become."""
+    """Return regular expressions for names that begin with ``theirs``, and replacements that begin with ``ours``."""
     rows = {
         r"in_fc\.(\w+)": r"in_proj.\1",
         r"norm\.(\w+)": r"norm.\1",

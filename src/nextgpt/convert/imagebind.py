@@ -1,4 +1,4 @@
-"""``imagebind_huge.pth`` to an encoder's folder."""
+"""Convert ``imagebind_huge.pth`` to an encoder folder."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def convert_imagebind(
     has_patches: bool = False,
     config: EncoderConfig | None = None,
 ) -> int:
-    """Write the published ImageBind as an encoder's folder; return how many tensors were placed.
+    """Write the published ImageBind as an encoder folder; return the number of converted tensors.
 
     Args:
-        tokenizer: ``tokenizer.json`` of CLIP (openai/clip-vit-large-patch14), without which texts cannot be read.
-        has_patches: Give a vector for each patch, as the later version of the paper does, not one for each medium.
-        config: Sizes of another ImageBind; the published one's where ``None``.
+        tokenizer: ``tokenizer.json`` of CLIP (openai/clip-vit-large-patch14), needed to encode texts.
+        has_patches: Return one vector per patch, as the later version of the paper, instead of one per medium.
+        config: Sizes of another ImageBind; ``None``: those of the published one.
 
     Raises:
         WeightsError: The file is damaged, or its tensors are not exactly those of the config; all are named.

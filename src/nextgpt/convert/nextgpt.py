@@ -1,4 +1,4 @@
-"""A published NExT-GPT checkpoint to a model folder: every tensor is placed, or nothing is written."""
+"""Convert a published NExT-GPT checkpoint to a model folder; an unknown tensor is an error."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class Converted:
     placed: int
     """Tensors of the checkpoint, all of them."""
     missing_parts: tuple[str, ...]
-    """Synthesizers that no folder was named for; they come from the Hub."""
+    """Synthesizers without a folder; they are downloaded from the Hub on first use."""
     untrained: tuple[str, ...]
-    """Modalities that the checkpoint has no output projection of; the model does not answer with them."""
+    """Modalities without an output projection in the checkpoint; the model does not generate them."""
     ignored: tuple[str, ...]
     """Keys of the checkpoint that were not read: those of its copy of ImageBind, and buffers of old transformers."""
 
@@ -67,7 +67,7 @@ def convert_nextgpt(
 ) -> Converted:
     """Write a model folder from a published checkpoint and the frozen components that it was trained with.
 
-    The LLM is written anew, as the checkpoint trained its embedding and head; the other components stay where they are.
+    The LLM is copied with the checkpoint's embedding and head; the config refers to the other components' folders.
 
     Args:
         source: ``pytorch_model.pt`` of 2023, or a folder of the official code of 2024, merged or not.
@@ -75,8 +75,8 @@ def convert_nextgpt(
         synthesizers: Diffusers folders by modality; missing ones come from the Hub.
 
     Raises:
-        WeightsError: A tensor has no place, is missing, or does not fit the LLM or the encoder; all are named.
-        ModelError: A folder is missing or no such model, or ``out`` cannot be written.
+        WeightsError: Tensors are unknown, missing, or do not fit the LLM or the encoder; all are listed.
+        ModelError: A folder is missing or holds another kind of model, or ``out`` cannot be written.
     """
     checkpoint = read_checkpoint(source)
     sizes = _llm_sizes(llm)
@@ -148,7 +148,7 @@ def _config(checkpoint: Checkpoint, imagebind: Path, synthesizers: Mapping[str, 
 
 
 def _input_projection(checkpoint: Checkpoint, encoder_width: int) -> InputProjectionConfig:
-    """Its kind, and of groups the sizes that its own tensors have; that they belong together is checked afterwards."""
+    """Return kind and sizes; those of a grouping projection are read from its tensors and checked later."""
     if checkpoint.input_kind != "grouping":
         return InputProjectionConfig(kind=checkpoint.input_kind, encoder_width=encoder_width)
     prefix = "input_projection.networks.shared."
@@ -216,7 +216,7 @@ def _output_projection(modality: str, checkpoint: Checkpoint) -> OutputProjectio
 
 
 def _expected(config: ModelConfig, llm: Path) -> dict[str, Tensor]:
-    """Every tensor that such a model has besides the rows of its tokens, without content."""
+    """Return all trained tensors of such a model except signal-token rows, on the meta device."""
     from nextgpt.model.summary import build_llm
 
     transformer = build_llm(llm)
@@ -234,7 +234,7 @@ def _expected(config: ModelConfig, llm: Path) -> dict[str, Tensor]:
 
 
 def _expected_llm(llm: Path) -> dict[str, Tensor]:
-    """Every tensor of the LLM besides its embedding and head, without content."""
+    """Return all tensors of the LLM except its embedding and head, on the meta device."""
     from nextgpt.model.summary import build_llm
 
     return {name: t for name, t in build_llm(llm).state_dict().items() if name not in (EMBEDDING, HEAD)}
@@ -251,7 +251,7 @@ def _expected_lora(transformer: nn.Module, lora: LoraConfig) -> dict[str, Tensor
 
 
 def _signals(rows: Mapping[str, Tensor], vocabulary_size: int, layout: CheckpointLayout) -> dict[str, Tensor]:
-    """Rows of the signal tokens in our order. ``[EDIT]``, which no release has, starts at the mean of all rows."""
+    """Return the signal-token rows in our order; ``[EDIT]``, which no release has, gets the mean of all rows."""
     first = vocabulary_size + len(layout.ordinary_tokens)
     ids = SignalVocabulary(first)
     signals = {}
@@ -299,7 +299,7 @@ def _write_llm(
 
 
 def _add_tokens(folder: Path, tokens: tuple[str, ...], vocabulary_size: int) -> None:
-    """Teach the tokenizer the new tokens that are no signal tokens."""
+    """Add the new tokens except the signal tokens to the tokenizer."""
     if not tokens:
         return
     from tokenizers import AddedToken

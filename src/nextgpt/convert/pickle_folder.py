@@ -1,4 +1,4 @@
-"""Folders of transformers and diffusers whose weights are pickles: the same folders with safetensors."""
+"""Convert the pickles in a folder of transformers or diffusers to safetensors."""
 
 from __future__ import annotations
 
@@ -17,19 +17,24 @@ NAMES = {"pytorch_model": "model"}
 
 
 def convert_folder(source: Path, folder: Path) -> list[str]:
-    """Copy a folder, every pickle as safetensors, one in memory at a time; return the names of the files converted.
+    """Copy a folder, every pickle as safetensors, one in memory at a time; return the names of the converted files.
 
     Raises:
-        ModelError: ``source`` is no folder, or ``folder`` cannot be written.
-        WeightsError: A pickle is damaged or wants to run code.
+        ModelError: ``source`` is not a folder or has no pickles, or ``folder`` cannot be written.
+        WeightsError: A pickle is damaged or contains code.
     """
     if not source.is_dir():
-        raise ModelError(f"{source} is no folder; expected one of transformers or diffusers. Check the path.")
+        raise ModelError(f"{source} is not a folder; expected one of transformers or diffusers. Check the path.")
+    if not any(path.suffix in PICKLES for path in source.rglob("*")):
+        raise ModelError(
+            f"{source} has no weights to convert; expected files that end with {', '.join(PICKLES)}. Check the path; a "
+            "folder of safetensors is used as it is."
+        )
     converted = []
     with atomic_directory(folder, size_bytes=size_bytes(source)) as scratch:
         for path in sorted(path for path in source.rglob("*") if path.is_file()):
             name = path.relative_to(source)
-            if any(step.startswith(".") for step in name.parts):  # what downloads leave behind
+            if any(step.startswith(".") for step in name.parts):  # caches of download tools
                 continue
             (scratch / name).parent.mkdir(parents=True, exist_ok=True)
             if path.suffix in PICKLES:
@@ -44,7 +49,7 @@ def convert_folder(source: Path, folder: Path) -> list[str]:
 
 
 def safetensors_name(name: Path) -> Path:
-    """``unet/diffusion_pytorch_model.bin`` to ``unet/diffusion_pytorch_model.safetensors``."""
+    """Return ``unet/diffusion_pytorch_model.safetensors`` for ``unet/diffusion_pytorch_model.bin``."""
     stem = name.stem
     for old, new in NAMES.items():
         stem = stem.replace(old, new, 1) if stem.startswith(old) else stem
@@ -52,7 +57,7 @@ def safetensors_name(name: Path) -> Path:
 
 
 def write_index(weight_map: dict[str, str], folder: Path) -> None:
-    """Write which file holds which tensor, as transformers expects it beside weights in parts."""
+    """Write the index of sharded weights, in the format of transformers."""
     renamed = {
         key: str(safetensors_name(Path(file))) for key, file in weight_map.items() if not key.endswith(OBSOLETE_BUFFER)
     }

@@ -1,4 +1,4 @@
-"""The frozen parts of a preset, as they were fetched, to its model folder; projections are still to be trained."""
+"""Join the downloaded components of a preset in a model folder; it has no trained projections yet."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nextgpt.presets import PRESETS, preset
 
 
 def convert_parts(name: str, parts: Path, folder: Path) -> list[str]:
-    """Join fetched parts with a preset's configs; return the parts' names.
+    """Join downloaded components with a preset's configs; return the components' names.
 
     Files are hard-linked if possible. The preset's own files (e.g. ``nextgpt.json``) are added.
 
     Raises:
-        ModelError: A part, or a file that another names, is missing; or ``folder`` cannot be written.
-        WeightsError: A weights file is cut off.
+        ModelError: A component, or a file that an index lists, is missing; or ``folder`` cannot be written.
+        WeightsError: A weights file is truncated.
     """
     preset(name)
     config = read_config(PRESETS[name])
@@ -41,32 +41,32 @@ def convert_parts(name: str, parts: Path, folder: Path) -> list[str]:
 
 
 def check_complete(folder: Path) -> None:
-    """Refuse a part whose download broke off: a file that is cut off, or one that an index names and is not there."""
+    """Check that a component was downloaded completely. Raises as :func:`convert_parts`."""
     from safetensors import SafetensorError, safe_open
 
     weights = sorted(folder.rglob("*.safetensors")) if folder.is_dir() else []
     if not weights:
-        raise ModelError(f"{folder} has no weights; expected a part as it was fetched. Run its commands first.")
+        raise ModelError(f"{folder} has no weights; expected a downloaded component. Run its download command first.")
     for path in weights:
         try:
             with safe_open(path, framework="np"):
                 pass
         except (SafetensorError, OSError) as error:
             raise WeightsError(
-                f"{path} is damaged ({error}); expected a whole safetensors file. Run what fetched it again."
+                f"{path} is damaged ({error}); expected a complete safetensors file. Download it again."
             ) from error
     for path in sorted(folder.rglob("*.safetensors.index.json")):
         named = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
         missing = sorted(file for file in named if not (path.parent / file).is_file())
         if missing:
             raise ModelError(
-                f"{path.parent} lacks {', '.join(missing)}, which {path.name} names. Run the command that fetches it "
-                "again; what is whole is kept."
+                f"{path.parent} lacks {', '.join(missing)}, which {path.name} lists. Run the download command again; "
+                "complete files are kept."
             )
 
 
 def _link_files(source: str, target: str) -> None:
     try:
         os.link(os.path.realpath(source), target)
-    except OSError:  # another disk, or one that knows no links
+    except OSError:  # another disk, or a file system without hard links
         shutil.copy2(source, target)

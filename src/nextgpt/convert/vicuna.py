@@ -13,14 +13,14 @@ from nextgpt.errors import ModelError, WeightsError
 
 
 def convert_vicuna(base: Path, delta: Path, folder: Path) -> int:
-    """Write ``base`` plus ``delta`` in the files of ``delta``; return how many tensors there are.
+    """Write ``base`` plus ``delta``, sharded as ``delta`` is; return the number of tensors.
 
-    The two may be split differently; one file of ``delta`` is in memory at a time, with all of ``base`` mapped.
-    Rows that the delta alone has (its padding token) are left out, so that the vocabulary is that of LLaMA.
+    The two may be sharded differently; one file of ``delta`` is in memory at a time, ``base`` is memory-mapped.
+    Rows that only the delta has (its padding token) are dropped, so that the vocabulary is that of LLaMA.
 
     Raises:
         ModelError: A folder is missing, or ``folder`` cannot be written.
-        WeightsError: The two do not have the same tensors; those that differ are named.
+        WeightsError: The two do not have the same tensors; those that differ are listed.
     """
     for source in (base, delta):
         if not (source / "config.json").is_file():

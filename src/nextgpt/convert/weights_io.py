@@ -1,4 +1,4 @@
-"""Read foreign weights files (pickles without running code, safetensors), and write directories atomically."""
+"""Read published weights files (pickles without running code, safetensors), and write directories atomically."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     """Read a file that ``torch.save`` wrote, mapped into memory where its format allows.
 
     Raises:
-        WeightsError: It is missing, cut off, no such file, wants to run code, or holds more than named tensors.
+        WeightsError: The file is missing, truncated, no pickle, contains code, or holds more than named tensors.
     """
     if not path.is_file():
         raise WeightsError(f"{path} is missing; expected weights that torch.save wrote. Check the path.")
@@ -34,8 +34,8 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         held = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} asks for code to be run or is no pickle ({_first_line(error)}); expected tensors alone. "
-            "It is not read. Get the file from its authors."
+            f"{path} contains code or is no pickle ({_first_line(error)}), so it was not read; expected tensors only. "
+            "Download the file of its authors."
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
