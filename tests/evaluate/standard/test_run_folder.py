@@ -18,6 +18,7 @@ from nextgpt.evaluate.standard.run_folder import (
     open_run,
     system_slug,
 )
+from nextgpt.testing.model import write_tiny_model
 
 ITEMS = tuple(
     EvalItem(id=f"item {n}", suite="coco-t2i", request=user_message(f"Draw\u2028{n}."), target_caption=str(n))
@@ -25,13 +26,15 @@ ITEMS = tuple(
 )
 
 
-def test_a_model_is_identified_by_its_configuration_and_trained_weights(tmp_path: Path) -> None:
-    fingerprints = []
-    files = (("config.json", b"{}"), ("config.json", b"{1}"), ("nextgpt.safetensors", b"w"), ("other", b"o"))
-    for name, content in files:
-        (tmp_path / name).write_bytes(content)
-        fingerprints.append(model_fingerprint(str(tmp_path)))
-    assert len(set(fingerprints)) == 3 and fingerprints[2] == fingerprints[3]
+def test_a_model_is_identified_by_its_configuration_trained_weights_and_components(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "tiny")
+    fingerprints = [model_fingerprint(str(folder))]
+    for name in ("config.json", "nextgpt.safetensors", "image/model_index.json", "README.md"):
+        path = folder / name
+        path.write_bytes(path.read_bytes() + b" " if path.is_file() else b"# Tiny")
+        fingerprints.append(model_fingerprint(str(folder)))
+    *changed, with_readme = fingerprints
+    assert len(set(changed)) == 4 and with_readme == changed[-1]
 
 
 def manifest(**changes: object) -> RunManifest:

@@ -31,11 +31,13 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from nextgpt.config import CONFIG_FILE
+from nextgpt.config import CONFIG_FILE, read_config
 from nextgpt.errors import ConfigError
 from nextgpt.evaluate.standard.items import EvalItem, Frozen
 from nextgpt.evaluate.standard.records import ItemRecord
 from nextgpt.media.save_media import wrap_write_errors
+from nextgpt.model.component_hash import hash_folder
+from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.model_dir import WEIGHTS_FILE, resolve_model_dir
 
 MANIFEST_FILE, ITEMS_FILE, RECORDS_FILE = "run.json", "items.jsonl", "records.jsonl"
@@ -241,11 +243,20 @@ def _file_digest(path: Path) -> bytes:
 
 
 def model_fingerprint(model: str) -> str:
-    """Return a hash of a model's configuration and trained weights. Raises :class:`~nextgpt.errors.ModelError`."""
+    """Return a hash of a model's configuration, trained weights and components.
+
+    Components from the Hub are identified by the revision in the configuration.
+
+    Raises:
+        ModelError: There is no such model.
+    """
     folder, content = resolve_model_dir(model), blake2b(digest_size=16)
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         path = folder / name
         content.update(path.read_bytes() if path.is_file() else b"-")
+    config = read_config(folder)
+    for name in config.bundled_components:
+        content.update(hash_folder(resolve_component_dir(config.component_sources[name], folder)).encode())
     return content.hexdigest()
 
 
