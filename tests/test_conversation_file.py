@@ -105,5 +105,5 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(MediaError, match="cannot be written"):
+    with pytest.raises(MediaError, match="cannot be written, because it or a parent is a file"):
         write_conversation(Conversation((Message("user", (Text("Hi"),)),)), tmp_path / "file" / "under")

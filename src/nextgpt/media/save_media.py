@@ -31,7 +31,7 @@ def wrap_write_errors(path: Path) -> Iterator[None]:
         yield
     except (FileExistsError, NotADirectoryError) as error:
         raise media_error(
-            str(path), "cannot be written, as a file has the name of its folder", "a folder", "Choose another one."
+            str(path), "cannot be written, because it or a parent is a file", "a folder", "Choose another path."
         ) from error
     except OSError as error:
         reason = error.strerror or error

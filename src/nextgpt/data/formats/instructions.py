@@ -182,13 +182,13 @@ _PUBLISHED = frozenset(f"{side}_{modality}" for side in ("input", "output") for 
 )
 FORMATS = (
     Format(
-        "mosit", "MosIT as published: names in the words", _JSON, frozenset({"conversation"}), _parse_mosit,
+        "mosit", "MosIT as published: media names in the text", _JSON, frozenset({"conversation"}), _parse_mosit,
         any_of=frozenset(f"{modality}_list" for modality in MODALITIES),
     ),
-    Format("t2m_legacy", "T2M, LLaVA and Alpaca in the project's older form", _JSON,
+    Format("t2m_legacy", "T2M, LLaVA and Alpaca in the older form of the published NExT-GPT", _JSON,
            frozenset({"conversation"}), _parse_legacy),
     Format(
-        "nextgpt", "T2M, MosIT, comprehension and generation in the project's newer form", _JSON,
+        "nextgpt", "T2M, MosIT, comprehension and generation in the newer form of the published NExT-GPT", _JSON,
         frozenset({"conversations"}), _parse_published, any_of=_PUBLISHED,
     ),
     Format("videochat", "VideoChat", _JSON, frozenset({"video", "QA"}), _parse_videochat),

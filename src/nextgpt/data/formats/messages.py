@@ -105,8 +105,8 @@ def _sample(row: Row, document: CorpusFile) -> Iterator[Record]:
 
 
 FORMATS = (
-    Format("messages_jsonl", "own: typed parts, one JSON object a line", ("jsonl",), frozenset({"id"}), _line,
+    Format("messages_jsonl", "this project's own: one JSON object per line", ("jsonl",), frozenset({"id"}), _line,
            any_of=frozenset({"messages", "pair"})),
-    Format("messages_tar", "own: tars as nextgpt data pack writes them", ("tar",),
+    Format("messages_tar", "this project's own: tars written by nextgpt data pack", ("tar",),
            frozenset({"__key__", "messages.json"}), _sample),
 )  # fmt: skip
