@@ -16,6 +16,8 @@ from nextgpt.errors import MediaError
 from nextgpt.media import MediaLimits, read_video, uniform_indices, write_video
 from nextgpt.media.ffmpeg import constant_rate
 from nextgpt.message import Video
+from nextgpt.miniworld.render import render_clip
+from nextgpt.miniworld.specs import ClipSpec
 
 
 def test_without_a_suffix_browsers_play_what_is_written(film, tmp_path):
@@ -41,6 +43,14 @@ def test_a_written_film_comes_back_crisp_with_its_sound(film, tmp_path, suffix):
 
 def test_a_film_without_sound_stays_so(film, tmp_path):
     assert read_video(write_video(Video(film.frames, 8.0), tmp_path / "a.mp4")).audio is None
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".mkv"])
+def test_equal_frames_give_equal_files(suffix: str, tmp_path: Path) -> None:
+    frames = render_clip(ClipSpec("car", "red", "grass", "left")).astype(np.int16)
+    frames = (frames + np.random.default_rng(0).integers(-6, 7, frames.shape)).clip(0, 255).astype(np.uint8)
+    written = {write_video(Video(frames, 8.0), tmp_path / f"{n}{suffix}").read_bytes() for n in range(16)}
+    assert len(written) == 1
 
 
 def test_fractional_frame_rates_survive(film, tmp_path):

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 _H264, _VP9 = "libx264", "libvpx-vp9"
 _WRITE_CODECS = {".mp4": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
 _CODEC_OPTIONS = {
-    # Near-lossless: videos of 64x64 pixels are small anyway, and every pixel is visible.
-    _H264: {"crf": "10", "preset": "veryfast"},
+    # Near-lossless: videos of 64x64 pixels are small anyway, and every pixel is visible. With AVX512, x264's mbtree
+    # writes other bytes for the same frames at each call.
+    _H264: {"crf": "10", "preset": "veryfast", "mbtree": "0"},
     _VP9: {"crf": "12", "b": "0", "deadline": "good", "cpu-used": "4"},
 }
 _SINGLE_THREAD_PIXELS = 256 * 256
@@ -84,7 +85,8 @@ def write_video(video: Video, path: str | Path) -> Path:
 
     path = with_default_suffix(path, _WRITE_CODECS, default=".mp4")
     codec = _WRITE_CODECS[path.suffix.lower()]
-    options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov") else {}
+    # Matroska would contain a random identifier.
+    options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov") else {"fflags": "+bitexact"}
     frames = _pad_to_even(video.frames)
     with wrap_write_errors(path), av.open(str(path), "w", options=options) as container:
         container.metadata["comment"] = f"written by {WRITER}"
