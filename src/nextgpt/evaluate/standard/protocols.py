@@ -49,7 +49,7 @@ class Protocol:
 _ROWS = (
     Protocol(
         "coco-t2i",
-        "Image from one caption each of COCO-2014 val, against the captioned images",
+        "Image from one caption each, against the captioned images (protocol of COCO-2014 val)",
         "image",
         generation_source((COCO, STAMP_IMAGES), "Draw {caption}."),
         (*IMAGE_METRICS, "modality"),
@@ -57,7 +57,7 @@ _ROWS = (
     ),
     Protocol(
         "audiocaps-t2a",
-        "Audio from one caption each of the AudioCaps test split, against the captioned clips",
+        "Audio from one caption each, against the captioned clips (protocol of AudioCaps test)",
         "audio",
         generation_source((AUDIOCAPS, STAMP_SOUNDS), "Play {caption}."),
         ("fd", "fad", "kad", "is", "clap_score", "modality"),
@@ -65,7 +65,7 @@ _ROWS = (
     ),
     Protocol(
         "msrvtt-t2v",
-        "Video from one caption each of the MSR-VTT test split, against the captioned videos",
+        "Video from one caption each, against the captioned videos (protocol of MSR-VTT test)",
         "video",
         generation_source((MSRVTT,), "Show me a video of {caption}."),
         ("fid", "kid", "clipsim", "modality"),
@@ -73,7 +73,7 @@ _ROWS = (
     ),
     Protocol(
         "coco-i2t",
-        "Caption of an image of Karpathy's COCO test split, against five captions",
+        "Caption of an image, against five captions (protocol of Karpathy's COCO test split)",
         "text",
         captioning_source((KARPATHY, COCO, STAMP_IMAGES)),
         TEXT_METRICS,
@@ -85,7 +85,7 @@ _ROWS = (
     ),
     Protocol(
         "audiocaps-a2t",
-        "Caption of an audio clip of the AudioCaps test split, against five captions",
+        "Caption of an audio clip, against five captions (protocol of AudioCaps test)",
         "text",
         captioning_source((AUDIOCAPS, STAMP_SOUNDS)),
         TEXT_METRICS,
@@ -93,7 +93,7 @@ _ROWS = (
     ),
     Protocol(
         "msrvtt-v2t",
-        "Caption of a video of the MSR-VTT test split, against twenty captions",
+        "Caption of a video, against twenty captions (protocol of MSR-VTT test)",
         "text",
         captioning_source((MSRVTT,)),
         TEXT_METRICS,
