@@ -6,7 +6,9 @@ from collections.abc import Collection
 from hashlib import blake2b
 from pathlib import Path
 
-from nextgpt.model.encoding.loading import TEXT_DIR
+TEXT_DIR = "text"
+"""Sub-folder of an encoder that has no text tower; contains an encoder with only a text tower, for the same space.
+Features of media do not depend on it."""
 
 
 def hash_encoder(folder: Path) -> str:

@@ -162,8 +162,9 @@ def _block_index(name: str) -> int:
 
 
 def _encoder(component_dir: _ComponentDir) -> ComponentSummary:
+    from nextgpt.model.component_hash import TEXT_DIR
     from nextgpt.model.encoding import build_encoder
-    from nextgpt.model.encoding.loading import TEXT_DIR, has_text_encoder
+    from nextgpt.model.encoding.loading import has_text_encoder
 
     with torch.device("meta"):
         encoder = build_encoder(component_dir.folder)

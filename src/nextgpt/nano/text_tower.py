@@ -29,9 +29,8 @@ from nextgpt.miniworld.language.phrasings.requests import sample_request
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.render import render
 from nextgpt.miniworld.specs import MediaSpec
-from nextgpt.model.component_hash import hash_encoder
+from nextgpt.model.component_hash import TEXT_DIR, hash_encoder
 from nextgpt.model.encoding import EncoderConfig, ImageBind, TextTower, load_encoder, save_encoder
-from nextgpt.model.encoding.loading import TEXT_DIR
 from nextgpt.nano.component_training import DrawnBatch, train_component
 from nextgpt.nano.tokenizer import train_tokenizer
 from nextgpt.train.logging import MetricsCallback

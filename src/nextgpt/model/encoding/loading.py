@@ -16,14 +16,13 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from nextgpt.errors import ConfigError, ModelError, accepted_values, unknown_name_message
+from nextgpt.model.component_hash import TEXT_DIR
 from nextgpt.model.encoding.config import EncoderConfig
 from nextgpt.model.encoding.imagebind import ImageBind
 from nextgpt.model.encoding.siglip_clap import SiglipClap, SiglipClapConfig, build_siglip_clap, load_siglip_clap
 from nextgpt.model.safetensors_io import check_state_dict, read_safetensors
 
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "config.json", "model.safetensors", "tokenizer.json"
-TEXT_DIR = "text"
-"""Sub-folder of an encoder that has no text tower; contains an encoder with only a text tower, for the same space."""
 
 
 def save_encoder(encoder: ImageBind, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
