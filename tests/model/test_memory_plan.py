@@ -131,6 +131,8 @@ def test_types_and_places_are_said_for_all_or_by_part():
     [
         ({"dtype": {"lm": "int4"}}, "component 'lm' is unknown.*Did you mean 'llm'"),
         ({"dtype": "bfloat61"}, "dtype 'bfloat61' is unknown.*Did you mean 'bfloat16'"),
+        ({"dtype": "int3"}, "dtype of encoder: .*expected one of float32, float16, bfloat16.$"),
+        ({"dtype": {"llm": "int3"}}, "dtype of llm: .*Did you mean 'int8'"),
         ({"dtype": {"encoder": "int8"}}, "encoder: dtype int8 is supported for the LLM only. Use llm=int8"),
         ({"device": {"image": "auto"}}, "image: device auto is supported for the LLM only. Use llm=auto"),
     ],

@@ -143,7 +143,8 @@ def _trained_placement(value: str) -> str:
 
 def _validate_placement(name: str, placement: ComponentPlacement) -> None:
     if placement.dtype not in BYTES_PER_WEIGHT:
-        raise ConfigError(f"dtype of {name}: {unknown_name_message('dtype', placement.dtype, BYTES_PER_WEIGHT)}")
+        accepted = [dtype for dtype in BYTES_PER_WEIGHT if name == "llm" or dtype not in QUANTIZED_DTYPES]
+        raise ConfigError(f"dtype of {name}: {unknown_name_message('dtype', placement.dtype, accepted)}")
     if name == "llm":
         return
     for option, value, llm_only in (
