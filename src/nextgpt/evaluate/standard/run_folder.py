@@ -31,6 +31,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from nextgpt.atomic_files import write_atomically
 from nextgpt.config import CONFIG_FILE, read_config
 from nextgpt.errors import ConfigError
 from nextgpt.evaluate.standard.items import EvalItem, Frozen
@@ -64,9 +65,9 @@ class RunManifest(Frozen):
     data: str
     """Data folder that media paths of the items are relative to."""
     data_fingerprint: str
-    """Hash of the items and of the sizes of their files."""
+    """Hash of the items and of the contents of their files."""
     model_fingerprint: str = ""
-    """Hash of the model's configuration and trained weights."""
+    """Hash of the model's configuration, trained weights and components."""
     num_inference_steps: int | None = None
     """Denoising steps; ``None`` means the model's default."""
     left_out: dict[str, int] = Field(default_factory=dict)
@@ -266,15 +267,11 @@ def system_slug(system: str) -> str:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file at once: under another name, flushed, then renamed."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    """Write a file that is complete or absent, also after a power failure."""
+    data = content.encode() if isinstance(content, str) else content
     with wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        write_atomically(path, lambda unfinished: unfinished.write_bytes(data), sync=True)
 
 
 def _check_same_run(path: Path, stored: RunManifest, current: RunManifest) -> None:
