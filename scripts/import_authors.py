@@ -1,9 +1,9 @@
 """Copy the files of authors into the package: python scripts/import_authors.py FOLDER
 
 ``NAME.json`` becomes a training author, ``dev_NAME.json`` a development author, ``test_NAME.json`` test items. Files
-with invalid templates are refused. The lists ``media_nouns`` and ``media_clauses`` of a training author join those of
-``shared.json``, which all authors use. Spoken words in test items get their full name (``hello``: ``the word hello``);
-items with labels outside the small world are left out and counted.
+with invalid templates are refused. The lists ``media_nouns``, ``media_clauses``, ``words_only``, ``remarks_before`` and
+``remarks_after`` of a training author join those of ``shared.json``, which all authors use. Spoken words in test items
+get their full name (``hello``: ``the word hello``); items with labels outside the small world are left out and counted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from nextgpt.miniworld.specs import WORD_SOURCES
 
 SPOKEN = {source.removeprefix("the word "): source for source in WORD_SOURCES}
 LISTS = {"single": TurnLabel, "dialogues": DialogueLabel, "given": TurnLabel}
-SHARED_LISTS = ("media_nouns", "media_clauses")
+SHARED_LISTS: dict[str, frozenset[str]] = {
+    "words_only": frozenset({"thing", "plural", "noun", "source"}),
+    "remarks_before": frozenset(),
+    "remarks_after": frozenset(),
+}
+"""Lists of an author that all authors use, with the slots of their templates."""
+SHARED_BY_MODALITY = ("media_nouns", "media_clauses")
 MAX_LINE = 110
 
 
@@ -35,7 +41,7 @@ def main(folder: Path) -> None:
 
 def _import_author(path: Path) -> str:
     values = json.loads(path.read_text(encoding="utf-8"))
-    shared = {key: values.pop(key) for key in SHARED_LISTS if key in values}
+    shared = {key: values.pop(key) for key in (*SHARED_BY_MODALITY, *SHARED_LISTS) if key in values}
     try:
         author = parse_author(values, path.stem, where=str(path))
     except ConfigError as error:
@@ -47,16 +53,27 @@ def _import_author(path: Path) -> str:
     return f"{split}/{name}: {sum(map(len, author.patterns.values()))} templates"
 
 
-def _extend_shared(lists: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
-    """Add templates by modality to those of ``shared.json``, each once."""
+def _extend_shared(lists: Mapping[str, Any]) -> None:
+    """Add templates and remarks to those of ``shared.json``, each once."""
     path = DATA_DIR / "shared.json"
     values = json.loads(path.read_text(encoding="utf-8"))
-    for key, by_modality in lists.items():
-        for modality, templates in by_modality.items():
-            if invalid := [template for template in templates if SLOT.findall(template) != ["what"]]:
-                raise SystemExit(f"{key}: {invalid[0]!r} has other slots than one {{what}}. Correct the file.")
-            values[key][modality] = list(dict.fromkeys([*values[key][modality], *templates]))
+    for key, added in lists.items():
+        if key in SHARED_BY_MODALITY:
+            for modality, templates in added.items():
+                if invalid := [template for template in templates if SLOT.findall(template) != ["what"]]:
+                    raise SystemExit(f"{key}: {invalid[0]!r} has other slots than one {{what}}. Correct the file.")
+                values[key][modality] = _merged(values[key][modality], templates)
+            continue
+        allowed = SHARED_LISTS[key]
+        if invalid := [template for template in added if not set(SLOT.findall(template)) <= allowed]:
+            slots = ", ".join(sorted(allowed)) or "none"
+            raise SystemExit(f"{key}: {invalid[0]!r} has other slots than {slots}. Correct the file.")
+        values[key] = _merged(values[key], added)
     write_json(path, values)
+
+
+def _merged(old: Sequence[str], new: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*old, *new]))
 
 
 def _import_items(path: Path) -> str:

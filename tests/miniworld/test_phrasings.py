@@ -21,6 +21,7 @@ from nextgpt.miniworld.language.phrasings import (
     Author,
     edits,
     load_authors,
+    messages,
     out_of_domain,
     questions,
     read_author,
@@ -236,6 +237,80 @@ def test_an_added_object_stands_beside_the_old_one():
     assert kept.tint == "red" and kept.place != found.spec.objects[1 - found.spec.objects.index(kept)].place
 
 
+def author_of_messages(**patterns: str) -> Author:
+    """An author of the given templates alone, and without words of their own."""
+    return Author(name="anna", patterns={intent: (template,) for intent, template in patterns.items()})
+
+
+def messages_of(task: str, author: Author, monkeypatch: pytest.MonkeyPatch) -> list[DialogueTurn]:
+    monkeypatch.setattr(messages, "MESSAGE_RATE", 1.0)
+    return [d.turns[-1] for d in dialogues(40, task, authors=(author,), free_form_rate=0.0)]
+
+
+def test_a_message_states_what_it_has_slots_for(monkeypatch: pytest.MonkeyPatch):
+    author = author_of_messages(message_image="{noun}. {color}. {background}, and {size}")
+    for turn in messages_of("text_to_image", author, monkeypatch):
+        scene = turn.target_media[0].spec
+        assert isinstance(scene, SceneSpec)
+        (placed,) = scene.objects
+        assert placed.place == "center" and placed.tint != "natural"
+
+
+def test_a_message_about_two_objects_keeps_their_attributes_apart(monkeypatch: pytest.MonkeyPatch):
+    author = author_of_messages(message_image="{noun2} in {color2} {place2}, {noun} {place}")
+    for turn in messages_of("text_to_image", author, monkeypatch):
+        scene = turn.target_media[0].spec
+        assert isinstance(scene, SceneSpec) and len(scene.objects) == 2
+        assert sorted(placed.tint == "natural" for placed in scene.objects) == [False, True]
+        text = text_of(turn).lower()
+        colored = next(placed for placed in scene.objects if placed.tint != "natural")
+        assert f"in {colored.tint}" in text or misses_little(colored.tint, text)
+
+
+def test_the_media_of_a_message_come_in_the_order_of_their_slots(monkeypatch: pytest.MonkeyPatch):
+    author = author_of_messages(message_several="{audio} for my ears, {image} for my wall, {audio2} for later")
+    for turn in messages_of("text_to_several", author, monkeypatch):
+        assert turn.modalities == ("audio", "image", "audio")
+
+
+def test_a_message_with_a_speed_alone_means_a_repeated_sound(monkeypatch: pytest.MonkeyPatch):
+    author = author_of_messages(message_audio="let me hear {source}, {speed}")
+    for turn in messages_of("text_to_audio", author, monkeypatch):
+        sound = turn.target_media[0].spec
+        assert isinstance(sound, SoundSpec) and sound.pattern == "repeated"
+
+
+TWO = SceneSpec((ObjectSpec("cat", "red", "left", "small"), ObjectSpec("dog", "blue", "right", "small")), "sea")
+
+
+def test_an_object_is_added_at_a_place_of_its_own():
+    state = state_of(author_of_messages(edit_add_at="{thing} {place}"))
+    for scene in [TWO, SceneSpec((ObjectSpec("cat", "red"),), "sea")] * 20:
+        found = edits.edit_add_at(state, scene)
+        if found is None:  # no layout has these two and a third
+            continue
+        assert isinstance(found.spec, SceneSpec) and found.spec.background == "sea"
+        places = [placed.place for placed in found.spec.objects]
+        assert len(set(places)) == len(places) == len(scene.objects) + 1
+        cat = next(placed for placed in found.spec.objects if placed.object == "cat")
+        assert cat.tint == "red" and (len(scene.objects) == 1 or cat.place == "left")
+
+
+def test_a_named_object_is_replaced_in_its_color_and_place():
+    state = state_of(full_author())
+    for _ in range(20):
+        found = edits.edit_replace_named(state, TWO)
+        assert found is not None and isinstance(found.spec, SceneSpec) and found.required == {"noun"}
+        assert [(placed.tint, placed.place) for placed in found.spec.objects] == [("red", "left"), ("blue", "right")]
+        assert len({placed.object for placed in found.spec.objects} & {"cat", "dog"}) == 1
+
+
+def test_an_object_that_moves_to_an_occupied_place_changes_places():
+    found = edits.edit_swap_to_place(state_of(full_author()), TWO)
+    assert found is not None and isinstance(found.spec, SceneSpec)
+    assert {(placed.object, placed.place) for placed in found.spec.objects} == {("cat", "right"), ("dog", "left")}
+
+
 def test_a_removed_object_is_gone_and_the_other_stays():
     state = state_of(full_author())
     scene = SceneSpec((ObjectSpec("cat", "red", "left", "small"), ObjectSpec("dog", "blue", "right", "small")), "sea")
@@ -340,6 +415,11 @@ def test_a_sound_is_named_once():
         ({"patterns": {"image": ["[draw {what}"]}}, "bracket"),
         ({"patterns": {"edit_color_named": ["make it {color}"]}}, "lacks the slot 'noun'"),
         ({"patterns": {"edit_background": ["change it"]}}, "neither"),
+        ({"patterns": {"message_image": ["{color} please"]}}, "none of the slots noun, thing"),
+        ({"patterns": {"message_image": ["{noun} {place} and {noun2}"]}}, "both places or none"),
+        ({"patterns": {"message_image": ["{noun}, {color2}"]}}, "neither {thing2} nor {noun2}"),
+        ({"patterns": {"message_video": ["a video of {thing}"]}}, "none of the slots inf, ing, s"),
+        ({"patterns": {"message_several": ["{audio} please"]}}, "fewer than two media"),
         ({"image": ["draw {what}"], "patterns": {}}, "'image' is unknown"),
         ({"patterns": {}, "talk": {"weather": ["nice day"]}}, "unknown topic"),
     ],

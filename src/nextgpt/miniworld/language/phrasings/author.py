@@ -48,12 +48,28 @@ INTENTS: dict[str, tuple[str, ...]] = {
     "q_first_request": (), "q_last_request": (),
     "unknown_image": ("x",), "unknown_audio": ("x",), "unknown_video": ("x",),
     "general": (), "not_but_color": ("color", "other", "noun"), "without": ("thing", "noun"),
+    "edit_replace_named": ("noun", "thing"), "edit_add_at": ("thing", "place"),
+    "message_image": (
+        "thing", "noun", "color", "size", "place", "background", "bg", "thing2", "noun2", "color2", "place2",
+    ),
+    "message_audio": ("source", "pitch", "pattern", "speed"),
+    "message_video": ("thing", "noun", "color", "background", "bg", "ing", "inf", "s"),
+    "message_several": ("image", "audio", "video", "image2", "audio2", "video2"),
 }  # fmt: skip
 """Every intent with the slots that its templates may use."""
 OPTIONAL_SLOTS = frozenset({"noun", "background", "bg", "inf", "s"})
 """Slots that a template of an intent need not use."""
-NAMED_INTENTS = frozenset({"edit_remove", "edit_move_named", "edit_color_named", "q_color_named", "q_where", "without"})
+NAMED_INTENTS = frozenset({
+    "edit_remove", "edit_move_named", "edit_color_named", "edit_replace_named", "q_color_named", "q_where", "without",
+})  # fmt: skip
 """Intents whose templates must name the object."""
+MESSAGE_SLOTS: dict[str, tuple[frozenset[str], ...]] = {
+    "message_image": (frozenset({"thing", "noun"}),),
+    "message_audio": (frozenset({"source"}),),
+    "message_video": (frozenset({"thing", "noun"}), frozenset({"ing", "inf", "s"})),
+    "message_several": (),
+}
+"""Intents of whole messages: a template uses any of their slots, but at least one of each of these sets."""
 TOPICS = (
     "greet", "bye", "thanks", "praise", "complain", "how_are_you", "who_are_you", "what_can_you",
     "are_you_human", "bored",
@@ -202,14 +218,15 @@ def find_problems(author: Author) -> Iterator[str]:
             yield f"{intent}: unknown intent; expected one of {', '.join(INTENTS)}."
             continue
         for pattern in patterns:
-            for problem in _problems(pattern, INTENTS[intent], intent in NAMED_INTENTS):
+            for problem in _problems(pattern, intent):
                 yield f"{intent}: {pattern!r} {problem}."
     for topic in author.talk:
         if topic not in TOPICS:
             yield f"talk: unknown topic {topic!r}; expected one of {', '.join(TOPICS)}."
 
 
-def _problems(pattern: str, allowed: tuple[str, ...], is_named: bool) -> Iterator[str]:
+def _problems(pattern: str, intent: str) -> Iterator[str]:
+    allowed = INTENTS[intent]
     plain = _ALTERNATIVES.sub(lambda match: match[1].split("|")[0], pattern)
     if any(bracket in plain for bracket in "[]"):
         yield "has a bracket without its partner, or nested brackets"
@@ -218,12 +235,30 @@ def _problems(pattern: str, allowed: tuple[str, ...], is_named: bool) -> Iterato
         yield f"uses the slot {extra[0]!r}; allowed: {', '.join(allowed) or 'none'}"
     if re.search(r"[{}]", SLOT.sub("", pattern)):
         yield "has a brace that belongs to no slot"
-    if "bg" in allowed:
+    if intent in MESSAGE_SLOTS:
+        yield from _message_problems(intent, used)
+    elif "bg" in allowed:
         if not used & {"background", "bg"}:
             yield "uses neither {background} nor {bg}"
-    elif is_named and "noun" not in used:
+    elif intent in NAMED_INTENTS and "noun" not in used:
         yield "lacks the slot 'noun'"
     elif missing := sorted(set(allowed) - OPTIONAL_SLOTS - used):
         yield f"lacks the slot {missing[0]!r}"
     elif {"inf", "s"} <= set(allowed) and not used & {"inf", "s"}:
         yield "uses neither {inf} nor {s}"
+
+
+def _message_problems(intent: str, used: set[str]) -> Iterator[str]:
+    for choices in MESSAGE_SLOTS[intent]:
+        if not used & choices:
+            yield f"uses none of the slots {', '.join(sorted(choices))}"
+    if intent == "message_several" and len(used) < 2:
+        yield "has fewer than two media"
+    if intent == "message_image":
+        has_second = bool(used & {"thing2", "noun2"})
+        if not has_second and used & {"color2", "place2"}:
+            yield "says how a second object is, but has neither {thing2} nor {noun2}"
+        elif has_second and ("place" in used) != ("place2" in used):
+            yield "has a place for one of two objects; give both places or none"
+        elif has_second and "size" in used:
+            yield "has {size} with two objects, which are always small"

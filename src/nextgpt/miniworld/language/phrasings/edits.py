@@ -17,6 +17,7 @@ from nextgpt.miniworld.language.request_specs import DEFAULT_LAYOUTS
 from nextgpt.miniworld.language.types import DialogueTurn, difference
 from nextgpt.miniworld.language.visual_questions import only_object, unique_object
 from nextgpt.miniworld.objects import OBJECTS
+from nextgpt.miniworld.sample_specs import LAYOUTS
 from nextgpt.miniworld.specs import (
     BACKGROUNDS,
     MOTIONS,
@@ -52,6 +53,8 @@ class Edit:
     """Values of slots."""
     shared: str = ""
     """Key of shared templates that are used instead of the intent's."""
+    required: frozenset[str] = frozenset()
+    """Slots that a template must use."""
 
 
 Editor = Callable[[PhrasedState, MediaSpec], Edit | None]
@@ -156,6 +159,63 @@ def edit_replace(state: PhrasedState, spec: MediaSpec) -> Edit | None:
         if new.tint == "natural":
             return None
     return _edit_object(state, spec, obj, new, intent, thing=thing)
+
+
+def edit_replace_named(state: PhrasedState, spec: MediaSpec) -> Edit | None:
+    """Show another object in the color and place of one that is named among several."""
+    if not isinstance(spec, SceneSpec) or len(spec.objects) < 2:
+        return None
+    obj = unique_object(state, spec)
+    if obj is None:
+        return None
+    shown = {other.object for other in spec.objects}
+    name = state.choice([k.name for k in OBJECTS.values() if k.name not in shown and k.color != obj.tint])
+    own = state.author.has("edit_replace_named")
+    intent = "edit_replace_named" if own else "edit_replace"
+    values = {"thing": phrases.object_phrase(state, ObjectSpec(name), may_color=False)}
+    edit = _edit_object(state, spec, obj, replace(obj, object=name), intent, **values)
+    # Other templates of edit_replace do not say which of the objects is meant.
+    return replace(edit, required=frozenset({"noun"}))
+
+
+def edit_swap_to_place(state: PhrasedState, spec: MediaSpec) -> Edit | None:
+    """Move a named object to the place of another one, which takes its place."""
+    if not isinstance(spec, SceneSpec) or len(spec.objects) < 2:
+        return None
+    obj = unique_object(state, spec)
+    if obj is None:
+        return None
+    other = state.choice([one for one in spec.objects if one.place != obj.place])
+    if (other.object, other.tint) == (obj.object, obj.tint):
+        return None
+    moved = tuple(
+        replace(one, place={obj.place: other.place, other.place: obj.place}.get(one.place, one.place))
+        for one in spec.objects
+    )
+    values = {"place": phrases.place_phrase(state, other.place), **noun_value(state, obj)}
+    return Edit(in_reading_order(replace(spec, objects=moved)), "edit_move_named", values)
+
+
+def edit_add_at(state: PhrasedState, spec: MediaSpec) -> Edit | None:
+    """Put one more object at a place; the only other one moves to the opposite place, or a pair stays where it is."""
+    if not isinstance(spec, SceneSpec) or len(spec.objects) > 2:
+        return None
+    new = ObjectSpec(state.choice([name for name in OBJECTS if name not in {obj.object for obj in spec.objects}]))
+    if state.bernoulli(0.3):
+        new = phrases.tinted(new, state.choice(TINTS[1:]))
+    if len(spec.objects) == 1:
+        (obj,) = spec.objects
+        layout = state.rng.permutation(state.choice(LAYOUTS[2])).tolist()
+        objects = place_objects([replace(one, size="small") for one in (obj, new)], layout)
+    else:
+        old = {obj.place for obj in spec.objects}
+        free = [next(iter(set(layout) - old)) for layout in LAYOUTS[3] if old < set(layout)]
+        if not free:
+            return None
+        objects = (*spec.objects, replace(new, place=state.choice(free), size="small"))
+    placed = next(obj for obj in objects if obj.object == new.object)
+    values = {"thing": phrases.object_phrase(state, new), "place": phrases.place_phrase(state, placed.place)}
+    return Edit(in_reading_order(replace(spec, objects=objects)), "edit_add_at", values)
 
 
 def edit_add(state: PhrasedState, spec: MediaSpec) -> Edit | None:
@@ -274,7 +334,7 @@ EDITORS: dict[str, tuple[tuple[Editor, float], ...]] = {
     "image": (
         (edit_color, 4.0), (edit_color_named, 2.0), (edit_natural, 0.7), (edit_size, 2.5), (edit_place, 2.5),
         (edit_background, 4.0), (edit_replace, 3.0), (edit_add, 2.5), (edit_remove, 1.2),
-        (edit_count, 0.8), (edit_swap, 0.8),
+        (edit_count, 0.8), (edit_swap, 0.8), (edit_replace_named, 1.5), (edit_swap_to_place, 0.4), (edit_add_at, 1.2),
     ),
     "video": ((edit_motion, 4.0), (edit_reverse, 2.5), (edit_color, 2.0), (edit_background, 2.0), (edit_replace, 1.5)),
     "audio": ((edit_pitch, 4.0), (edit_speed, 2.0), (edit_source, 3.0), (edit_how, 3.0)),
@@ -366,11 +426,11 @@ def _words(state: PhrasedState, edit: Edit, modality: str) -> str | None:
     """Return words for an edit that can mean no other modality; None if none are found."""
     if edit.shared:
         return state.typed(state.fill_shared(edit.shared, **edit.values))
-    if not state.usable_patterns(edit.intent, edit.values):
+    if not state.usable_patterns(edit.intent, edit.values, edit.required):
         return None
     for _ in range(MAX_WORDS_TRIES):
         phrase = state.phrase_request if state.bernoulli(0.4) else state.phrase_intent
-        words = phrase(edit.intent, **edit.values)
+        words = phrase(edit.intent, edit.required, **edit.values)
         if edit.intent in _VIDEO_ONLY or not names_other_medium(words, modality):
             return words
     return None

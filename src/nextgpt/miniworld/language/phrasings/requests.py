@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nextgpt.miniworld.language.descriptions import in_reading_order
 from nextgpt.miniworld.language.lexicon import listed
-from nextgpt.miniworld.language.phrasings import free_form
+from nextgpt.miniworld.language.phrasings import free_form, messages
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
 from nextgpt.miniworld.language.phrasings.author import SLOT, shared_phrasings
 from nextgpt.miniworld.language.phrasings.filling import fill
@@ -61,6 +61,8 @@ def request_image(state: PhrasedState) -> DialogueTurn | None:
     """Request an image."""
     if state.bernoulli(state.free_form_rate):
         return free_form.request_freely(state, "image")
+    if messages.has_message(state, "image"):
+        return messages.request_in_message(state, "image")
     if state.author.has("without") and state.bernoulli(WITHOUT_RATE):
         return _request_without(state)
     if state.bernoulli(SENTENCES_RATE):
@@ -121,6 +123,8 @@ def request_audio(state: PhrasedState) -> DialogueTurn | None:
     """Request a sound."""
     if state.bernoulli(state.free_form_rate):
         return free_form.request_freely(state, "audio")
+    if messages.has_message(state, "audio"):
+        return messages.request_in_message(state, "audio")
     for _ in range(MAX_TRIES):
         spec = sample_request(state, "audio")
         if spec is None:
@@ -166,6 +170,8 @@ def request_video(state: PhrasedState) -> DialogueTurn | None:
     """Request a video, at times without stating the motion."""
     if state.bernoulli(state.free_form_rate):
         return free_form.request_freely(state, "video")
+    if messages.has_message(state, "video"):
+        return messages.request_in_message(state, "video")
     has_motion = not state.bernoulli(NO_MOTION_RATE)
     clip = state.sample_in_split(
         lambda: _any_clip(state) if has_motion else replace(_any_clip(state), motion=DEFAULT_MOTION)
@@ -351,6 +357,8 @@ def request_several(state: PhrasedState) -> DialogueTurn | None:
     """Request two or three media in one message; the answer generates them in the requested order."""
     if state.bernoulli(state.free_form_rate):
         return free_form.request_several_freely(state)
+    if messages.has_message(state, "several"):
+        return messages.request_several_in_message(state, sample_request)
     shares = {"both": 3, "both_video": 1, "several_np": 4, "several": 4, "triple": 1}
     kinds = [kind for kind, share in shares.items() if state.author.has(kind) for _ in range(share)]
     if not kinds:

@@ -95,7 +95,7 @@ FOLLOW_UP_RATE = 0.78
 """Probability that a later turn is about what was before."""
 MIXED_RATE = 0.4
 """Probability that one author's templates are filled with another one's words."""
-FREE_FORM_RATE = 0.35
+FREE_FORM_RATE = 0.3
 LENGTHS = (1, 2, 3, 4, 5)
 LENGTH_SHARES = (0.42, 0.25, 0.17, 0.1, 0.06)
 MAX_TURN_TRIES = 20

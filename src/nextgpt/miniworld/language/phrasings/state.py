@@ -37,21 +37,23 @@ class PhrasedState(DialogueState):
         """Sample until a spec may be used; None if none is found."""
         return self.first_in_split(sample, lambda spec: spec)
 
-    def usable_patterns(self, intent: str, slots: Collection[str]) -> list[str]:
-        """Return the author's templates of ``intent`` that need no slot besides ``slots``."""
-        return [p for p in self.author.patterns.get(intent, ()) if set(SLOT.findall(p)) <= set(slots)]
+    def usable_patterns(
+        self, intent: str, slots: Collection[str], required: Collection[str] = frozenset()
+    ) -> list[str]:
+        """Return the author's templates of ``intent`` that use all ``required`` slots and none besides ``slots``."""
+        return [p for p in self.author.patterns.get(intent, ()) if set(required) <= set(SLOT.findall(p)) <= set(slots)]
 
-    def fill_intent(self, intent: str, **values: str) -> str:
-        """Fill one of the author's templates, as it is written."""
-        return fill(self.rng, self.choice(self.usable_patterns(intent, values)), values)
+    def fill_intent(self, intent: str, required: Collection[str] = frozenset(), **values: str) -> str:
+        """Fill one of the author's templates that use all ``required`` slots, as it is written."""
+        return fill(self.rng, self.choice(self.usable_patterns(intent, values, required)), values)
 
-    def phrase_intent(self, intent: str, **values: str) -> str:
+    def phrase_intent(self, intent: str, required: Collection[str] = frozenset(), **values: str) -> str:
         """Fill one of the author's templates, as typed."""
-        return self.typed(self.fill_intent(intent, **values))
+        return self.typed(self.fill_intent(intent, required, **values))
 
-    def phrase_request(self, intent: str, **values: str) -> str:
+    def phrase_request(self, intent: str, required: Collection[str] = frozenset(), **values: str) -> str:
         """Fill one of the author's templates, as typed, at times with a lead-in or an ending."""
-        return self.typed(self.surround(self.fill_intent(intent, **values)))
+        return self.typed(self.surround(self.fill_intent(intent, required, **values)))
 
     def fill_shared(self, *keys: str, **values: str) -> str:
         """Fill a template that belongs to no author, found under ``keys``."""
