@@ -133,25 +133,36 @@ def test_every_part_of_a_preset_names_its_source_and_licence(name):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_without_weights_names_every_file_and_its_place(name, monkeypatch, tmp_path):
+def test_a_preset_without_weights_names_its_place_and_the_command_with_the_rest(name, monkeypatch, tmp_path):
     monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path))
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(ModelError, match=f"nextgpt models --setup {name}") as caught:
         resolve_model_dir(name)
-    told = str(caught.value)
-    assert str(tmp_path / name) in told
+    assert str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_setup_of_a_preset_has_every_file_and_command(name, capsys):
+    assert main(["models", "--setup", name]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = "\n".join(lines)
     for download in preset(name).downloads:
-        assert (
-            download.source in told
-            and download.download_command in told
-            and all(file in told for file in download.files)
-        )
+        assert download.source in told and f"   {download.download_command}" in lines
+        assert all(file in told for file in download.files)
+        assert download.convert_command is None or f"   {download.convert_command}" in lines
+    assert f"   {preset(name).final_command}" in lines
+
+
+def test_the_setup_of_an_unknown_preset_is_one_line_and_status_2(capsys):
+    assert main(["models", "--setup", "papre"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "'paper'" in told
 
 
 def test_chat_with_a_preset_that_is_missing_is_one_line_and_status_2(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("NEXTGPT_HOME", str(tmp_path))
     assert main(["chat", "paper", "--once", "hello"]) == 2
     told = capsys.readouterr().err
-    assert told.count("\n") == 1 and "imagebind_huge.pth" in told and "pytorch_model.pt" in told
+    assert told.count("\n") == 1 and "--setup paper" in told and len(told) < 300
 
 
 def test_a_preset_that_was_made_is_found(monkeypatch, tmp_path):

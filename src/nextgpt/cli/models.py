@@ -14,9 +14,16 @@ What = Annotated[
 ]
 
 
-def models(what: What = None, json: Json = False) -> None:
+Setup = Annotated[
+    str | None, Option("--setup", metavar="PRESET", help="Print the commands that download and convert a preset.")
+]
+
+
+def models(what: What = None, setup: Setup = None, json: Json = False) -> None:
     """List what MODEL can be: embedded models, presets with what they need, a folder, a Hub id."""
-    if what is not None:
+    if setup is not None:
+        _print_setup(setup, json)
+    elif what is not None:
         _print_knowledge(what, json)
     elif json:
         from nextgpt.cli.printing import print_json
@@ -26,6 +33,18 @@ def models(what: What = None, json: Json = False) -> None:
         print_json(lambda: {"embedded": list(BUILTIN_MODELS), "presets": list(PRESETS)})
     else:
         _print_models()
+
+
+def _print_setup(name: str, json: bool) -> None:
+    from nextgpt.cli.printing import print_json
+    from nextgpt.presets import setup_commands
+
+    lines = setup_commands(name)
+    if json:
+        print_json(lambda: {"preset": name, "lines": lines})
+        return
+    for line in lines:
+        echo(line)
 
 
 def _print_knowledge(model: str, json: bool) -> None:
@@ -61,7 +80,9 @@ def _print_models() -> None:
     for name in PRESETS:
         requirements = preset(name)
         is_ready = (presets_dir(name) / "config.json").is_file()
-        state = f"ready in {presets_dir(name)}" if is_ready else f"not downloaded; nextgpt chat {name} prints how"
+        state = (
+            f"ready in {presets_dir(name)}" if is_ready else f"not downloaded; nextgpt models --setup {name} prints how"
+        )
         table.add_row(
             name, f"{requirements.title}; {state}", f"{requirements.size_gb:.1f} GB", ", ".join(requirements.licences)
         )

@@ -10,6 +10,16 @@ from nextgpt.presets.registry import (
     installed_preset_dir,
     preset,
     presets_dir,
+    setup_commands,
 )
 
-__all__ = ["PRESETS", "Download", "Preset", "PublishedFacts", "installed_preset_dir", "preset", "presets_dir"]
+__all__ = [
+    "PRESETS",
+    "Download",
+    "Preset",
+    "PublishedFacts",
+    "installed_preset_dir",
+    "preset",
+    "presets_dir",
+    "setup_commands",
+]

@@ -85,19 +85,29 @@ def presets_dir(name: str) -> Path:
     return (Path(root) if root else Path("~/.cache/nextgpt")).expanduser() / name
 
 
+def setup_commands(name: str) -> tuple[str, ...]:
+    """Return the lines that tell how to download and convert a preset's parts; commands are indented.
+
+    Raises:
+        ModelError: The preset is unknown.
+    """
+    wanted = preset(name)
+    lines = [f"{wanted.size_gb:.1f} GB in all; a repeated command resumes an interrupted download."]
+    for number, download in enumerate(wanted.downloads, start=1):
+        lines.append(
+            f"{number}. {download.part}: {', '.join(download.files)} from {download.source} ({download.size_gb:g} GB)"
+        )
+        lines += [f"   {command}" for command in (download.download_command, download.convert_command) if command]
+    lines += [f"{len(wanted.downloads) + 1}. all parts:", f"   {wanted.final_command}"]
+    return tuple(lines)
+
+
 def installed_preset_dir(name: str) -> Path:
-    """Return a preset's model folder. Raises :class:`ModelError` with all commands if it is not installed."""
+    """Return a preset's model folder. Raises :class:`ModelError` if it is not installed."""
     folder = presets_dir(name)
     if (folder / "config.json").is_file():
         return folder
-    wanted = preset(name)
-    files = "; ".join(
-        f"({number}) {download.part}: {', '.join(download.files)} from {download.source} "
-        f"({download.size_gb:g} GB): {download.download_command}"
-        + (f" && {download.convert_command}" if download.convert_command else "")
-        for number, download in enumerate(wanted.downloads, start=1)
-    )
     raise ModelError(
-        f"The model {name!r} is not on this machine; expected it in {folder}. Download {wanted.size_gb:.1f} GB; "
-        f"a repeated command resumes an interrupted download: {files}. Then: {wanted.final_command}"
+        f"The model {name!r} is not on this machine; expected it in {folder}. Download and convert its parts "
+        f"({preset(name).size_gb:.1f} GB): nextgpt models --setup {name} prints the commands."
     )
