@@ -28,7 +28,7 @@ from tqdm.auto import tqdm
 from nextgpt import NextGPT
 from nextgpt.errors import ConfigError, ModelError
 from nextgpt.model.model_dir import WEIGHTS_FILE
-from nextgpt.train import trainer
+from nextgpt.train import align, trainer
 from nextgpt.train.align import configure_llm, make_sampler, run
 from nextgpt.train.alignment_recipe import AlignmentRecipe
 from nextgpt.train.checkpoint import CheckpointManager, TrainingState
@@ -261,6 +261,13 @@ def test_activations_that_are_computed_again_are_not_kept(recipe: Make) -> None:
 
 def batches_of_a_run(recipe: AlignmentRecipe, model: NextGPT) -> Iterator[LocalBatch]:
     yield make_sampler(recipe, model).local_batch(0)
+
+
+def test_a_missing_corpus_is_found_before_the_model_is_read(recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = recipe("instruction-tuning", data={"corpora": {"cc3m": {"path": "nowhere"}}})
+    monkeypatch.setattr(align, "load_initial_model", lambda *args, **options: pytest.fail("the model was read"))
+    with pytest.raises(ConfigError, match="nowhere"):
+        run(settings)
 
 
 def test_bfloat16_follows_the_curve_of_float32(recipe: Make, losses: Losses) -> None:

@@ -42,13 +42,14 @@ def run(recipe: AlignmentRecipe, on_metrics: MetricsCallback | None = None) -> b
         DivergenceError: A loss is not finite.
     """
     context = DistributedContext(recipe.engine.sharding)
+    sources = load_sources(recipe)  # first: a missing corpus is found before gigabytes of weights are read
     model = load_initial_model(recipe, device=context.device)
     stage, model_dir = recipe.resolved_stage, recipe.model_dir
     set_trainable(model, stage, recipe.lora)
     if not recipe.train_signal_inputs:
         model.llm.signals.input.requires_grad_(False)
     objective = AlignmentObjective(model, stage, recipe.loss_weights)
-    sampler = make_sampler(recipe, model)
+    sampler = make_sampler(recipe, model, sources)
     card = ModelCard(recipe, sampler.sources, count_prepared_model(model, model_dir))
     configure_llm(model, stage, recipe)
     is_complete = train(
@@ -83,9 +84,14 @@ def count_parameters(recipe: AlignmentRecipe) -> list[ParameterCount]:
     )
 
 
-def make_sampler(recipe: AlignmentRecipe, model: NextGPT) -> BatchSampler:
-    """Create the sampler of a recipe's batches, reading from its cache if it names one."""
-    sources = load_sources(recipe)
+def make_sampler(
+    recipe: AlignmentRecipe, model: NextGPT, sources: tuple[DialogueSource, ...] | None = None
+) -> BatchSampler:
+    """Create the sampler of a recipe's batches, reading from its cache if it names one.
+
+    ``sources`` are the recipe's, if they are loaded already.
+    """
+    sources = load_sources(recipe) if sources is None else sources
     cache_lookup = None
     if recipe.cache is not None:
         cache_lookup = open_cache(recipe, model, sources).lookup
