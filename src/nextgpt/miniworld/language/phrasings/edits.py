@@ -135,11 +135,7 @@ def edit_background(state: PhrasedState, spec: MediaSpec) -> Edit | None:
     """Give an image or a video another background."""
     assert not isinstance(spec, SoundSpec)
     background = state.choice(BACKGROUNDS)
-    values = {
-        "background": phrases.background_phrase(state, background),
-        "bg": phrases.background_word(state, background),
-        **noun_value(state, only_object(spec)),
-    }
+    values = phrases.background_values(state, background) | noun_value(state, only_object(spec))
     shared = "edit_no_background" if background == "white" and state.bernoulli(0.4) else ""
     return Edit(replace(spec, background=background), "edit_background", values, shared)
 

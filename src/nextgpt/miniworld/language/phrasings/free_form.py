@@ -218,13 +218,6 @@ def _without_article(state: PhrasedState, words: str) -> str:
     return words
 
 
-def _background_values(state: PhrasedState, background: str) -> dict[str, str]:
-    return {
-        "background": phrases.background_phrase(state, background),
-        "bg": phrases.background_word(state, background),
-    }
-
-
 def _sample_image(state: PhrasedState) -> RequestSpec:
     count = state.choice((1, 1, 1, 1, 1, 2, 2, 2, 3))
     return _one_object(state) if count == 1 else _several_objects(state, count)
@@ -242,7 +235,7 @@ def _one_object(state: PhrasedState) -> RequestSpec:
         "size": phrases.size_word(state, obj.size),
         "place": phrases.place_phrase(state, obj.place),
         "side": obj.place,
-        **_background_values(state, background),
+        **phrases.background_values(state, background),
     }
     fragments = [_fragment(state, name, **values) for name in sorted(stated - front)]
     return RequestSpec(_joined(state, _thing(state, obj, front), fragments), SceneSpec((obj,), background))
@@ -267,7 +260,7 @@ def _several_objects(state: PhrasedState, count: int) -> RequestSpec:
     words = state.choice(_PLACED_JOINTS if has_places else _LIST_JOINTS).join(things)
     background = state.choice(BACKGROUNDS) if state.bernoulli(STATED_RATE) else "white"
     if background != "white":
-        words = _joined(state, words, [_fragment(state, "background", **_background_values(state, background))])
+        words = _joined(state, words, [_fragment(state, "background", **phrases.background_values(state, background))])
     return RequestSpec(words, in_reading_order(SceneSpec(objects, background)))
 
 
@@ -313,7 +306,7 @@ def _sample_video(state: PhrasedState) -> RequestSpec:
     ing, _, third = phrases.motion_forms(state, clip.motion, clip.object)
     thing = _thing(state, ObjectSpec(clip.object, clip.tint), front)
     move = state.choice(("{t} {ing}", "{t} {ing}", "{t} that {s}", "{t}, {ing}", "{t} which {s}", "{t}. {ing}"))
-    values = {"color": phrases.color_word(state, clip.tint), **_background_values(state, clip.background)}
+    values = {"color": phrases.color_word(state, clip.tint), **phrases.background_values(state, clip.background)}
     fragments = [_fragment(state, name, **values) for name in sorted(stated - front)]
     return RequestSpec(_joined(state, move.format(t=thing, ing=ing, s=third), fragments), clip)
 

@@ -85,7 +85,7 @@ def _sample_image(state: PhrasedState, slots: Collection[str]) -> _Sampled:
             for obj, place in zip((first, _object(state, slots, "2")), layout, strict=True)
         )
     background = _background(state, slots)
-    values = _background_values(state, background)
+    values = phrases.background_values(state, background)
     for obj, number in zip(objects, ("", "2"), strict=False):
         values |= _object_values(state, obj, number)
     return in_reading_order(SceneSpec(objects, background)), values
@@ -119,13 +119,6 @@ def _background(state: PhrasedState, slots: Collection[str]) -> str:
     return state.choice(BACKGROUNDS) if _BACKGROUND_SLOTS & set(slots) else "white"
 
 
-def _background_values(state: PhrasedState, background: str) -> dict[str, str]:
-    return {
-        "background": phrases.background_phrase(state, background),
-        "bg": phrases.background_word(state, background),
-    }
-
-
 def _sample_audio(state: PhrasedState, slots: Collection[str]) -> _Sampled:
     source = state.choice([source for source in SOURCES if source not in WORD_SOURCES])
     # A speed alone means that a sound is repeated.
@@ -151,7 +144,7 @@ def _sample_video(state: PhrasedState, slots: Collection[str]) -> _Sampled:
     ing, inf, third = phrases.motion_forms(state, clip.motion, clip.object)
     values = {
         **_object_values(state, obj, ""),
-        **_background_values(state, clip.background),
+        **phrases.background_values(state, clip.background),
         "ing": ing,
         "inf": inf,
         "s": third,

@@ -168,6 +168,11 @@ def background_word(state: PhrasedState, background: str) -> str:
     return state.choice(nouns) if nouns and state.bernoulli(0.3) else _background_color(state, background)
 
 
+def background_values(state: PhrasedState, background: str) -> dict[str, str]:
+    """Return the values of the slots ``background`` and ``bg``."""
+    return {"background": background_phrase(state, background), "bg": background_word(state, background)}
+
+
 _SCENERY_NOUNS = {
     "grass": ("a meadow", "green grass"),
     "sea": ("the sea", "the ocean"),
