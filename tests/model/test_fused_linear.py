@@ -73,5 +73,8 @@ def test_a_row_does_not_depend_on_the_others() -> None:
     layer = create_fused_linear([random(64, 48)], dtype="int8_fbgemm")
     rows = random(5, 48, seed=1) * torch.tensor([[1e-4], [1.0], [1e4], [0.0], [3.0]])
     together = layer(rows)
-    assert torch.equal(together, torch.cat([layer(row[None]) for row in rows]))
+    # One row takes other operations, which may round the last bit of float32 differently.
+    for row, expected in zip(rows, together, strict=True):
+        torch.testing.assert_close(layer(row[None])[0], expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
+    torch.testing.assert_close(layer(rows[1:3]), together[1:3], rtol=0, atol=0)
     assert torch.equal(together[3], torch.zeros(64))

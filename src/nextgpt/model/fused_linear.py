@@ -110,6 +110,8 @@ overflow on processors without VNNI."""
 _RADIX = 2 * _MAX_DIGIT
 _ZERO_POINT = 64
 _SIGNS = torch.tensor([[1.0], [-1.0]])
+_PLACE_VALUES = torch.tensor([[1.0, 1 / _RADIX]])
+"""Values of the two digits of an activation, relative to the first."""
 
 
 class FbgemmLinear(FusedLinear):
@@ -121,7 +123,7 @@ class FbgemmLinear(FusedLinear):
         x / rms(x) * 63 / sqrt(K)  =  2.608  =  3 - 49.4 / 126     rows of the product:  3, -49
 
     A row's mean square bounds its values, so the layer norm of ``[x, -x]``, whose mean is zero, is both the RMS norm
-    and the scaling. Each row has its own scale: results do not depend on the other rows.
+    and the scaling. Each row has its own scale: but for rounding in float32, results do not depend on the other rows.
     """
 
     activation_dtype = torch.float32
@@ -133,23 +135,26 @@ class FbgemmLinear(FusedLinear):
         gain = torch.ones(self._width) if norm is None else norm.detach().float()
         max_value = float(gain.abs().max().clamp(min=_MIN_SCALE)) * self._width**0.5
         high = gain * (_MAX_DIGIT / max_value)
-        self._factors = torch.cat([high, -_RADIX * high])
+        self._factors = torch.stack([high, -_RADIX * high])  # (2, K)
         self._packed = _pack(weight, max_value / _MAX_DIGIT)
         # The wrapper of the operator looks for tracing at every call, which takes as long as a small product.
         self._linear = getattr(torch.ops.quantized, _FBGEMM_LINEAR).default._op
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Return the products in float32."""
-        pairs = (x.unsqueeze(1) * _SIGNS).view(-1, 2 * self._width)
-        scaled, _, inverse_rms = torch.native_layer_norm(pairs, pairs.shape[1:], self._factors, None, self._eps)
-        digits = scaled.view(-1, 2, self._width)
-        high, low = digits.unbind(1)
+        is_row = x.shape[0] == 1  # then fewer operations do the same; at one row they take as long as the product
+        pairs = (x if is_row else x.unsqueeze(1)) * _SIGNS  # (2, K) or (rows, 2, K)
+        digits, _, inverse_rms = torch.native_layer_norm(pairs, self._factors.shape, self._factors, None, self._eps)
+        high, low = digits.unbind(-2)
         low.sub_(high.round_(), alpha=_RADIX)
-        products = self._linear(digits.view(-1, self._width), 1.0, _ZERO_POINT, self._packed)
-        high, low = products.view(x.shape[0], 2, -1).unbind(1)
+        products = self._linear(digits if is_row else digits.flatten(0, 1), 1.0, _ZERO_POINT, self._packed)
+        if is_row:
+            place_values = _PLACE_VALUES if self._is_normalized else _PLACE_VALUES / inverse_rms
+            return place_values.mm(products) if residual is None else torch.addmm(residual, place_values, products)
+        high, low = products.unflatten(0, (-1, 2)).unbind(1)
         y = torch.add(high, low, alpha=1 / _RADIX)
         if not self._is_normalized:
-            y.div_(inverse_rms)
+            y.div_(inverse_rms.squeeze(-1))
         return y if residual is None else y.add_(residual)
 
 

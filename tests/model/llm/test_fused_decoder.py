@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from nextgpt import NextGPT, Sampling
 from nextgpt.model.fused_linear import FusedDtype
 from nextgpt.model.llm import fused_decoder
-from nextgpt.model.llm.fused_decoder import FusedDecoder, can_fuse
+from nextgpt.model.llm.fused_decoder import FusedDecoder, can_fuse, rotate, rotation_matrix
 from nextgpt.model.llm.kv_cache import BatchedKVCache
 from nextgpt.model.llm.llama import Llama
 from nextgpt.model.llm.loading import load_language_model
@@ -85,6 +85,15 @@ def test_rows_padded_at_the_left_equal_single_rows(dtype: FusedDtype) -> None:
         mask = alone_cache.extend(torch.ones(1, len(position), dtype=torch.bool))
         expected = decoder(states, mask, position[None], alone_cache.cache)[0]
     assert relative_error(actual, expected[-1:].float()) < 0.02
+
+
+def test_a_rotation_is_the_same_as_a_product_with_its_matrix() -> None:
+    angles = torch.rand(3, 1, 1, 8) * 100
+    cos, sin = (torch.cat([part, part], dim=-1) for part in (angles.cos(), angles.sin()))
+    sin = sin * torch.tensor([-1.0] * 8 + [1.0] * 8)
+    x = torch.randn(3, 1, 5, 16)
+    product = x.squeeze(1) @ rotation_matrix(cos.squeeze(1), sin.squeeze(1))
+    torch.testing.assert_close(product, rotate(x, cos, sin).squeeze(1))
 
 
 @torch.inference_mode()

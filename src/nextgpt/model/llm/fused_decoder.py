@@ -37,6 +37,8 @@ class _Step:
     cos: Float[Tensor, "B T 1 d"]
     sin: Float[Tensor, "B T 1 d"]
     """Signed for :func:`rotate`."""
+    rotation: Float[Tensor, "B d d"] | None
+    """:func:`rotate` as a matrix, if there is one position per row: then one product takes less than its operations."""
     bias: Tensor | None
     """Additive attention mask of all queries; None if nothing is masked."""
 
@@ -69,26 +71,35 @@ class FusedLayer:
         return self.down(F.silu(gate).mul_(up), residual=x)
 
     def _attend(self, projected: Float[Tensor, "BT _"], step: _Step, kv: Any) -> Float[Tensor, "BT _"]:
+        if step.rotation is not None:
+            return self._attend_one(projected, step, step.rotation, kv)
         heads = projected.view(step.batch, step.length, -1, self.head_width)  # (B, T, q + 2 kv, d)
         num_rotated = self.num_heads + self.num_kv_heads
         rotated = rotate(heads[:, :, :num_rotated], step.cos, step.sin)
         keys, values = kv.update(
             rotated[:, :, self.num_heads :].transpose(1, 2), heads[:, :, num_rotated:].transpose(1, 2)
         )
-        queries = rotated[:, :, : self.num_heads]
-        if step.length == 1:
-            return self._attend_one(queries, keys, values, step)
         # Query heads that share a key head are rows of one product: (B, kv, q / kv * T, d).
-        grouped = queries.unflatten(2, (self.num_kv_heads, -1)).permute(0, 2, 3, 1, 4).flatten(2, 3)
-        attended = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=step.bias, scale=1.0)
-        attended = attended.reshape(step.batch, self.num_heads, step.length, self.head_width)
+        grouped = rotated[:, :, : self.num_heads].unflatten(2, (self.num_kv_heads, -1)).permute(0, 2, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(
+            grouped.flatten(2, 3), keys, values, attn_mask=step.bias, scale=1.0
+        ).reshape(step.batch, self.num_heads, step.length, self.head_width)
         return attended.transpose(1, 2).reshape(step.batch * step.length, -1)
 
-    def _attend_one(self, queries: Tensor, keys: Tensor, values: Tensor, step: _Step) -> Float[Tensor, "B _"]:
-        """Attend from one position per row; less work per call than the general kernel."""
+    def _attend_one(
+        self, projected: Float[Tensor, "B _"], step: _Step, rotation: Float[Tensor, "B d d"], kv: Any
+    ) -> Float[Tensor, "B _"]:
+        """Attend from one position per row; fewer and cheaper calls than in general."""
+        heads = projected.view(step.batch, -1, self.head_width)  # (B, q + 2 kv, d)
+        num_rotated = self.num_heads + self.num_kv_heads
+        rotated = torch.bmm(heads.narrow(1, 0, num_rotated), rotation)
+        keys, values = kv.update(
+            rotated.narrow(1, self.num_heads, self.num_kv_heads).unsqueeze(2),
+            heads.narrow(1, num_rotated, self.num_kv_heads).unsqueeze(2),
+        )
         keys, values = keys.flatten(0, 1), values.flatten(0, 1)  # (B kv, past + 1, d)
-        grouped = queries.reshape(keys.shape[0], -1, self.head_width)
-        scores = torch.bmm(grouped, keys.mT) if step.bias is None else torch.baddbmm(step.bias, grouped, keys.mT)
+        queries = rotated.narrow(1, 0, self.num_heads).reshape(keys.shape[0], -1, self.head_width)
+        scores = torch.bmm(queries, keys.mT) if step.bias is None else torch.baddbmm(step.bias, queries, keys.mT)
         return torch.bmm(scores.softmax(dim=-1), values).view(step.batch, -1)
 
 
@@ -100,6 +111,12 @@ def rotate(x: Float[Tensor, "B T h d"], cos: Float[Tensor, "B T 1 d"], sin: Floa
         [a, b] cos + [b, a] [-sin, sin]
     """
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
+
+
+def rotation_matrix(cos: Float[Tensor, "B 1 d"], sin: Float[Tensor, "B 1 d"]) -> Float[Tensor, "B d d"]:
+    """Return matrices for which ``x @ matrix`` is :func:`rotate` of ``x``."""
+    identity = torch.eye(cos.shape[-1], dtype=cos.dtype)
+    return torch.addcmul(identity * cos, identity.roll(cos.shape[-1] // 2, 0), sin)
 
 
 class FusedDecoder:
@@ -156,7 +173,8 @@ class FusedDecoder:
         """Return last-layer hidden states; ``mask`` covers the cached positions, then the new ones."""
         batch, length, width = embeddings.shape
         cos, sin = (table[positions].unsqueeze(2) for table in self._cos_sin(int(positions.max()) + 1))
-        step = _Step(batch, length, cos, sin, self._attention_bias(mask.bool(), length))
+        rotation = rotation_matrix(cos.squeeze(1), sin.squeeze(1)) if length == 1 else None
+        step = _Step(batch, length, cos, sin, rotation, self._attention_bias(mask.bool(), length))
         while len(cache.layers) < len(self.layers):
             cache.layers.append(cache.layer_class_to_replicate())
         x = embeddings.to(self._dtype).flatten(0, 1)  # (B T, D)

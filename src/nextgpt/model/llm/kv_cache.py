@@ -61,9 +61,13 @@ class PreallocatedLayer(DynamicLayer):
         """Append positions to all rows; return all keys and values."""
         rows, _, new, _ = key_states.shape
         start = 0 if self.keys is None else self.keys.shape[2]
-        self.reshape(rows, start + new, like=(key_states, value_states))
-        for buffer, states in zip(self._rows, (key_states, value_states), strict=True):
-            buffer.narrow(2, start, new).copy_(states)
+        length = start + new
+        if not self._rows or self._rows[0].shape[0] != rows or self._rows[0].shape[2] < length:
+            self.reshape(rows, length, like=(key_states, value_states))
+        keys, values = self._rows
+        keys.narrow(2, start, new).copy_(key_states)
+        values.narrow(2, start, new).copy_(value_states)
+        self.keys, self.values = keys.narrow(2, 0, length), values.narrow(2, 0, length)
         return self.keys, self.values
 
     def reshape(self, rows: int, length: int, *, like: Sequence[Tensor]) -> None:
