@@ -102,6 +102,11 @@ def test_the_same_seed_gives_the_same_dialogues():
     assert dialogues(20, seed=3) == dialogues(20, seed=3) != dialogues(20, seed=4)
 
 
+def test_many_requests_to_hear_it_are_about_things_that_sound():
+    heard = [bool(dialogue.turns[-1].target_media) for dialogue in dialogues(60, "hear_it")]
+    assert sum(heard) > 15
+
+
 def test_an_unknown_task_is_refused():
     with pytest.raises(ConfigError, match="undo"):
         sample_phrased_dialogue(np.random.default_rng(0), TRAIN, "udno")

@@ -151,12 +151,14 @@ def _ending_in(state: PhrasedState, task: str) -> DialogueState | None:
     steps = [{name: OPENINGS[name] for name in names}]
     steps += [{"edit": FOLLOW_UPS["edit"]}] if task == "undo" else []
     steps += [{"text_to_audio": OPENINGS["text_to_audio"]}] if task == "edit_earlier" else []
-    for samplers in (*steps, {task: FOLLOW_UPS[task]}):
+    for samplers in steps:
         following = _append_one_of(state, samplers)
         if following is None:
             return None
         state = following
-    return state
+    # One try: with more, a follow-up that most media rule out would be about the few that have a rare answer.
+    turn = FOLLOW_UPS[task][0](state)
+    return state.with_turn(turn) if turn else None
 
 
 def _conversation(state: PhrasedState, task: str | None) -> PhrasedState | None:
