@@ -160,7 +160,7 @@ def test_words_that_name_a_medium_stand_before_it():
             if isinstance(part, MediaPart):
                 before = turn.assistant[position - 1]
                 assert position > 0 and isinstance(before, str)
-                assert parse_descriptions(before)[-1] == in_reading_order(part.spec), before
+                assert in_reading_order(parse_descriptions(before)[-1]) == in_reading_order(part.spec), before
 
 
 def test_training_contents_are_never_held_out():
@@ -270,6 +270,24 @@ def test_a_message_about_two_objects_keeps_their_attributes_apart(monkeypatch: p
         text = text_of(turn).lower()
         colored = next(placed for placed in scene.objects if placed.tint != "natural")
         assert f"in {colored.tint}" in text or misses_little(colored.tint, text)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_an_answer_names_objects_in_the_order_of_the_request(rate: float):
+    checked = 0
+    for dialogue in dialogues(400, "text_to_image", free_form_rate=rate):
+        (turn,) = dialogue.turns
+        answer, scene = turn.assistant[0], turn.target_media[0].spec
+        assert isinstance(answer, str) and scene == in_reading_order(scene)
+        names = [noun(name) for name in dict.fromkeys(placed.object for placed in scene.objects)]
+        asked = [
+            f" {text_of(turn).lower()}".find(f" {name}") for name in names
+        ]  # synonyms and typing errors are not found
+        if len(names) > 1 and min(asked) >= 0 and not any(a in b for a in names for b in names if a != b):
+            order = [answer.find(f" {name}") for name in names]
+            assert np.argsort(asked).tolist() == np.argsort(order).tolist(), (text_of(turn), answer)
+            checked += 1
+    assert checked > 20
 
 
 def test_the_media_of_a_message_come_in_the_order_of_their_slots(monkeypatch: pytest.MonkeyPatch):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from nextgpt.miniworld.language.descriptions import in_reading_order
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
 from nextgpt.miniworld.language.phrasings.author import shared_phrasings
 from nextgpt.miniworld.language.phrasings.filling import fill
@@ -261,7 +260,7 @@ def _several_objects(state: PhrasedState, count: int) -> RequestSpec:
     background = state.choice(BACKGROUNDS) if state.bernoulli(STATED_RATE) else "white"
     if background != "white":
         words = _joined(state, words, [_fragment(state, "background", **phrases.background_values(state, background))])
-    return RequestSpec(words, in_reading_order(SceneSpec(objects, background)))
+    return RequestSpec(words, SceneSpec(objects, background))
 
 
 def _sample_audio(state: PhrasedState) -> RequestSpec:

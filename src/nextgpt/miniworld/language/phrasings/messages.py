@@ -7,10 +7,9 @@ message has no slot for have their defaults.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from nextgpt.miniworld.language.descriptions import in_reading_order
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
 from nextgpt.miniworld.language.phrasings.author import SLOT
 from nextgpt.miniworld.language.phrasings.filling import fill
@@ -51,7 +50,7 @@ def has_message(state: PhrasedState, modality: str) -> bool:
 def request_in_message(state: PhrasedState, modality: str) -> DialogueTurn | None:
     """Request one medium."""
     template = expand_template(state.rng, state.choice(state.author.patterns[f"message_{modality}"]))
-    slots = set(SLOT.findall(template))
+    slots = SLOT.findall(template)
     request = state.first_in_split(lambda: _SAMPLERS[modality](state, slots), lambda sampled: sampled[0])
     if request is None:
         return None
@@ -73,7 +72,7 @@ def request_several_in_message(state: PhrasedState, sample_request: SampleReques
 _Sampled = tuple[SceneSpec | SoundSpec | ClipSpec, Mapping[str, str]]
 
 
-def _sample_image(state: PhrasedState, slots: Collection[str]) -> _Sampled:
+def _sample_image(state: PhrasedState, slots: Sequence[str]) -> _Sampled:
     has_second = bool({"thing2", "noun2"} & set(slots))
     first = _object(state, slots, "")
     objects = (first,)
@@ -88,10 +87,11 @@ def _sample_image(state: PhrasedState, slots: Collection[str]) -> _Sampled:
     values = phrases.background_values(state, background)
     for obj, number in zip(objects, ("", "2"), strict=False):
         values |= _object_values(state, obj, number)
-    return in_reading_order(SceneSpec(objects, background)), values
+    is_second_first = has_second and next(slot for slot in slots if slot.startswith(("thing", "noun")))[-1] == "2"
+    return SceneSpec(objects[::-1] if is_second_first else objects, background), values
 
 
-def _object(state: PhrasedState, slots: Collection[str], number: str) -> ObjectSpec:
+def _object(state: PhrasedState, slots: Sequence[str], number: str) -> ObjectSpec:
     """Sample an object with any value for the attributes that have a slot."""
     obj = sample_object_with(state, [name for slot, name in _ATTRIBUTES.items() if slot + number in slots])
     return _colored(state, obj) if "color" + number in slots else obj
@@ -115,11 +115,11 @@ def _object_values(state: PhrasedState, obj: ObjectSpec, number: str) -> dict[st
     return {name + number: value for name, value in values.items()}
 
 
-def _background(state: PhrasedState, slots: Collection[str]) -> str:
+def _background(state: PhrasedState, slots: Sequence[str]) -> str:
     return state.choice(BACKGROUNDS) if _BACKGROUND_SLOTS & set(slots) else "white"
 
 
-def _sample_audio(state: PhrasedState, slots: Collection[str]) -> _Sampled:
+def _sample_audio(state: PhrasedState, slots: Sequence[str]) -> _Sampled:
     source = state.choice([source for source in SOURCES if source not in WORD_SOURCES])
     # A speed alone means that a sound is repeated.
     pattern = "repeated" if "speed" in slots else "single"
@@ -136,7 +136,7 @@ def _sample_audio(state: PhrasedState, slots: Collection[str]) -> _Sampled:
     return sound, values
 
 
-def _sample_video(state: PhrasedState, slots: Collection[str]) -> _Sampled:
+def _sample_video(state: PhrasedState, slots: Sequence[str]) -> _Sampled:
     clip = sample_clip_with(state, ["tint"] if "color" in slots else [])
     obj = ObjectSpec(clip.object, clip.tint)
     obj = _colored(state, obj) if "color" in slots else obj
@@ -152,7 +152,7 @@ def _sample_video(state: PhrasedState, slots: Collection[str]) -> _Sampled:
     return clip, values
 
 
-_SAMPLERS: Mapping[str, Callable[[PhrasedState, Collection[str]], _Sampled]] = {
+_SAMPLERS: Mapping[str, Callable[[PhrasedState, Sequence[str]], _Sampled]] = {
     "image": _sample_image,
     "audio": _sample_audio,
     "video": _sample_video,

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from nextgpt.miniworld.language.descriptions import in_reading_order
 from nextgpt.miniworld.language.lexicon import listed
 from nextgpt.miniworld.language.phrasings import free_form, messages
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
@@ -231,7 +230,7 @@ def _sample_image(state: PhrasedState) -> RequestSpec:
     background, where = _background(state)
     sample = _identical if state.bernoulli(0.35) else _mixed if count == 3 and state.bernoulli(0.3) else _different
     words, objects = sample(state, count)
-    return RequestSpec(f"{words} {where}".strip(), in_reading_order(SceneSpec(objects, background)))
+    return RequestSpec(f"{words} {where}".strip(), SceneSpec(objects, background))
 
 
 def _sample_single(state: PhrasedState) -> RequestSpec:
@@ -314,8 +313,9 @@ def _different(state: PhrasedState, count: int) -> tuple[str, tuple[ObjectSpec, 
     if kind == "places":
         things = [f"{t} {phrases.place_phrase(state, o.place)}" for t, o in zip(things, objects, strict=True)]
     elif count == 2:
-        pairs = _RELATIONS[layout] if kind == "relation" else _PAIRS
-        return state.choice(pairs).format(*things), objects
+        pair = state.choice(_RELATIONS[layout] if kind == "relation" else _PAIRS)
+        named = objects if pair.index("{0}") < pair.index("{1}") else objects[::-1]
+        return pair.format(*things), named
     return listed(things), objects
 
 

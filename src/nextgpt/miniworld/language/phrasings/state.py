@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from nextgpt.miniworld.language.descriptions import in_reading_order
 from nextgpt.miniworld.language.dialogue_state import DialogueState, describe_intro
 from nextgpt.miniworld.language.phrasings.author import SLOT, Author, shared_phrasings
 from nextgpt.miniworld.language.phrasings.filling import decapitalize, fill, type_words
@@ -96,6 +97,9 @@ class PhrasedState(DialogueState):
     ) -> DialogueTurn:
         """Build a turn whose answer names each medium before generating it.
 
+        Objects of an image are named in their order in ``specs``: that of the request. To name them by place, a model
+        would have to find each object's place before its first word.
+
         Args:
             given: Medium that comes with the words.
             edited: Spec before the edit; None if the answer is no edit.
@@ -104,7 +108,8 @@ class PhrasedState(DialogueState):
         answer: list[TurnPart] = []
         for spec in specs:
             sentence = f"{'And here' if answer else 'Here'} {describe_intro(spec)}."
-            answer += [f"{intro} {sentence}" if intro and not answer else sentence, MediaPart(spec, edited is not None)]
+            medium = MediaPart(in_reading_order(spec), edited is not None)
+            answer += [f"{intro} {sentence}" if intro and not answer else sentence, medium]
         changed = () if edited is None else difference(edited, specs[0])
         return DialogueTurn(task, self.user_message(words, given), tuple(answer), changed_attributes=changed)
 
