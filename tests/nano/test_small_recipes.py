@@ -62,14 +62,19 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 
 def test_each_recipe_trains_its_modules(run: Run) -> None:
-    pretrained, started, tuned, projected, continued, last = run.weights
+    pretrained, started, tuned, projected, continued, again, joint, adapted, ordered, last = run.weights
     assert changed(pretrained, started) == {"output_projections"}
     assert changed(started, tuned) == {"signals", "output_projections"}
     assert torch.equal(pretrained["signals.input"].bfloat16(), tuned["signals.input"].bfloat16())
     blocks = {int(name.split(".")[3]) for name in tuned if name.startswith("lora.")}
     assert blocks and min(blocks) == 1
     assert changed(tuned, projected) == {"output_projections"}
-    assert "lora" in changed(projected, continued) and changed(continued, last) == {"output_projections"}
+    assert "lora" in changed(projected, continued) and "input_projection" not in changed(projected, continued)
+    assert changed(continued, again) == {"output_projections"}
+    assert {"lora", "input_projection"} <= changed(again, joint)
+    assert changed(joint, adapted) == {"output_projections"}
+    assert {"lora", "input_projection"} <= changed(adapted, ordered)
+    assert changed(ordered, last) == {"output_projections"}
 
 
 def test_output_projections_that_start_from_those_of_nano_are_near_their_targets(run: Run) -> None:
