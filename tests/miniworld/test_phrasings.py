@@ -290,6 +290,17 @@ def test_an_answer_names_objects_in_the_order_of_the_request(rate: float):
     assert checked > 20
 
 
+def test_the_object_that_a_message_names_first_is_on_the_left(monkeypatch: pytest.MonkeyPatch):
+    author = author_of_messages(message_image="{noun2} in {color2}, then {noun}")
+    for turn in messages_of("text_to_image", author, monkeypatch):
+        scene = turn.target_media[0].spec
+        assert isinstance(scene, SceneSpec)
+        assert [(placed.place, placed.tint == "natural") for placed in scene.objects] == [
+            ("left", False),
+            ("right", True),
+        ]
+
+
 def test_the_media_of_a_message_come_in_the_order_of_their_slots(monkeypatch: pytest.MonkeyPatch):
     author = author_of_messages(message_several="{audio} for my ears, {image} for my wall, {audio2} for later")
     for turn in messages_of("text_to_several", author, monkeypatch):

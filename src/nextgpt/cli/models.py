@@ -12,8 +12,6 @@ from nextgpt.cli.options import Json
 What = Annotated[
     str | None, Option("--what", metavar="MODEL", help="Print the contents that an embedded model was trained on.")
 ]
-
-
 Setup = Annotated[
     str | None, Option("--setup", metavar="PRESET", help="Print the commands that download and convert a preset.")
 ]

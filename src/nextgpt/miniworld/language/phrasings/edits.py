@@ -166,8 +166,7 @@ def edit_replace_named(state: PhrasedState, spec: MediaSpec) -> Edit | None:
         return None
     shown = {other.object for other in spec.objects}
     name = state.choice([k.name for k in OBJECTS.values() if k.name not in shown and k.color != obj.tint])
-    own = state.author.has("edit_replace_named")
-    intent = "edit_replace_named" if own else "edit_replace"
+    intent = _choose_intent(state, 1.0, "edit_replace_named", "edit_replace")
     values = {"thing": phrases.object_phrase(state, ObjectSpec(name), may_color=False)}
     edit = _edit_object(state, spec, obj, replace(obj, object=name), intent, **values)
     # Other templates of edit_replace do not say which of the objects is meant.

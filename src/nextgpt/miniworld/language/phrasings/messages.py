@@ -7,6 +7,7 @@ message has no slot for have their defaults.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -37,6 +38,7 @@ from nextgpt.miniworld.specs import (
 MESSAGE_RATE = 0.65
 """Probability of a whole message if the author has templates for it."""
 _ATTRIBUTES = {"color": "tint", "size": "size", "place": "place"}
+_NAME_SLOT = re.compile(r"(?:thing|noun)(2?)")
 _BACKGROUND_SLOTS = frozenset({"background", "bg"})
 
 SampleRequest = Callable[[PhrasedState, str], RequestSpec | None]
@@ -73,22 +75,18 @@ _Sampled = tuple[SceneSpec | SoundSpec | ClipSpec, Mapping[str, str]]
 
 
 def _sample_image(state: PhrasedState, slots: Sequence[str]) -> _Sampled:
-    has_second = bool({"thing2", "noun2"} & set(slots))
-    first = _object(state, slots, "")
-    objects = (first,)
-    if has_second:
+    # Numbers of the objects in the order of the message, which is also that of the default places.
+    numbers = list(dict.fromkeys(match[1] for slot in slots if (match := _NAME_SLOT.fullmatch(slot))))
+    objects = tuple(_object(state, slots, number) for number in numbers)
+    if len(objects) == 2:
         has_places = "place" in slots
         layout = state.rng.permutation(state.choice(LAYOUTS[2])).tolist() if has_places else DEFAULT_LAYOUTS[2]
-        objects = tuple(
-            replace(obj, place=place, size="small")
-            for obj, place in zip((first, _object(state, slots, "2")), layout, strict=True)
-        )
+        objects = tuple(replace(obj, place=place, size="small") for obj, place in zip(objects, layout, strict=True))
     background = _background(state, slots)
     values = phrases.background_values(state, background)
-    for obj, number in zip(objects, ("", "2"), strict=False):
+    for obj, number in zip(objects, numbers, strict=True):
         values |= _object_values(state, obj, number)
-    is_second_first = has_second and next(slot for slot in slots if slot.startswith(("thing", "noun")))[-1] == "2"
-    return SceneSpec(objects[::-1] if is_second_first else objects, background), values
+    return SceneSpec(objects, background), values
 
 
 def _object(state: PhrasedState, slots: Sequence[str], number: str) -> ObjectSpec:
