@@ -18,6 +18,7 @@ from nextgpt.miniworld.language import (
     parse_caption,
 )
 from nextgpt.miniworld.language.description_parser import parse_descriptions
+from nextgpt.miniworld.language.descriptions import with_own_colors
 from nextgpt.miniworld.language.lexicon import all_of_kind, any_of_kind, indefinite, noun, plural, synonyms
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.sample_specs import sample_clip, sample_scene, sample_sound
@@ -52,8 +53,28 @@ def test_every_object_in_every_tint_is_read_back_from_its_caption_and_its_descri
             scene = SceneSpec((ObjectSpec(kind.name, tint),), BACKGROUNDS[len(kind.name) % len(BACKGROUNDS)])
             assert parse_caption(canonical_caption(scene)) == scene
     for kind in OBJECTS.values():
-        scene = SceneSpec((ObjectSpec(kind.name, "red"),), "grass")
+        tint = "natural" if kind.color == "red" else "red"
+        scene = SceneSpec((ObjectSpec(kind.name, tint),), "grass")
         assert parse_descriptions(describe(scene)) == (scene,)
+
+
+def test_a_description_with_an_object_s_own_color_is_read_as_its_natural_tint():
+    own = [kind.name for kind in OBJECTS.values() if kind.color]
+    assert "key" in own
+    for name in own:
+        color = OBJECTS[name].color
+        scene, clip = SceneSpec((ObjectSpec(name),)), ClipSpec(name, motion="spin")
+        for spec in (scene, clip):
+            words = describe(with_own_colors(spec, own))
+            assert color in words
+            assert parse_descriptions(words) == (spec,)
+
+
+def test_own_colors_are_stated_for_the_named_objects_alone_and_replace_no_other_tint():
+    scene = SceneSpec((ObjectSpec("key", place="left"), ObjectSpec("frog", "red", "right", "small")))
+    assert with_own_colors(scene, {"frog"}) == scene
+    assert with_own_colors(scene, {"key"}).objects[0].tint == "yellow"
+    assert with_own_colors(SoundSpec("bell"), {"bell"}) == SoundSpec("bell")
 
 
 def test_every_sound_is_read_back_from_its_caption():

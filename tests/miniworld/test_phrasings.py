@@ -32,7 +32,7 @@ from nextgpt.miniworld.language.phrasings.filling import article, fill, misspell
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.templates import all_expansions
 from nextgpt.miniworld.language.types import QuestionAnswer, attributes
-from nextgpt.miniworld.specs import ClipSpec, ObjectSpec, SceneSpec, SoundSpec
+from nextgpt.miniworld.specs import BACKGROUNDS, TINTS, ClipSpec, ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
 
 TRAIN, DEV = load_authors("train"), load_authors("dev")
@@ -299,6 +299,40 @@ def test_the_object_that_a_message_names_first_is_on_the_left(monkeypatch: pytes
             ("left", False),
             ("right", True),
         ]
+
+
+@pytest.mark.parametrize("task", ["text_to_image", "text_to_video"])
+def test_an_answer_repeats_every_color_that_a_request_states(task: str):
+    """A natural color too: ``a yellow key`` in the request is ``a yellow key`` in the answer."""
+    count = own = 0
+    for turn in turns(1500, task):
+        answer, words = turn.assistant[0], text_of(turn).lower().replace("green grass", "grass")
+        assert isinstance(answer, str)
+        shown = parse_descriptions(answer)
+        for color in TINTS[1:]:
+            if f" {color} " not in words or f"{color} background" in answer:
+                continue
+            count += 1
+            own += color not in str(shown)
+            # Not if the color is one of the background in other words ("on blue").
+            assert color in answer or color in BACKGROUNDS, (words, answer)
+    assert own > 30 and count > 10 * own / 2
+
+
+def test_edits_keep_the_order_in_which_the_answer_before_named_the_objects():
+    kept = 0
+    for dialogue in dialogues(400, "edit"):
+        before, after = (parse_descriptions(str(turn.assistant[0])) for turn in dialogue.turns[-2:])
+        scenes = [spec for specs in (before[-1:], after) for spec in specs if isinstance(spec, SceneSpec)]
+        if len(scenes) < 2 or dialogue.turns[-1].input_media:
+            continue
+        old, new = ([obj.object for obj in scene.objects] for scene in scenes)
+        common = [name for name in old if name in new]
+        if len(set(common)) < 2 or len(common) > len(new):
+            continue
+        assert [name for name in new if name in common] == common, (old, new)
+        kept += old != [obj.object for obj in in_reading_order(scenes[0]).objects]
+    assert kept > 3
 
 
 def test_the_media_of_a_message_come_in_the_order_of_their_slots(monkeypatch: pytest.MonkeyPatch):

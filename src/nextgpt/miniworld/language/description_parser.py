@@ -108,10 +108,11 @@ def _parse_objects(objects_text: str) -> Iterable[ObjectSpec]:
 
 
 def _parse_object(words: str) -> ObjectSpec:
-    """Parse ``"a large red cat"`` or ``"two red cats"``, without the place."""
+    """Parse ``"a large red cat"`` or ``"two red cats"``, without the place. Its own color is an object's natural tint."""
     number, _, words = words.partition(" ")
     head, _, rest = words.partition(" ")
     size, words = (head, rest) if head in SIZES else ("small", words)
     tint, _, rest = words.partition(" ")
     tint, words = (tint, rest) if tint in TINTS else ("natural", words)
-    return ObjectSpec((_PLURALS if number in NUMBERS else _NOUNS)[words], tint, size=size)
+    name = (_PLURALS if number in NUMBERS else _NOUNS)[words]
+    return ObjectSpec(name, "natural" if tint == OBJECTS[name].color else tint, size=size)

@@ -8,11 +8,13 @@
     a flute at a high pitch, rising fast
     a red cat moving left on grass
 
-The natural tint is not mentioned; several objects are always small.
+The natural tint is not mentioned; several objects are always small. A description that repeats a person's words may
+state an object's natural color (:func:`with_own_colors`): ``a large yellow key`` is the same spec as ``a large key``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from nextgpt.miniworld.language.captions import are_identical
@@ -29,6 +31,7 @@ from nextgpt.miniworld.language.lexicon import (
     plural,
     source_phrase,
 )
+from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import PLACES, TIMED_PATTERNS, ClipSpec, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 
 
@@ -70,6 +73,22 @@ def pattern_phrase(sound: SoundSpec) -> str:
     """Return the pattern of a sound, with its speed if it has one: ``"rising fast"``, ``"once"``."""
     words = PATTERN_FORMS[sound.pattern][0]
     return f"{words} {SPEED_FORMS[sound.speed][0]}" if sound.pattern in TIMED_PATTERNS else words
+
+
+def with_own_colors(spec: MediaSpec, names: Collection[str]) -> MediaSpec:
+    """Return a spec for :func:`describe` alone, in which the objects in ``names`` have their color as a tint.
+
+    Objects of another tint, and those without a color of their own, stay as they are.
+    """
+
+    def colored(name: str, tint: str) -> str:
+        return (OBJECTS[name].color or tint) if tint == "natural" and name in names else tint
+
+    if isinstance(spec, ClipSpec):
+        return replace(spec, tint=colored(spec.object, spec.tint))
+    if isinstance(spec, SceneSpec):
+        return replace(spec, objects=tuple(replace(obj, tint=colored(obj.object, obj.tint)) for obj in spec.objects))
+    return spec
 
 
 def in_reading_order(spec: MediaSpec) -> MediaSpec:

@@ -27,7 +27,7 @@ DATA_DIR = Path(__file__).parents[2] / "assets" / "phrasings"
 INTENTS: dict[str, tuple[str, ...]] = {
     "image": ("what",), "audio": ("what",), "speech": ("word",),
     "video_ing": ("what",), "video_inf": ("thing", "inf", "s"), "video_the": ("thing", "ing"),
-    "both": ("thing",), "both_video": ("thing",),
+    "both": ("thing",), "both_video": ("thing",), "video_sound": ("thing",),
     "several_np": ("a", "b"), "several": ("a", "b"), "triple": ("a", "b", "c"),
     "edit_color": ("color", "noun"), "edit_size_up": ("noun",), "edit_size_down": ("noun",),
     "edit_place": ("place", "noun"), "edit_background": ("background", "bg", "noun"),

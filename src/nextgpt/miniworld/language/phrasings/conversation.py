@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nextgpt.miniworld.language.descriptions import describe
+from nextgpt.miniworld.language.descriptions import describe, with_own_colors
 from nextgpt.miniworld.language.lexicon import object_names
 from nextgpt.miniworld.language.out_of_domain import unknown_fact_answer
 from nextgpt.miniworld.language.phrasings import free_form
@@ -90,7 +90,8 @@ def recall(state: PhrasedState) -> DialogueTurn | None:
     specs = [part.spec for part in state.turns[0 if which == "first" else -1].target_media]
     if not specs:
         return None
-    answer = f"{which.capitalize()} you asked for {' and '.join(map(describe, specs))}."
+    told = [describe(with_own_colors(state.as_told(spec), state.own_colors)) for spec in specs]
+    answer = f"{which.capitalize()} you asked for {' and '.join(told)}."
     return state.text_turn("recall", state.phrase_intent(intent), answer, object_key_words(specs[0]))
 
 

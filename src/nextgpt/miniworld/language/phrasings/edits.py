@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from nextgpt.miniworld.language.descriptions import in_reading_order
 from nextgpt.miniworld.language.edit_operations import OPPOSITES, replace_object
 from nextgpt.miniworld.language.lexicon import NUMBERS
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
@@ -188,7 +187,7 @@ def edit_swap_to_place(state: PhrasedState, spec: MediaSpec) -> Edit | None:
         for one in spec.objects
     )
     values = {"place": phrases.place_phrase(state, other.place), **noun_value(state, obj)}
-    return Edit(in_reading_order(replace(spec, objects=moved)), "edit_move_named", values)
+    return Edit(replace(spec, objects=moved), "edit_move_named", values)
 
 
 def edit_add_at(state: PhrasedState, spec: MediaSpec) -> Edit | None:
@@ -210,7 +209,7 @@ def edit_add_at(state: PhrasedState, spec: MediaSpec) -> Edit | None:
         objects = (*spec.objects, replace(new, place=state.choice(free), size="small"))
     placed = next(obj for obj in objects if obj.object == new.object)
     values = {"thing": phrases.object_phrase(state, new), "place": phrases.place_phrase(state, placed.place)}
-    return Edit(in_reading_order(replace(spec, objects=objects)), "edit_add_at", values)
+    return Edit(replace(spec, objects=objects), "edit_add_at", values)
 
 
 def edit_add(state: PhrasedState, spec: MediaSpec) -> Edit | None:
@@ -221,13 +220,20 @@ def edit_add(state: PhrasedState, spec: MediaSpec) -> Edit | None:
     new = ObjectSpec(state.choice([name for name in OBJECTS if name not in names]))
     if state.bernoulli(0.3):
         new = phrases.tinted(new, state.choice(TINTS[1:]))
-    objects = _small((*spec.objects, new))
+    objects = _small((*spec.objects, replace(new, place=PLACES[-1])))
     values = {"thing": phrases.object_phrase(state, new), **noun_value(state, only_object(spec))}
-    return Edit(in_reading_order(replace(spec, objects=objects)), "edit_add", values)
+    return Edit(replace(spec, objects=objects), "edit_add", values)
 
 
 def _small(objects: Sequence[ObjectSpec]) -> tuple[ObjectSpec, ...]:
-    return place_objects([replace(obj, size="small") for obj in objects], DEFAULT_LAYOUTS[len(objects)])
+    return _in_default_layout([replace(obj, size="small") for obj in objects])
+
+
+def _in_default_layout(objects: Sequence[ObjectSpec]) -> tuple[ObjectSpec, ...]:
+    """Return ``objects`` at the default places of so many, in the reading order of their places so far."""
+    order = sorted(range(len(objects)), key=lambda index: PLACES.index(objects[index].place))
+    places = dict(zip(order, DEFAULT_LAYOUTS[len(objects)], strict=True))
+    return tuple(replace(obj, place=places[index]) for index, obj in enumerate(objects))
 
 
 def edit_count(state: PhrasedState, spec: MediaSpec) -> Edit | None:
@@ -251,7 +257,7 @@ def edit_remove(state: PhrasedState, spec: MediaSpec) -> Edit | None:
         return None
     others = tuple(obj for obj in spec.objects if obj != removed)
     if len(others) == 2:
-        others = place_objects(others, DEFAULT_LAYOUTS[2])
+        others = _in_default_layout(others)
     return Edit(replace(spec, objects=others), "edit_remove", noun_value(state, removed))
 
 
@@ -263,7 +269,7 @@ def edit_swap(state: PhrasedState, spec: MediaSpec) -> Edit | None:
     if (one.object, one.tint) == (other.object, other.tint):
         return None
     swapped = place_objects((one, other), (other.place, one.place))
-    return Edit(in_reading_order(replace(spec, objects=swapped)), "edit_swap_places")
+    return Edit(replace(spec, objects=swapped), "edit_swap_places")
 
 
 def edit_motion(state: PhrasedState, spec: MediaSpec) -> Edit | None:
@@ -348,12 +354,14 @@ EARLIER_AUDIO: tuple[Editor, ...] = (edit_pitch, edit_speed)
 
 def edit(state: PhrasedState, spec: MediaSpec, modality: str, *, given: MediaSpec | None) -> DialogueTurn | None:
     """Sample an edit of ``spec``, which is ``given`` with the words or is the last of its modality."""
+    spec = spec if given else state.as_told(spec)
     if state.bernoulli(DOUBLE_RATE) and (turn := _double_edit(state, spec, modality, given)):
         return turn
     editors = EDITORS[modality]
     for index in weighted_order(state, [weight for _, weight in editors]):
         edit = _usable_edit(state, editors[index][0], spec)
         if edit is not None and (words := _words(state, edit, modality)):
+            _note_own_colors(state, edit, spec)
             return state.media_turn(f"edit_{modality}", words, edit.spec, given=given, edited=spec)
     return None
 
@@ -370,9 +378,31 @@ def edit_earlier(state: PhrasedState) -> DialogueTurn | None:
         return None
     spec = state.last_spec(modality)
     assert spec is not None
+    spec = state.as_told(spec)
     edit = _usable_edit(state, state.choice(editors), spec)
     words = edit and _words(state, edit, modality)
-    return state.media_turn(f"edit_{modality}", words, edit.spec, edited=spec) if edit and words else None
+    if not edit or not words:
+        return None
+    _note_own_colors(state, edit, spec)
+    return state.media_turn(f"edit_{modality}", words, edit.spec, edited=spec)
+
+
+def _note_own_colors(state: PhrasedState, edit: Edit, old: MediaSpec) -> None:
+    """Note the objects that the words of an edit give their natural color: by its name, or by asking for it back."""
+    became_natural = {name for name, tint in _tints(edit.spec) if tint == "natural"} - {
+        name for name, tint in _tints(old) if tint == "natural"
+    }
+    if edit.intent == "edit_natural":
+        state.own_colors.difference_update(became_natural)
+    elif "color" in edit.values:
+        state.own_colors.update(became_natural)
+
+
+def _tints(spec: MediaSpec) -> list[tuple[str, str]]:
+    """Return object and tint of everything that is shown."""
+    if isinstance(spec, ClipSpec):
+        return [(spec.object, spec.tint)]
+    return [(obj.object, obj.tint) for obj in spec.objects] if isinstance(spec, SceneSpec) else []
 
 
 def names_other_medium(words: str, modality: str) -> bool:
@@ -404,6 +434,7 @@ def _double_edit(state: PhrasedState, spec: MediaSpec, modality: str, given: Med
         if edit.intent not in _VIDEO_ONLY and names_other_medium(words, modality):
             return None
         clauses.append(words)
+        _note_own_colors(state, edit, spec)
     joint = state.choice((" and ", " and ", ", ", " and also ", ", and "))
     words = state.typed(f"{clauses[0]}{joint}{decapitalize(clauses[1])}")
     return state.media_turn(f"edit_{modality}", words, second.spec, given=given, edited=spec)

@@ -23,7 +23,7 @@ def again(state: PhrasedState) -> DialogueTurn | None:
     words = state.phrase_intent("again")
     if names_other_medium(words, last.modality):
         return None
-    return state.media_turn("again", words, last.spec, edited=last.spec)
+    return state.media_turn("again", words, state.as_told(last.spec), edited=last.spec)
 
 
 def undo(state: PhrasedState) -> DialogueTurn | None:
@@ -37,7 +37,7 @@ def undo(state: PhrasedState) -> DialogueTurn | None:
         if turn.input_media
         else [part for part in state.media if part.modality == edited.modality][-2]
     )
-    return state.media_turn("undo", state.phrase_intent("undo"), before.spec, edited=edited.spec)
+    return state.media_turn("undo", state.phrase_intent("undo"), state.as_told(before.spec), edited=edited.spec)
 
 
 def animate(state: PhrasedState, spec: MediaSpec, *, given: MediaSpec | None) -> DialogueTurn | None:

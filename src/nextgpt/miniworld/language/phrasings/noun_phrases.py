@@ -96,7 +96,10 @@ def stated_color(state: PhrasedState, obj: ObjectSpec) -> str:
     if own is None:
         looks = [look for look, names in shared_phrasings()["natural_looks"].items() if obj.object in names]
         return state.choice(looks) if looks and state.bernoulli(OWN_COLOR_RATE) else ""
-    return color_word(state, own) if state.bernoulli(OWN_COLOR_RATE) else ""
+    if not state.bernoulli(OWN_COLOR_RATE):
+        return ""
+    state.own_colors.add(obj.object)
+    return color_word(state, own)
 
 
 def size_word(state: PhrasedState, size: str) -> str:

@@ -22,6 +22,8 @@ TASK = "out_of_domain"
 _KNOWN_INTENTS = {"image": "image", "audio": "audio", "video": "video_ing"}
 """Intents of requests for known things by modality."""
 KNOWN_INTENT_RATE = 0.6
+PROPER_NAME_RATE = 0.3
+"""Probability that an unknown thing is a person, a character, a place or a work."""
 _MANY = ("four", "five", "six", "seven", "ten", "4", "5", "10", "a dozen")
 
 
@@ -31,15 +33,17 @@ def request_unknown(state: PhrasedState) -> DialogueTurn | None:
     if kind < 2:
         return _too_many(state) if kind == 0 else _unknown_word(state)
     modality = "image" if kind < 7 else "audio" if kind < 10 else "video"
-    name = _unknown_name(state, modality)
+    is_proper = modality != "audio" and state.bernoulli(PROPER_NAME_RATE)
+    name = state.choice(UNKNOWN["names"].train) if is_proper else _unknown_name(state, modality)
     own, known = f"unknown_{modality}", _KNOWN_INTENTS[modality]
+    thing = name if is_proper else _thing(state, modality, name)
     if state.author.has(own) and not state.bernoulli(KNOWN_INTENT_RATE):
-        words = state.phrase_request(own, x=_thing(state, modality, name))
+        words = state.phrase_request(own, x=thing)
     elif state.author.has(known):
-        words = state.phrase_request(known, what=_noun_phrase(state, modality, name))
+        words = state.phrase_request(known, what=_noun_phrase(state, modality, name, thing))
     else:
         return None
-    return state.text_turn(TASK, words, decline(modality, indefinite(name)), KEY_WORDS)
+    return state.text_turn(TASK, words, decline(modality, name if is_proper else indefinite(name)), KEY_WORDS)
 
 
 def decline(modality: str, thing: str) -> str:
@@ -85,8 +89,8 @@ def _thing(state: PhrasedState, modality: str, name: str) -> str:
     return indefinite(name)
 
 
-def _noun_phrase(state: PhrasedState, modality: str, name: str) -> str:
-    thing = _thing(state, modality, name)
+def _noun_phrase(state: PhrasedState, modality: str, name: str, thing: str) -> str:
+    """Return ``thing``, which is called ``name``, in what a person may say about a medium of it."""
     if modality == "audio":
         # Without a word for sound, a known object may be meant as an image.
         return f"the sound of {thing}" if name in OBJECTS or state.bernoulli(0.3) else thing

@@ -359,14 +359,14 @@ def request_several(state: PhrasedState) -> DialogueTurn | None:
         return free_form.request_several_freely(state)
     if messages.has_message(state, "several"):
         return messages.request_several_in_message(state, sample_request)
-    shares = {"both": 3, "both_video": 1, "several_np": 4, "several": 4, "triple": 1}
+    shares = {"both": 3, "both_video": 1, "video_sound": 1, "several_np": 4, "several": 4, "triple": 1}
     kinds = [kind for kind, share in shares.items() if state.author.has(kind) for _ in range(share)]
     if not kinds:
         return None
     if state.bernoulli(SAME_THING_RATE):
         return _request_same_thing(state)
     kind = state.choice(kinds)
-    if kind in ("both", "both_video"):
+    if kind in ("both", "both_video", "video_sound"):
         return _request_both(state, kind)
     modalities = _several_modalities(state, 3 if kind == "triple" else 2)
     specs = [spec for modality in modalities if (spec := sample_request(state, modality))]
@@ -388,17 +388,16 @@ def _several_modalities(state: PhrasedState, count: int) -> list[str]:
 
 
 def _request_both(state: PhrasedState, kind: str) -> DialogueTurn | None:
-    """Request an image of an object and its sound, or an image and a video."""
+    """Request an image of an object and its sound, an image and a video, or a video and its sound."""
     names = [k.name for k in OBJECTS.values() if k.sound or kind == "both_video"]
     for _ in range(30):
         obj = _any_object(state, names, 0.3)
-        image = SceneSpec((obj,))
-        other: MediaSpec = SoundSpec(OBJECTS[obj.object].sound or "")
-        if kind == "both_video":
-            other = ClipSpec(obj.object, obj.tint, motion=DEFAULT_MOTION)
-        if state.in_split(image) and state.in_split(other):
+        image, clip = SceneSpec((obj,)), ClipSpec(obj.object, obj.tint, motion=DEFAULT_MOTION)
+        sound = SoundSpec(OBJECTS[obj.object].sound or "")
+        specs = {"both": (image, sound), "both_video": (image, clip), "video_sound": (clip, sound)}[kind]
+        if all(map(state.in_split, specs)):
             words = state.phrase_request(kind, thing=phrases.object_phrase(state, obj))
-            return state.media_turn("text_to_several", words, image, other)
+            return state.media_turn("text_to_several", words, *specs)
     return None
 
 

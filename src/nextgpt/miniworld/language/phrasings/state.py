@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from nextgpt.miniworld.language.descriptions import in_reading_order
+from nextgpt.miniworld.language.descriptions import in_reading_order, with_own_colors
 from nextgpt.miniworld.language.dialogue_state import DialogueState, describe_intro
 from nextgpt.miniworld.language.phrasings.author import SLOT, Author, shared_phrasings
 from nextgpt.miniworld.language.phrasings.filling import decapitalize, fill, type_words
@@ -29,6 +29,19 @@ class PhrasedState(DialogueState):
     """Sample specs of both splits. For evaluation only."""
     free_form_rate: float = 0.0
     """Probability that a request is of free form and not one of the author's templates."""
+    own_colors: set[str] = field(default_factory=set)
+    """Objects whose natural color the user has stated, as in a yellow key; the following states share this set.
+
+    Answers state it too. If they left it out, a model would have to know for each object whether a color is its own
+    before it may repeat it, and learns to leave out other colors as well.
+    """
+
+    told_specs: dict[MediaSpec, MediaSpec] = field(default_factory=dict)
+    """Specs in the order in which answers named their objects, by spec in reading order; shared as ``own_colors``."""
+
+    def as_told(self, spec: MediaSpec) -> MediaSpec:
+        """Return ``spec`` with its objects in the order of the answer that named them, so that edits keep it."""
+        return self.told_specs.get(spec, spec)
 
     def in_split(self, spec: MediaSpec) -> bool:
         """Return True if ``spec`` may be used."""
@@ -107,10 +120,11 @@ class PhrasedState(DialogueState):
         """
         answer: list[TurnPart] = []
         for spec in specs:
-            sentence = f"{'And here' if answer else 'Here'} {describe_intro(spec)}."
+            sentence = f"{'And here' if answer else 'Here'} {describe_intro(with_own_colors(spec, self.own_colors))}."
             medium = MediaPart(in_reading_order(spec), edited is not None)
+            self.told_specs[medium.spec] = spec
             answer += [f"{intro} {sentence}" if intro and not answer else sentence, medium]
-        changed = () if edited is None else difference(edited, specs[0])
+        changed = () if edited is None else difference(in_reading_order(edited), in_reading_order(specs[0]))
         return DialogueTurn(task, self.user_message(words, given), tuple(answer), changed_attributes=changed)
 
     def text_turn(
