@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from nextgpt.errors import ConfigError
 from nextgpt.miniworld import sample_specs
 from nextgpt.miniworld.language import parse_caption, sample_dialogue
 from nextgpt.miniworld.specs import MediaSpec
 from nextgpt.miniworld.splits import is_held_out
+from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
 from nextgpt.nano import autoencoder, diffusion, encoder, language_model
-from nextgpt.nano.media_tensors import MODALITY_TENSORS
+from nextgpt.nano.media_tensors import MODALITY_TENSORS, spec_sampler
 from nextgpt.nano.self_generated import SelfGeneratedMedia
 from nextgpt.train.recipe import BaseRecipe
 
@@ -33,6 +36,45 @@ def draw_forty(recipe: BaseRecipe, objective: object, draw_batch: Callable[..., 
     for step in range(40):
         draw_batch(np.random.default_rng([0, step]), recipe.fit.batch_size)
     return True
+
+
+def test_motions_with_larger_weights_are_sampled_more_often_and_nothing_held_out() -> None:
+    sample = spec_sampler("video", {"spin": 4.0, "left": 0.5})
+    rng = np.random.default_rng(0)
+    clips = [sample(rng, "train") for _ in range(2000)]
+    counts = Counter(clip.motion for clip in clips)
+    assert not held_out(clips)
+    # Eight motions of weight 1, one of 4 and one of 0.5.
+    assert abs(counts["spin"] / 2000 - 4 / 12.5) < 0.05
+    assert abs(counts["left"] / 2000 - 0.5 / 12.5) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("modality", "weights", "message"),
+    [
+        ("video", {"spn": 2.0}, "spin"),
+        ("video", {"spin": 0.0}, "motion_weights.spin: got 0.0; expected a positive number"),
+        ("image", {"spin": 2.0}, "expected video"),
+    ],
+)
+def test_motion_weights_that_cannot_apply_are_an_error(modality: str, weights: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        spec_sampler(modality, weights)
+
+
+def test_an_autoencoder_starts_from_a_trained_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: dict[str, Any] = {"widths": (8, 8), "encoder_layers": (1, 1), "decoder_layers": (1, 1)}
+    trained = PatchAutoencoder(**sizes)
+    trained.save_pretrained(tmp_path / "trained")
+    monkeypatch.setattr(autoencoder, "train_component", lambda *_: True)
+    settings = {
+        "kind": "autoencoder", "modality": "image", "model": tmp_path / "model", "work": tmp_path / "work",
+        "architecture": sizes, "start_from": tmp_path / "trained", "fit": FIT,
+    }  # fmt: skip
+    assert autoencoder.run(autoencoder.Config.model_validate(settings))
+    weights = PatchAutoencoder.from_pretrained(tmp_path / "model" / "image" / "vae").float().state_dict()
+    for name, value in trained.state_dict().items():
+        assert torch.equal(weights[name], value.bfloat16().float()), name
 
 
 @pytest.mark.parametrize("modality", MODALITY_TENSORS)

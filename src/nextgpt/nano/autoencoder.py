@@ -12,15 +12,16 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
 from nextgpt.nano.component_training import DrawnBatch, train_component
-from nextgpt.nano.media_tensors import MODALITY_TENSORS
+from nextgpt.nano.media_tensors import MODALITY_TENSORS, spec_sampler
 from nextgpt.train.logging import MetricsCallback
 from nextgpt.train.parameter_report import ParameterCount
 from nextgpt.train.recipe import BaseRecipe
-from nextgpt.train.registry import check_arguments
+from nextgpt.train.registry import check_arguments, require_component
 from nextgpt.train.trainer import Objective
 
 LATENT_NOISE_STD = 0.1
@@ -40,6 +41,11 @@ class Config(BaseRecipe):
     architecture: dict[str, Any]
     """Arguments of :class:`~nextgpt.model.synthesis.patch_autoencoder.PatchAutoencoder`; 3 input channels for images,
     1 for mel spectrograms, 12 for videos (four frames of three channels)."""
+
+    start_from: Path | None = None
+    """Diffusers folder of an autoencoder of this architecture to start from; None starts from random weights."""
+    motion_weights: dict[str, float] = Field(default={})
+    """Relative frequencies of the motions of videos; those that are missing have 1."""
 
     @property
     def output_dir(self) -> Path:
@@ -72,7 +78,11 @@ def run(recipe: Config, on_metrics: MetricsCallback | None = None) -> bool:
     check_arguments(PatchAutoencoder, recipe.architecture, where="architecture")
     torch.manual_seed(recipe.fit.seed)
     autoencoder = PatchAutoencoder(**recipe.architecture)
-    sample_spec, to_tensor = MODALITY_TENSORS[recipe.modality]
+    if recipe.start_from is not None:
+        trained = PatchAutoencoder.from_pretrained(require_component(recipe.start_from))
+        autoencoder.load_state_dict(trained.state_dict())
+    sample_spec = spec_sampler(recipe.modality, recipe.motion_weights)
+    to_tensor = MODALITY_TENSORS[recipe.modality][1]
 
     def draw_batch(rng: np.random.Generator, size: int) -> Tensor:
         return to_tensor([sample_spec(rng, "train") for _ in range(size)]).flatten(0, 1)

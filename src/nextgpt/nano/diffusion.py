@@ -27,7 +27,7 @@ from nextgpt.model.synthesis.diffusers_io import write_pipeline_dir
 from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
 from nextgpt.model.synthesis.settings import SynthesisSettings
 from nextgpt.nano.component_training import DrawnBatch, train_component
-from nextgpt.nano.media_tensors import MODALITY_TENSORS
+from nextgpt.nano.media_tensors import MODALITY_TENSORS, spec_sampler
 from nextgpt.nano.tokenizer import train_tokenizer
 from nextgpt.train.logging import MetricsCallback
 from nextgpt.train.parameter_report import ParameterCount
@@ -58,6 +58,8 @@ class Config(BaseRecipe):
     its latents may have other channels."""
     freeze_text_encoder: bool = False
     """Keep the text encoder of ``init_from``, so that output projections trained on its embeddings stay valid."""
+    motion_weights: dict[str, float] = Field(default={})
+    """Relative frequencies of the motions of videos; those that are missing have 1."""
     settings: dict[str, Any] = Field(default={})
     """Fields of :class:`SynthesisSettings` that differ from the defaults."""
 
@@ -81,7 +83,8 @@ class DiffusionObjective(Objective):
     def __init__(self, recipe: Config, autoencoder: PatchAutoencoder, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__()
         self.loss_weights = {"velocity": 1.0}
-        self.sample_spec, self.to_tensor = MODALITY_TENSORS[recipe.modality]
+        self.sample_spec = spec_sampler(recipe.modality, recipe.motion_weights)
+        self.to_tensor = MODALITY_TENSORS[recipe.modality][1]
         self.autoencoder = autoencoder.float().eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.text_encoder = create_text_encoder(

@@ -7,7 +7,7 @@ autoencoder recipe and one diffusion recipe serve them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -15,9 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.miniworld import sample_specs
 from nextgpt.miniworld.render import render_clip, render_scene, render_sound
-from nextgpt.miniworld.specs import ClipSpec, MediaSpec, SceneSpec, SoundSpec
+from nextgpt.miniworld.specs import MOTIONS, ClipSpec, MediaSpec, SceneSpec, SoundSpec
+from nextgpt.miniworld.splits import Split
 from nextgpt.miniworld.sprites import STANDARD, Detail
 from nextgpt.model.synthesis.mel import MelConfig, log_mel
 
@@ -51,7 +53,37 @@ def _log_mel(sound: SoundSpec) -> Float[Tensor, "1 1 H W"]:
     return log_mel(torch.from_numpy(render_sound(sound))[None], MelConfig())[:, None]
 
 
-SampleSpec = Callable[[np.random.Generator, str], MediaSpec]
+def spec_sampler(modality: str, motion_weights: Mapping[str, float]) -> SampleSpec:
+    """Return the sampler of specs of ``modality``, with some motions of videos more often than others.
+
+    Args:
+        motion_weights: Relative frequencies of motions; those that are missing have 1.
+
+    Raises:
+        ConfigError: A motion is unknown, a weight is not positive, or the modality has no motions.
+    """
+    sample = MODALITY_TENSORS[modality][0]
+    if not motion_weights:
+        return sample
+    if modality != "video":
+        raise ConfigError(f"motion_weights: got weights for modality {modality}; expected video. Remove the key.")
+    for motion, weight in motion_weights.items():
+        if motion not in MOTIONS:
+            raise ConfigError(unknown_name_message("motion in motion_weights", motion, MOTIONS))
+        if weight <= 0:
+            raise ConfigError(f"motion_weights.{motion}: got {weight}; expected a positive number.")
+    largest = max(1.0, *motion_weights.values())
+
+    def sample_by_motion(rng: np.random.Generator, split: Split) -> MediaSpec:
+        while True:
+            clip = sample_specs.sample_clip(rng, split)
+            if rng.random() * largest < motion_weights.get(clip.motion, 1.0):
+                return clip
+
+    return sample_by_motion
+
+
+SampleSpec = Callable[[np.random.Generator, Split], MediaSpec]
 MODALITY_TENSORS: dict[str, tuple[SampleSpec, Callable[[list], Tensor]]] = {
     "image": (sample_specs.sample_scene, scene_tensor),
     "audio": (sample_specs.sample_sound, sound_tensor),
