@@ -8,14 +8,13 @@ bfloat16 one by one. Others emulate bfloat16; there ``int8_fbgemm`` multiplies i
 from __future__ import annotations
 
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, no_type_check
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int8
-from torch import Tensor
+from torch import Tensor, nn
 
 FusedDtype = Literal["bfloat16", "int8", "int8_fbgemm"]
 """Number format of a fused layer: bfloat16; int8 weights with bfloat16 activations; int8 weights and activations."""
@@ -28,16 +27,21 @@ _MIN_SCALE = 1e-12
 """Scale of an output whose weights are all zero."""
 
 
-class FusedLinear(ABC):
-    """Linear layers of one input as one product, with the RMS norm before it and the residual after it."""
+class FusedLinear(nn.Module):
+    """Linear layers of one input as one product, with the RMS norm before it and the residual after it.
+
+    TorchScript compiles these modules (:mod:`.torchscript`), so their signatures have plain types.
+    """
 
     activation_dtype: torch.dtype
 
-    @abstractmethod
-    def __call__(
-        self, x: Float[Tensor, "rows in_features"], residual: Float[Tensor, "rows out_features"] | None = None
-    ) -> Float[Tensor, "rows out_features"]:
-        """Return the products with all weights side by side, plus the residual."""
+    @no_type_check  # TorchScript compiles functions without decorators that wrap
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Return the products with all weights side by side, plus the residual.
+
+        Shapes: ``x`` (rows, in_features); ``residual`` and the result (rows, out_features).
+        """
+        raise NotImplementedError
 
 
 def create_fused_linear(
@@ -71,35 +75,45 @@ class BFloat16Linear(FusedLinear):
     activation_dtype = torch.bfloat16
 
     def __init__(self, weight: Tensor, norm: Tensor | None, eps: float) -> None:
+        super().__init__()
         self._norm = None if norm is None else norm.detach().bfloat16()
         self._eps = eps
-        self._set_weight(weight)
-
-    def _set_weight(self, weight: Tensor) -> None:
         self._weight = weight.bfloat16()
 
-    def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """Return the products in bfloat16."""
-        x = x.bfloat16()
-        if self._norm is not None:
-            x = F.rms_norm(x, (x.shape[-1],), self._norm, self._eps)
-        y = self._product(x)
+    @no_type_check  # TorchScript compiles functions without decorators that wrap
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Return the products in bfloat16; see :meth:`FusedLinear.forward`."""
+        x = _normalized(x.to(torch.bfloat16), self._norm, self._eps)
+        y = F.linear(x, self._weight)
         return y if residual is None else residual + y
 
-    def _product(self, x: Tensor) -> Tensor:
-        return F.linear(x, self._weight)
 
-
-class Int8WeightLinear(BFloat16Linear):
+class Int8WeightLinear(FusedLinear):
     """Weights in int8 with one scale per output, activations in bfloat16."""
 
-    def _set_weight(self, weight: Tensor) -> None:
+    activation_dtype = torch.bfloat16
+
+    def __init__(self, weight: Tensor, norm: Tensor | None, eps: float) -> None:
+        super().__init__()
+        self._norm = None if norm is None else norm.detach().bfloat16()
+        self._eps = eps
+        self._max_rows = MAX_ROWS_INT8
         self._weight, self._scale = _quantize(weight, torch.bfloat16)
 
-    def _product(self, x: Tensor) -> Tensor:
-        if x.shape[0] <= MAX_ROWS_INT8:
-            return torch.ops.aten._weight_int8pack_mm(x, self._weight, self._scale)
-        return F.linear(x, self._weight.to(x.dtype)) * self._scale
+    @no_type_check  # TorchScript compiles functions without decorators that wrap
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Return the products in bfloat16; see :meth:`FusedLinear.forward`."""
+        x = _normalized(x.to(torch.bfloat16), self._norm, self._eps)
+        if x.shape[0] <= self._max_rows:
+            y = torch._weight_int8pack_mm(x, self._weight, self._scale)
+        else:
+            y = F.linear(x, self._weight.to(x.dtype)) * self._scale
+        return y if residual is None else residual + y
+
+
+@no_type_check
+def _normalized(x: Tensor, norm: Tensor | None, eps: float) -> Tensor:
+    return x if norm is None else torch.rms_norm(x, [x.shape[-1]], norm, eps)
 
 
 _FBGEMM_LINEAR = "linear_with_input_q_dq_qweight_dq_output_fp32"
@@ -109,9 +123,6 @@ _MAX_DIGIT = 63
 overflow on processors without VNNI."""
 _RADIX = 2 * _MAX_DIGIT
 _ZERO_POINT = 64
-_SIGNS = torch.tensor([[1.0], [-1.0]])
-_PLACE_VALUES = torch.tensor([[1.0, 1 / _RADIX]])
-"""Values of the two digits of an activation, relative to the first."""
 
 
 class FbgemmLinear(FusedLinear):
@@ -129,6 +140,7 @@ class FbgemmLinear(FusedLinear):
     activation_dtype = torch.float32
 
     def __init__(self, weight: Tensor, norm: Tensor | None, eps: float) -> None:
+        super().__init__()
         self._width = weight.shape[1]
         self._is_normalized = norm is not None
         self._eps = eps if norm is not None else _MIN_SCALE
@@ -137,22 +149,26 @@ class FbgemmLinear(FusedLinear):
         high = gain * (_MAX_DIGIT / max_value)
         self._factors = torch.stack([high, -_RADIX * high])  # (2, K)
         self._packed = _pack(weight, max_value / _MAX_DIGIT)
-        # The wrapper of the operator looks for tracing at every call, which takes as long as a small product.
-        self._linear = getattr(torch.ops.quantized, _FBGEMM_LINEAR).default._op
+        self._radix, self._zero_point = _RADIX, _ZERO_POINT
+        self._signs = torch.tensor([[1.0], [-1.0]])
+        self._place_values = torch.tensor([[1.0, 1 / _RADIX]])  # of the two digits, relative to the first
 
-    def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """Return the products in float32."""
+    @no_type_check  # TorchScript compiles functions without decorators that wrap
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Return the products in float32; see :meth:`FusedLinear.forward`."""
         is_row = x.shape[0] == 1  # then fewer operations do the same; at one row they take as long as the product
-        pairs = (x if is_row else x.unsqueeze(1)) * _SIGNS  # (2, K) or (rows, 2, K)
-        digits, _, inverse_rms = torch.native_layer_norm(pairs, self._factors.shape, self._factors, None, self._eps)
+        pairs = (x if is_row else x.unsqueeze(1)) * self._signs  # (2, K) or (rows, 2, K)
+        digits, _, inverse_rms = torch.native_layer_norm(pairs, [2, self._width], self._factors, None, self._eps)
         high, low = digits.unbind(-2)
-        low.sub_(high.round_(), alpha=_RADIX)
-        products = self._linear(digits if is_row else digits.flatten(0, 1), 1.0, _ZERO_POINT, self._packed)
+        low.sub_(high.round_(), alpha=self._radix)
+        products = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+            digits if is_row else digits.flatten(0, 1), 1.0, self._zero_point, self._packed
+        )
         if is_row:
-            place_values = _PLACE_VALUES if self._is_normalized else _PLACE_VALUES / inverse_rms
+            place_values = self._place_values if self._is_normalized else self._place_values / inverse_rms
             return place_values.mm(products) if residual is None else torch.addmm(residual, place_values, products)
-        high, low = products.unflatten(0, (-1, 2)).unbind(1)
-        y = torch.add(high, low, alpha=1 / _RADIX)
+        high_products, low_products = products.unflatten(0, [-1, 2]).unbind(1)
+        y = torch.add(high_products, low_products, alpha=1 / self._radix)
         if not self._is_normalized:
             y.div_(inverse_rms.squeeze(-1))
         return y if residual is None else y.add_(residual)

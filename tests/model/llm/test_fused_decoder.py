@@ -61,6 +61,12 @@ def test_prefill_and_steps_match_the_plain_model(dtype: FusedDtype, tolerance: f
     assert relative_error(decoder.head(expected.bfloat16()), plain.lm_head(expected)) < tolerance
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8", "int8_fbgemm"])
+def test_layers_are_compiled_for_one_new_position(dtype: FusedDtype) -> None:
+    for layer in FusedDecoder(llama(), dtype=dtype).layers:
+        assert isinstance(layer._next_row, torch.jit.ScriptModule)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8_fbgemm"])
 @torch.inference_mode()
 def test_rows_padded_at_the_left_equal_single_rows(dtype: FusedDtype) -> None:

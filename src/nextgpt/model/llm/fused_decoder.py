@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, no_type_check
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,9 @@ from transformers.configuration_utils import PreTrainedConfig
 from nextgpt.model.cpu_speed import fastest_decoding_dtype
 from nextgpt.model.fused_linear import FusedDtype, FusedLinear, create_fused_linear
 from nextgpt.model.llm.base import CausalLM
+from nextgpt.model.llm.kv_cache import PreallocatedLayer
 from nextgpt.model.llm.llama import rotary_frequencies
+from nextgpt.model.torchscript import script_or_eager
 
 MIN_FUSED_WIDTH = 512
 """Width from which the fused decoder is faster. Smaller LLMs are bound by calls, not by reading weights."""
@@ -64,15 +66,22 @@ class FusedLayer:
         self.gate_up = create_fused_linear(gate_up, norm=layer.post_attention_layernorm.weight, **norms)
         self.down = create_fused_linear([weight_of("mlp.down_proj")], dtype=dtype)
 
+        self._next_row = script_or_eager(
+            RowLayer(self.qkv, self.output, self.gate_up, self.down, self.num_heads, self.num_kv_heads)
+        )
+
     def __call__(self, x: Float[Tensor, "BT D"], step: _Step, kv: Any) -> Float[Tensor, "BT D"]:
         """Return the states after the layer; ``kv`` is its layer of the cache."""
+        if step.rotation is not None and isinstance(kv, PreallocatedLayer):
+            buffers = kv.reserve(step.batch, 1, heads=self.num_kv_heads, width=self.head_width, like=x)
+            x, keys, values = self._next_row(x, step.rotation, step.bias, *buffers, kv.get_seq_length())
+            kv.keys, kv.values = keys, values
+            return x
         x = self.output(self._attend(self.qkv(x), step, kv), residual=x)
         gate, up = self.gate_up(x).chunk(2, dim=-1)
         return self.down(F.silu(gate).mul_(up), residual=x)
 
     def _attend(self, projected: Float[Tensor, "BT _"], step: _Step, kv: Any) -> Float[Tensor, "BT _"]:
-        if step.rotation is not None:
-            return self._attend_one(projected, step, step.rotation, kv)
         heads = projected.view(step.batch, step.length, -1, self.head_width)  # (B, T, q + 2 kv, d)
         num_rotated = self.num_heads + self.num_kv_heads
         rotated = rotate(heads[:, :, :num_rotated], step.cos, step.sin)
@@ -86,21 +95,48 @@ class FusedLayer:
         ).reshape(step.batch, self.num_heads, step.length, self.head_width)
         return attended.transpose(1, 2).reshape(step.batch * step.length, -1)
 
-    def _attend_one(
-        self, projected: Float[Tensor, "B _"], step: _Step, rotation: Float[Tensor, "B d d"], kv: Any
-    ) -> Float[Tensor, "B _"]:
-        """Attend from one position per row; fewer and cheaper calls than in general."""
-        heads = projected.view(step.batch, -1, self.head_width)  # (B, q + 2 kv, d)
+
+class RowLayer(nn.Module):
+    """A decoder layer for one new position per row, for TorchScript: a call of Python costs as much as an operation."""
+
+    def __init__(
+        self,
+        qkv: FusedLinear,
+        output: FusedLinear,
+        gate_up: FusedLinear,
+        down: FusedLinear,
+        num_heads: int,
+        num_kv_heads: int,
+    ) -> None:
+        super().__init__()
+        self.qkv, self.output, self.gate_up, self.down = qkv, output, gate_up, down
+        self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
+
+    @no_type_check  # TorchScript compiles functions without decorators that wrap
+    def forward(
+        self, x: Tensor, rotation: Tensor, bias: Tensor | None, key_buffer: Tensor, value_buffer: Tensor, past: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Write keys and values at position ``past`` of the buffers; return the states and all keys and values.
+
+        Shapes: ``x`` (B, D); ``rotation`` (B, d, d); ``bias`` (B kv, 1, past + 1); buffers (B, kv, capacity, d).
+        """
+        projected = self.qkv(x)
+        heads = projected.view(x.shape[0], -1, rotation.shape[-1])  # (B, q + 2 kv, d)
         num_rotated = self.num_heads + self.num_kv_heads
         rotated = torch.bmm(heads.narrow(1, 0, num_rotated), rotation)
-        keys, values = kv.update(
-            rotated.narrow(1, self.num_heads, self.num_kv_heads).unsqueeze(2),
-            heads.narrow(1, num_rotated, self.num_kv_heads).unsqueeze(2),
-        )
-        keys, values = keys.flatten(0, 1), values.flatten(0, 1)  # (B kv, past + 1, d)
-        queries = rotated.narrow(1, 0, self.num_heads).reshape(keys.shape[0], -1, self.head_width)
-        scores = torch.bmm(queries, keys.mT) if step.bias is None else torch.baddbmm(step.bias, queries, keys.mT)
-        return torch.bmm(scores.softmax(dim=-1), values).view(step.batch, -1)
+        key_buffer.select(2, past).copy_(rotated.narrow(1, self.num_heads, self.num_kv_heads))
+        value_buffer.select(2, past).copy_(heads.narrow(1, num_rotated, self.num_kv_heads))
+        keys, values = key_buffer.narrow(2, 0, past + 1), value_buffer.narrow(2, 0, past + 1)
+        all_keys, all_values = keys.flatten(0, 1), values.flatten(0, 1)  # (B kv, past + 1, d)
+        queries = rotated.narrow(1, 0, self.num_heads).reshape(all_keys.shape[0], -1, rotation.shape[-1])
+        if bias is None:
+            scores = torch.bmm(queries, all_keys.transpose(1, 2))
+        else:
+            scores = torch.baddbmm(bias, queries, all_keys.transpose(1, 2))
+        attended = torch.bmm(scores.softmax(-1), all_values).view(x.shape[0], -1)
+        x = self.output(attended, x)
+        gate, up = self.gate_up(x).chunk(2, -1)
+        return self.down(F.silu(gate).mul_(up), x), keys, values
 
 
 def rotate(x: Float[Tensor, "B T h d"], cos: Float[Tensor, "B T 1 d"], sin: Float[Tensor, "B T 1 d"]) -> Tensor:

@@ -62,13 +62,28 @@ class PreallocatedLayer(DynamicLayer):
         rows, _, new, _ = key_states.shape
         start = 0 if self.keys is None else self.keys.shape[2]
         length = start + new
-        if not self._rows or self._rows[0].shape[0] != rows or self._rows[0].shape[2] < length:
+        if not self._has_room(rows, length):
             self.reshape(rows, length, like=(key_states, value_states))
         keys, values = self._rows
         keys.narrow(2, start, new).copy_(key_states)
         values.narrow(2, start, new).copy_(value_states)
         self.keys, self.values = keys.narrow(2, 0, length), values.narrow(2, 0, length)
         return self.keys, self.values
+
+    def reserve(self, rows: int, new: int, *, heads: int, width: int, like: Tensor) -> list[Tensor]:
+        """Return buffers of keys and values, (rows, heads, capacity, d), with room for ``new`` more positions.
+
+        Who writes them sets :attr:`keys` and :attr:`values` to the used part. ``like`` has dtype and device.
+        """
+        length = 0 if self.keys is None else self.keys.shape[2]
+        if not self._has_room(rows, length + new):
+            states = like.new_empty(rows, heads, 0, width)
+            self.reshape(rows, length + new, like=(states, states))
+            self.keys, self.values = (buffer.narrow(2, 0, length) for buffer in self._rows)
+        return self._rows
+
+    def _has_room(self, rows: int, length: int) -> bool:
+        return bool(self._rows) and self._rows[0].shape[0] == rows and self._rows[0].shape[2] >= length
 
     def reshape(self, rows: int, length: int, *, like: Sequence[Tensor]) -> None:
         """Resize to ``rows`` x ``length``. Used entries stay; new ones have arbitrary finite values."""
