@@ -108,7 +108,7 @@ def _parse_objects(objects_text: str) -> Iterable[ObjectSpec]:
 
 
 def _parse_object(words: str) -> ObjectSpec:
-    """Parse ``"a large red cat"`` or ``"two red cats"``, without the place. Its own color is an object's natural tint."""
+    """Parse ``"a large red cat"`` or ``"two red cats"``, without the place; its own color is the natural tint."""
     number, _, words = words.partition(" ")
     head, _, rest = words.partition(" ")
     size, words = (head, rest) if head in SIZES else ("small", words)

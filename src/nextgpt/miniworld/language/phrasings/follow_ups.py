@@ -14,6 +14,9 @@ from nextgpt.miniworld.language.visual_questions import only_object
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import MOTIONS, ClipSpec, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 
+SILENT_RATE = 0.2
+"""Probability that the sound of an object that has none is requested, relative to one that has a sound."""
+
 
 def again(state: PhrasedState) -> DialogueTurn | None:
     """Request the last medium once more."""
@@ -66,7 +69,7 @@ def hear_it(state: PhrasedState, spec: MediaSpec, *, given: MediaSpec | None) ->
     words = state.phrase_intent("hear_it", **noun_value(state, obj))
     if sound is None:
         answer = decline("audio", thing)
-        return state.text_turn(TASK, words, answer, KEY_WORDS, given) if state.bernoulli(0.1) else None
+        return state.text_turn(TASK, words, answer, KEY_WORDS, given) if state.bernoulli(SILENT_RATE) else None
     if not state.in_split(SoundSpec(sound)):
         return None
     return state.media_turn("hear_it", words, SoundSpec(sound), given=given, intro=f"This is {thing}.")
