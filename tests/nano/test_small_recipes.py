@@ -34,7 +34,7 @@ class Run:
 
 def moved(path: Path, home: Path) -> BaseRecipe:
     settings = [f"model={home / 'small'}", f"work={home / 'work' / path.stem}"]
-    if path.stem == "1-attribute-pretraining":
+    if path.stem == "01-attribute-pretraining":
         settings.append(f"init_from={ROOT / 'src/nextgpt/weights/nano'}")
     if path.stem.endswith("instruction-tuning"):
         settings.append(f"data.general.prompts={SMALL / 'smoke' / 'general-prompts.txt'}")
@@ -62,7 +62,7 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 
 def test_each_recipe_trains_its_modules(run: Run) -> None:
-    pretrained, started, tuned, projected, continued, again, joint, adapted, ordered, last = run.weights
+    pretrained, started, tuned, projected, continued, again, joint, adapted, ordered, refit, colored, last = run.weights
     assert changed(pretrained, started) == {"output_projections"}
     assert changed(started, tuned) == {"signals", "output_projections"}
     assert torch.equal(pretrained["signals.input"].bfloat16(), tuned["signals.input"].bfloat16())
@@ -74,7 +74,9 @@ def test_each_recipe_trains_its_modules(run: Run) -> None:
     assert {"lora", "input_projection"} <= changed(again, joint)
     assert changed(joint, adapted) == {"output_projections"}
     assert {"lora", "input_projection"} <= changed(adapted, ordered)
-    assert changed(ordered, last) == {"output_projections"}
+    assert changed(ordered, refit) == {"output_projections"}
+    assert {"lora", "input_projection"} <= changed(refit, colored)
+    assert changed(colored, last) == {"output_projections"}
 
 
 def test_output_projections_that_start_from_those_of_nano_are_near_their_targets(run: Run) -> None:
