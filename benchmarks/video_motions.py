@@ -16,19 +16,21 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from nextgpt import NextGPT, Video
+from nextgpt import NextGPT
 from nextgpt.evaluate.caption_synthesizer import CaptionSynthesizer, create_prompt_encoders
 from nextgpt.logging import silence_libraries
 from nextgpt.message import Medium
 from nextgpt.miniworld.judge.media_judge import recognize_media
 from nextgpt.miniworld.language import canonical_caption
+from nextgpt.miniworld.motions import FPS
 from nextgpt.miniworld.render import render
 from nextgpt.miniworld.sample_specs import sample_clip
 from nextgpt.miniworld.specs import MOTIONS, ClipSpec
 from nextgpt.model.hub import resolve_component_dir
 from nextgpt.model.model_dir import resolve_model_dir
+from nextgpt.model.synthesis.media_codecs import VideoCodec
 from nextgpt.model.synthesis.patch_autoencoder import PatchAutoencoder
-from nextgpt.nano.media_tensors import FRAMES_PER_LATENT, clip_tensor
+from nextgpt.nano.media_tensors import clip_tensor
 
 SYSTEMS = ("rendered", "autoencoder", "captions")
 
@@ -55,15 +57,8 @@ class Systems:
     @torch.inference_mode()
     def _reconstructed(self, specs: Sequence[ClipSpec]) -> list[Medium]:
         pixels = clip_tensor(list(specs))  # (B, 4, 12, H, W)
-        decoded = self._autoencoder.decode(self._autoencoder.encode(pixels.flatten(0, 1))).unflatten(
-            0, pixels.shape[:2]
-        )
-        frames = decoded.unflatten(2, (FRAMES_PER_LATENT, 3)).flatten(1, 2).clamp(-1, 1)
-        images = ((frames + 1) * 127.5).round().byte().permute(0, 1, 3, 4, 2).numpy()
-        like = [render(spec) for spec in specs]
-        return [
-            replace(video, frames=image) for video, image in zip(like, images, strict=True) if isinstance(video, Video)
-        ]
+        decoded = self._autoencoder.decode(self._autoencoder.encode(pixels.flatten(0, 1)))
+        return VideoCodec(FPS).to_media(decoded.unflatten(0, pixels.shape[:2]))
 
 
 def measure(name: str, count: int, seed: int) -> dict[str, dict[str, float]]:
@@ -95,7 +90,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(shares, indent=2))
         return
-    print("motion | rendered | autoencoder | captions")
+    print("motion", *SYSTEMS, sep=" | ")
     for motion, row in shares.items():
         print(motion, *(f"{100 * share:.1f}" for share in row.values()), sep=" | ")
 

@@ -35,7 +35,7 @@ class FusedLinear(nn.Module):
 
     activation_dtype: torch.dtype
 
-    @no_type_check  # TorchScript compiles functions without decorators that wrap
+    @no_type_check
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Return the products with all weights side by side, plus the residual.
 
@@ -78,42 +78,37 @@ class BFloat16Linear(FusedLinear):
         super().__init__()
         self._norm = None if norm is None else norm.detach().bfloat16()
         self._eps = eps
+        self._set_weight(weight)
+
+    def _set_weight(self, weight: Tensor) -> None:
         self._weight = weight.bfloat16()
 
-    @no_type_check  # TorchScript compiles functions without decorators that wrap
+    @no_type_check  # TorchScript cannot compile functions that a type checker wraps
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Return the products in bfloat16; see :meth:`FusedLinear.forward`."""
-        x = _normalized(x.to(torch.bfloat16), self._norm, self._eps)
-        y = F.linear(x, self._weight)
+        x = x.to(torch.bfloat16)
+        if self._norm is not None:
+            x = torch.rms_norm(x, [x.shape[-1]], self._norm, self._eps)
+        y = self._product(x)
         return y if residual is None else residual + y
 
+    @no_type_check
+    def _product(self, x: Tensor) -> Tensor:
+        return F.linear(x, self._weight)
 
-class Int8WeightLinear(FusedLinear):
+
+class Int8WeightLinear(BFloat16Linear):
     """Weights in int8 with one scale per output, activations in bfloat16."""
 
-    activation_dtype = torch.bfloat16
-
-    def __init__(self, weight: Tensor, norm: Tensor | None, eps: float) -> None:
-        super().__init__()
-        self._norm = None if norm is None else norm.detach().bfloat16()
-        self._eps = eps
-        self._max_rows = MAX_ROWS_INT8
+    def _set_weight(self, weight: Tensor) -> None:
         self._weight, self._scale = _quantize(weight, torch.bfloat16)
+        self._max_rows = MAX_ROWS_INT8
 
-    @no_type_check  # TorchScript compiles functions without decorators that wrap
-    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """Return the products in bfloat16; see :meth:`FusedLinear.forward`."""
-        x = _normalized(x.to(torch.bfloat16), self._norm, self._eps)
+    @no_type_check
+    def _product(self, x: Tensor) -> Tensor:
         if x.shape[0] <= self._max_rows:
-            y = torch._weight_int8pack_mm(x, self._weight, self._scale)
-        else:
-            y = F.linear(x, self._weight.to(x.dtype)) * self._scale
-        return y if residual is None else residual + y
-
-
-@no_type_check
-def _normalized(x: Tensor, norm: Tensor | None, eps: float) -> Tensor:
-    return x if norm is None else torch.rms_norm(x, [x.shape[-1]], norm, eps)
+            return torch._weight_int8pack_mm(x, self._weight, self._scale)
+        return F.linear(x, self._weight.to(x.dtype)) * self._scale
 
 
 _FBGEMM_LINEAR = "linear_with_input_q_dq_qweight_dq_output_fp32"
@@ -153,7 +148,7 @@ class FbgemmLinear(FusedLinear):
         self._signs = torch.tensor([[1.0], [-1.0]])
         self._place_values = torch.tensor([[1.0, 1 / _RADIX]])  # of the two digits, relative to the first
 
-    @no_type_check  # TorchScript compiles functions without decorators that wrap
+    @no_type_check
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Return the products in float32; see :meth:`FusedLinear.forward`."""
         is_row = x.shape[0] == 1  # then fewer operations do the same; at one row they take as long as the product

@@ -53,6 +53,15 @@ def _log_mel(sound: SoundSpec) -> Float[Tensor, "1 1 H W"]:
     return log_mel(torch.from_numpy(render_sound(sound))[None], MelConfig())[:, None]
 
 
+SampleSpec = Callable[[np.random.Generator, Split], MediaSpec]
+MODALITY_TENSORS: dict[str, tuple[SampleSpec, Callable[[list], Tensor]]] = {
+    "image": (sample_specs.sample_scene, scene_tensor),
+    "audio": (sample_specs.sample_sound, sound_tensor),
+    "video": (sample_specs.sample_clip, clip_tensor),
+}
+"""The sampler and the tensor function of each modality."""
+
+
 def spec_sampler(modality: str, motion_weights: Mapping[str, float]) -> SampleSpec:
     """Return the sampler of specs of ``modality``, with some motions of videos more often than others.
 
@@ -81,12 +90,3 @@ def spec_sampler(modality: str, motion_weights: Mapping[str, float]) -> SampleSp
                 return clip
 
     return sample_by_motion
-
-
-SampleSpec = Callable[[np.random.Generator, Split], MediaSpec]
-MODALITY_TENSORS: dict[str, tuple[SampleSpec, Callable[[list], Tensor]]] = {
-    "image": (sample_specs.sample_scene, scene_tensor),
-    "audio": (sample_specs.sample_sound, sound_tensor),
-    "video": (sample_specs.sample_clip, clip_tensor),
-}
-"""The sampler and the tensor function of each modality."""

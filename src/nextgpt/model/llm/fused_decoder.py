@@ -1,7 +1,7 @@
 """A Llama for fast decoding on a CPU: projections with the same input are one product, in a fast number format.
 
-At a few rows per step the calls cost as much as the arithmetic, so layers are plain objects with few operations. The KV
-cache is that of transformers' layers, so batches and cached prefixes work unchanged.
+At a few rows per step the calls cost as much as the arithmetic, so a layer has few operations, and for one new position
+per row they run as TorchScript. The KV cache has layers of :class:`.kv_cache.PreallocatedLayer`.
 """
 
 from __future__ import annotations
@@ -65,23 +65,21 @@ class FusedLayer:
         self.output = create_fused_linear([weight_of("self_attn.o_proj")], dtype=dtype)
         self.gate_up = create_fused_linear(gate_up, norm=layer.post_attention_layernorm.weight, **norms)
         self.down = create_fused_linear([weight_of("mlp.down_proj")], dtype=dtype)
-
         self._next_row = script_or_eager(
             RowLayer(self.qkv, self.output, self.gate_up, self.down, self.num_heads, self.num_kv_heads)
         )
 
-    def __call__(self, x: Float[Tensor, "BT D"], step: _Step, kv: Any) -> Float[Tensor, "BT D"]:
+    def __call__(self, x: Float[Tensor, "BT D"], step: _Step, kv: PreallocatedLayer) -> Float[Tensor, "BT D"]:
         """Return the states after the layer; ``kv`` is its layer of the cache."""
-        if step.rotation is not None and isinstance(kv, PreallocatedLayer):
+        if step.rotation is not None:
             buffers = kv.reserve(step.batch, 1, heads=self.num_kv_heads, width=self.head_width, like=x)
-            x, keys, values = self._next_row(x, step.rotation, step.bias, *buffers, kv.get_seq_length())
-            kv.keys, kv.values = keys, values
+            x, kv.keys, kv.values = self._next_row(x, step.rotation, step.bias, *buffers, kv.get_seq_length())
             return x
         x = self.output(self._attend(self.qkv(x), step, kv), residual=x)
         gate, up = self.gate_up(x).chunk(2, dim=-1)
         return self.down(F.silu(gate).mul_(up), residual=x)
 
-    def _attend(self, projected: Float[Tensor, "BT _"], step: _Step, kv: Any) -> Float[Tensor, "BT _"]:
+    def _attend(self, projected: Float[Tensor, "BT _"], step: _Step, kv: PreallocatedLayer) -> Float[Tensor, "BT _"]:
         heads = projected.view(step.batch, step.length, -1, self.head_width)  # (B, T, q + 2 kv, d)
         num_rotated = self.num_heads + self.num_kv_heads
         rotated = rotate(heads[:, :, :num_rotated], step.cos, step.sin)
@@ -112,7 +110,7 @@ class RowLayer(nn.Module):
         self.qkv, self.output, self.gate_up, self.down = qkv, output, gate_up, down
         self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
 
-    @no_type_check  # TorchScript compiles functions without decorators that wrap
+    @no_type_check  # TorchScript cannot compile functions that a type checker wraps
     def forward(
         self, x: Tensor, rotation: Tensor, bias: Tensor | None, key_buffer: Tensor, value_buffer: Tensor, past: int
     ) -> tuple[Tensor, Tensor, Tensor]:
