@@ -10,7 +10,7 @@ import pytest
 from nextgpt.miniworld.language import DialogueTurn
 from nextgpt.miniworld.language.lexicon import noun, plural
 from nextgpt.miniworld.language.phrasings import load_authors, sample_phrased_dialogue
-from nextgpt.miniworld.language.phrasings.author import SLOT, shared_phrasings
+from nextgpt.miniworld.language.phrasings.author import SLOT, everyday_nouns, shared_phrasings
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import TINTS, ClipSpec, ObjectSpec, SceneSpec, SoundSpec
 from nextgpt.miniworld.splits import is_held_out
@@ -29,7 +29,7 @@ def synonyms(attribute: str, value: str) -> set[str]:
 
 
 def is_named(text: str, name: str) -> bool:
-    words = {name, noun(name), plural(name)} | synonyms("nouns", name)
+    words = {name, noun(name), plural(name), *everyday_nouns().get(name, ())} | synonyms("nouns", name)
     return any(word.lower() in text for word in words)
 
 

@@ -68,7 +68,9 @@ def test_no_phrasing_of_the_tests_is_ever_used_in_training():
     trained = {plain(variant) for found in everything for p in found.train for variant in all_expansions(p)}
     held_out = {plain(variant) for found in everything for p in found.held_out for variant in all_expansions(p)}
     assert not trained & held_out
-    assert 0.15 < sum(len(b.held_out) for b in everything) / sum(len(b.held_out + b.train) for b in everything) < 0.4
+    # Without the lists of unknown words, which are no templates and have many more words of training.
+    templates = [found for section, sets in all_templates().items() if section != "unknown" for found in sets.values()]
+    assert 0.15 < sum(len(b.held_out) for b in templates) / sum(len(b.held_out + b.train) for b in templates) < 0.4
 
 
 def test_phrasings_of_the_tests_use_words_that_training_knows_except_for_what_is_unknown():

@@ -139,23 +139,34 @@ def load_authors(split: AuthorSplit = "train") -> tuple[Author, ...]:
     """
     if split not in AUTHOR_SPLITS:
         raise ConfigError(unknown_name_message("split", split, AUTHOR_SPLITS))
-    nouns, sources = (_ambiguous_words(attribute) for attribute in ("nouns", "sources"))
-
-    def is_noun(word: str, name: str) -> bool:
-        return (
-            word not in nouns
-            and (word == name or word not in OBJECTS)
-            and not _AMBIGUOUS & set(word.replace("-", " ").split())
-        )
-
+    sources = _ambiguous_words("sources")
     authors = []
     for author in read_authors(split):
         unique = {
-            "nouns": _filter_words(author.synonyms.nouns, is_noun),
+            "nouns": _unambiguous_nouns(author.synonyms.nouns),
             "sources": _filter_words(author.synonyms.sources, lambda word, _: word not in sources),
         }
         authors.append(author.model_copy(update={"synonyms": author.synonyms.model_copy(update=unique)}))
     return tuple(authors)
+
+
+@cache
+def everyday_nouns() -> Words:
+    """Return everyday words for objects that belong to no author, without those that :func:`load_authors` drops."""
+    return _unambiguous_nouns(shared_phrasings()["nouns"])
+
+
+def _unambiguous_nouns(synonyms: Words) -> Words:
+    ambiguous = _ambiguous_words("nouns")
+
+    def is_usable(word: str, name: str) -> bool:
+        return (
+            word not in ambiguous
+            and (word == name or word not in OBJECTS)
+            and not _AMBIGUOUS & set(word.replace("-", " ").split())
+        )
+
+    return _filter_words(synonyms, is_usable)
 
 
 @cache
@@ -164,14 +175,17 @@ def read_authors(split: AuthorSplit) -> tuple[Author, ...]:
     return tuple(read_author(path) for path in sorted((DATA_DIR / split).glob("*.json")))
 
 
+@cache
 def _ambiguous_words(attribute: Literal["nouns", "sources"]) -> set[str]:
-    """Return synonyms that any author uses for more than one value of ``attribute``."""
+    """Return synonyms that stand for more than one value of ``attribute``, whoever uses them."""
     meanings: dict[str, set[str]] = defaultdict(set)
-    for split in AUTHOR_SPLITS:
-        for author in read_authors(split):
-            for value, words in getattr(author.synonyms, attribute).items():
-                for word in words:
-                    meanings[word.lower()].add(value)
+    all_synonyms = [getattr(author.synonyms, attribute) for split in AUTHOR_SPLITS for author in read_authors(split)]
+    if attribute == "nouns":
+        all_synonyms.append(shared_phrasings()["nouns"])
+    for synonyms in all_synonyms:
+        for value, words in synonyms.items():
+            for word in words:
+                meanings[word.lower()].add(value)
     return {word for word, values in meanings.items() if len(values) > 1}
 
 

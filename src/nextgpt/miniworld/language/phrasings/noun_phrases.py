@@ -20,13 +20,15 @@ from nextgpt.miniworld.language.lexicon import (
     plural,
     source_phrase,
 )
-from nextgpt.miniworld.language.phrasings.author import shared_phrasings
+from nextgpt.miniworld.language.phrasings.author import everyday_nouns, shared_phrasings
 from nextgpt.miniworld.language.phrasings.filling import article, fill
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import ObjectSpec
 
 SYNONYM_RATE = 0.4
+EVERYDAY_NOUN_RATE = 0.5
+"""Probability that a synonym is not the author's own; in evaluation it always is."""
 COLOR_SYNONYM_RATE = 0.2
 OWN_COLOR_RATE = 0.2
 """Probability that the natural color of an object is stated, as in a red apple."""
@@ -41,7 +43,8 @@ _SINGULAR_ENDINGS = ("ss", "us", "is", "as")
 _MASS_WORDS = frozenset({
     "bread", "cheese", "corn", "broccoli", "candy", "lightning", "fire", "toast", "maize", "sweetcorn", "cheddar",
     "thunder", "sunshine", "mail", "ice cream", "soft serve", "confectionery", "cutlery", "rain", "eyewear", "cattle",
-    "gelato", "post", "brie", "candyfloss",
+    "gelato", "post", "brie", "candyfloss", "sourdough", "gouda", "edam", "emmental", "parmesan", "icecream",
+    "ice-cream", "lightening", "broc", "brocc", "broccolini",
 })  # fmt: skip
 _UNIQUE = ("sun", "moon")
 
@@ -54,9 +57,9 @@ def author_word(state: PhrasedState, attribute: str, value: str, rate: float, co
 
 def sample_noun(state: PhrasedState, name: str) -> tuple[str, bool]:
     """Return a noun for an object, and whether it takes an article."""
-    own = state.author.synonyms.nouns.get(name, ())
-    if own and state.bernoulli(SYNONYM_RATE):
-        words = state.choice(own)
+    synonyms = _synonyms(state, name)
+    if synonyms and state.bernoulli(SYNONYM_RATE):
+        words = state.choice(synonyms)
         return words, _takes_article(words)
     if noun(name) != name:
         return (noun(name), True) if state.bernoulli(0.4) else (name, False)
@@ -65,8 +68,15 @@ def sample_noun(state: PhrasedState, name: str) -> tuple[str, bool]:
 
 def bare_noun(state: PhrasedState, name: str) -> str:
     """Return a noun that can follow ``the`` and take a singular verb."""
-    own = [words for words in state.author.synonyms.nouns.get(name, ()) if _takes_article(words)]
-    return state.choice(own) if own and state.bernoulli(SYNONYM_RATE / 2) else noun(name)
+    synonyms = [words for words in _synonyms(state, name) if _takes_article(words)]
+    return state.choice(synonyms) if synonyms and state.bernoulli(SYNONYM_RATE / 2) else noun(name)
+
+
+def _synonyms(state: PhrasedState, name: str) -> tuple[str, ...]:
+    own = state.author.synonyms.nouns.get(name, ())
+    if state.any_split or (own and not state.bernoulli(EVERYDAY_NOUN_RATE)):
+        return own
+    return everyday_nouns().get(name, own)
 
 
 def plural_noun(name: str) -> str:

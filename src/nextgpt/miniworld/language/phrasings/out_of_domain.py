@@ -11,7 +11,7 @@ from functools import cache
 from nextgpt.miniworld.language.lexicon import indefinite, is_instrument, listed, noun, plural
 from nextgpt.miniworld.language.out_of_domain import KEY_WORDS, UNKNOWN
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
-from nextgpt.miniworld.language.phrasings.author import AUTHOR_SPLITS, read_authors
+from nextgpt.miniworld.language.phrasings.author import AUTHOR_SPLITS, read_authors, shared_phrasings
 from nextgpt.miniworld.language.phrasings.filling import article
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.types import DialogueTurn
@@ -69,13 +69,11 @@ def _unknown_name(state: PhrasedState, modality: str) -> str:
 
 @cache
 def unknown_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return ``names`` without those that some author uses for a known object or source."""
+    """Return ``names`` without those that some author, or anybody, uses for a known object or source."""
+    authors = [author for split in AUTHOR_SPLITS for author in read_authors(split)]
+    synonyms = [words for author in authors for words in (author.synonyms.nouns, author.synonyms.sources)]
     known = {
-        word.lower()
-        for split in AUTHOR_SPLITS
-        for author in read_authors(split)
-        for words in (*author.synonyms.nouns.values(), *author.synonyms.sources.values())
-        for word in words
+        word.lower() for one in (*synonyms, shared_phrasings()["nouns"]) for words in one.values() for word in words
     }
     # Words for sources have their article.
     heads = known | {word.partition(" ")[2] for word in known}

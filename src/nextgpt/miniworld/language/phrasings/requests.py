@@ -45,6 +45,8 @@ DISTRACTING_SIZE_RATE = 0.05
 SENTENCES_RATE = 0.08
 WITHOUT_RATE = 0.04
 NO_MOTION_RATE = 0.05
+UNKNOWN_INTENT_RATE = 0.1
+"""Probability that a known thing is requested in a template for unknown ones, so that no template means a refusal."""
 SAME_THING_RATE = 0.12
 """Probability that a request for several media is for one thing in modalities that no author has templates for."""
 MAX_TRIES = 10
@@ -69,8 +71,15 @@ def request_image(state: PhrasedState) -> DialogueTurn | None:
     spec = sample_request(state, "image")
     if spec is None:
         return None
-    words = state.phrase_request("image", what=spec.phrase)
-    return state.media_turn("text_to_image", words, spec.spec)
+    return state.media_turn("text_to_image", _request_words(state, "image", spec.phrase), spec.spec)
+
+
+def _request_words(state: PhrasedState, intent: str, phrase: str) -> str:
+    """Return a request for ``phrase`` in a template of ``intent``, at times in one for unknown things."""
+    unknown = f"unknown_{intent}"
+    if state.author.has(unknown) and state.bernoulli(UNKNOWN_INTENT_RATE):
+        return state.phrase_request(unknown, x=phrase)
+    return state.phrase_request(intent, what=phrase)
 
 
 def _request_in_sentences(state: PhrasedState) -> DialogueTurn | None:
@@ -129,7 +138,7 @@ def request_audio(state: PhrasedState) -> DialogueTurn | None:
         if spec is None:
             return None
         assert isinstance(spec.spec, SoundSpec)
-        words = state.phrase_request("audio", what=spec.phrase)
+        words = _request_words(state, "audio", spec.phrase)
         # Without a word for sound, an object that can be drawn is meant as an image.
         if _SOUND_WORDS.search(words) or spec.spec.source not in OBJECTS:
             return state.media_turn("text_to_audio", words, spec.spec)
@@ -179,8 +188,11 @@ def request_video(state: PhrasedState) -> DialogueTurn | None:
         return None
     if has_motion:
         return state.media_turn("text_to_video", _video_words(state, clip), clip)
-    where = _clip_background(state, clip)
-    words = state.phrase_request("video_ing", what=f"{_clip_object(state, clip)}{where}")
+    thing = f"{_clip_object(state, clip)}{_clip_background(state, clip)}"
+    has_unknown = state.author.has("unknown_video") and state.bernoulli(0.5)
+    words = (
+        state.phrase_request("unknown_video", x=thing) if has_unknown else state.phrase_request("video_ing", what=thing)
+    )
     # Without a motion, only a word for video tells the request from one for an image.
     return state.media_turn("text_to_video", words, clip) if _VIDEO_WORDS.search(words) else None
 
