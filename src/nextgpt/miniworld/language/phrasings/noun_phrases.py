@@ -32,7 +32,7 @@ EVERYDAY_NOUN_RATE = 0.5
 COLOR_SYNONYM_RATE = 0.2
 OWN_COLOR_RATE = 0.2
 """Probability that the natural color of an object is stated, as in a red apple."""
-DIGIT_RATE = 0.2
+DIGIT_RATE = 0.35
 DECORATION_RATE = 0.07
 """Probability of an adjective that changes nothing: a cute cat."""
 OWN_VERB_RATE = 0.35

@@ -45,7 +45,7 @@ DISTRACTING_SIZE_RATE = 0.05
 SENTENCES_RATE = 0.08
 WITHOUT_RATE = 0.04
 NO_MOTION_RATE = 0.05
-UNKNOWN_INTENT_RATE = 0.1
+UNKNOWN_INTENT_RATE = 0.25
 """Probability that a known thing is requested in a template for unknown ones, so that no template means a refusal."""
 SAME_THING_RATE = 0.12
 """Probability that a request for several media is for one thing in modalities that no author has templates for."""
