@@ -35,7 +35,9 @@ def tree(tmp_path: Path) -> Path:
 
 
 def make(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {name: value for name, value in os.environ.items() if name not in ("MODEL", "ARGS", "MAKEFLAGS")}
+    # The tests themselves may run under make, whose variables would change what this one prints.
+    inherited = ("MODEL", "ARGS", "PIP_ARGS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    env = {name: value for name, value in os.environ.items() if name not in inherited}
     return subprocess.run(["make", *arguments], cwd=tree, env=env, capture_output=True, text=True, check=False)
 
 
