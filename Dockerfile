@@ -1,5 +1,5 @@
 # The server on CPU:  docker build -t nextgpt . && docker run -p 127.0.0.1:8000:8000 -e NEXTGPT_API_KEY=... nextgpt
-# The image has what the Makefile installs, without the test tools. Options of nextgpt serve follow the image's name.
+# The image has what `make install` installs, so it serves nano; small needs the package of its LLM. Options of nextgpt serve follow the image's name.
 # --build-arg EXTRAS=[ray] adds Ray, see deploy/.
 FROM python:3.11-slim
 

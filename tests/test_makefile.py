@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is mi
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A folder with the Makefile and an environment whose programs only tell what they are asked for."""
+    """A folder with the Makefile and an environment whose programs print or log their arguments."""
     shutil.copy(MAKEFILE, tmp_path)
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)

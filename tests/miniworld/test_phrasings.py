@@ -531,6 +531,14 @@ def test_no_author_has_a_word_for_an_unknown_thing():
     assert not {word for words in everyday_nouns().values() for word in words} & set(names)
 
 
+@pytest.mark.parametrize("kind", ["things", "names", "sounds"])
+def test_no_held_out_word_for_an_unknown_thing_is_part_of_one_in_training(kind: str):
+    trained = [word for words in everyday_nouns().values() for word in words]
+    trained += [name for one in ("things", "names", "sounds") for name in UNKNOWN[one].train]
+    text = f" {' | '.join(trained).lower()} "
+    assert not [word for word in UNKNOWN[kind].held_out if f" {word.lower()} " in text]
+
+
 def test_an_everyday_noun_has_one_meaning():
     objects = [name for name, words in everyday_nouns().items() for _ in set(words)]
     words = [word for words in everyday_nouns().values() for word in set(words)]

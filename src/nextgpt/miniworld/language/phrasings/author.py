@@ -57,6 +57,10 @@ INTENTS: dict[str, tuple[str, ...]] = {
     "message_several": ("image", "audio", "video", "image2", "audio2", "video2"),
 }  # fmt: skip
 """Every intent with the slots that its templates may use."""
+KNOWN_INTENTS = {"image": "image", "audio": "audio", "video": "video_ing"}
+"""Intents of requests for known things by modality."""
+UNKNOWN_INTENTS = {modality: f"unknown_{modality}" for modality in KNOWN_INTENTS}
+"""The same for unknown things."""
 OPTIONAL_SLOTS = frozenset({"noun", "background", "bg", "inf", "s"})
 """Slots that a template of an intent need not use."""
 NAMED_INTENTS = frozenset({

@@ -28,7 +28,7 @@ from nextgpt.miniworld.specs import ObjectSpec
 
 SYNONYM_RATE = 0.4
 EVERYDAY_NOUN_RATE = 0.5
-"""Probability that a synonym is not the author's own; in evaluation it always is."""
+"""Probability that a synonym is one of :func:`.everyday_nouns` although the author has some; 0 in evaluation."""
 COLOR_SYNONYM_RATE = 0.2
 OWN_COLOR_RATE = 0.2
 """Probability that the natural color of an object is stated, as in a red apple."""

@@ -11,7 +11,13 @@ from functools import cache
 from nextgpt.miniworld.language.lexicon import indefinite, is_instrument, listed, noun, plural
 from nextgpt.miniworld.language.out_of_domain import KEY_WORDS, UNKNOWN
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
-from nextgpt.miniworld.language.phrasings.author import AUTHOR_SPLITS, read_authors, shared_phrasings
+from nextgpt.miniworld.language.phrasings.author import (
+    AUTHOR_SPLITS,
+    KNOWN_INTENTS,
+    UNKNOWN_INTENTS,
+    read_authors,
+    shared_phrasings,
+)
 from nextgpt.miniworld.language.phrasings.filling import article
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.types import DialogueTurn
@@ -19,8 +25,6 @@ from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import BACKGROUNDS, MOTIONS, SOURCES, TINTS, WORD_SOURCES
 
 TASK = "out_of_domain"
-_KNOWN_INTENTS = {"image": "image", "audio": "audio", "video": "video_ing"}
-"""Intents of requests for known things by modality."""
 KNOWN_INTENT_RATE = 0.6
 PROPER_NAME_RATE = 0.3
 """Probability that an unknown thing is a person, a character, a place or a work."""
@@ -35,7 +39,7 @@ def request_unknown(state: PhrasedState) -> DialogueTurn | None:
     modality = "image" if kind < 7 else "audio" if kind < 10 else "video"
     is_proper = modality != "audio" and state.bernoulli(PROPER_NAME_RATE)
     name = state.choice(UNKNOWN["names"].train) if is_proper else _unknown_name(state, modality)
-    own, known = f"unknown_{modality}", _KNOWN_INTENTS[modality]
+    own, known = UNKNOWN_INTENTS[modality], KNOWN_INTENTS[modality]
     thing = name if is_proper else _thing(state, modality, name)
     if state.author.has(own) and not state.bernoulli(KNOWN_INTENT_RATE):
         words = state.phrase_request(own, x=thing)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from nextgpt.miniworld.language.lexicon import listed
 from nextgpt.miniworld.language.phrasings import free_form, messages
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
-from nextgpt.miniworld.language.phrasings.author import SLOT, shared_phrasings
+from nextgpt.miniworld.language.phrasings.author import KNOWN_INTENTS, SLOT, UNKNOWN_INTENTS, shared_phrasings
 from nextgpt.miniworld.language.phrasings.filling import fill
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.request_specs import DEFAULT_LAYOUTS, RequestSpec, sample_clip_with, sample_object_with
@@ -74,12 +74,12 @@ def request_image(state: PhrasedState) -> DialogueTurn | None:
     return state.media_turn("text_to_image", _request_words(state, "image", spec.phrase), spec.spec)
 
 
-def _request_words(state: PhrasedState, intent: str, phrase: str) -> str:
-    """Return a request for ``phrase`` in a template of ``intent``, at times in one for unknown things."""
-    unknown = f"unknown_{intent}"
+def _request_words(state: PhrasedState, modality: str, phrase: str) -> str:
+    """Return a request for the known thing ``phrase``, at times in a template for unknown things."""
+    unknown = UNKNOWN_INTENTS[modality]
     if state.author.has(unknown) and state.bernoulli(UNKNOWN_INTENT_RATE):
         return state.phrase_request(unknown, x=phrase)
-    return state.phrase_request(intent, what=phrase)
+    return state.phrase_request(KNOWN_INTENTS[modality], what=phrase)
 
 
 def _request_in_sentences(state: PhrasedState) -> DialogueTurn | None:
@@ -188,11 +188,7 @@ def request_video(state: PhrasedState) -> DialogueTurn | None:
         return None
     if has_motion:
         return state.media_turn("text_to_video", _video_words(state, clip), clip)
-    thing = f"{_clip_object(state, clip)}{_clip_background(state, clip)}"
-    has_unknown = state.author.has("unknown_video") and state.bernoulli(0.5)
-    words = (
-        state.phrase_request("unknown_video", x=thing) if has_unknown else state.phrase_request("video_ing", what=thing)
-    )
+    words = _request_words(state, "video", f"{_clip_object(state, clip)}{_clip_background(state, clip)}")
     # Without a motion, only a word for video tells the request from one for an image.
     return state.media_turn("text_to_video", words, clip) if _VIDEO_WORDS.search(words) else None
 
