@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameter numbers of ``mallopt`` in malloc.h."""
@@ -17,12 +19,46 @@ MMAP_THRESHOLD_BYTES = 32 * 2**20
 """The maximum that glibc allows; larger blocks get a memory mapping of their own."""
 
 
+LOADING_MMAP_THRESHOLD_BYTES = 4 * 2**20
+"""While a model is loaded, larger blocks get a memory mapping: weights before and after conversion differ in size, so
+that freed ones would leave gaps in the heap that nothing fits into."""
+
+_is_trim_disabled = False
+
+
 def disable_malloc_trim() -> bool:
     """Keep freed memory in this process; return whether the allocator supports it.
 
     Only for this package's own programs; library users decide for themselves.
     """
+    global _is_trim_disabled
     if platform.libc_ver()[0] != "glibc":
         return False
-    mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES) and mallopt(_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES))
+    _is_trim_disabled = _set_mmap_threshold(MMAP_THRESHOLD_BYTES) and bool(
+        _libc().mallopt(_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
+    )
+    return _is_trim_disabled
+
+
+@contextmanager
+def returning_freed_weights() -> Iterator[None]:
+    """Return large freed blocks to the operating system in this block, though :func:`disable_malloc_trim` was called.
+
+    Without that call, or with another allocator, nothing changes.
+    """
+    if not _is_trim_disabled:
+        yield
+        return
+    _set_mmap_threshold(LOADING_MMAP_THRESHOLD_BYTES)
+    try:
+        yield
+    finally:
+        _set_mmap_threshold(MMAP_THRESHOLD_BYTES)
+
+
+def _set_mmap_threshold(num_bytes: int) -> bool:
+    return bool(_libc().mallopt(_MMAP_THRESHOLD, num_bytes))
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
