@@ -1,7 +1,8 @@
 """Copy the files of authors into the package: python scripts/import_authors.py FOLDER
 
-``NAME.json`` becomes a training author, ``dev_NAME.json`` a development author, ``test_NAME.json`` test items. Files
-with invalid templates are refused. The lists ``media_nouns``, ``media_clauses``, ``words_only``, ``remarks_before`` and
+``NAME.json`` becomes a training author, ``dev_NAME.json`` a development author, ``test_NAME.json`` test items, and
+``NAME.jsonl`` whole messages and dialogues of a training author, one per line. Files with invalid templates are
+refused. The lists ``media_nouns``, ``media_clauses``, ``words_only``, ``remarks_before`` and
 ``remarks_after`` of a training author join those of ``shared.json``, which all authors use. Spoken words in test items
 get their full name (``hello``: ``the word hello``); items with labels outside the small world are left out and counted.
 """
@@ -17,8 +18,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from nextgpt.errors import ConfigError
-from nextgpt.evaluate.miniworld.people_labels import DialogueLabel, TurnLabel
 from nextgpt.miniworld.language.phrasings.author import DATA_DIR, SLOT, parse_author
+from nextgpt.miniworld.language.phrasings.labels import DialogueLabel, TurnLabel
+from nextgpt.miniworld.language.phrasings.written import WRITTEN_DIR, WrittenItems
 from nextgpt.miniworld.specs import WORD_SOURCES
 
 SPOKEN = {source.removeprefix("the word "): source for source in WORD_SOURCES}
@@ -37,6 +39,8 @@ def main(folder: Path) -> None:
     """Import all files of ``folder``."""
     for path in sorted(folder.glob("*.json")):
         print(_import_items(path) if path.stem.startswith("test_") else _import_author(path))
+    for path in sorted(folder.glob("*.jsonl")):
+        print(_import_written(path))
 
 
 def _import_author(path: Path) -> str:
@@ -83,6 +87,21 @@ def _import_items(path: Path) -> str:
     write_json(target, items)
     counts = ", ".join(f"{name} {len(valid)} of {len(values[name])}" for name, valid in items.items())
     return f"test/{target.name}: {counts}"
+
+
+def _import_written(path: Path) -> str:
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    items = {
+        "single": [line for line in lines if "turns" not in line and "given" not in line],
+        "dialogues": [line for line in lines if "turns" in line],
+        "given": [line for line in lines if "given" in line],
+    }
+    try:
+        WrittenItems.model_validate(items)
+    except ValidationError as error:
+        return f"refused: {path}: {error}"
+    write_json(WRITTEN_DIR / f"{path.stem}.json", items)
+    return f"{WRITTEN_DIR.name}/{path.stem}.json: {len(lines)} items"
 
 
 def _is_valid(label: type[TurnLabel] | type[DialogueLabel], item: Any) -> bool:

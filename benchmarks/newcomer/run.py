@@ -13,10 +13,10 @@ from pathlib import Path
 
 from nextgpt.evaluate.metrics.statistics import wilson_interval
 from nextgpt.evaluate.miniworld.people import item_cases, judge_turn
-from nextgpt.evaluate.miniworld.people_labels import PeopleItems
 from nextgpt.evaluate.miniworld.runner import DIRECT, run_cases
 from nextgpt.evaluate.miniworld.suite import RunOptions
 from nextgpt.miniworld.language.descriptions import describe
+from nextgpt.miniworld.language.phrasings.labels import PeopleItems
 from nextgpt.model.model_dir import resolve_model_dir
 
 REQUESTS = Path(__file__).with_name("requests.json")

@@ -6,7 +6,7 @@ import json
 
 from benchmarks.newcomer.run import REQUESTS
 
-from nextgpt.evaluate.miniworld.people_labels import PeopleItems
+from nextgpt.miniworld.language.phrasings.labels import PeopleItems
 
 ITEMS = PeopleItems.model_validate(json.loads(REQUESTS.read_text(encoding="utf-8")))
 TURNS = [*ITEMS.single, *(turn for dialogue in ITEMS.dialogues for turn in dialogue.turns)]

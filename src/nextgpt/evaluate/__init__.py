@@ -7,7 +7,7 @@ There are two families of suites, a folder each. Neither imports the other; both
 ===============================================  ==============================================================
 ``suite``, ``runner``                            interface and table of the suites; work in several processes
 ``held_out``, ``text_only``                      held-out media in held-out templates; the same with captions
-``people``, ``people_labels``                    requests in people's own words
+``people``                                       requests in people's own words
 ``beyond_words``, ``continuous_attributes``      attributes that captions have no word for
 ``cases``, ``systems``, ``cascade``              a dialogue to hold, and what answers it
 ``metrics``, ``correctness``                     rows of the table, and their predicates

@@ -11,7 +11,13 @@ from nextgpt.errors import ConfigError
 from nextgpt.evaluate.miniworld import people
 from nextgpt.evaluate.miniworld.cases import CaseResult, EvalCase, TurnResult
 from nextgpt.evaluate.miniworld.people import People, PeopleDevelopment, judge_turn, labelled_turn
-from nextgpt.evaluate.miniworld.people_labels import (
+from nextgpt.evaluate.miniworld.runner import judge_results
+from nextgpt.evaluate.miniworld.suite import SUITES
+from nextgpt.evaluate.miniworld.systems import OracleSystem
+from nextgpt.message import Reply, Text
+from nextgpt.miniworld.language import Dialogue
+from nextgpt.miniworld.language.phrasings import AUTHOR_SPLITS, load_authors
+from nextgpt.miniworld.language.phrasings.labels import (
     AudioLabel,
     ImageLabel,
     ObjectLabel,
@@ -20,12 +26,6 @@ from nextgpt.evaluate.miniworld.people_labels import (
     label_of,
     read_items,
 )
-from nextgpt.evaluate.miniworld.runner import judge_results
-from nextgpt.evaluate.miniworld.suite import SUITES
-from nextgpt.evaluate.miniworld.systems import OracleSystem
-from nextgpt.message import Reply, Text
-from nextgpt.miniworld.language import Dialogue
-from nextgpt.miniworld.language.phrasings import AUTHOR_SPLITS, load_authors
 from nextgpt.miniworld.render import render
 from nextgpt.miniworld.specs import ClipSpec, MediaSpec, ObjectSpec, SceneSpec, SoundSpec
 

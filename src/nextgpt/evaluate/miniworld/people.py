@@ -15,7 +15,12 @@ import numpy as np
 
 from nextgpt.evaluate.miniworld.cases import CaseResult, EvalCase, TurnResult
 from nextgpt.evaluate.miniworld.held_out import SAMPLES_PER_TASK, SEED_STRIDE, sample_answer
-from nextgpt.evaluate.miniworld.people_labels import (
+from nextgpt.evaluate.miniworld.runner import DIRECT, ORACLE, run_cases
+from nextgpt.evaluate.miniworld.suite import RunOptions, SampleAnswer
+from nextgpt.evaluate.score import Score
+from nextgpt.miniworld.language.phrasings import load_authors, sample_phrased_dialogue
+from nextgpt.miniworld.language.phrasings.author import DATA_DIR
+from nextgpt.miniworld.language.phrasings.labels import (
     DialogueLabel,
     MediaLabel,
     PeopleItems,
@@ -23,11 +28,6 @@ from nextgpt.evaluate.miniworld.people_labels import (
     label_of,
     read_items,
 )
-from nextgpt.evaluate.miniworld.runner import DIRECT, ORACLE, run_cases
-from nextgpt.evaluate.miniworld.suite import RunOptions, SampleAnswer
-from nextgpt.evaluate.score import Score
-from nextgpt.miniworld.language.phrasings import load_authors, sample_phrased_dialogue
-from nextgpt.miniworld.language.phrasings.author import DATA_DIR
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn, MediaPart
 
 TEST_DIR, DEV_DIR = DATA_DIR / "test", DATA_DIR / "dev_items"

@@ -66,7 +66,11 @@ def small_talk(state: PhrasedState) -> DialogueTurn | None:
     if not topics:
         return None
     topic = state.choice(topics)
-    words = state.typed(fill(state.rng, state.choice(state.author.talk[topic]), {}))
+    return talk_turn(state, topic, state.typed(fill(state.rng, state.choice(state.author.talk[topic]), {})))
+
+
+def talk_turn(state: PhrasedState, topic: str, words: str) -> DialogueTurn:
+    """Answer small talk about one of :data:`.author.TOPICS`."""
     key_word, replies = _REPLIES[topic]
     return state.text_turn("small_talk", words, state.choice(replies), ((key_word,),) if key_word else ())
 

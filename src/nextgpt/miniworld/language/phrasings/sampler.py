@@ -10,7 +10,15 @@ import numpy as np
 
 from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.miniworld.language.dialogue_state import DialogueState, SpecSource, sample_spec
-from nextgpt.miniworld.language.phrasings import conversation, edits, follow_ups, out_of_domain, questions, requests
+from nextgpt.miniworld.language.phrasings import (
+    conversation,
+    edits,
+    follow_ups,
+    out_of_domain,
+    questions,
+    requests,
+    written,
+)
 from nextgpt.miniworld.language.phrasings.author import Author
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn
@@ -66,8 +74,13 @@ OPENINGS: dict[str, tuple[TurnSampler, float]] = {
     "small_talk": (conversation.small_talk, 1.0),
     "missing": (conversation.missing, 0.25),
     "general": (conversation.general, 0.0),
+    "written": (written.request, 0.0),
+    "written_out_of_domain": (written.out_of_domain, 0.0),
+    "written_small_talk": (written.small_talk, 0.0),
+    "written_general": (written.general, 0.0),
+    "written_edit_given": (written.edit_given, 0.0),
 }
-"""Turns that can stand alone, with their weights."""
+"""Turns that can stand alone, with their weights. ``written`` ones are no part of conversations from templates."""
 FOLLOW_UPS: dict[str, tuple[TurnSampler, float]] = {
     "edit": (partial(_about_last, sample=edits.edit), 6.5),
     "edit_earlier": (edits.edit_earlier, 0.8),
@@ -99,8 +112,9 @@ FREE_FORM_RATE = 0.3
 LENGTHS = (1, 2, 3, 4, 5)
 LENGTH_SHARES = (0.42, 0.25, 0.17, 0.1, 0.06)
 MAX_TURN_TRIES = 20
-PHRASED_TASKS = tuple(OPENINGS | FOLLOW_UPS | {"dialogue": None})
-"""Tasks of :func:`sample_phrased_dialogue`: that of the last turn, or ``dialogue``."""
+CONVERSATIONS = ("dialogue", "written_dialogue")
+PHRASED_TASKS = (*OPENINGS, *FOLLOW_UPS, *CONVERSATIONS)
+"""Tasks of :func:`sample_phrased_dialogue`: that of the last turn, or a conversation."""
 
 
 def sample_phrased_dialogue(
@@ -115,8 +129,9 @@ def sample_phrased_dialogue(
     """Sample a dialogue in the words of one of ``authors``.
 
     Args:
-        task: Task of the last turn, one of :data:`PHRASED_TASKS`; ``dialogue`` is a conversation of 2 to 5 turns.
-            None samples openings and conversations.
+        task: Task of the last turn, one of :data:`PHRASED_TASKS`; ``dialogue`` is a conversation of 2 to 5 turns,
+            ``written_dialogue`` one that a training author wrote as a whole (:mod:`.written`), like all tasks whose
+            names begin so. None samples openings and conversations from templates.
         spec_source: Source of given media; they must be of the training split.
         any_split: Sample specs of both splits. For evaluation only.
         free_form_rate: Probability that a request for media is of free form (:mod:`.free_form`).
@@ -131,7 +146,7 @@ def sample_phrased_dialogue(
         state = PhrasedState(
             rng, "train", spec_source=spec_source, author=author, any_split=any_split, free_form_rate=free_form_rate
         )
-        dialogue = _conversation(state, task) if task in (None, "dialogue") else _ending_in(state, task)
+        dialogue = _sample(state, task)
         if dialogue is not None:
             return Dialogue(dialogue.turns)
 
@@ -140,6 +155,12 @@ def _sample_author(rng: np.random.Generator, authors: Sequence[Author]) -> Autho
     """Sample an author, at times with the everyday words of another one."""
     author, other = (authors[int(rng.integers(len(authors)))] for _ in range(2))
     return author.model_copy(update={"synonyms": other.synonyms}) if rng.random() < MIXED_RATE else author
+
+
+def _sample(state: PhrasedState, task: str | None) -> DialogueState | None:
+    if task == "written_dialogue":
+        return written.dialogue(state)
+    return _conversation(state, task) if task in (None, "dialogue") else _ending_in(state, task)
 
 
 def _ending_in(state: PhrasedState, task: str) -> DialogueState | None:

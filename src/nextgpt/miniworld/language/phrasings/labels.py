@@ -93,16 +93,20 @@ class ImageLabel(_Label):
         )
 
     def complete(self) -> SceneSpec:
-        """Return a matching spec, with defaults for what the label leaves out."""
+        """Return a matching spec in reading order, with defaults for what the label leaves out."""
+        scene = in_reading_order(self.complete_as_told())
+        assert isinstance(scene, SceneSpec)
+        return scene
+
+    def complete_as_told(self) -> SceneSpec:
+        """Return the same with the objects in the order of the label."""
         labels = self.objects or (ObjectLabel(object="star"),)
         size = "small" if len(labels) > 1 else "large"
         objects = tuple(
             ObjectSpec(label.object, _spec_tint(label.object, label.tint), place, label.size or size)
             for label, place in zip(labels, _places(labels), strict=True)
         )
-        scene = in_reading_order(SceneSpec(objects, self.background or "white"))
-        assert isinstance(scene, SceneSpec)
-        return scene
+        return SceneSpec(objects, self.background or "white")
 
 
 class AudioLabel(_Label):
