@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from nextgpt.errors import ConfigError
 from nextgpt.miniworld.language.phrasings.author import DATA_DIR, SLOT, parse_author
-from nextgpt.miniworld.language.phrasings.labels import DialogueLabel, TurnLabel
-from nextgpt.miniworld.language.phrasings.written import WRITTEN_DIR, WrittenItems
+from nextgpt.miniworld.language.phrasings.labels import DialogueLabel, TurnLabel, WrittenItems
+from nextgpt.miniworld.language.phrasings.written import WRITTEN_DIR
 from nextgpt.miniworld.specs import WORD_SOURCES
 
 SPOKEN = {source.removeprefix("the word "): source for source in WORD_SOURCES}
@@ -40,6 +40,8 @@ def main(folder: Path) -> None:
     for path in sorted(folder.glob("*.json")):
         print(_import_items(path) if path.stem.startswith("test_") else _import_author(path))
     for path in sorted(folder.glob("*.jsonl")):
+        if path.stem.startswith(("dev_", "test_")):
+            raise SystemExit(f"{path} has items of the evaluation; expected one JSON object in {path.stem}.json.")
         print(_import_written(path))
 
 
@@ -94,7 +96,7 @@ def _import_written(path: Path) -> str:
     items = {
         "single": [line for line in lines if "turns" not in line and "given" not in line],
         "dialogues": [line for line in lines if "turns" in line],
-        "given": [line for line in lines if "given" in line],
+        "given": [line for line in lines if "given" in line and "turns" not in line],
     }
     try:
         WrittenItems.model_validate(items)

@@ -13,7 +13,7 @@ from nextgpt.miniworld.language import Dialogue, DialogueTurn, MediaPart, sample
 from nextgpt.miniworld.language.description_parser import parse_descriptions
 from nextgpt.miniworld.language.descriptions import in_reading_order
 from nextgpt.miniworld.language.dialogue_state import BRIEF_ANSWER
-from nextgpt.miniworld.language.lexicon import noun, plural
+from nextgpt.miniworld.language.lexicon import article, noun, plural
 from nextgpt.miniworld.language.out_of_domain import UNKNOWN
 from nextgpt.miniworld.language.phrasings import (
     AUTHOR_SPLITS,
@@ -29,7 +29,7 @@ from nextgpt.miniworld.language.phrasings import (
     sample_phrased_dialogue,
 )
 from nextgpt.miniworld.language.phrasings.author import INTENTS, everyday_nouns, shared_phrasings
-from nextgpt.miniworld.language.phrasings.filling import article, fill, misspell
+from nextgpt.miniworld.language.phrasings.filling import fill, misspell
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.templates import all_expansions
 from nextgpt.miniworld.language.types import QuestionAnswer, attributes

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nextgpt.config import LoraConfig, ModelConfig, read_config, write_config
 from nextgpt.errors import ConversationError, ModelError
-from nextgpt.malloc import returning_freed_weights
+from nextgpt.malloc import returning_freed_memory
 from nextgpt.message import (
     Conversation,
     Event,
@@ -120,7 +120,7 @@ class NextGPT(nn.Module):
             max_memory=max_memory,
             allow_offload=allow_offload,
         )
-        with returning_freed_weights():
+        with returning_freed_memory():
             model = cls.from_config(config, model_dir, plan, sampling)
             load_trained(model, model_dir / WEIGHTS_FILE)
         return model

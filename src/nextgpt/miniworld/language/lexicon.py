@@ -5,6 +5,7 @@ Answers use the first phrase of an attribute; users may use any of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from nextgpt.miniworld.objects import OBJECTS
@@ -80,15 +81,22 @@ _UNIQUE_NAMES = {"sun": "the sun", "moon": "the moon"}
 _SOURCE_PHRASES = {"applause": "applause", "seashore": "the seashore"} | {word: word for word in WORD_SOURCES}
 _AMBIGUOUS = {*TINTS, *BACKGROUNDS, "white", "brown", "big", "little", "great", "king", "colors"}
 """Words that turn a synonym into a tint, a background or a size: a big cat is a large cat, not a lion."""
+_CONSONANT_SOUND = re.compile(r"(uni|use|usu|eu|ewe|one\b|ufo\b|u-|UFO)")
+_SILENT_H = re.compile(r"(hour|honest|heir)")
 _NO_ARTICLE = {"spectacles", "eyeglasses", "fries", "chips", "shears", "cattle", "maize", "mail", "sunshine"}
+
+
+def article(words: str) -> str:
+    """Return ``a`` or ``an``, as ``words`` are pronounced."""
+    has_vowel = words[0] in "aeiouAEIOU" and not _CONSONANT_SOUND.match(words)
+    return "an" if has_vowel or _SILENT_H.match(words) else "a"
 
 
 def indefinite(words: str) -> str:
     """Add the indefinite article if needed: ``"an owl"``, ``"a ufo"``, ``"fries"``."""
     if words in _NO_ARTICLE:
         return words
-    is_vowel = words[0] in "aeiou" and not words.startswith("ufo")
-    return f"{'an' if is_vowel else 'a'} {words}"
+    return f"{article(words)} {words}"
 
 
 def noun(name: str) -> str:

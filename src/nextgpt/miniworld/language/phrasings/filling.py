@@ -7,21 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from nextgpt.miniworld.language.lexicon import article
 from nextgpt.miniworld.language.templates import expand_template
 
 CAPITAL_RATE, LOWER_CASE_RATE, NO_STOP_RATE, NO_APOSTROPHE_RATE, TYPO_RATE = 0.25, 0.12, 0.25, 0.03, 0.05
 MIN_TYPO_LETTERS = 5
 _SLOT = re.compile(r"(?:\b(?P<article>[Aa]n?) )?\{(?P<name>\w+)\}")
-_CONSONANT_SOUND = re.compile(r"(uni|use|usu|eu|ewe|one\b|ufo\b|u-|UFO)")
 _SOUND_TWICE = re.compile(r"\b(sounds?|noise|audio|recording|clip|effect)( clip| effect)? of the sound of\b", re.I)
-_SILENT_H = re.compile(r"(hour|honest|heir)")
 _PRONOUN = re.compile(r"I(['’](d|m|ve|ll))?\Z")
-
-
-def article(words: str) -> str:
-    """Return ``a`` or ``an``, as ``words`` are pronounced."""
-    has_vowel = words[0] in "aeiouAEIOU" and not _CONSONANT_SOUND.match(words)
-    return "an" if has_vowel or _SILENT_H.match(words) else "a"
 
 
 def fill(rng: np.random.Generator, pattern: str, values: Mapping[str, str]) -> str:

@@ -60,6 +60,16 @@ def animate(state: PhrasedState, spec: MediaSpec, *, given: MediaSpec | None) ->
     return state.media_turn("animate", state.phrase_intent(intent, **values), clip, given=given)
 
 
+def introduction(before: MediaSpec, after: MediaSpec) -> str:
+    """Return the first sentence of an answer with the sound of what was shown, or the image of what was heard."""
+    if isinstance(after, SoundSpec):
+        obj = None if isinstance(before, SoundSpec) else only_object(before)
+        return f"This is {indefinite(noun(obj.object))}." if obj and OBJECTS[obj.object].sound == after.source else ""
+    obj = only_object(after)
+    is_source = isinstance(before, SoundSpec) and obj is not None and OBJECTS[obj.object].sound == before.source
+    return f"This is {source_phrase(before.source)}." if is_source else ""
+
+
 def hear_it(state: PhrasedState, spec: MediaSpec, *, given: MediaSpec | None) -> DialogueTurn | None:
     """Request the sound of the only object of an image or a video."""
     obj = only_object(spec)
@@ -72,7 +82,8 @@ def hear_it(state: PhrasedState, spec: MediaSpec, *, given: MediaSpec | None) ->
         return state.text_turn(TASK, words, answer, KEY_WORDS, given) if state.bernoulli(SILENT_RATE) else None
     if not state.in_split(SoundSpec(sound)):
         return None
-    return state.media_turn("hear_it", words, SoundSpec(sound), given=given, intro=f"This is {thing}.")
+    intro = introduction(spec, SoundSpec(sound))
+    return state.media_turn("hear_it", words, SoundSpec(sound), given=given, intro=intro)
 
 
 def see_it(state: PhrasedState, spec: MediaSpec, *, given: MediaSpec | None) -> DialogueTurn | None:
@@ -82,8 +93,9 @@ def see_it(state: PhrasedState, spec: MediaSpec, *, given: MediaSpec | None) -> 
     name = next((kind.name for kind in OBJECTS.values() if kind.sound == spec.source), None)
     if name is None or not state.in_split(SceneSpec((ObjectSpec(name),))):
         return None
-    words, intro = state.phrase_intent("see_it"), f"This is {source_phrase(spec.source)}."
-    return state.media_turn("see_it", words, SceneSpec((ObjectSpec(name),)), given=given, intro=intro)
+    scene = SceneSpec((ObjectSpec(name),))
+    words = state.phrase_intent("see_it")
+    return state.media_turn("see_it", words, scene, given=given, intro=introduction(spec, scene))
 
 
 def still(state: PhrasedState, spec: MediaSpec, *, given: MediaSpec | None) -> DialogueTurn | None:

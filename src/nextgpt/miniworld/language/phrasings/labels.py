@@ -9,12 +9,13 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nextgpt.errors import ConfigError
 from nextgpt.miniworld.language.descriptions import in_reading_order
+from nextgpt.miniworld.language.phrasings.author import TOPICS
 from nextgpt.miniworld.language.request_specs import DEFAULT_LAYOUTS
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.sample_specs import LAYOUTS
@@ -94,12 +95,12 @@ class ImageLabel(_Label):
 
     def complete(self) -> SceneSpec:
         """Return a matching spec in reading order, with defaults for what the label leaves out."""
-        scene = in_reading_order(self.complete_as_told())
+        scene = in_reading_order(self.complete_in_label_order())
         assert isinstance(scene, SceneSpec)
         return scene
 
-    def complete_as_told(self) -> SceneSpec:
-        """Return the same with the objects in the order of the label."""
+    def complete_in_label_order(self) -> SceneSpec:
+        """Return a matching spec with the objects in the order of the label."""
         labels = self.objects or (ObjectLabel(object="star"),)
         size = "small" if len(labels) > 1 else "large"
         objects = tuple(
@@ -152,6 +153,15 @@ class VideoLabel(_Label):
 MediaLabel = Annotated[ImageLabel | AudioLabel | VideoLabel, Field(discriminator="modality")]
 
 
+def object_labels(labels: Sequence[MediaLabel]) -> Iterator[ObjectLabel | VideoLabel]:
+    """Yield the labels of all objects of images and videos."""
+    for label in labels:
+        if isinstance(label, ImageLabel):
+            yield from label.objects
+        elif isinstance(label, VideoLabel):
+            yield label
+
+
 class TurnLabel(_Label):
     """A message of a person with the labels of a correct answer."""
 
@@ -170,6 +180,43 @@ class DialogueLabel(_Label):
     turns: tuple[TurnLabel, ...]
 
 
+class WrittenTurn(TurnLabel):
+    """A message for training: with the labels of the media of a correct answer, or with one reason why it has none."""
+
+    want: tuple[MediaLabel, ...] = ()
+    """Media in the requested order, objects in that of the message; in a dialogue, all that holds after the turn."""
+    decline: tuple[Literal["image", "audio", "video"], str] | None = None
+    """Modality and noun phrase of a requested thing outside the small world."""
+    talk: Annotated[str | None, _one_of(TOPICS)] = None
+    """Topic of small talk."""
+    general: bool = False
+    """The message has nothing to do with media."""
+
+    @model_validator(mode="after")
+    def _check_answer(self) -> WrittenTurn:
+        if sum(map(bool, (self.want, self.decline, self.talk, self.general))) != 1:
+            raise ValueError(f"{self.text!r} needs exactly one of want, decline, talk and general")
+        if self.say:
+            raise ValueError(f"{self.text!r} has say, which is for evaluation")
+        if self.given and (not self.want or len(self.given) > 1):
+            raise ValueError(f"{self.text!r} has given media; expected one, with what is wanted of it")
+        return self
+
+
+class WrittenDialogue(_Label):
+    """Messages in order. A medium of the same modality as the one before it is an edit of it."""
+
+    turns: tuple[WrittenTurn, ...]
+
+
+class WrittenItems(_Label):
+    """What one author wrote for training."""
+
+    single: tuple[WrittenTurn, ...] = ()
+    dialogues: tuple[WrittenDialogue, ...] = ()
+    given: tuple[WrittenTurn, ...] = ()
+
+
 class PeopleItems(_Label):
     """All items of one author."""
 
@@ -178,7 +225,10 @@ class PeopleItems(_Label):
     given: tuple[TurnLabel, ...] = ()
 
 
-def read_items(folder: Path) -> dict[str, PeopleItems]:
+Items = TypeVar("Items", PeopleItems, WrittenItems)
+
+
+def read_items(folder: Path, cls: type[Items] = PeopleItems) -> dict[str, Items]:
     """Read the items of all authors in a folder, by author.
 
     Raises:
@@ -190,7 +240,7 @@ def read_items(folder: Path) -> dict[str, PeopleItems]:
     items = {}
     for path in paths:
         try:
-            items[path.stem] = PeopleItems.model_validate(json.loads(path.read_text(encoding="utf-8")))
+            items[path.stem] = cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
         except (ValidationError, ValueError) as error:
             raise ConfigError(f"{path}: not a valid set of items: {error}. Correct the file.") from error
     return items

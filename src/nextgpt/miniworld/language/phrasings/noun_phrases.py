@@ -13,6 +13,7 @@ from nextgpt.miniworld.language.lexicon import (
     PLACE_FORMS,
     SIZE_FORMS,
     SPEED_FORMS,
+    article,
     background_forms,
     indefinite,
     is_instrument,
@@ -21,7 +22,7 @@ from nextgpt.miniworld.language.lexicon import (
     source_phrase,
 )
 from nextgpt.miniworld.language.phrasings.author import everyday_nouns, shared_phrasings
-from nextgpt.miniworld.language.phrasings.filling import article, fill
+from nextgpt.miniworld.language.phrasings.filling import fill
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.objects import OBJECTS
 from nextgpt.miniworld.specs import ObjectSpec

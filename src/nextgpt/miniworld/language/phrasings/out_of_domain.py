@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from nextgpt.miniworld.language.lexicon import indefinite, is_instrument, listed, noun, plural
+from nextgpt.miniworld.language.lexicon import article, indefinite, is_instrument, listed, noun, plural
 from nextgpt.miniworld.language.out_of_domain import KEY_WORDS, UNKNOWN
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
 from nextgpt.miniworld.language.phrasings.author import (
@@ -18,7 +18,6 @@ from nextgpt.miniworld.language.phrasings.author import (
     read_authors,
     shared_phrasings,
 )
-from nextgpt.miniworld.language.phrasings.filling import article
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.types import DialogueTurn
 from nextgpt.miniworld.objects import OBJECTS
