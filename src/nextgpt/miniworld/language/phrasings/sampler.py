@@ -11,6 +11,7 @@ import numpy as np
 from nextgpt.errors import ConfigError, unknown_name_message
 from nextgpt.miniworld.language.dialogue_state import DialogueState, SpecSource, sample_spec
 from nextgpt.miniworld.language.phrasings import (
+    bare,
     conversation,
     edits,
     follow_ups,
@@ -74,13 +75,14 @@ OPENINGS: dict[str, tuple[TurnSampler, float]] = {
     "small_talk": (conversation.small_talk, 1.0),
     "missing": (conversation.missing, 0.25),
     "general": (conversation.general, 0.0),
+    "bare": (bare.request_bare, 0.0),
     "written": (written.request, 0.0),
     "written_out_of_domain": (written.out_of_domain, 0.0),
     "written_small_talk": (written.small_talk, 0.0),
     "written_general": (written.general, 0.0),
     "written_edit_given": (written.edit_given, 0.0),
 }
-"""Turns that can stand alone, with their weights. ``written`` ones are no part of conversations from templates."""
+"""Turns that can stand alone, with their weights; those of weight 0 are sampled by their name alone."""
 FOLLOW_UPS: dict[str, tuple[TurnSampler, float]] = {
     "edit": (partial(_about_last, sample=edits.edit), 6.5),
     "edit_earlier": (edits.edit_earlier, 0.8),
