@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from nextgpt.miniworld.language.lexicon import indefinite
 from nextgpt.miniworld.language.out_of_domain import KEY_WORDS, UNKNOWN
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
+from nextgpt.miniworld.language.phrasings.filling import fill
 from nextgpt.miniworld.language.phrasings.out_of_domain import TASK as UNKNOWN_TASK
 from nextgpt.miniworld.language.phrasings.out_of_domain import decline, unknown_names
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
@@ -65,7 +66,7 @@ def request_bare(state: PhrasedState) -> DialogueTurn | None:
 
 
 def _words(state: PhrasedState, modality: str, **values: str) -> str:
-    return state.typed(state.choice(_FORMS[modality]).format(**values))
+    return state.typed(fill(state.rng, state.choice(_FORMS[modality]), values))
 
 
 def _motion(state: PhrasedState, motion: str, name: str = "cat") -> str:

@@ -148,7 +148,7 @@ def sample_phrased_dialogue(
         state = PhrasedState(
             rng, "train", spec_source=spec_source, author=author, any_split=any_split, free_form_rate=free_form_rate
         )
-        dialogue = _sample(state, task)
+        dialogue = _sample_task(state, task)
         if dialogue is not None:
             return Dialogue(dialogue.turns)
 
@@ -159,7 +159,7 @@ def _sample_author(rng: np.random.Generator, authors: Sequence[Author]) -> Autho
     return author.model_copy(update={"synonyms": other.synonyms}) if rng.random() < MIXED_RATE else author
 
 
-def _sample(state: PhrasedState, task: str | None) -> DialogueState | None:
+def _sample_task(state: PhrasedState, task: str | None) -> DialogueState | None:
     if task == "written_dialogue":
         return written.dialogue(state)
     return _conversation(state, task) if task in (None, "dialogue") else _ending_in(state, task)
