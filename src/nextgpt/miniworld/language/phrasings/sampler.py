@@ -21,6 +21,7 @@ from nextgpt.miniworld.language.phrasings import (
     written,
 )
 from nextgpt.miniworld.language.phrasings.author import Author
+from nextgpt.miniworld.language.phrasings.several_objects import several_objects
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.types import Dialogue, DialogueTurn
 from nextgpt.miniworld.specs import MediaSpec
@@ -114,7 +115,7 @@ FREE_FORM_RATE = 0.3
 LENGTHS = (1, 2, 3, 4, 5)
 LENGTH_SHARES = (0.42, 0.25, 0.17, 0.1, 0.06)
 MAX_TURN_TRIES = 20
-CONVERSATIONS = ("dialogue", "written_dialogue")
+CONVERSATIONS = ("dialogue", "several_objects", "written_dialogue")
 PHRASED_TASKS = (*OPENINGS, *FOLLOW_UPS, *CONVERSATIONS)
 """Tasks of :func:`sample_phrased_dialogue`: that of the last turn, or a conversation."""
 
@@ -132,8 +133,9 @@ def sample_phrased_dialogue(
 
     Args:
         task: Task of the last turn, one of :data:`PHRASED_TASKS`; ``dialogue`` is a conversation of 2 to 5 turns,
-            ``written_dialogue`` one that a training author wrote as a whole (:mod:`.written`), like all tasks whose
-            names begin so. None samples openings and conversations from templates.
+            ``several_objects`` one of requests for images of two or three objects, ``written_dialogue`` one that a
+            training author wrote as a whole (:mod:`.written`), like all tasks whose names begin so. None samples
+            openings and conversations from templates.
         spec_source: Source of given media; they must be of the training split.
         any_split: Sample specs of both splits. For evaluation only.
         free_form_rate: Probability that a request for media is of free form (:mod:`.free_form`).
@@ -162,6 +164,8 @@ def _sample_author(rng: np.random.Generator, authors: Sequence[Author]) -> Autho
 def _sample_task(state: PhrasedState, task: str | None) -> DialogueState | None:
     if task == "written_dialogue":
         return written.dialogue(state)
+    if task == "several_objects":
+        return several_objects(state)
     return _conversation(state, task) if task in (None, "dialogue") else _ending_in(state, task)
 
 
