@@ -165,7 +165,7 @@ def test_true_answers_are_right_in_every_row():
     results = {source: judge_results(OracleSystem().answer(some)) for source, some in cases.items()}
     rows = {score.name: score for score in people._scores(results, results)}
     assert {"people_single", "people_single.modalities", "people_turns.follow_up", "people_dialogues"} <= set(rows)
-    assert rows["people_single"].cases == 6 and rows["people_dialogues"].cases == 3
+    assert rows["people_single"].cases == 9 and rows["people_dialogues"].cases == 6
     assert all(score.value == 1.0 for name, score in rows.items() if name.endswith("modalities"))
     assert rows["people_given"].value == 1.0 and rows["people_turns"].value > 0.8
 
