@@ -1,25 +1,29 @@
 """Copy the files of authors into the package: python scripts/import_authors.py FOLDER
 
 ``NAME.json`` becomes a training author, ``dev_NAME.json`` a development author, ``test_NAME.json`` test items, and
-``NAME.jsonl`` whole messages and dialogues of a training author, one per line. Files with invalid templates are
-refused. The lists ``media_nouns``, ``media_clauses``, ``words_only``, ``remarks_before`` and
-``remarks_after`` of a training author join those of ``shared.json``, which all authors use. Spoken words in test items
-get their full name (``hello``: ``the word hello``); items with labels outside the small world are left out and counted.
+``NAME.jsonl`` whole messages and dialogues of a training author, one per line; those that an evaluation has too, in
+words of four or more, are left out. Files with invalid templates are refused. The lists ``media_nouns``,
+``media_clauses``, ``words_only``, ``remarks_before`` and ``remarks_after`` of a training author join those of
+``shared.json``, which all authors use. Spoken words in test items get their full name (``hello``: ``the word hello``);
+items with labels outside the small world are left out and counted.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from nextgpt.errors import ConfigError
+from nextgpt.evaluate.miniworld.people import DEV_DIR, TEST_DIR
 from nextgpt.miniworld.language.phrasings.author import DATA_DIR, SLOT, parse_author
-from nextgpt.miniworld.language.phrasings.labels import DialogueLabel, TurnLabel, WrittenItems
+from nextgpt.miniworld.language.phrasings.labels import DialogueLabel, TurnLabel, WrittenItems, read_items
 from nextgpt.miniworld.language.phrasings.written import WRITTEN_DIR
 from nextgpt.miniworld.specs import WORD_SOURCES
 
@@ -102,8 +106,27 @@ def _import_written(path: Path) -> str:
         WrittenItems.model_validate(items)
     except ValidationError as error:
         return f"refused: {path}: {error}"
+    held_out = _evaluation_texts()
+    items = {name: [item for item in rows if not _texts(item) & held_out] for name, rows in items.items()}
     write_json(WRITTEN_DIR / f"{path.stem}.json", items)
-    return f"{WRITTEN_DIR.name}/{path.stem}.json: {len(lines)} items"
+    return f"{WRITTEN_DIR.name}/{path.stem}.json: {sum(map(len, items.values()))} of {len(lines)} items"
+
+
+@cache
+def _evaluation_texts() -> set[str]:
+    """Return all messages of the evaluations that have four words or more; everybody says the shorter ones."""
+    authors = [author for folder in (DEV_DIR, TEST_DIR) for author in read_items(folder).values()]
+    turns = [turn for author in authors for turn in (*author.single, *author.given)]
+    turns += [turn for author in authors for dialogue in author.dialogues for turn in dialogue.turns]
+    return {words for turn in turns if len((words := _words_only(turn.text)).split()) > 3}
+
+
+def _texts(item: Mapping[str, Any]) -> set[str]:
+    return {_words_only(turn["text"]) for turn in item.get("turns", [item])}
+
+
+def _words_only(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def _is_valid(label: type[TurnLabel] | type[DialogueLabel], item: Any) -> bool:

@@ -34,8 +34,8 @@ from nextgpt.miniworld.specs import INSTRUMENT_SOURCES, TINTS, SceneSpec
 from nextgpt.miniworld.splits import is_held_out
 
 TASKS = (
-    "written", "written_out_of_domain", "written_small_talk", "written_general", "written_edit_given",
-    "written_dialogue",
+    "written", "written_out_of_domain", "written_small_talk", "written_general", "written_answered",
+    "written_edit_given", "written_question_given", "written_dialogue",
 )  # fmt: skip
 
 

@@ -181,7 +181,7 @@ class DialogueLabel(_Label):
 
 
 class WrittenTurn(TurnLabel):
-    """A message for training: with the labels of the media of a correct answer, or with one reason why it has none."""
+    """A message for training: with the labels of the media of a correct answer, or with what is said instead."""
 
     want: tuple[MediaLabel, ...] = ()
     """Media in the requested order, objects in that of the message; in a dialogue, all that holds after the turn."""
@@ -190,16 +190,18 @@ class WrittenTurn(TurnLabel):
     talk: Annotated[str | None, _one_of(TOPICS)] = None
     """Topic of small talk."""
     general: bool = False
-    """The message has nothing to do with media."""
+    """The message has nothing to do with media; a general language model answers it by itself."""
+    answer: str = ""
+    """A correct answer in words."""
 
     @model_validator(mode="after")
     def _check_answer(self) -> WrittenTurn:
-        if sum(map(bool, (self.want, self.decline, self.talk, self.general))) != 1:
-            raise ValueError(f"{self.text!r} needs exactly one of want, decline, talk and general")
+        if sum(map(bool, (self.want, self.decline, self.talk, self.general, self.answer))) != 1:
+            raise ValueError(f"{self.text!r} needs exactly one of want, decline, talk, general and answer")
         if self.say:
             raise ValueError(f"{self.text!r} has say, which is for evaluation")
-        if self.given and (not self.want or len(self.given) > 1):
-            raise ValueError(f"{self.text!r} has given media; expected one, with what is wanted of it")
+        if self.given and (not (self.want or self.answer) or len(self.given) > 1):
+            raise ValueError(f"{self.text!r} has given media; expected one, with what is wanted of it or an answer")
         return self
 
 

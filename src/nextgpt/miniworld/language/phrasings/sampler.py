@@ -81,7 +81,9 @@ OPENINGS: dict[str, tuple[TurnSampler, float]] = {
     "written_out_of_domain": (written.out_of_domain, 0.0),
     "written_small_talk": (written.small_talk, 0.0),
     "written_general": (written.general, 0.0),
+    "written_answered": (written.answered, 0.0),
     "written_edit_given": (written.edit_given, 0.0),
+    "written_question_given": (written.question_given, 0.0),
 }
 """Turns that can stand alone, with their weights; those of weight 0 are sampled by their name alone."""
 FOLLOW_UPS: dict[str, tuple[TurnSampler, float]] = {

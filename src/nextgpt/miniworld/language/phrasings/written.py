@@ -40,6 +40,7 @@ from nextgpt.miniworld.specs import MediaSpec, SceneSpec, patterns_of
 
 WRITTEN_DIR = DATA_DIR / "train_items"
 TASK = "written"
+ANSWERED = "answered"
 TYPED_RATE = 0.3
 """Probability of other capitals, punctuation and typing errors than the author's."""
 
@@ -75,9 +76,19 @@ def general(state: PhrasedState) -> DialogueTurn | None:
     return _answer(state, state.choice(_general_without_objects()))
 
 
+def answered(state: PhrasedState) -> DialogueTurn | None:
+    """Sample a message with an answer in words: facts, small tasks, questions about the assistant."""
+    return _answer(state, state.choice(_single("answer")))
+
+
 def edit_given(state: PhrasedState) -> DialogueTurn | None:
     """Sample a change of a given medium."""
-    return _answer(state, state.choice(load_written().given))
+    return _answer(state, state.choice(_given("want")))
+
+
+def question_given(state: PhrasedState) -> DialogueTurn | None:
+    """Sample a question about a given medium."""
+    return _answer(state, state.choice(_given("answer")))
 
 
 def dialogue(state: PhrasedState) -> PhrasedState | None:
@@ -98,6 +109,11 @@ def _single(answer: str) -> tuple[WrittenTurn, ...]:
 
 
 @cache
+def _given(answer: str) -> tuple[WrittenTurn, ...]:
+    return tuple(turn for turn in load_written().given if getattr(turn, answer))
+
+
+@cache
 def _general_without_objects() -> tuple[WrittenTurn, ...]:
     names = re.compile(rf"\b({'|'.join(map(re.escape, OBJECTS))})", re.I)
     return tuple(turn for turn in _single("general") if not names.search(turn.text))
@@ -113,9 +129,13 @@ def _answer(state: PhrasedState, item: WrittenTurn) -> DialogueTurn | None:
     if item.decline:
         return state.text_turn(unknown_things.TASK, words, unknown_things.decline(*item.decline), KEY_WORDS)
     given = item.given[0].complete() if item.given else None
+    if given and not state.in_split(given):
+        return None
+    if item.answer:
+        return state.text_turn(ANSWERED, words, item.answer, given=given)
     last = given or (state.media[-1].spec if state.media else None)
     specs = [spec for label in item.want if (spec := _complete(label, last)) and state.in_split(spec)]
-    if len(specs) < len(item.want) or (given and not state.in_split(given)):
+    if len(specs) < len(item.want):
         return None
     state.own_colors.update(_stated_own_colors(item))
     before = last if len(specs) == 1 else None
