@@ -103,6 +103,22 @@ def test_an_answer_needs_the_modality_the_contents_and_the_words():
     assert not judge_turn("a", 0, answer(ASKED, "A cat.", SoundSpec("flute"))).has_modalities
 
 
+@pytest.mark.parametrize(
+    ("phrase", "text", "is_right"),
+    [
+        ("video", "I can make videos.", True),
+        ("video", "A video.", True),
+        ("video", "I like videography.", False),
+        ("no", "Nos", False),
+        ("legs", "It has four legss.", False),
+        ("four", "Fourteen.", False),
+    ],
+)
+def test_a_plural_says_what_its_singular_says(phrase: str, text: str, is_right: bool):
+    label = TurnLabel(text="x", want=(), say=((phrase,),))
+    assert judge_turn("a", 0, answer(label, text)).is_correct == is_right
+
+
 def test_where_no_medium_is_wanted_a_medium_is_wrong():
     label = TurnLabel(text="hi", want=())
     assert judge_turn("a", 0, answer(label, "Hello!")).is_correct

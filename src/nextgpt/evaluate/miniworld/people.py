@@ -95,9 +95,14 @@ def labelled_turn(label: TurnLabel) -> LabelledTurn:
         "people",
         (*(MediaPart(given.complete()) for given in label.given), label.text),
         (words, *(MediaPart(medium.complete()) for medium in label.want)),
-        label.say,
+        tuple(tuple(form for phrase in group for form in _number_forms(phrase)) for group in label.say),
         labels=label.want,
     )
+
+
+def _number_forms(phrase: str) -> tuple[str, ...]:
+    """Return ``phrase`` and its plural: an answer with ``videos`` says what the label ``video`` asks for."""
+    return (phrase, f"{phrase}s") if len(phrase) > 2 and phrase[-1].isalpha() and phrase[-1] != "s" else (phrase,)
 
 
 class People:
