@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -125,7 +125,7 @@ class DialogueState:
         last = self.last_spec(modality)
         return last if last is not None and self.bernoulli(0.75) else self.sample(modality)
 
-    def with_turn(self, turn: DialogueTurn) -> DialogueState:
+    def with_turn(self, turn: DialogueTurn) -> Self:
         """Return the dialogue with ``turn`` appended."""
         return replace(self, turns=(*self.turns, turn))
 

@@ -71,10 +71,10 @@ def request_image(state: PhrasedState) -> DialogueTurn | None:
     spec = sample_request(state, "image")
     if spec is None:
         return None
-    return state.media_turn("text_to_image", known_request(state, "image", spec.phrase), spec.spec)
+    return state.media_turn("text_to_image", request_words(state, "image", spec.phrase), spec.spec)
 
 
-def known_request(state: PhrasedState, modality: str, phrase: str) -> str:
+def request_words(state: PhrasedState, modality: str, phrase: str) -> str:
     """Return a request for the known thing ``phrase``, at times in a template for unknown things."""
     unknown = UNKNOWN_INTENTS[modality]
     if state.author.has(unknown) and state.bernoulli(UNKNOWN_INTENT_RATE):
@@ -138,7 +138,7 @@ def request_audio(state: PhrasedState) -> DialogueTurn | None:
         if spec is None:
             return None
         assert isinstance(spec.spec, SoundSpec)
-        words = known_request(state, "audio", spec.phrase)
+        words = request_words(state, "audio", spec.phrase)
         # Without a word for sound, an object that can be drawn is meant as an image.
         if _SOUND_WORDS.search(words) or spec.spec.source not in OBJECTS:
             return state.media_turn("text_to_audio", words, spec.spec)
@@ -188,7 +188,7 @@ def request_video(state: PhrasedState) -> DialogueTurn | None:
         return None
     if has_motion:
         return state.media_turn("text_to_video", _video_words(state, clip), clip)
-    words = known_request(state, "video", f"{_clip_object(state, clip)}{_clip_background(state, clip)}")
+    words = request_words(state, "video", f"{_clip_object(state, clip)}{_clip_background(state, clip)}")
     # Without a motion, only a word for video tells the request from one for an image.
     return state.media_turn("text_to_video", words, clip) if _VIDEO_WORDS.search(words) else None
 

@@ -211,9 +211,7 @@ def _append_one_of(state: PhrasedState, samplers: Mapping[str, tuple[TurnSampler
     for _ in range(MAX_TURN_TRIES):
         turn = samplers[names[_weighted_index(state.rng, weights)]][0](state)
         if turn is not None:
-            following = state.with_turn(turn)
-            assert isinstance(following, PhrasedState)
-            return following
+            return state.with_turn(turn)
     return None
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from nextgpt.miniworld.language.lexicon import NUMBERS, indefinite, listed, noun
 from nextgpt.miniworld.language.phrasings import noun_phrases as phrases
 from nextgpt.miniworld.language.phrasings.filling import fill
-from nextgpt.miniworld.language.phrasings.requests import known_request, place_objects
+from nextgpt.miniworld.language.phrasings.requests import place_objects, request_words
 from nextgpt.miniworld.language.phrasings.state import PhrasedState
 from nextgpt.miniworld.language.request_specs import DEFAULT_LAYOUTS, RequestSpec
 from nextgpt.miniworld.language.types import DialogueTurn
@@ -42,9 +42,7 @@ def several_objects(state: PhrasedState) -> PhrasedState | None:
         turn = _request(state)
         if turn is None:
             return None
-        following = state.with_turn(turn)
-        assert isinstance(following, PhrasedState)
-        state = following
+        state = state.with_turn(turn)
     return state
 
 
@@ -52,7 +50,7 @@ def _request(state: PhrasedState) -> DialogueTurn | None:
     request = state.first_in_split(lambda: _sample(state), lambda sampled: sampled.spec)
     if request is None:
         return None
-    return state.media_turn("text_to_image", known_request(state, "image", request.phrase), request.spec)
+    return state.media_turn("text_to_image", request_words(state, "image", request.phrase), request.spec)
 
 
 def _sample(state: PhrasedState) -> RequestSpec:

@@ -97,9 +97,7 @@ def dialogue(state: PhrasedState) -> PhrasedState | None:
         turn = _answer(state, item)
         if turn is None:
             return None
-        following = state.with_turn(turn)
-        assert isinstance(following, PhrasedState)
-        state = following
+        state = state.with_turn(turn)
     return state
 
 
